@@ -1,0 +1,17 @@
+//! Facts about the computer that checks and plans need, as plain data. Collected by `lab`; nothing
+//! here reads the computer.
+
+use ipnet::Ipv4Net;
+
+use crate::units::Bytes;
+
+/// What was found on the host where machines will run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HostFacts {
+    /// Networks the computer already routes, with the interface each leaves by. Default routes left out.
+    pub routes: Vec<(Ipv4Net, String)>,
+    /// Memory that can be given to machines now, where known.
+    pub available_memory: Option<Bytes>,
+    /// Online processors, where known.
+    pub cpus: Option<u32>,
+}

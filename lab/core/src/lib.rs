@@ -1,0 +1,12 @@
+//! Everything about a lab that can be decided without touching the world.
+//!
+//! Text of a cluster file becomes a [`spec::ClusterSpec`], a spec and what was observed become a plan,
+//! a spec becomes libvirt XML, an inventory, the files that give a machine its identity.
+//!
+//! Invariant: nothing here does I/O, reads a clock, the environment or randomness. The same input
+//! gives the same bytes.
+#![forbid(unsafe_code)]
+
+pub mod host;
+pub mod spec;
+pub mod units;

@@ -1,0 +1,157 @@
+//! The spec: a cluster file after every check has passed.
+//!
+//! Plain data with public fields. Values are made only by `cluster::check`, so whoever holds one may
+//! rely on the invariants named here: machine names and addresses are unique, addresses lie inside
+//! the subnet, there is at least one control plane, the number of etcd members is odd.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use serde::Serialize;
+
+use crate::units::Bytes;
+
+/// A checked cluster file.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClusterSpec {
+    /// A DNS label, at most 32 characters; also the name of the folder under `output/`.
+    pub name: String,
+    /// Where the machines run.
+    pub host: HostSpec,
+    /// The one network all machines are on.
+    pub network: NetworkSpec,
+    /// What Kubespray is asked for.
+    pub kubespray: KubespraySpec,
+    /// In the order of the file.
+    pub machines: Vec<MachineSpec>,
+}
+
+/// Where machines run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HostSpec {
+    /// A private libvirt in its own namespaces; the computer is not changed.
+    Embedded,
+    /// A libvirt connection URI, `qemu:///system` or a remote one.
+    Libvirt(String),
+}
+
+/// The network of a lab.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NetworkSpec {
+    /// Network address and prefix, host bits zero.
+    pub subnet: Ipv4Net,
+    /// The host's own address in the subnet.
+    pub gateway: Ipv4Addr,
+    /// Whether machines reach anything outside the lab.
+    pub egress: Egress,
+    /// Bytes; 1500 unless the file says otherwise.
+    pub mtu: u16,
+}
+
+/// What machines may reach outside their own network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Egress {
+    /// Nothing.
+    None,
+    /// Whatever the host reaches, by address translation. Refused on the embedded host, which has no uplink.
+    Nat,
+}
+
+/// What Kubespray is asked for.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct KubespraySpec {
+    /// A git tag, `v2.30.0`.
+    pub version: String,
+    /// Pass-through variables: group name to variable name to value, as written.
+    pub variables: BTreeMap<String, BTreeMap<String, serde_json::Value>>,
+}
+
+/// One machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MachineSpec {
+    /// A DNS label that Kubernetes accepts as a node name.
+    pub name: String,
+    /// What kind of libvirt domain it becomes.
+    pub kind: MachineKind,
+    /// At least one.
+    pub roles: BTreeSet<Role>,
+    /// Inside the network's subnet; unique.
+    pub address: Ipv4Addr,
+    /// Virtual processors, at least one.
+    pub cpus: u32,
+    /// Guest memory.
+    pub memory: Bytes,
+    /// Virtual size of the root disk.
+    pub disk: Bytes,
+    /// What the root disk is cloned from.
+    pub image: ImageSpec,
+    /// Kubernetes node labels.
+    pub labels: BTreeMap<String, String>,
+    /// Kubernetes node taints, in the order of the file.
+    pub taints: Vec<Taint>,
+    /// Physical GPUs the machine wants. Carried; bound to machines later.
+    pub gpus: Vec<GpuRequest>,
+    /// False: defined, but started only by `vm start`.
+    pub auto_start: bool,
+}
+
+/// The kind of libvirt domain a machine becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MachineKind {
+    /// A QEMU virtual machine.
+    Vm,
+    /// A system container of libvirt's LXC driver.
+    Container,
+}
+
+/// What a machine does in the Kubernetes cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Member of Kubespray's group `kube_control_plane`.
+    ControlPlane,
+    /// Member of Kubespray's group `etcd`. Control planes are members unless the file says otherwise.
+    Etcd,
+    /// Member of Kubespray's group `kube_node`.
+    Worker,
+}
+
+/// What a root disk is cloned from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImageSpec {
+    /// The lab's own Debian 13 base, made from the distribution's packages.
+    Debian13,
+    /// A cloud image of the user's: it gets its identity through a NoCloud seed.
+    Cloud {
+        /// A path (absolute, or relative to the cluster file's folder) or an http(s) URL.
+        source: String,
+        /// Lower-case hexadecimal SHA-512 of the file.
+        sha512: String,
+    },
+}
+
+/// A Kubernetes taint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Taint {
+    /// A qualified name, `nvidia.com/gpu`.
+    pub key: String,
+    /// May be empty.
+    pub value: String,
+    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
+    pub effect: String,
+}
+
+/// One physical GPU that a machine wants.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GpuRequest {
+    /// By PCI address, `0000:65:00.0`.
+    Address(String),
+    /// Any free GPU whose model name contains this text.
+    Model(String),
+}

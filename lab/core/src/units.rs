@@ -1,0 +1,84 @@
+//! Quantities and addresses that must not be mixed up with plain numbers and strings.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A number of bytes. Written with a binary unit in a cluster file: `2GiB`, `512MiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Bytes(pub u64);
+
+impl Bytes {
+    /// `count` mebibytes.
+    #[must_use]
+    pub const fn from_mib(count: u64) -> Self {
+        Self(count << 20)
+    }
+
+    /// `count` gibibytes.
+    #[must_use]
+    pub const fn from_gib(count: u64) -> Self {
+        Self(count << 30)
+    }
+
+    /// Whole kibibytes, the unit of libvirt's `<memory>` when none is named.
+    #[must_use]
+    pub const fn kib(self) -> u64 {
+        self.0 >> 10
+    }
+
+    /// Whole mebibytes, rounded down.
+    #[must_use]
+    pub const fn mib(self) -> u64 {
+        self.0 >> 20
+    }
+}
+
+impl fmt::Display for Bytes {
+    /// The largest binary unit that divides the value: `2GiB`, `1536MiB`, `17B`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (unit, name) = [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")]
+            .into_iter()
+            .find(|(unit, _)| self.0 != 0 && self.0.is_multiple_of(*unit))
+            .unwrap_or((1, "B"));
+        write!(f, "{}{name}", self.0 / unit)
+    }
+}
+
+/// Why a text is not a quantity of bytes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected a whole number and a unit, like 8GiB or 512MiB")]
+pub struct ParseBytesError;
+
+impl FromStr for Bytes {
+    type Err = ParseBytesError;
+
+    /// Accepts a whole number followed by `KiB`, `MiB`, `GiB` or `TiB`. Decimal units and bare
+    /// numbers are refused: a reader could not tell which was meant.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or(ParseBytesError)?;
+        let (number, unit) = text.split_at(digits);
+        let number: u64 = number.parse().map_err(|_| ParseBytesError)?;
+        let shift = match unit.trim_start() {
+            "KiB" => 10,
+            "MiB" => 20,
+            "GiB" => 30,
+            "TiB" => 40,
+            _ => return Err(ParseBytesError),
+        };
+        number.checked_mul(1 << shift).map(Self).ok_or(ParseBytesError)
+    }
+}
+
+/// A MAC address, always printed in lower case with colons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MacAddress(pub [u8; 6]);
+
+impl fmt::Display for MacAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}

@@ -1,0 +1,3 @@
+//! The `lab` binary: parses arguments and hands over. Decides nothing itself.
+
+fn main() {}
