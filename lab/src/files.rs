@@ -1,0 +1,152 @@
+//! Files that are never seen half written, and the locks beside them.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+
+/// Permission bits of a file that holds a secret.
+pub const SECRET: u32 = 0o600;
+/// Permission bits of any other file.
+pub const PUBLIC: u32 = 0o644;
+
+/// Writes a whole file under a temporary name beside it, then renames it, so that a reader sees the old
+/// bytes or the new ones. Folders above it are made.
+///
+/// # Errors
+/// With the path and the system's reason.
+pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
+    let folder = path.parent().with_context(|| format!("`{}` has no folder", path.display()))?;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+    let name = path.file_name().with_context(|| format!("`{}` has no name", path.display()))?;
+    // Two writers of one file in one program would share the process id, so the thread is named as well.
+    let unique =
+        format!(".{}.{}.{:?}.tmp", name.to_string_lossy(), std::process::id(), std::thread::current().id());
+    let temporary = folder.join(unique);
+    let written = (|| {
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_data()?;
+        std::fs::rename(&temporary, path)
+    })();
+    if written.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written.with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// Writes a file only when its bytes differ, and says whether it did.
+///
+/// # Errors
+/// As [`write_atomic`].
+pub fn write_if_changed(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<bool> {
+    if std::fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(false);
+    }
+    write_atomic(path, bytes, mode)?;
+    Ok(true)
+}
+
+/// Reads a whole text file; `None` where there is none.
+///
+/// # Errors
+/// With the path and the system's reason.
+pub fn read_if_present(path: &Path) -> anyhow::Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+    }
+}
+
+/// Removes a file or a whole folder; nothing there is success.
+///
+/// # Errors
+/// With the path and the system's reason.
+pub fn remove(path: &Path) -> anyhow::Result<()> {
+    let removed = match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(path),
+        Ok(_) => std::fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove `{}`", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Takes an exclusive lock on a file, made where absent; `None` when another process holds it. The lock
+/// lasts until the returned file is dropped or the process ends, however it ends.
+///
+/// # Errors
+/// With the path and the system's reason.
+pub fn try_lock(path: &Path) -> anyhow::Result<Option<File>> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+    }
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(SECRET)
+        .open(path)
+        .with_context(|| format!("cannot open `{}`", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+        Err(std::fs::TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock `{}`", path.display()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_failed_write_keeps_the_old_bytes_and_leaves_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write_atomic(&path, b"old", PUBLIC).unwrap();
+        let blocked = path.join("below-a-file");
+        assert!(write_atomic(&blocked, b"new", PUBLIC).is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_secret_is_readable_by_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        write_atomic(&path, b"secret", SECRET).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn an_unchanged_file_is_not_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        assert!(write_if_changed(&path, b"a", PUBLIC).unwrap());
+        assert!(!write_if_changed(&path, b"a", PUBLIC).unwrap());
+        assert!(write_if_changed(&path, b"b", PUBLIC).unwrap());
+    }
+
+    #[test]
+    fn a_held_lock_is_not_given_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let held = try_lock(&path).unwrap();
+        assert!(held.is_some());
+        assert!(try_lock(&path).unwrap().is_none());
+        drop(held);
+        assert!(try_lock(&path).unwrap().is_some());
+    }
+}

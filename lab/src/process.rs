@@ -1,0 +1,433 @@
+//! The only module that starts programs.
+//!
+//! Every child gets `LC_ALL=C`, no inherited standard input unless asked for, and a process group of its
+//! own, so that a cancelled or late program goes with all its children. Nothing here retries: a
+//! one-shot command and a probe that is repeated are different things.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_util::sync::CancellationToken;
+
+use crate::wait::Deadline;
+
+/// How many of the last lines of a program's output an error quotes.
+const QUOTED_LINES: usize = 15;
+
+/// A program to be run, as plain data.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    /// Name (looked up on `PATH`) or path of the program.
+    pub program: OsString,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// Variables added to the inherited environment.
+    pub environment: Vec<(OsString, OsString)>,
+    /// The folder it starts in; the caller's own where `None`.
+    pub directory: Option<PathBuf>,
+    /// Bytes for its standard input; `/dev/null` where `None`.
+    pub input: Option<Vec<u8>>,
+    /// A file that receives both output streams as they come, beside what the caller reads.
+    pub log: Option<PathBuf>,
+}
+
+/// What a program that ran to its end left.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Standard output, lossy UTF-8.
+    pub stdout: String,
+    /// Standard error, lossy UTF-8.
+    pub stderr: String,
+}
+
+/// Why a program gave no usable result.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// It could not be started.
+    #[error("cannot run `{program}`: {source}")]
+    Start {
+        /// Its name.
+        program: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// Talking to it failed.
+    #[error("lost `{program}` while it ran: {source}")]
+    Stream {
+        /// Its name.
+        program: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// It ended with another status than 0.
+    #[error("`{program}` failed with {status}{}", quoted(.output))]
+    Failed {
+        /// Its name.
+        program: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// The last lines of its output, errors last.
+        output: String,
+    },
+    /// The deadline passed; the whole process group was ended.
+    #[error("`{program}` did not end within {seconds:.0} s{}", quoted(.output))]
+    Late {
+        /// Its name.
+        program: String,
+        /// How long it was waited for.
+        seconds: f64,
+        /// The last lines of its output.
+        output: String,
+    },
+    /// The user asked to stop; the whole process group was ended.
+    #[error("`{program}` was interrupted")]
+    Cancelled {
+        /// Its name.
+        program: String,
+    },
+}
+
+fn quoted(output: &str) -> String {
+    if output.is_empty() { String::new() } else { format!(", its last words:\n{output}") }
+}
+
+/// Starts the description of a run of `program`.
+pub fn invocation(program: impl AsRef<OsStr>) -> Invocation {
+    Invocation {
+        program: program.as_ref().to_owned(),
+        arguments: Vec::new(),
+        environment: Vec::new(),
+        directory: None,
+        input: None,
+        log: None,
+    }
+}
+
+impl Invocation {
+    /// Adds one argument.
+    #[must_use]
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.arguments.push(argument.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets one variable of the environment.
+    #[must_use]
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.environment.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets the folder to start in.
+    #[must_use]
+    pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
+        self
+    }
+
+    /// Gives bytes for standard input.
+    #[must_use]
+    pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.input = Some(bytes.into());
+        self
+    }
+
+    /// Keeps everything the program says in a file, appended.
+    #[must_use]
+    pub fn log(mut self, path: impl Into<PathBuf>) -> Self {
+        self.log = Some(path.into());
+        self
+    }
+
+    /// The program's name as messages show it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        Path::new(&self.program).file_name().unwrap_or(&self.program).to_string_lossy().into_owned()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this module is the one place that starts programs")]
+    fn command(&self) -> std::process::Command {
+        let mut command = std::process::Command::new(&self.program);
+        command.args(&self.arguments).env("LC_ALL", "C");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
+        }
+        command
+    }
+
+    /// Runs the program to its end, whatever its status.
+    ///
+    /// # Errors
+    /// When it cannot be started, when `deadline` passes, or when `cancel` is cancelled; in the last
+    /// two cases its process group has been ended.
+    pub async fn output(
+        &self,
+        cancel: &CancellationToken,
+        deadline: Deadline,
+    ) -> Result<Output, ProcessError> {
+        let program = self.name();
+        let lost = |source| ProcessError::Stream { program: program.clone(), source };
+        let mut command = tokio::process::Command::from(self.command());
+        command.process_group(0).kill_on_drop(true);
+        command.stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() });
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child =
+            command.spawn().map_err(|source| ProcessError::Start { program: program.clone(), source })?;
+        let mut guard = GroupGuard(child.id());
+        let mut stdin = child.stdin.take();
+        let log = match &self.log {
+            Some(path) => {
+                let file = std::fs::OpenOptions::new().create(true).append(true).open(path).map_err(lost)?;
+                Some(std::sync::Arc::new(file))
+            }
+            None => None,
+        };
+        let stdout = tokio::spawn(drain(child.stdout.take(), log.clone()));
+        let stderr = tokio::spawn(drain(child.stderr.take(), log));
+        let ended = async {
+            if let (Some(mut stdin), Some(input)) = (stdin.take(), &self.input) {
+                // A program may end without reading all of its input; its status tells more than the broken pipe.
+                let _ = stdin.write_all(input).await;
+            }
+            child.wait().await
+        };
+        let why = tokio::select! {
+            status = ended => Ok(status.map_err(lost)?),
+            () = deadline.passed() => Err(false),
+            () = cancel.cancelled() => Err(true),
+        };
+        if why.is_err() {
+            guard.end();
+            // Reaped here so that nothing of it is left when the error is told.
+            let _ = child.wait().await;
+        } else {
+            guard.0 = None;
+        }
+        let stdout = stdout.await.unwrap_or_default();
+        let stderr = stderr.await.unwrap_or_default();
+        match why {
+            Ok(status) => Ok(Output { status, stdout, stderr }),
+            Err(true) => Err(ProcessError::Cancelled { program }),
+            Err(false) => Err(ProcessError::Late {
+                program,
+                seconds: deadline.length().as_secs_f64(),
+                output: last_words(&stdout, &stderr),
+            }),
+        }
+    }
+
+    /// Runs the program to its end and returns its standard output.
+    ///
+    /// # Errors
+    /// As [`Invocation::output`], and when the status is not 0.
+    pub async fn read(&self, cancel: &CancellationToken, deadline: Deadline) -> Result<String, ProcessError> {
+        let output = self.output(cancel, deadline).await?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        Err(ProcessError::Failed {
+            program: self.name(),
+            status: output.status,
+            output: last_words(&output.stdout, &output.stderr),
+        })
+    }
+
+    /// Runs the program on the caller's own terminal and returns its status. Signals of the terminal
+    /// reach it directly, so it stays in the caller's process group.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn interactive(&self) -> Result<ExitStatus, ProcessError> {
+        let program = self.name();
+        let mut command = tokio::process::Command::from(self.command());
+        let mut child =
+            command.spawn().map_err(|source| ProcessError::Start { program: program.clone(), source })?;
+        child.wait().await.map_err(|source| ProcessError::Stream { program, source })
+    }
+
+    /// Runs the program and hands each line of its standard output to `line`, with standard error kept
+    /// for the message of a failure.
+    ///
+    /// # Errors
+    /// As [`Invocation::read`].
+    pub async fn lines(
+        &self,
+        cancel: &CancellationToken,
+        deadline: Deadline,
+        mut line: impl FnMut(&str),
+    ) -> Result<(), ProcessError> {
+        let program = self.name();
+        let lost = |source| ProcessError::Stream { program: program.clone(), source };
+        let mut command = tokio::process::Command::from(self.command());
+        command.process_group(0).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child =
+            command.spawn().map_err(|source| ProcessError::Start { program: program.clone(), source })?;
+        let mut guard = GroupGuard(child.id());
+        let stderr = tokio::spawn(drain(child.stderr.take(), None));
+        let stdout = child.stdout.take().map(tokio::io::BufReader::new);
+        let read = async {
+            if let Some(stdout) = stdout {
+                let mut lines = stdout.lines();
+                while let Some(text) = lines.next_line().await? {
+                    line(&text);
+                }
+            }
+            child.wait().await
+        };
+        let status = tokio::select! {
+            status = read => status.map_err(lost)?,
+            () = deadline.passed() => {
+                guard.end();
+                return Err(ProcessError::Late { program, seconds: deadline.length().as_secs_f64(), output: stderr.await.unwrap_or_default() });
+            }
+            () = cancel.cancelled() => {
+                guard.end();
+                return Err(ProcessError::Cancelled { program });
+            }
+        };
+        guard.0 = None;
+        let stderr = stderr.await.unwrap_or_default();
+        if status.success() {
+            return Ok(());
+        }
+        Err(ProcessError::Failed { program, status, output: last_words("", &stderr) })
+    }
+
+    /// Starts the program and leaves it to the caller, with the given streams.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn(
+        &self,
+        stdin: Stdio,
+        stdout: Stdio,
+        stderr: Stdio,
+    ) -> Result<std::process::Child, ProcessError> {
+        self.command()
+            .stdin(stdin)
+            .stdout(stdout)
+            .stderr(stderr)
+            .spawn()
+            .map_err(|source| ProcessError::Start { program: self.name(), source })
+    }
+
+    /// Becomes the program. Returns only when that fails.
+    #[must_use]
+    pub fn exec(&self) -> ProcessError {
+        let source = self.command().exec();
+        ProcessError::Start { program: self.name(), source }
+    }
+}
+
+/// Ends a process group when dropped, unless it was told that the group has ended.
+struct GroupGuard(Option<u32>);
+
+impl GroupGuard {
+    fn end(&mut self) {
+        if let Some(group) = self.0.take().and_then(|id| i32::try_from(id).ok()) {
+            // The group may be gone already, which is what was wanted.
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
+    }
+}
+
+impl Drop for GroupGuard {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+async fn drain(
+    stream: Option<impl tokio::io::AsyncRead + Unpin>,
+    log: Option<std::sync::Arc<std::fs::File>>,
+) -> String {
+    let mut all = Vec::new();
+    if let Some(mut stream) = stream {
+        let mut buffer = vec![0; 16 << 10];
+        while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+            all.extend_from_slice(&buffer[..count]);
+            if let Some(log) = &log {
+                use std::io::Write as _;
+                // A log that cannot be written must not end the program it belongs to.
+                let _ = log.as_ref().write_all(&buffer[..count]);
+            }
+        }
+    }
+    String::from_utf8_lossy(&all).into_owned()
+}
+
+/// The end of what a program said: standard error where there is any, else standard output.
+fn last_words(stdout: &str, stderr: &str) -> String {
+    let text = if stderr.trim().is_empty() { stdout } else { stderr };
+    let lines: Vec<&str> = text.trim_end().lines().collect();
+    lines[lines.len().saturating_sub(QUOTED_LINES)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn soon() -> Deadline {
+        Deadline::after(Duration::from_secs(20))
+    }
+
+    #[tokio::test]
+    async fn a_failure_quotes_what_the_program_said_last() {
+        let error = invocation("sh")
+            .args(["-c", "echo said; echo cause >&2; exit 3"])
+            .read(&CancellationToken::new(), soon())
+            .await
+            .unwrap_err();
+        assert_eq!(error.to_string(), "`sh` failed with exit status: 3, its last words:\ncause");
+    }
+
+    #[tokio::test]
+    async fn a_missing_program_is_named() {
+        let error = invocation("no-such-program").read(&CancellationToken::new(), soon()).await.unwrap_err();
+        assert!(error.to_string().starts_with("cannot run `no-such-program`: "), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_late_program_goes_with_its_children() {
+        let folder = tempfile::tempdir().unwrap();
+        let pid_file = folder.path().join("pid");
+        let script = format!("sleep 600 & echo $! > {}; wait", pid_file.display());
+        let error = invocation("sh")
+            .args(["-c", &script])
+            .read(&CancellationToken::new(), Deadline::after(Duration::from_millis(400)))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, ProcessError::Late { .. }), "{error}");
+        let child: i32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+        // The orphan is reaped by whoever adopts it; dead or a zombie both mean that it no longer runs.
+        let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+    }
+
+    #[tokio::test]
+    async fn input_and_log_reach_their_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let text =
+            invocation("cat").input("words").log(&log).read(&CancellationToken::new(), soon()).await.unwrap();
+        assert_eq!((text.as_str(), std::fs::read_to_string(log).unwrap().as_str()), ("words", "words"));
+    }
+}
