@@ -1,3 +1,48 @@
 //! `cargo xtask`: the table of contents of everything this project can do.
+//!
+//! Parses the arguments, hands over to one file per command, and turns the result into an exit code.
+//! Nothing here may need a network, a library or a tool beyond Rust: the first thing a new computer
+//! runs is this program.
 
-fn main() {}
+mod cargo;
+mod contents;
+mod cx;
+mod failure;
+mod flags;
+mod handover;
+mod host;
+mod setup;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cx::Cx;
+use crate::flags::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return flags::report(&error),
+    };
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error),
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let Some(command) = cli.command else {
+        print!("{}", contents::TABLE);
+        return Ok(());
+    };
+    let cx = Cx::new(cli.yes)?;
+    match command {
+        Command::Setup(flags) => flags.run(&cx),
+        Command::Lab(words) => handover::run(&cx, None, words.words),
+        Command::Vm(words) => handover::run(&cx, Some("vm"), words.words),
+        Command::Check(words) => handover::run(&cx, Some("check"), words.words),
+        Command::Inventory(words) => handover::run(&cx, Some("inventory"), words.words),
+        Command::Image(words) => handover::run(&cx, Some("image"), words.words),
+    }
+}

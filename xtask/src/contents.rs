@@ -1,0 +1,28 @@
+//! The table of contents that `cargo xtask` prints when it is given nothing to do.
+
+/// What there is, in the order in which a new user needs it.
+pub const TABLE: &str = "\
+cargo xtask: from one cluster.yaml to a lab of machines on this computer
+
+  Start here
+    lab up [CLUSTER]      install what is missing (asks once), build the lab, bring it up
+    test                  install what is missing (asks once), run the tests
+    doctor                what this computer can do, and how to mend what it cannot
+    setup                 only install what is missing
+
+  A lab (all of them: cargo xtask lab --help)
+    lab plan|up|down|destroy|status
+    lab ssh|exec|console|logs|topology|proxy|gc
+    vm start|stop|restart|status MACHINE
+    check [CLUSTER]       what is wrong with a cluster file
+    inventory …           the Kubespray inventory of a cluster
+    image …               base images: build, list, remove
+
+  For contributors
+    lint                  formatting, clippy, licences, house rules
+    ci                    exactly what CI runs: lint, then every test
+    bench                 the project's own measurements
+
+CLUSTER is a name under inventories/ or a path; without one it is `dev`.
+Every command takes --help. --yes (or -y) installs without asking.
+";

