@@ -7,6 +7,7 @@
 //! gives the same bytes.
 #![forbid(unsafe_code)]
 
+pub mod cluster;
 pub mod host;
 pub mod spec;
 pub mod units;

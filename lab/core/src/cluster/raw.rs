@@ -1,0 +1,185 @@
+//! The cluster file as written: its keys, their types, and what editors say about them.
+//!
+//! The doc comment of a field is the description in the JSON Schema: write it for the person who
+//! fills in the file.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use schemars::JsonSchema;
+
+use super::decode::{Anything, Decode, List, Located, Map, Optional, Read, record};
+use super::finding::Findings;
+use super::names::{ClusterName, LabelKey, LabelValue, MachineName};
+use super::scalars::{
+    ApiVersion, Count, Digest, FileKind, Group, KubesprayVersion, Model, Mtu, PciAddress, Text, Url,
+    VariableName,
+};
+use super::yaml::{Node, Value};
+use crate::spec::{Egress, HostSpec, ImageSpec, MachineKind, Role, Taint};
+use crate::units::Bytes;
+
+record! {
+    /// A small Kubernetes cloud: where its machines run, their network, and the machines themselves.
+    struct Cluster("the cluster file") {
+        /// Version of this file's format.
+        #[expect(dead_code, reason = "there is one right value, and reading it was the check")]
+        api_version as "apiVersion": Read<Located<ApiVersion>>,
+        /// Always `Cluster`.
+        #[expect(dead_code, reason = "there is one right value, and reading it was the check")]
+        kind: Read<Located<FileKind>>,
+        /// Name of the lab: a DNS label of at most 32 characters. Also the name of its folder under `output/`.
+        name: Read<Located<ClusterName>>,
+        /// Where the machines run. `embedded`: a private libvirt in its own namespaces; the computer is not
+        /// changed. Or a libvirt URI: `qemu:///system`, `qemu+ssh://root@server/system`.
+        #[schemars(extend("default" = "embedded"))]
+        host: Optional<Located<HostSpec>>,
+        /// The one network that all machines are on.
+        network: Optional<Network>,
+        /// Which Kubespray deploys Kubernetes, and what it is told.
+        kubespray: Optional<Kubespray>,
+        /// What every machine gets unless it says otherwise.
+        defaults: Optional<Defaults>,
+        /// The machines. At least one is a control plane.
+        #[schemars(length(min = 1))]
+        machines: Read<List<Machine>>,
+    }
+}
+
+record! {
+    /// The one network that all machines are on.
+    struct Network("the network") {
+        /// A private IPv4 network. Labs on the embedded host may use the same one side by side.
+        #[schemars(extend("default" = "192.168.200.0/24"))]
+        subnet: Optional<Located<Ipv4Net>>,
+        /// The host's own address in the subnet. Default: the first one.
+        gateway: Optional<Located<Ipv4Addr>>,
+        /// What the machines reach outside the lab: `none`, or by address translation (`nat`) what the host
+        /// reaches. The embedded host has no uplink and takes only `none`.
+        #[schemars(extend("default" = "none"))]
+        egress: Optional<Located<Egress>>,
+        /// Largest packet in bytes.
+        #[schemars(extend("default" = 1500))]
+        mtu: Optional<Located<Mtu>>,
+    }
+}
+
+record! {
+    /// Which Kubespray deploys Kubernetes, and what it is told.
+    struct Kubespray("kubespray") {
+        /// A release of Kubespray.
+        #[schemars(extend("default" = "v2.30.0"))]
+        version: Optional<Located<KubesprayVersion>>,
+        /// Variables passed on to Kubespray as they are: group, then variable, then value.
+        variables: Optional<Map<Group, Map<VariableName, Anything>>>,
+    }
+}
+
+record! {
+    /// What every machine gets unless it says otherwise.
+    struct Defaults("the defaults") {
+        /// What kind of machine: a virtual machine (`vm`) or a system container (`container`).
+        #[schemars(extend("default" = "vm"))]
+        kind: Optional<Located<MachineKind>>,
+        /// Virtual processors.
+        #[schemars(extend("default" = 2))]
+        cpus: Optional<Located<Count>>,
+        /// Memory, with its unit.
+        #[schemars(extend("default" = "2GiB"))]
+        memory: Optional<Located<Bytes>>,
+        /// Size of the root disk, with its unit. It grows as it is filled.
+        #[schemars(extend("default" = "20GiB"))]
+        disk: Optional<Located<Bytes>>,
+        /// What root disks are cloned from.
+        #[schemars(extend("default" = "debian13"))]
+        image: Optional<Image>,
+        /// Kubernetes labels of every machine. A machine's own labels are added and win.
+        labels: Optional<Labels>,
+        /// Whether machines are started by `lab up`.
+        #[schemars(extend("default" = true))]
+        auto_start: Optional<Located<bool>>,
+    }
+}
+
+record! {
+    /// One machine of the lab.
+    struct Machine("a machine") {
+        /// Name of the machine and of its Kubernetes node: lower case letters, digits and `-`.
+        name: Read<Located<MachineName>>,
+        /// What the machine does in the Kubernetes cluster. Control planes are the members of etcd unless
+        /// some machine has the role `etcd`.
+        #[schemars(extend("default" = ["worker"]))]
+        roles: Optional<List<Located<Role>>>,
+        /// IPv4 address in the network's subnet. Default: the next free one, from .10 on, in the order of
+        /// the file.
+        address: Optional<Located<Ipv4Addr>>,
+        /// Virtual processors. A control plane needs 2.
+        #[schemars(extend("default" = 2))]
+        cpus: Optional<Located<Count>>,
+        /// Memory, with its unit: at least 1GiB, for a control plane 2GiB.
+        #[schemars(extend("default" = "2GiB"))]
+        memory: Optional<Located<Bytes>>,
+        /// Size of the root disk, with its unit. It grows as it is filled.
+        #[schemars(extend("default" = "20GiB"))]
+        disk: Optional<Located<Bytes>>,
+        /// What the root disk is cloned from.
+        #[schemars(extend("default" = "debian13"))]
+        image: Optional<Image>,
+        /// What kind of machine: a virtual machine (`vm`) or a system container (`container`).
+        #[schemars(extend("default" = "vm"))]
+        kind: Optional<Located<MachineKind>>,
+        /// Labels of the Kubernetes node. Values are texts: put `"true"` and numbers in quotes.
+        labels: Optional<Labels>,
+        /// Taints of the Kubernetes node, as kubectl writes them: `key=value:Effect`.
+        taints: Optional<List<Located<Taint>>>,
+        /// Physical GPUs the machine gets.
+        gpus: Optional<List<Gpu>>,
+        /// Whether the machine is started by `lab up`. With `false` it is defined, and started by `vm start`.
+        #[schemars(extend("default" = true))]
+        auto_start: Optional<Located<bool>>,
+    }
+}
+
+record! {
+    /// One physical GPU: by its address, or any free one of a model.
+    struct Gpu("a GPU") {
+        /// PCI address, as `lspci -D` prints it.
+        address: Optional<Located<PciAddress>>,
+        /// Text that the model's name contains: `RTX A6000`.
+        model: Optional<Located<Model>>,
+    }
+}
+
+record! {
+    /// A cloud image of your own, by path or URL; it gets its identity through a NoCloud seed.
+    struct CloudImage("an image") {
+        /// Path of the image file: absolute, or relative to this file's folder.
+        path: Optional<Located<Text>>,
+        /// Where the image is downloaded from.
+        url: Optional<Located<Url>>,
+        /// SHA-512 of the file, as `sha512sum` prints it.
+        sha512: Read<Located<Digest>>,
+    }
+}
+
+/// Kubernetes labels.
+pub(super) type Labels = Map<LabelKey, Located<LabelValue>>;
+
+/// What a root disk is cloned from: `debian13`, the lab's own base, or a cloud image of your own.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum Image {
+    /// The lab's own base, by name.
+    Named(Located<ImageSpec>),
+    /// A cloud image of your own, by path or URL.
+    Cloud(CloudImage),
+}
+
+impl Decode for Image {
+    fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
+        match node.value {
+            Value::Map(_) => CloudImage::decode(node, findings).map(Self::Cloud),
+            _ => Located::decode(node, findings).map(Self::Named),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What the values of a cluster file must be to one another, and the spec that they make.
+//!
+//! Each rule tells what it finds and goes on with what is left. What was told already is judged no
+//! further: one mistake is one finding.
+
+use std::collections::BTreeMap;
+
+use super::decode::{Located, Optional};
+use super::finding::Findings;
+use super::raw;
+use super::scalars::KubesprayVersion;
+use crate::host::HostFacts;
+use crate::spec::{ClusterSpec, HostSpec, KubespraySpec};
+
+mod kubernetes;
+mod machines;
+mod network;
+
+pub use machines::BASE_DISK;
+
+/// The Kubespray that is deployed where the file names none.
+const DEFAULT_KUBESPRAY: KubesprayVersion = KubesprayVersion("v2.30.0");
+
+/// Judges a file whose values were read one by one. What comes back is of use only if nothing was
+/// found, before or here.
+pub(super) fn resolve(
+    file: &raw::Cluster,
+    facts: Option<&HostFacts>,
+    findings: &mut Findings,
+) -> Option<ClusterSpec> {
+    let host = value_or(&file.host, HostSpec::Embedded);
+    let network = network::resolve(&file.network, host.as_ref(), facts, findings);
+    let list = file.machines.0.as_ref()?;
+    let drafts: Vec<_> =
+        list.read().map(|machine| machines::draft(machine, &file.defaults, findings)).collect();
+    machines::check_unique(&drafts, findings);
+    kubernetes::check(list, &drafts, findings);
+    if let Some(facts) = facts {
+        machines::check_host(list.span, &drafts, facts, findings);
+    }
+    let addresses = network::addresses(network.as_ref(), &drafts, findings);
+    let mut machines: Vec<_> =
+        drafts.iter().zip(addresses).filter_map(|(draft, address)| draft.finish(address?)).collect();
+    kubernetes::place_etcd(&mut machines);
+    Some(ClusterSpec {
+        name: file.name.0.as_ref()?.value.0.clone(),
+        host: host?,
+        network: network?,
+        kubespray: kubespray(&file.kubespray)?,
+        machines,
+    })
+}
+
+/// What the file says, or `otherwise` where it says nothing. `None`: it says something that was told
+/// to be wrong.
+fn value_or<T: Clone>(field: &Optional<Located<T>>, otherwise: T) -> Option<T> {
+    match field {
+        Some(read) => read.0.as_ref().map(|located| located.value.clone()),
+        None => Some(otherwise),
+    }
+}
+
+fn kubespray(raw: &Optional<raw::Kubespray>) -> Option<KubespraySpec> {
+    let Some(raw) = raw else {
+        return Some(KubespraySpec { version: DEFAULT_KUBESPRAY.0.to_owned(), variables: BTreeMap::new() });
+    };
+    let raw = raw.0.as_ref()?;
+    let version = value_or(&raw.version, DEFAULT_KUBESPRAY)?;
+    let groups = raw.variables.iter().filter_map(|read| read.0.as_ref()).flat_map(|groups| &groups.0);
+    let variables = groups.map(|(group, variables)| {
+        let variables = variables.0.iter().map(|(name, value)| (name.value.0.clone(), value.0.clone()));
+        (group.value.0.to_owned(), variables.collect())
+    });
+    Some(KubespraySpec { version: version.0.to_owned(), variables: variables.collect() })
+}

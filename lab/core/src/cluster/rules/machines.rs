@@ -1,0 +1,292 @@
+//! Single machines, what machines may not share, and whether the computer can carry them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::Ipv4Addr;
+
+use crate::cluster::decode::{List, Located, Optional, Read};
+use crate::cluster::finding::{Code, Findings, Span};
+use crate::cluster::raw::{self, CloudImage, Defaults, Image, Labels};
+use crate::cluster::scalars::Count;
+use crate::host::HostFacts;
+use crate::spec::{GpuRequest, ImageSpec, MachineKind, MachineSpec, Role, Taint};
+use crate::units::Bytes;
+
+/// Virtual size of the lab's own base image. A root disk cannot be smaller.
+pub const BASE_DISK: Bytes = Bytes::from_gib(20);
+
+const DEFAULT_CPUS: Count = Count(2);
+const DEFAULT_MEMORY: Bytes = Bytes::from_gib(2);
+
+/// A machine as far as it is known: every field is empty if what is written was told to be wrong.
+pub(super) struct Draft<'f> {
+    pub(super) file: &'f raw::Machine,
+    pub(super) roles: Option<BTreeSet<Role>>,
+    pub(super) cpus: Option<Located<Count>>,
+    pub(super) memory: Option<Located<Bytes>>,
+    kind: Option<Located<MachineKind>>,
+    disk: Option<Located<Bytes>>,
+    image: Option<ImageSpec>,
+    taints: Vec<Taint>,
+    gpus: Vec<(GpuRequest, Span)>,
+    labels: Vec<&'f Labels>,
+    auto_start: Option<bool>,
+}
+
+impl Draft<'_> {
+    /// What messages call it.
+    pub(super) fn title(&self) -> String {
+        self.file
+            .name
+            .0
+            .as_ref()
+            .map_or_else(|| "this machine".to_owned(), |name| format!("`{}`", name.value.0))
+    }
+
+    /// The machine, if nothing about it was wrong.
+    pub(super) fn finish(&self, address: Ipv4Addr) -> Option<MachineSpec> {
+        let labels = self.labels.iter().flat_map(|labels| &labels.0);
+        Some(MachineSpec {
+            name: self.file.name.0.as_ref()?.value.0.clone(),
+            kind: self.kind?.value,
+            roles: self.roles.clone()?,
+            address,
+            cpus: self.cpus?.value.0,
+            memory: self.memory?.value,
+            disk: self.disk?.value,
+            image: self.image.clone()?,
+            labels: labels.map(|(key, value)| (key.value.0.clone(), value.value.0.clone())).collect(),
+            taints: self.taints.clone(),
+            gpus: self.gpus.iter().map(|(gpu, _)| gpu.clone()).collect(),
+            auto_start: self.auto_start?,
+        })
+    }
+}
+
+/// Puts a machine together from what it says, what the defaults say, and what the lab does where
+/// neither says anything, and judges it by itself.
+pub(super) fn draft<'f>(
+    file: &'f raw::Machine,
+    defaults: &'f Optional<Defaults>,
+    findings: &mut Findings,
+) -> Draft<'f> {
+    let defaults = defaults.as_ref().and_then(|read| read.0.as_ref());
+    let kind = effective(&file.kind, defaults.map(|all| &all.kind), MachineKind::Vm, file.span);
+    let disk = effective(&file.disk, defaults.map(|all| &all.disk), BASE_DISK, file.span);
+    let auto_start = effective(&file.auto_start, defaults.map(|all| &all.auto_start), true, file.span);
+    let image = match file.image.as_ref().or(defaults.and_then(|all| all.image.as_ref())) {
+        Some(read) => read.0.as_ref().and_then(|image| resolve_image(image, findings)),
+        None => Some(ImageSpec::Debian13),
+    };
+    if let (Some(disk), Some(ImageSpec::Debian13)) = (disk, &image)
+        && disk.value < BASE_DISK
+    {
+        findings
+            .error(
+                Code::DiskTooSmall,
+                disk.span,
+                format!("{} is smaller than the image that the root disk is cloned from", disk.value),
+            )
+            .hint(format!("write {BASE_DISK} or more: the disk takes only as much as is written to it"));
+    }
+    let gpus: Vec<_> = read_items(&file.gpus).filter_map(|gpu| resolve_gpu(gpu, findings)).collect();
+    if let Some(kind) = kind {
+        check_kind(kind, &gpus, findings);
+    }
+    Draft {
+        file,
+        roles: roles(&file.roles),
+        cpus: effective(&file.cpus, defaults.map(|all| &all.cpus), DEFAULT_CPUS, file.span),
+        memory: effective(&file.memory, defaults.map(|all| &all.memory), DEFAULT_MEMORY, file.span),
+        kind,
+        disk,
+        image,
+        taints: taints(&file.taints, findings),
+        gpus,
+        // The machine's own come last, and win.
+        labels: [defaults.and_then(|all| all.labels.as_ref()), file.labels.as_ref()]
+            .into_iter()
+            .filter_map(|read| read?.0.as_ref())
+            .collect(),
+        auto_start: auto_start.map(|auto_start| auto_start.value),
+    }
+}
+
+/// The machine's own value, or the defaults', or the lab's; and where to point when it is wrong.
+fn effective<T: Copy>(
+    own: &Optional<Located<T>>,
+    default: Option<&Optional<Located<T>>>,
+    otherwise: T,
+    machine: Span,
+) -> Option<Located<T>> {
+    match own.as_ref().or_else(|| default?.as_ref()) {
+        Some(read) => read.0,
+        None => Some(Located { value: otherwise, span: machine }),
+    }
+}
+
+fn read_items<T>(list: &Optional<List<T>>) -> impl Iterator<Item = &T> {
+    list.iter().filter_map(|read| read.0.as_ref()).flat_map(List::read)
+}
+
+/// `None` if one of them was told to be wrong: what the machine does is then not known.
+fn roles(written: &Optional<List<Located<Role>>>) -> Option<BTreeSet<Role>> {
+    let roles: BTreeSet<Role> = match written {
+        Some(read) => {
+            let items = read.0.as_ref()?.items.iter();
+            items.map(|item| item.0.map(|role| role.value)).collect::<Option<_>>()?
+        }
+        None => BTreeSet::new(),
+    };
+    Some(if roles.is_empty() { BTreeSet::from([Role::Worker]) } else { roles })
+}
+
+/// What a kind of machine cannot be or have.
+fn check_kind(kind: Located<MachineKind>, gpus: &[(GpuRequest, Span)], findings: &mut Findings) {
+    if kind.value != MachineKind::Container {
+        return;
+    }
+    // Lift this when containers are built; everything else about them is read and carried.
+    findings
+        .error(Code::ContainerNotBuilt, kind.span, "machines of kind container are not built yet")
+        .hint("write `kind: vm`, or leave the key out");
+    if let Some((_, span)) = gpus.first() {
+        findings
+            .error(
+                Code::ContainerGpu,
+                *span,
+                "a container shares the computer's kernel and cannot be given a GPU",
+            )
+            .hint("write `kind: vm` for this machine");
+    }
+}
+
+fn resolve_image(image: &Image, findings: &mut Findings) -> Option<ImageSpec> {
+    let CloudImage { path, url, sha512, span } = match image {
+        Image::Named(name) => return Some(name.value.clone()),
+        Image::Cloud(cloud) => cloud,
+    };
+    let source = match (path, url) {
+        (Some(path), None) => path.0.as_ref()?.value.0.clone(),
+        (None, Some(url)) => url.0.as_ref()?.value.0.clone(),
+        (Some(_), Some(_)) => {
+            findings
+                .error(Code::BadImage, *span, "an image has both `path` and `url`")
+                .hint("keep one of them");
+            return None;
+        }
+        (None, None) => {
+            findings
+                .error(Code::BadImage, *span, "an image has neither `path` nor `url`")
+                .hint("add one of them, or write `image: debian13`");
+            return None;
+        }
+    };
+    let sha512 = sha512.0.as_ref()?.value.0.clone();
+    Some(ImageSpec::Cloud { source, sha512 })
+}
+
+fn resolve_gpu(gpu: &raw::Gpu, findings: &mut Findings) -> Option<(GpuRequest, Span)> {
+    let problem = match (&gpu.address, &gpu.model) {
+        (Some(address), None) => {
+            let address = address.0.as_ref()?;
+            return Some((GpuRequest::Address(address.value.0.clone()), address.span));
+        }
+        (None, Some(model)) => {
+            let model = model.0.as_ref()?;
+            return Some((GpuRequest::Model(model.value.0.clone()), model.span));
+        }
+        (Some(_), Some(_)) => "a GPU has both `address` and `model`",
+        (None, None) => "a GPU has neither `address` nor `model`",
+    };
+    findings.error(Code::BadGpu, gpu.span, problem).hint("write one of them: `- model: RTX A6000`");
+    None
+}
+
+/// Kubernetes refuses two taints with one key and effect on a node.
+fn taints(written: &Optional<List<Located<Taint>>>, findings: &mut Findings) -> Vec<Taint> {
+    let mut taints: Vec<Taint> = Vec::new();
+    let mut seen: HashMap<(&str, &str), Span> = HashMap::new();
+    for Located { value: taint, span } in read_items(written) {
+        match seen.insert((&taint.key, &taint.effect), *span) {
+            None => taints.push(taint.clone()),
+            Some(before) => {
+                let message = format!("the taint {}:{} is here twice", taint.key, taint.effect);
+                findings.error(Code::DuplicateTaint, *span, message).related(before, "first written here");
+            }
+        }
+    }
+    taints
+}
+
+/// Names, and GPUs by address, belong to one machine each.
+pub(super) fn check_unique(machines: &[Draft<'_>], findings: &mut Findings) {
+    let mut names: HashMap<&str, Span> = HashMap::new();
+    let mut gpus: HashMap<&str, Span> = HashMap::new();
+    for machine in machines {
+        if let Read(Some(name)) = &machine.file.name
+            && let Some(before) = names.insert(&name.value.0, name.span)
+        {
+            findings
+                .error(
+                    Code::DuplicateName,
+                    name.span,
+                    format!("two machines have the name `{}`", name.value.0),
+                )
+                .related(before, "first used here");
+        }
+        for (gpu, span) in &machine.gpus {
+            if let GpuRequest::Address(address) = gpu
+                && let Some(before) = gpus.insert(address, *span)
+            {
+                findings
+                    .error(Code::DuplicateGpu, *span, format!("the GPU {address} is asked for twice"))
+                    .hint("a GPU belongs to one machine")
+                    .related(before, "first asked for here");
+            }
+        }
+    }
+}
+
+/// Whether the computer can carry the machines. Only warnings: what is free now may be used by the
+/// very machines the file is about.
+pub(super) fn check_host(
+    machines_at: Span,
+    machines: &[Draft<'_>],
+    facts: &HostFacts,
+    findings: &mut Findings,
+) {
+    if let Some(cpus) = facts.cpus {
+        for asked in machines.iter().filter_map(|machine| machine.cpus).filter(|asked| asked.value.0 > cpus) {
+            findings.warning(
+                Code::CpusExceedHost,
+                asked.span,
+                format!(
+                    "{} processors for one machine are more than the {cpus} of the computer",
+                    asked.value.0
+                ),
+            );
+        }
+    }
+    let started = machines.iter().filter(|machine| machine.auto_start == Some(true));
+    let sum = started
+        .filter_map(|machine| machine.memory)
+        .fold(0u64, |sum, memory| sum.saturating_add(memory.value.0));
+    if let Some(available) = facts.available_memory
+        && sum > available.0
+    {
+        let message = format!(
+            "the machines that start together ask for {} of memory, and the computer has {} to give now",
+            gibibytes(Bytes(sum)),
+            gibibytes(available)
+        );
+        findings
+            .warning(Code::MemoryExceedsHost, machines_at, message)
+            .hint("give some of them less, or `auto_start: false`");
+    }
+}
+
+/// For people: `5.2 GiB`.
+fn gibibytes(bytes: Bytes) -> String {
+    let tenths = bytes.mib().saturating_mul(10) / 1024;
+    format!("{}.{} GiB", tenths / 10, tenths % 10)
+}

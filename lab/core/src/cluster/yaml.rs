@@ -1,0 +1,215 @@
+//! YAML text to a tree that knows where everything stands. Knows nothing of clusters.
+//!
+//! A tree rather than types straight away: a typed reader stops at the first value that does not
+//! fit, and people want to hear of all their mistakes at once.
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
+
+use super::finding::{Code, Findings, Lines, Span};
+
+/// One value and where it stands.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// Of a scalar: the whole of it. Of a list or a mapping: its first item or key.
+    pub(super) span: Span,
+    pub(super) value: Value,
+}
+
+/// What a node holds.
+#[derive(Debug)]
+pub(super) enum Value {
+    Null,
+    Scalar(Scalar),
+    List(Vec<Node>),
+    /// In the order of the file, with every repetition of a key.
+    Map(Vec<(Node, Node)>),
+}
+
+/// A value that is neither a list nor a mapping.
+#[derive(Debug)]
+pub(super) struct Scalar {
+    /// A text's content; of anything else what is written in the file.
+    pub(super) text: String,
+    pub(super) kind: ScalarKind,
+}
+
+/// What YAML takes an unquoted word for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum ScalarKind {
+    Bool(bool),
+    Integer(i64),
+    Float(f64),
+    Text,
+}
+
+impl Value {
+    /// What a reader would call it, with its article.
+    pub(super) const fn describe(&self) -> &'static str {
+        match self {
+            Self::Null => "nothing",
+            Self::Scalar(Scalar { kind: ScalarKind::Bool(_), .. }) => "a yes or no",
+            Self::Scalar(Scalar { kind: ScalarKind::Integer(_) | ScalarKind::Float(_), .. }) => "a number",
+            Self::Scalar(Scalar { kind: ScalarKind::Text, .. }) => "a text",
+            Self::List(_) => "a list",
+            Self::Map(_) => "a mapping",
+        }
+    }
+}
+
+/// Reads one document. A syntax error becomes a finding: there is only ever one, because nothing
+/// certain can be said of the text behind it.
+pub(super) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
+    let options = serde_saphyr::options! {
+        // Told as findings, all of them.
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        // `010` is eight to Ansible's YAML 1.1 and ten to YAML 1.2: leave it a text.
+        leading_zero_numbers_as_strings: true,
+        with_snippet: false,
+        // Far more than a cluster file needs, and little enough that no file can hurt.
+        budget: serde_saphyr::budget! { max_depth: 64 },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 20_000 },
+    };
+    let lines = Lines::new(text);
+    match serde_saphyr::from_str_with_options::<Spanned<Tree>>(text, options) {
+        Ok(tree) => Some(place(tree, text, &lines)),
+        Err(error) => {
+            let span = error.location().map_or(Span { start: 0, end: 0 }, |at| span(at, text, &lines));
+            let message = error.to_string();
+            // The location is told by the finding itself.
+            let message = message.split(" at line ").next().unwrap_or_default().trim().to_owned();
+            let hint = SYNTAX_HINTS.iter().find(|(part, _)| message.contains(part));
+            let finding = findings.error(Code::Syntax, span, format!("not valid YAML: {message}"));
+            if let Some((_, hint)) = hint {
+                finding.hint(*hint);
+            }
+            None
+        }
+    }
+}
+
+/// What to do about the mistakes people make most, by what the parser says of them.
+const SYNTAX_HINTS: &[(&str, &str)] = &[
+    ("tabs disallowed", "indent with spaces: YAML does not take tabs"),
+    (
+        "mapping values are not allowed",
+        "put the value in quotes if it holds `: `, or look at the indentation",
+    ),
+    ("did not find expected", "look at the indentation: the keys of one mapping start in one column"),
+    ("simple key expected ':'", "put `:` behind the key"),
+    ("unclosed quote", "close the quote on the same line"),
+    ("unexpected character", "put the value in quotes"),
+    ("multiple YAML documents", "one file holds one cluster: take away the `---` and what follows"),
+    ("budget breached", "write it out instead of using so many aliases"),
+    ("alias", "define an anchor before it is used, or write the value out"),
+];
+
+/// A node as serde hands it over; places are added by `place`.
+enum Tree {
+    Null,
+    Bool(bool),
+    Integer(i64),
+    Float(f64),
+    Text(String),
+    List(Vec<Spanned<Self>>),
+    Map(Vec<(Spanned<Self>, Spanned<Self>)>),
+}
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TreeVisitor;
+
+        impl<'de> Visitor<'de> for TreeVisitor {
+            type Value = Tree;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("any value")
+            }
+
+            fn visit_unit<E>(self) -> Result<Tree, E> {
+                Ok(Tree::Null)
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Tree, E> {
+                Ok(Tree::Bool(value))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Tree, E> {
+                Ok(Tree::Integer(value))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Tree, E> {
+                #[expect(clippy::cast_precision_loss, reason = "no key takes a number beyond i64 exactly")]
+                Ok(i64::try_from(value).map_or(Tree::Float(value as f64), Tree::Integer))
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<Tree, E> {
+                Ok(Tree::Float(value))
+            }
+
+            fn visit_str<E>(self, value: &str) -> Result<Tree, E> {
+                Ok(Tree::Text(value.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Tree, A::Error> {
+                let mut list = Vec::new();
+                while let Some(item) = items.next_element()? {
+                    list.push(item);
+                }
+                Ok(Tree::List(list))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Tree, A::Error> {
+                let mut map = Vec::new();
+                while let Some(entry) = entries.next_entry()? {
+                    map.push(entry);
+                }
+                Ok(Tree::Map(map))
+            }
+        }
+
+        deserializer.deserialize_any(TreeVisitor)
+    }
+}
+
+/// Adds spans and, for scalars that are not texts, what is written in the file. An alias stands
+/// where it is used and reads as what it stands for.
+fn place(tree: Spanned<Tree>, text: &str, lines: &Lines<'_>) -> Node {
+    let own = span(tree.referenced, text, lines);
+    let defined = span(tree.defined, text, lines);
+    let written = || text[defined.start..defined.end].to_owned();
+    let scalar = |kind| Value::Scalar(Scalar { text: written(), kind });
+    let value = match tree.value {
+        Tree::Null => Value::Null,
+        Tree::Bool(value) => scalar(ScalarKind::Bool(value)),
+        Tree::Integer(value) => scalar(ScalarKind::Integer(value)),
+        Tree::Float(value) => scalar(ScalarKind::Float(value)),
+        Tree::Text(text) => Value::Scalar(Scalar { text, kind: ScalarKind::Text }),
+        Tree::List(items) => Value::List(items.into_iter().map(|item| place(item, text, lines)).collect()),
+        Tree::Map(entries) => Value::Map(
+            entries
+                .into_iter()
+                .map(|(key, value)| (place(key, text, lines), place(value, text, lines)))
+                .collect(),
+        ),
+    };
+    // The parser gives block collections an empty span.
+    let span = match &value {
+        Value::List(items) if own.start == own.end => items.first().map_or(own, |item| item.span),
+        Value::Map(entries) if own.start == own.end => entries.first().map_or(own, |(key, _)| key.span),
+        _ => own,
+    };
+    Node { span, value }
+}
+
+/// The parser's location as bytes, trimmed to one line and to character boundaries.
+fn span(at: Location, text: &str, lines: &Lines<'_>) -> Span {
+    let whole = |value: Option<u64>| value.and_then(|value| usize::try_from(value).ok());
+    let start =
+        whole(at.span().byte_offset()).filter(|&start| text.is_char_boundary(start)).unwrap_or_else(|| {
+            let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+            lines.offset(number(at.line()), number(at.column()))
+        });
+    let end = start.saturating_add(whole(at.span().byte_len()).unwrap_or(0)).min(lines.end_of(start));
+    if text.is_char_boundary(end) && end >= start { Span { start, end } } else { Span { start, end: start } }
+}
