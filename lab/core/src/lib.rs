@@ -8,6 +8,13 @@
 #![forbid(unsafe_code)]
 
 pub mod cluster;
+pub mod domain;
 pub mod host;
+pub mod identity;
+pub mod kubespray;
+pub mod plan;
 pub mod spec;
 pub mod units;
+
+#[cfg(test)]
+mod fixtures;

@@ -73,8 +73,45 @@ impl FromStr for Bytes {
 }
 
 /// A MAC address, always printed in lower case with colons.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct MacAddress(pub [u8; 6]);
+
+/// Why a text is not a MAC address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected six pairs of hexadecimal digits, like 52:54:00:0a:1b:2c")]
+pub struct ParseMacAddressError;
+
+impl FromStr for MacAddress {
+    type Err = ParseMacAddressError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut pairs = text.split(':');
+        let mut bytes = [0; 6];
+        for byte in &mut bytes {
+            let pair = pairs.next().ok_or(ParseMacAddressError)?;
+            if pair.len() != 2 || !pair.chars().all(|c| c.is_ascii_hexdigit()) {
+                return Err(ParseMacAddressError);
+            }
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| ParseMacAddressError)?;
+        }
+        if pairs.next().is_none() { Ok(Self(bytes)) } else { Err(ParseMacAddressError) }
+    }
+}
+
+impl TryFrom<String> for MacAddress {
+    type Error = ParseMacAddressError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<MacAddress> for String {
+    fn from(address: MacAddress) -> Self {
+        address.to_string()
+    }
+}
 
 impl fmt::Display for MacAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,0 +1,186 @@
+use std::collections::BTreeMap;
+
+use rstest::rstest;
+
+use super::xml::parse;
+use super::*;
+use crate::fixtures;
+use crate::identity::{MachineNumbers, machine_numbers};
+use crate::plan::{Inputs, PublicKeys, desired};
+use crate::spec::{ClusterSpec, Egress, HostSpec, ImageSpec};
+
+fn numbers(spec: &ClusterSpec) -> BTreeMap<String, MachineNumbers> {
+    machine_numbers(&fixtures::lab(), spec.machines.iter().map(|machine| machine.name.as_str()))
+}
+
+fn network(host: HostSpec, egress: Egress) -> NetworkPlan {
+    let mut spec = ClusterSpec { host, ..fixtures::spec() };
+    spec.network.egress = egress;
+    network_plan(&spec, &fixtures::lab(), &numbers(&spec))
+}
+
+fn system() -> HostSpec {
+    HostSpec::Libvirt("qemu:///system".to_owned())
+}
+
+fn machine(acceleration: Acceleration, boot: Boot) -> MachinePlan {
+    let spec = fixtures::spec();
+    let lab = fixtures::lab();
+    let images = BTreeMap::from([(ImageSpec::Debian13, "a".repeat(64))]);
+    let keys = PublicKeys { login: fixtures::LOGIN_KEY.to_owned(), host: BTreeMap::new() };
+    let inputs = Inputs { spec: &spec, lab: &lab, acceleration, images: &images, keys: &keys };
+    let desired = desired(&inputs);
+    MachinePlan {
+        lab: lab.clone(),
+        cluster: spec.name.clone(),
+        machine: "control-plane".to_owned(),
+        uuid: desired.numbers["control-plane"].uuid,
+        applied: desired.machines["control-plane"].applied.clone(),
+        boot,
+        root_disk: "/var/lib/lab/disks/control-plane.qcow2".to_owned(),
+        network: desired.network.name,
+        console_log: "/var/lib/lab/console/control-plane.log".to_owned(),
+    }
+}
+
+fn kernel() -> Boot {
+    Boot::Kernel {
+        kernel: "/var/lib/lab/images/debian-13/vmlinux".to_owned(),
+        initrd: "/var/lib/lab/disks/control-plane.initrd".to_owned(),
+        command_line: "root=PARTLABEL=root rw console=ttyS0 quiet".to_owned(),
+    }
+}
+
+fn seeded() -> Boot {
+    Boot::Disk { seed: "/var/lib/lab/disks/control-plane-seed.img".to_owned() }
+}
+
+#[rstest]
+#[case::embedded("network_embedded", HostSpec::Embedded, Egress::None)]
+#[case::isolated("network_isolated", system(), Egress::None)]
+#[case::nat("network_nat", system(), Egress::Nat)]
+fn a_network(#[case] name: &str, #[case] host: HostSpec, #[case] egress: Egress) {
+    insta::assert_snapshot!(name, network_xml(&network(host, egress)));
+}
+
+#[rstest]
+#[case::translated("vm_tcg_kernel", Acceleration::Tcg, kernel())]
+#[case::accelerated("vm_kvm_kernel", Acceleration::Kvm, kernel())]
+#[case::cloud_image("vm_kvm_seeded", Acceleration::Kvm, seeded())]
+fn a_virtual_machine(#[case] name: &str, #[case] acceleration: Acceleration, #[case] boot: Boot) {
+    insta::assert_snapshot!(name, domain_xml(&machine(acceleration, boot)));
+}
+
+#[test]
+fn a_pool() {
+    let name = resource_name("dev", &fixtures::lab());
+    insta::assert_snapshot!("pool", pool_xml(&name, "/var/lib/lab/disks"));
+}
+
+#[rstest]
+#[case::clone("volume_clone", VolumeFormat::Qcow2, Some(VolumeFormat::Qcow2))]
+#[case::clone_of_raw("volume_clone_of_raw", VolumeFormat::Qcow2, Some(VolumeFormat::Raw))]
+#[case::raw("volume_raw", VolumeFormat::Raw, None)]
+fn a_volume(#[case] name: &str, #[case] format: VolumeFormat, #[case] base: Option<VolumeFormat>) {
+    let backing =
+        base.map(|format| Backing { path: "/var/lib/lab/images/debian-13/disk".to_owned(), format });
+    let plan = VolumePlan { name: "control-plane".to_owned(), capacity: Bytes::from_gib(8), format, backing };
+    insta::assert_snapshot!(name, volume_xml(&plan));
+}
+
+#[test]
+fn a_living_network_is_told_of_a_machine() {
+    let host = network(HostSpec::Embedded, Egress::None).hosts.first().cloned().unwrap();
+    let (dhcp, dns) = network_host_xml(&host);
+    insta::assert_snapshot!("network_host", dhcp + &dns);
+}
+
+#[test]
+fn the_name_of_a_bridge_fits_into_15_bytes() {
+    assert_eq!(network(HostSpec::Embedded, Egress::None).bridge.len(), 15);
+}
+
+#[test]
+fn paths_are_escaped() {
+    let mut plan = machine(Acceleration::Tcg, kernel());
+    plan.root_disk = "/home/a user/<&>'\"/disk".to_owned();
+    let domain = parse(&domain_xml(&plan)).unwrap();
+    let source = domain.find(&["devices", "disk", "source"]).unwrap();
+    assert_eq!(source.get("file"), Some(plan.root_disk.as_str()));
+}
+
+#[test]
+fn a_domain_is_read_back() {
+    let plan = machine(Acceleration::Tcg, kernel());
+    let record = read_domain(&domain_xml(&plan)).unwrap().unwrap();
+    assert_eq!(
+        record,
+        DomainRecord {
+            name: "dev-control-plane".to_owned(),
+            uuid: plan.uuid.to_string(),
+            lab: plan.lab,
+            cluster: plan.cluster,
+            machine: plan.machine,
+            applied: Some(plan.applied),
+        }
+    );
+}
+
+#[rstest]
+#[case(HostSpec::Embedded, Egress::None)]
+#[case(system(), Egress::None)]
+#[case(system(), Egress::Nat)]
+fn a_network_is_read_back(#[case] host: HostSpec, #[case] egress: Egress) {
+    let plan = network(host, egress);
+    let record = read_network(&network_xml(&plan)).unwrap().unwrap();
+    assert_eq!(
+        record,
+        NetworkRecord {
+            name: plan.name,
+            uuid: plan.uuid.to_string(),
+            lab: plan.lab,
+            cluster: plan.cluster,
+            settings: Some(plan.settings),
+            hosts: plan.hosts,
+        }
+    );
+}
+
+/// What libvirt printed for definitions of ours: other quotes, other order, elements of its own.
+#[test]
+fn what_libvirt_prints_is_read() {
+    let domain = read_domain(include_str!("testdata/domain.xml")).unwrap().unwrap();
+    let network = read_network(include_str!("testdata/network.xml")).unwrap().unwrap();
+    insta::assert_debug_snapshot!("read_from_libvirt", (domain, network));
+}
+
+#[test]
+fn resources_of_others_are_passed_over() {
+    let domain =
+        "<domain><name>web</name><uuid>u</uuid><metadata><machine xmlns='urn:other'/></metadata></domain>";
+    assert_eq!(read_domain(domain), Ok(None));
+    assert_eq!(read_domain("<domain><name>web</name></domain>"), Ok(None));
+    assert_eq!(read_network("<network><name>default</name></network>"), Ok(None));
+}
+
+#[test]
+fn metadata_of_another_version_is_told_from_none() {
+    let xml = domain_xml(&machine(Acceleration::Tcg, kernel())).replace("\"cpus\"", "\"processors\"");
+    let record = read_domain(&xml).unwrap().unwrap();
+    assert_eq!((record.machine.as_str(), record.applied), ("control-plane", None));
+}
+
+#[rstest]
+#[case::not_xml("no such domain", ReadError::Xml(XmlError::Incomplete))]
+#[case::cut_short("<domain><name>", ReadError::Xml(XmlError::Incomplete))]
+#[case::no_lab_id(
+    "<domain><name>a</name><uuid>u</uuid><metadata><machine xmlns='urn:lab:metadata:1' id='x'/></metadata></domain>",
+    ReadError::LabId
+)]
+#[case::no_name(
+    "<domain><metadata><machine xmlns='urn:lab:metadata:1' id='0a1b2c3d4e5f'/></metadata></domain>",
+    ReadError::Missing("name")
+)]
+fn what_cannot_be_read_is_an_error(#[case] xml: &str, #[case] error: ReadError) {
+    assert_eq!(read_domain(xml), Err(error));
+}

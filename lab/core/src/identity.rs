@@ -1,0 +1,254 @@
+//! The identity of machines: what tells one from another, planned before they exist.
+//!
+//! MAC addresses, UUIDs and machine ids are derived from the lab's id and the machine's name, so that
+//! they are the same however often a machine is made again. SSH keys are made by the caller (they
+//! need randomness) and given to [`MachineIdentity`]; how an identity reaches the machine is in
+//! [`boot`] (the lab's own image) and [`cloud`] (an image with cloud-init).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::spec::{ClusterSpec, MachineSpec};
+use crate::units::MacAddress;
+
+pub mod boot;
+pub mod cloud;
+mod cpio;
+
+/// The user that people and Ansible log in as, by key, with `sudo` without a password. It is also the
+/// user of Debian's own cloud images.
+pub const USER: &str = "debian";
+
+/// What tells one lab from every other: 12 lower-case hexadecimal digits, chosen at random when the lab
+/// is first made and kept in its state.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct LabId(String);
+
+/// Why a text is not a lab's id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected a lab id of 12 lower-case hexadecimal digits, found {found:?}")]
+pub struct ParseLabIdError {
+    /// What was there instead.
+    pub found: String,
+}
+
+impl LabId {
+    /// The id made of six random bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 6]) -> Self {
+        Self(hexadecimal(&bytes))
+    }
+
+    /// The twelve digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for LabId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for LabId {
+    type Err = ParseLabIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.to_owned().try_into()
+    }
+}
+
+impl TryFrom<String> for LabId {
+    type Error = ParseLabIdError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let digit = |c: char| matches!(c, '0'..='9' | 'a'..='f');
+        if text.len() == 12 && text.chars().all(digit) {
+            Ok(Self(text))
+        } else {
+            Err(ParseLabIdError { found: text })
+        }
+    }
+}
+
+impl From<LabId> for String {
+    fn from(id: LabId) -> Self {
+        id.0
+    }
+}
+
+/// A UUID of version 8 (RFC 9562: bytes of the maker's own choosing, here a hash).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Uuid([u8; 16]);
+
+impl fmt::Display for Uuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = hexadecimal(&self.0);
+        let (a, b, c, d, e) = (&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]);
+        write!(f, "{a}-{b}-{c}-{d}-{e}")
+    }
+}
+
+/// The numbers derived for one machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MachineNumbers {
+    /// In QEMU's range, `52:54:00`; unique in the lab.
+    pub mac: MacAddress,
+    /// Of the libvirt domain.
+    pub uuid: Uuid,
+    /// For `/etc/machine-id`: 32 lower-case hexadecimal digits.
+    pub machine_id: String,
+}
+
+/// Derives the numbers of every machine of a lab, in the order of the file.
+///
+/// Only 24 bits of a MAC address are free, so that two machines of a large lab may hash to the same
+/// one: the later in the file is then hashed again. A machine added at the end never changes an
+/// earlier one.
+#[must_use]
+pub fn machine_numbers<'a>(
+    lab: &LabId,
+    machines: impl IntoIterator<Item = &'a str>,
+) -> BTreeMap<String, MachineNumbers> {
+    let mut taken = BTreeSet::new();
+    let mut numbers = BTreeMap::new();
+    for machine in machines {
+        let mac = (0..)
+            .map(|attempt| mac_address(lab, machine, attempt))
+            .find(|mac| taken.insert(*mac))
+            .expect("fewer machines than MAC addresses");
+        let machine_id = hexadecimal(&digest::<16>("machine-id", lab, machine, 0));
+        numbers.insert(machine.to_owned(), MachineNumbers { mac, uuid: uuid(lab, machine), machine_id });
+    }
+    numbers
+}
+
+fn mac_address(lab: &LabId, machine: &str, attempt: u32) -> MacAddress {
+    let [a, b, c] = digest("mac", lab, machine, attempt);
+    MacAddress([0x52, 0x54, 0x00, a, b, c])
+}
+
+/// The UUID of `what`, a machine or the network, in a lab.
+fn uuid(lab: &LabId, what: &str) -> Uuid {
+    let mut bytes: [u8; 16] = digest("uuid", lab, what, 0);
+    bytes[6] = 0x80 | bytes[6] & 0x0f;
+    bytes[8] = 0x80 | bytes[8] & 0x3f;
+    Uuid(bytes)
+}
+
+/// The UUID of the lab's network. The name cannot be a machine's: it holds a slash.
+#[must_use]
+pub fn network_uuid(lab: &LabId) -> Uuid {
+    uuid(lab, "/network")
+}
+
+/// The first `N` bytes of a hash over the purpose, the lab, the name and the attempt. Each part is
+/// ended by a zero byte, which none of them can contain.
+fn digest<const N: usize>(purpose: &str, lab: &LabId, name: &str, attempt: u32) -> [u8; N] {
+    let text = format!("{purpose}\0{lab}\0{name}\0{attempt}\0");
+    let mut bytes = [0; N];
+    bytes.copy_from_slice(&Sha256::digest(text)[..N]);
+    bytes
+}
+
+/// A short digest of a public key, the same whatever its comment: for telling keys apart, not for trust.
+#[must_use]
+pub fn public_key_digest(public_key: &str) -> String {
+    text_digest(&[&without_comment(public_key)])
+}
+
+/// The first 16 hexadecimal digits of a hash over texts, each ended by a zero byte.
+fn text_digest(texts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for text in texts {
+        hash.update(text);
+        hash.update([0]);
+    }
+    hexadecimal(&hash.finalize()[..8])
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The SSH host key of a machine, an ed25519 pair made by the caller.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HostKey {
+    /// The whole file that `ssh-keygen` writes, without a passphrase.
+    pub private: String,
+    /// One line, `ssh-ed25519 AAAA…`, with or without a comment.
+    pub public: String,
+}
+
+impl fmt::Debug for HostKey {
+    /// Leaves the private half out: debug output ends up in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostKey").field("public", &self.public).finish_non_exhaustive()
+    }
+}
+
+/// Everything a machine is told about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MachineIdentity {
+    /// Host name, and the name of the Kubernetes node.
+    pub name: String,
+    /// MAC address, UUID, machine id.
+    pub numbers: MachineNumbers,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Length of the network's prefix.
+    pub prefix: u8,
+    /// Default route and name server.
+    pub gateway: Ipv4Addr,
+    /// Of the network.
+    pub mtu: u16,
+    /// Its SSH host key.
+    pub host_key: HostKey,
+    /// The only public key that may log in, one line.
+    pub login_key: String,
+}
+
+impl MachineIdentity {
+    /// The identity of one machine of the cluster.
+    #[must_use]
+    pub fn new(
+        spec: &ClusterSpec,
+        machine: &MachineSpec,
+        numbers: MachineNumbers,
+        host_key: HostKey,
+        login_key: &str,
+    ) -> Self {
+        Self {
+            name: machine.name.clone(),
+            numbers,
+            address: machine.address,
+            prefix: spec.network.subnet.prefix_len(),
+            gateway: spec.network.gateway,
+            mtu: spec.network.mtu,
+            host_key,
+            login_key: login_key.trim().to_owned(),
+        }
+    }
+
+    /// `ADDRESS/PREFIX`.
+    fn interface(&self) -> String {
+        format!("{}/{}", self.address, self.prefix)
+    }
+}
+
+/// The type and the base64 text of a public key, without its comment.
+#[must_use]
+pub fn without_comment(public_key: &str) -> String {
+    public_key.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+//! The files that give a machine of the lab's own image its identity at boot.
+//!
+//! They ride behind the image's initial file system as one more archive; the image copies the tree
+//! under `identity/` over its root at every boot. A machine that is started with another archive is
+//! another machine. The names, modes and shapes here are a contract with the image's initrd, which
+//! reads `10-lab.network` itself: change both or neither.
+
+use super::cpio::{Content, Entry, archive};
+use super::{MachineIdentity, USER};
+
+/// User and group of [`USER`].
+const USER_ID: u32 = 1000;
+
+/// The archive to append to the image's initrd. It holds a private key: write it with mode 0600.
+///
+/// The length of the initrd before it must be a multiple of 4.
+#[must_use]
+pub fn identity_archive(identity: &MachineIdentity) -> Vec<u8> {
+    archive(&entries(identity))
+}
+
+/// The tree, directories before what lies in them.
+pub(super) fn entries(identity: &MachineIdentity) -> Vec<Entry> {
+    let MachineIdentity { name, numbers, address, gateway, host_key, login_key, .. } = identity;
+    let home = format!("home/{USER}");
+    // Other machines are found by the name server of the network, which follows the cluster file; a
+    // list of them here would be as old as the last start of this machine.
+    let hosts = format!("127.0.0.1 localhost\n{address} {name}\n::1 localhost ip6-localhost ip6-loopback\n");
+    vec![
+        directory("", 0o755, 0),
+        directory("etc", 0o755, 0),
+        file("etc/hostname", 0o644, 0, format!("{name}\n")),
+        file("etc/hosts", 0o644, 0, hosts),
+        file("etc/machine-id", 0o444, 0, format!("{}\n", numbers.machine_id)),
+        file("etc/resolv.conf", 0o644, 0, format!("nameserver {gateway}\n")),
+        directory("etc/systemd", 0o755, 0),
+        directory("etc/systemd/network", 0o755, 0),
+        file("etc/systemd/network/10-lab.network", 0o644, 0, network_unit(identity)),
+        directory("etc/ssh", 0o755, 0),
+        file("etc/ssh/ssh_host_ed25519_key", 0o600, 0, line_ended(&host_key.private)),
+        file("etc/ssh/ssh_host_ed25519_key.pub", 0o644, 0, line_ended(&host_key.public)),
+        directory("home", 0o755, 0),
+        directory(&home, 0o700, USER_ID),
+        directory(&format!("{home}/.ssh"), 0o700, USER_ID),
+        file(&format!("{home}/.ssh/authorized_keys"), 0o600, USER_ID, line_ended(login_key)),
+    ]
+}
+
+/// The machine's only interface. No blanks round `=` and no quotes: the image's initrd reads it with a
+/// shell.
+fn network_unit(identity: &MachineIdentity) -> String {
+    let MachineIdentity { numbers, mtu, gateway, .. } = identity;
+    format!(
+        "[Match]\nMACAddress={}\n\n[Link]\nMTUBytes={mtu}\n\n[Network]\nAddress={}\nGateway={gateway}\nDNS={gateway}\n",
+        numbers.mac,
+        identity.interface()
+    )
+}
+
+fn directory(path: &str, permissions: u32, owner: u32) -> Entry {
+    let path = if path.is_empty() { "identity".to_owned() } else { format!("identity/{path}") };
+    Entry { path, permissions, owner, content: Content::Directory }
+}
+
+fn file(path: &str, permissions: u32, owner: u32, text: String) -> Entry {
+    Entry { path: format!("identity/{path}"), permissions, owner, content: Content::File(text.into_bytes()) }
+}
+
+/// OpenSSH refuses a private key whose last line is not ended.
+fn line_ended(text: &str) -> String {
+    format!("{}\n", text.trim_end())
+}

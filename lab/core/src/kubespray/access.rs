@@ -1,0 +1,144 @@
+//! How the machines of a lab are logged in to: one `ssh_config` and one `known_hosts` that are the
+//! lab's own.
+//!
+//! Nothing of the user's own SSH settings takes part, and no host key is ever learned: both files are
+//! written before the machines exist. Host key checking is never off.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::identity::without_comment;
+use crate::spec::ClusterSpec;
+
+/// The files of a lab that logging in needs. Paths are absolute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// The user to log in as.
+    pub user: String,
+    /// The private key.
+    pub key: String,
+    /// Where [`known_hosts`] is written to.
+    pub known_hosts: String,
+    /// Where [`ssh_config`] is written to.
+    pub ssh_config: String,
+    /// A directory of the lab's own for the sockets of shared connections. At most 74 bytes: the path
+    /// of a socket has to fit in 108, and OpenSSH adds an address and 17 bytes while it makes one.
+    pub control_directory: String,
+    /// The command that carries a connection into the lab's network where the caller is not in it;
+    /// `%h` and `%p` are the address and the port. Written as given.
+    pub proxy_command: Option<String>,
+}
+
+/// Why the files cannot be written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AccessError {
+    /// OpenSSH or Ansible would read it as something else, however it is quoted.
+    #[error("the path {path:?} cannot be used for SSH: it holds {character:?}")]
+    Character {
+        /// The path.
+        path: String,
+        /// What cannot be in it.
+        character: char,
+    },
+    /// A socket in it would have too long a path.
+    #[error(
+        "the directory for SSH's sockets is {length} bytes long, and at most {MAX_CONTROL_DIRECTORY} work: {path:?}"
+    )]
+    TooLong {
+        /// The path.
+        path: String,
+        /// Its length.
+        length: usize,
+    },
+}
+
+/// `sun_path` has 108 bytes with its end; off go `/255.255.255.255` and `.` with 16 random letters.
+const MAX_CONTROL_DIRECTORY: usize = 108 - 1 - 16 - 17;
+
+impl Access {
+    /// Checks that every path can be said in both files.
+    ///
+    /// # Errors
+    /// Names the path and what is wrong with it.
+    pub(super) fn check(&self) -> Result<(), AccessError> {
+        for path in [&self.key, &self.known_hosts, &self.ssh_config, &self.control_directory] {
+            // A quote or a backslash has no escape that all versions of OpenSSH know, `%`, `$` and `{`
+            // start a token or a variable in it or a template in Ansible, and `~` a home directory.
+            let bad =
+                |c: char| c.is_control() || matches!(c, '"' | '\'' | '\\' | '%' | '$' | '{' | '}' | '~');
+            if let Some(character) = path.chars().find(|c| bad(*c)) {
+                return Err(AccessError::Character { path: path.clone(), character });
+            }
+        }
+        let length = self.control_directory.len();
+        if length > MAX_CONTROL_DIRECTORY {
+            return Err(AccessError::TooLong { path: self.control_directory.clone(), length });
+        }
+        Ok(())
+    }
+}
+
+/// The pinned host keys, by name and by address. `host_keys`: public keys by machine; a machine
+/// without one gets no line, and cannot be logged in to.
+#[must_use]
+pub fn known_hosts(spec: &ClusterSpec, host_keys: &BTreeMap<String, String>) -> String {
+    let mut text = String::new();
+    for machine in &spec.machines {
+        if let Some(key) = host_keys.get(&machine.name) {
+            let _ = writeln!(text, "{},{} {}", machine.name, machine.address, without_comment(key));
+        }
+    }
+    text
+}
+
+/// The configuration for `ssh -F`: every machine by its name and by its address.
+///
+/// # Errors
+/// If a path cannot be written so that OpenSSH reads it back.
+pub fn ssh_config(spec: &ClusterSpec, access: &Access) -> Result<String, AccessError> {
+    access.check()?;
+    let mut text = format!(
+        "# Made by the lab {} from its cluster file; changes are overwritten.\n\
+         # Use: ssh -F THIS_FILE MACHINE\n\n",
+        spec.name
+    );
+    for machine in &spec.machines {
+        let _ = write!(text, "Host {} {}\n    HostName {1}\n\n", machine.name, machine.address);
+    }
+    let control_path = format!("{}/%h", access.control_directory);
+    let options = [
+        ("User", access.user.clone()),
+        ("IdentityFile", quoted(&access.key)),
+        ("IdentitiesOnly", "yes".to_owned()),
+        ("IdentityAgent", "none".to_owned()),
+        ("UserKnownHostsFile", quoted(&access.known_hosts)),
+        ("GlobalKnownHostsFile", "/dev/null".to_owned()),
+        ("StrictHostKeyChecking", "yes".to_owned()),
+        ("UpdateHostKeys", "no".to_owned()),
+        ("HostKeyAlgorithms", "ssh-ed25519".to_owned()),
+        ("PreferredAuthentications", "publickey".to_owned()),
+        ("PasswordAuthentication", "no".to_owned()),
+        ("KbdInteractiveAuthentication", "no".to_owned()),
+        ("GSSAPIAuthentication", "no".to_owned()),
+        ("ForwardAgent", "no".to_owned()),
+        ("ControlMaster", "auto".to_owned()),
+        ("ControlPath", quoted(&control_path)),
+        ("ControlPersist", "60s".to_owned()),
+        ("ServerAliveInterval", "15".to_owned()),
+        ("ServerAliveCountMax", "8".to_owned()),
+        ("LogLevel", "ERROR".to_owned()),
+    ];
+    text.push_str("Host *\n");
+    for (name, value) in options {
+        let _ = writeln!(text, "    {name} {value}");
+    }
+    if let Some(command) = &access.proxy_command {
+        let _ = writeln!(text, "    ProxyCommand {command}");
+    }
+    Ok(text)
+}
+
+/// Paths may hold blanks.
+pub(super) fn quoted(path: &str) -> String {
+    format!("\"{path}\"")
+}

@@ -1,0 +1,345 @@
+//! The plan: what has to be done to make the world match the spec, and why.
+//!
+//! [`plan`] compares what is wanted with what libvirt has and gives an ordered list of steps. It does
+//! nothing itself; `lab` carries the steps out, in this order:
+//!
+//! 1. the steps `before` of all machines, in any order;
+//! 2. the steps of the network;
+//! 3. the `steps` of all machines, each machine on its own, all of them at once if you like.
+//!
+//! A plan may be broken off after any step: planning again from what is then observed leads to the
+//! same end. Two orders make that true. A domain is defined after its disk is made and removed
+//! after its disk is gone, so that a disk without a domain never holds another machine's data. And whatever
+//! the network must not be pulled away from is stopped before the network is touched.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::domain::{Acceleration, NetworkHost, NetworkPlan, NetworkSettings, network_plan};
+use crate::identity::{LabId, MachineNumbers, machine_numbers, public_key_digest};
+use crate::spec::{ClusterSpec, ImageSpec};
+use crate::units::Bytes;
+
+mod applied;
+mod machine;
+mod network;
+mod render;
+mod step;
+
+pub use applied::AppliedMachine;
+pub use render::render;
+pub use step::{MachineOperation, MachineStep, NetworkOperation, NetworkStep};
+
+/// What a plan is made from beside what was observed.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// What is wanted.
+    pub spec: &'a ClusterSpec,
+    /// Of the lab.
+    pub lab: &'a LabId,
+    /// What runs the processors of virtual machines on this host.
+    pub acceleration: Acceleration,
+    /// For every image that the spec names, the key of its content. An image without a key has the
+    /// empty one, which no disk has.
+    pub images: &'a BTreeMap<ImageSpec, String>,
+    /// The public keys made so far.
+    pub keys: &'a PublicKeys,
+}
+
+/// Public keys, as lines of OpenSSH. A key that is not there yet counts as a new one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PublicKeys {
+    /// The one that may log in.
+    pub login: String,
+    /// Host keys by machine.
+    pub host: BTreeMap<String, String>,
+}
+
+/// What libvirt has of one lab.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Observed {
+    /// The lab's network.
+    pub network: Option<ObservedNetwork>,
+    /// By machine name, for every machine of which there is a domain or a disk.
+    pub machines: BTreeMap<String, ObservedMachine>,
+}
+
+/// A network as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedNetwork {
+    /// Whether it is started.
+    pub active: bool,
+    /// None: it is not what a lab defines.
+    pub settings: Option<NetworkSettings>,
+    /// The machines that its DHCP server knows.
+    pub hosts: BTreeSet<NetworkHost>,
+}
+
+/// What there is of a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ObservedMachine {
+    /// Its domain.
+    pub domain: Option<ObservedDomain>,
+    /// Its root disk.
+    pub disk: Option<ObservedDisk>,
+}
+
+/// A domain as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedDomain {
+    /// Whether it runs.
+    pub state: MachineState,
+    /// Read from the metadata of the inactive definition; none if this version cannot read it.
+    pub applied: Option<AppliedMachine>,
+    /// Whether somebody has logged in since it was started.
+    pub reached: bool,
+}
+
+/// A root disk as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedDisk {
+    /// Size that the machine sees.
+    pub size: Bytes,
+    /// Key of the image that it is a clone of; none if it is a clone of nothing known.
+    pub image: Option<String>,
+}
+
+/// Whether a domain runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MachineState {
+    /// It has processors that run.
+    Running,
+    /// It was stopped in the middle, by a person or by a full disk.
+    Paused,
+    /// Its kernel panicked; what is left of it is kept.
+    Crashed,
+    /// There is no process.
+    ShutOff,
+}
+
+/// What has to be done, and why. Serializes to the documented form of `lab plan --json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// Name of the cluster.
+    pub cluster: String,
+    /// The network.
+    pub network: NetworkActions,
+    /// Machines in the order of the file, then those that are no longer in it, by name.
+    pub machines: Vec<MachineActions>,
+}
+
+/// What becomes of a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Made anew.
+    Create,
+    /// Made different, its data kept.
+    Change,
+    /// Taken away and made anew.
+    Replace,
+    /// As it should be, but not running or not reached yet.
+    Start,
+    /// Taken away.
+    Remove,
+    /// As it should be.
+    Keep,
+}
+
+/// What is done to the network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NetworkActions {
+    /// In one word.
+    pub action: Action,
+    /// Why.
+    pub reasons: Vec<Reason>,
+    /// What is wanted.
+    pub wanted: NetworkSettings,
+    /// In this order.
+    pub steps: Vec<NetworkStep>,
+}
+
+/// What is done to one machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MachineActions {
+    /// Name of the machine.
+    pub name: String,
+    /// In one word.
+    pub action: Action,
+    /// Why. Empty only for a machine that is kept because nothing differs.
+    pub reasons: Vec<Reason>,
+    /// Whether what is on its disk is lost.
+    pub destroys_data: bool,
+    /// Whether a running machine is stopped and started again.
+    pub restarts: bool,
+    /// What is wanted; none if the machine is removed.
+    pub wanted: Option<Wanted>,
+    /// To be done before the network is touched.
+    pub before: Vec<MachineStep>,
+    /// To be done after the network, in this order.
+    pub steps: Vec<MachineStep>,
+}
+
+/// A machine as the spec wants it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Wanted {
+    /// What goes into its metadata.
+    #[serde(flatten)]
+    pub applied: AppliedMachine,
+    /// Size of its root disk.
+    pub disk: Bytes,
+    /// Whether `up` starts it.
+    pub auto_start: bool,
+}
+
+/// Why something is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+pub enum Reason {
+    /// It does not exist.
+    Missing,
+    /// The cluster file no longer names it.
+    NotInFile,
+    /// One property differs.
+    Differs {
+        /// The property's name.
+        what: &'static str,
+        /// As it is.
+        from: String,
+        /// As it should be.
+        to: String,
+        /// What that costs.
+        effect: Effect,
+    },
+    /// A key differs. Keys are not printed.
+    NewKey {
+        /// Which.
+        what: &'static str,
+    },
+    /// Its metadata was written by another version.
+    Unreadable,
+    /// The domain is there and its disk is not.
+    DiskMissing,
+    /// The disk is there and its domain is not.
+    DomainMissing,
+    /// It does not run.
+    ShutOff,
+    /// It is off, and the file says that it is started only by hand.
+    StartedByHand,
+    /// Its kernel panicked.
+    Crashed,
+    /// It is paused.
+    Paused,
+    /// It runs, and nobody has logged in yet.
+    NotReached,
+    /// It runs on a network that has to be started again.
+    NetworkRestarts,
+    /// The network is defined and not active.
+    Inactive,
+    /// Machines came to or left the network.
+    Hosts {
+        /// Names of machines that are new or have another address.
+        added: Vec<String>,
+        /// Names of machines that are gone or have another address.
+        removed: Vec<String>,
+    },
+}
+
+/// What a difference costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// Nothing that anybody notices.
+    None,
+    /// The machine is stopped and started again.
+    Restart,
+    /// The machine loses its disk.
+    DataLoss,
+}
+
+/// The whole of what the spec asks for, ready to be compared or written into definitions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Desired {
+    /// The network.
+    pub network: NetworkPlan,
+    /// MAC address, UUID and machine id by machine.
+    pub numbers: BTreeMap<String, MachineNumbers>,
+    /// By machine.
+    pub machines: BTreeMap<String, Wanted>,
+}
+
+/// What the spec asks for.
+#[must_use]
+pub fn desired(inputs: &Inputs<'_>) -> Desired {
+    let Inputs { spec, lab, acceleration, images, keys } = inputs;
+    let numbers = machine_numbers(lab, spec.machines.iter().map(|machine| machine.name.as_str()));
+    let network = network_plan(spec, lab, &numbers);
+    let machines = spec.machines.iter().map(|machine| {
+        let host_key = keys.host.get(&machine.name).map_or("", String::as_str);
+        let applied = AppliedMachine {
+            kind: machine.kind,
+            acceleration: *acceleration,
+            cpus: machine.cpus,
+            memory: machine.memory,
+            image: images.get(&machine.image).cloned().unwrap_or_default(),
+            address: machine.address,
+            mac: numbers[&machine.name].mac,
+            network: network.settings.clone(),
+            host_key: public_key_digest(host_key),
+            login_key: public_key_digest(&keys.login),
+        };
+        let wanted = Wanted { applied, disk: machine.disk, auto_start: machine.auto_start };
+        (machine.name.clone(), wanted)
+    });
+    let machines = machines.collect();
+    Desired { network, numbers, machines }
+}
+
+/// Compares what is wanted with what was observed.
+#[must_use]
+pub fn plan(inputs: &Inputs<'_>, observed: &Observed) -> Plan {
+    let desired = desired(inputs);
+    let network = network::actions(&desired.network, observed.network.as_ref());
+    let network_restarts = network.steps.iter().any(|step| step.operation == NetworkOperation::Start);
+    let nothing = ObservedMachine::default();
+    let in_file = inputs.spec.machines.iter().map(|machine| {
+        let found = observed.machines.get(&machine.name).unwrap_or(&nothing);
+        machine::actions(&machine.name, &desired.machines[&machine.name], found, network_restarts)
+    });
+    let gone = observed.machines.iter().filter(|(name, found)| {
+        !desired.machines.contains_key(*name) && (found.domain.is_some() || found.disk.is_some())
+    });
+    let machines = in_file.chain(gone.map(|(name, found)| machine::removal(name, found))).collect();
+    Plan { cluster: inputs.spec.name.clone(), network, machines }
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_noop(&self) -> bool {
+        self.network.steps.is_empty()
+            && self.machines.iter().all(|machine| machine.before.is_empty() && machine.steps.is_empty())
+    }
+
+    /// Whether what is on some disk is lost.
+    #[must_use]
+    pub fn destroys_data(&self) -> bool {
+        self.machines.iter().any(|machine| machine.destroys_data)
+    }
+
+    /// How many machines are created, changed and so on, as a person reads it: `4 to create, 1 to
+    /// keep`. A network that is not kept comes first.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let mut counts: BTreeMap<Action, usize> = BTreeMap::new();
+        for machine in &self.machines {
+            *counts.entry(machine.action).or_default() += 1;
+        }
+        let network =
+            (self.network.action != Action::Keep).then(|| format!("network to {}", self.network.action));
+        let machines = counts.into_iter().map(|(action, count)| format!("{count} to {action}"));
+        network.into_iter().chain(machines).collect::<Vec<_>>().join(", ")
+    }
+}
