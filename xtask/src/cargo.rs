@@ -1,6 +1,6 @@
 //! Calls of `cargo`, with an environment in which nothing is built twice.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -17,7 +17,11 @@ use crate::failure::Failure;
 /// `cargo run` leaks variables about the package `xtask` to its children. Build scripts that watch
 /// them would then run again on each change of caller, and everything above them would be rebuilt.
 pub fn cargo(cx: &Cx) -> Cmd<'_> {
-    let program = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    sanitised(cx, &env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")))
+}
+
+/// A program that calls cargo, in the same environment.
+pub fn sanitised<'a>(cx: &'a Cx, program: &OsStr) -> Cmd<'a> {
     let leaked = env::vars_os().map(|(name, _)| name).filter(|name| is_leaked(&name.to_string_lossy()));
     leaked.fold(cx.sh.cmd(program), Cmd::env_remove).quiet()
 }

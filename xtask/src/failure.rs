@@ -9,6 +9,8 @@ pub const UNEXPECTED: u8 = 1;
 pub const USAGE: u8 = 2;
 /// The computer lacks something that the command needs; the hint says how to get it.
 pub const HOST: u8 = 10;
+/// Checks or tests ran, and some failed, or some that were required did not run.
+pub const CHECKS: u8 = 30;
 
 /// An error whose exit code is known, with a hint that can be pasted.
 #[derive(Debug)]

@@ -1,10 +1,11 @@
 //! Every command line type of `cargo xtask`, with its help. Decides nothing.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::failure;
 
@@ -23,6 +24,8 @@ pub struct Cli {
 /// One variant per command, in the order of the table of contents.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Say what this computer can do, and how to mend what it cannot.
+    Doctor(Doctor),
     /// Install what this computer lacks.
     Setup(Setup),
     /// Make, use and destroy labs (the `lab` program).
@@ -35,6 +38,14 @@ pub enum Command {
     Inventory(Words),
     /// Build, list or remove base images (`lab image`).
     Image(Words),
+    /// Run the tests.
+    Test(Test),
+    /// Check formatting, lints, licences and house rules.
+    Lint(Lint),
+    /// Do exactly what CI does.
+    Ci(Ci),
+    /// Measure how fast things are.
+    Bench(Bench),
 }
 
 /// Words that are the business of another program, its `--help` included.
@@ -46,6 +57,17 @@ pub struct Words {
     pub words: Vec<OsString>,
 }
 
+/// Say what this computer can do, and how to mend what it cannot. Changes nothing.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit code: 0 ready for labs, 10 something is missing.\n\nExample: cargo xtask doctor --json"
+)]
+pub struct Doctor {
+    /// Print JSON for scripts.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Install what this computer lacks.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: cargo xtask setup --dry-run")]
@@ -53,6 +75,67 @@ pub struct Setup {
     /// Say what would be done, and do nothing.
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Run the tests, all tiers unless told otherwise.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit code: 0 all passed, 10 setup is incomplete, 30 some failed or a required tier was skipped.
+
+Examples:
+  cargo xtask test --tier core      needs nothing but Rust and Python
+  cargo xtask test plan             tests whose names contain `plan`"
+)]
+pub struct Test {
+    /// Only these tiers; may be given several times.
+    #[arg(long, value_enum, value_name = "TIER", value_delimiter = ',')]
+    pub tier: Vec<Tier>,
+    /// Tiers in which a skipped test is a failure.
+    #[arg(long, value_enum, value_name = "TIER", value_delimiter = ',')]
+    pub require: Vec<Tier>,
+    /// Only tests whose names contain one of these.
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+}
+
+/// A tier of tests, by what is real in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Tier {
+    /// Nothing but data; needs only Rust.
+    Core,
+    /// The programs themselves, with stand-ins for everything outside.
+    Cli,
+    /// Real Ansible and libvirt, no machines.
+    Tools,
+    /// Real machines.
+    Lab,
+}
+
+/// Check formatting, lints, licences, house rules and the size of xtask.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit code: 0 all well, 30 something is not.\n\nExample: cargo xtask lint")]
+pub struct Lint {}
+
+/// Do exactly what CI does: lint, then every test with none skipped.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: cargo xtask ci --yes")]
+pub struct Ci {}
+
+/// Measure how fast things are, from outside, as a user would.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  cargo xtask bench\n  cargo xtask bench --runs 3 --json build/bench.json four-machines"
+)]
+pub struct Bench {
+    /// Only these measurements.
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// How often each is made; the median counts.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub runs: u32,
+    /// Write results and a description of this computer there.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
 }
 
 /// Prints what clap found wrong (or the help that was asked for), and gives the exit code.

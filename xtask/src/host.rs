@@ -60,6 +60,11 @@ impl Host {
         fs::metadata(self.at(path)).ok().map(|metadata| metadata.permissions().mode() & 0o7777)
     }
 
+    /// Whether this user may open a file for reading and writing. Opening is all that is done.
+    pub fn opens(&self, path: &str) -> bool {
+        fs::OpenOptions::new().read(true).write(true).open(self.at(path)).is_ok()
+    }
+
     /// Names in a directory, in order. Empty when there is no such directory.
     pub fn list(&self, path: &str) -> Vec<String> {
         let entries = fs::read_dir(self.at(path)).into_iter().flatten().flatten();

@@ -4,14 +4,22 @@
 //! Nothing here may need a network, a library or a tool beyond Rust: the first thing a new computer
 //! runs is this program.
 
+mod bench;
 mod cargo;
+mod ci;
 mod contents;
 mod cx;
+mod doctor;
 mod failure;
 mod flags;
 mod handover;
 mod host;
+mod json;
+mod junit;
+mod lint;
 mod setup;
+mod test;
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -39,10 +47,15 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let cx = Cx::new(cli.yes)?;
     match command {
         Command::Setup(flags) => flags.run(&cx),
+        Command::Doctor(flags) => flags.run(&cx),
         Command::Lab(words) => handover::run(&cx, None, words.words),
         Command::Vm(words) => handover::run(&cx, Some("vm"), words.words),
         Command::Check(words) => handover::run(&cx, Some("check"), words.words),
         Command::Inventory(words) => handover::run(&cx, Some("inventory"), words.words),
         Command::Image(words) => handover::run(&cx, Some("image"), words.words),
+        Command::Test(flags) => flags.run(&cx),
+        Command::Lint(flags) => flags.run(&cx),
+        Command::Ci(flags) => flags.run(&cx),
+        Command::Bench(flags) => flags.run(&cx),
     }
 }

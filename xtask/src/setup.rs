@@ -5,7 +5,7 @@
 //! seen it and said yes.
 
 pub mod environment;
-mod packages;
+pub mod packages;
 
 use std::ffi::OsString;
 use std::fmt::Write as _;

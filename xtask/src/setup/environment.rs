@@ -55,7 +55,7 @@ impl Environment {
     ///
     /// # Errors
     /// When Python or its package index fails; pip's own words are part of the error.
-    pub fn make(&self, sh: &Shell, root: &Path, python: &Path) -> anyhow::Result<()> {
+    pub fn make(&self, sh: &Shell, root: &Path, python: &Python) -> anyhow::Result<()> {
         let parent = self.path.parent().context("an environment has a parent directory")?;
         fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
         let lock = File::create(parent.join("lock")).context("cannot make the lock of the environments")?;
@@ -67,7 +67,7 @@ impl Environment {
             fs::remove_dir_all(&self.path)
                 .with_context(|| format!("cannot remove the unfinished {}", self.path.display()))?;
         }
-        run(sh, python, &["-m", "venv", &self.path.to_string_lossy()])?;
+        run(sh, &python.path, &["-m", "venv", &self.path.to_string_lossy()])?;
         let requirements = root.join(self.requirements);
         let pip = [
             "-m",
@@ -96,19 +96,29 @@ fn run(sh: &Shell, python: &Path, arguments: &[&str]) -> anyhow::Result<()> {
     anyhow::bail!("{} {}: {}", python.display(), arguments.join(" "), String::from_utf8_lossy(&words).trim())
 }
 
-/// A Python that can make environments: 3.10 to 3.13, with `venv` and `ensurepip`.
+/// A Python that can make environments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Python {
+    /// The program.
+    pub path: PathBuf,
+    /// `3.11.2`.
+    pub version: String,
+}
+
+/// A Python from 3.10 to 3.13 with `venv` and `ensurepip`.
 ///
 /// The system's own comes first: version managers put stand-ins on the path whose meaning depends on
 /// the directory and the shell.
-pub fn python(host: &Host) -> Option<PathBuf> {
-    const ASK: &str = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])";
+pub fn python(host: &Host) -> Option<Python> {
+    const ASK: &str = "import sys, venv, ensurepip; print('%d.%d.%d' % sys.version_info[:3])";
     const NAMES: [&str; 6] =
         ["/usr/bin/python3", "python3", "python3.13", "python3.12", "python3.11", "python3.10"];
-    let fits = |name: &&str| {
+    NAMES.iter().find_map(|name| {
         let version = host.output(name, &["-c", ASK])?;
-        matches!(version.as_str(), "3.10" | "3.11" | "3.12" | "3.13").then(|| host.program(name))?
-    };
-    NAMES.iter().find_map(fits)
+        let minor = version.strip_prefix("3.")?.split('.').next()?.parse::<u32>().ok()?;
+        let path = host.program(name)?;
+        (10..=13).contains(&minor).then_some(Python { path, version })
+    })
 }
 
 /// What to say when [`python`] found none although packages were installed.
@@ -132,11 +142,13 @@ mod tests {
     use crate::host::fake::Fake;
 
     #[test]
-    fn finds_the_newest_python_that_fits() {
-        let old = Fake::new().program("python3", "echo 3.9");
+    fn passes_over_pythons_that_do_not_fit() {
+        let old = Fake::new().program("python3", "echo 3.9.2");
         assert_eq!(python(&old.host), None);
-        let both = old.program("python3.12", "echo 3.12");
-        assert!(python(&both.host).unwrap().ends_with("usr/bin/python3.12"));
+        let both = old.program("python3.12", "echo 3.12.1");
+        let found = python(&both.host).unwrap();
+        assert!(found.path.ends_with("usr/bin/python3.12"));
+        assert_eq!(found.version, "3.12.1");
         let without_venv = Fake::new().program("python3", "exit 1");
         assert_eq!(python(&without_venv.host), None);
     }

@@ -76,7 +76,7 @@ fn what_is_there_is_not_installed_again() {
     let fake = release(DEBIAN_13)
         .program("qemu-system-x86_64", "")
         .file("/usr/lib/x86_64-linux-gnu/pkgconfig/libvirt.pc", "")
-        .program("python3", "echo 3.13");
+        .program("python3", "echo 3.13.5");
     let plan = Plan::make(&fake.host, EVERYTHING, vec![environment()]);
     for package in ["qemu-system-x86", "libvirt-dev", "python3-venv"] {
         assert!(!plan.packages.contains(&package), "{package}");
@@ -87,7 +87,7 @@ fn what_is_there_is_not_installed_again() {
 #[test]
 fn tests_of_pure_code_need_only_the_tools() {
     let plan = Plan::make(
-        &release(DEBIAN_12).program("python3", "echo 3.11").host,
+        &release(DEBIAN_12).program("python3", "echo 3.11.2").host,
         Needs { lab: false, tools: true },
         vec![],
     );

@@ -1,0 +1,304 @@
+//! `cargo xtask bench`: the project's own measurements, timed from outside as a user would.
+//!
+//! Labs of measurements have names of their own (`bench-one`, `bench-four`), so a lab in use is never
+//! touched. Measurements that need one another are made in one scenario.
+
+mod computer;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Context as _;
+
+use crate::cargo::cargo;
+use crate::cx::Cx;
+use crate::failure::{CHECKS, Failure};
+use crate::flags;
+use crate::host::Host;
+use crate::json::Json;
+use crate::setup::{self, Needs};
+
+/// Something that is measured.
+#[derive(Debug)]
+struct Measurement {
+    name: &'static str,
+    what: &'static str,
+    /// Seconds; reaching it is not required of every computer.
+    goal: f64,
+    /// Measures it, and perhaps others.
+    scenario: fn(&mut Bench<'_>) -> anyhow::Result<()>,
+}
+
+#[rustfmt::skip] // One line a measurement reads as the table it is.
+const MEASUREMENTS: [Measurement; 5] = [
+    Measurement { name: "cold-xtask", what: "build of xtask from nothing, crates downloaded", goal: 15.0, scenario: cold_xtask },
+    Measurement { name: "one-machine", what: "one machine from nothing to SSH, image built", goal: 12.0, scenario: one_machine },
+    Measurement { name: "four-machines", what: "the four machines of `dev` from nothing to SSH, image built", goal: 45.0, scenario: four_machines },
+    Measurement { name: "no-op-up", what: "`lab up` of the four when there is nothing to do", goal: 1.0, scenario: four_machines },
+    Measurement { name: "destroy", what: "`lab destroy` of the four", goal: 3.0, scenario: four_machines },
+];
+
+/// A run of measurements.
+struct Bench<'a> {
+    cx: &'a Cx,
+    /// Holds the cluster files of the measurements.
+    directory: PathBuf,
+    /// Seconds by the name of the measurement, in the order of the runs.
+    seconds: BTreeMap<&'static str, Vec<f64>>,
+}
+
+impl flags::Bench {
+    /// Measures, prints the table, writes the JSON. A missed goal is told, and is no failure.
+    pub fn run(self, cx: &Cx) -> anyhow::Result<()> {
+        let chosen = choose(&self.names)?;
+        setup::ensure(cx, &Host::real(), Needs { lab: true, tools: false }, cx.yes)?;
+        let directory = cx.root.join("build/bench");
+        fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        let mut bench = Bench { cx, directory, seconds: BTreeMap::new() };
+
+        eprintln!("building the lab program and the base image, if they are not there");
+        let image = bench.timed(|bench| bench.xtask(&["image", "build", "--yes"]))?;
+
+        let mut scenarios: Vec<fn(&mut Bench<'_>) -> anyhow::Result<()>> = Vec::new();
+        for measurement in &chosen {
+            if !scenarios.iter().any(|known| std::ptr::fn_addr_eq(*known, measurement.scenario)) {
+                scenarios.push(measurement.scenario);
+            }
+        }
+        let mut failed = false;
+        for run in 1..=self.runs {
+            eprintln!("run {run} of {}", self.runs);
+            for scenario in &scenarios {
+                if let Err(error) = scenario(&mut bench) {
+                    eprintln!("error: {error:#}");
+                    failed = true;
+                }
+            }
+        }
+
+        println!("{}", table(&chosen, &bench.seconds));
+        if let Some(path) = &self.json {
+            let json = json(&chosen, &bench.seconds, computer::describe(cx), image);
+            fs::write(path, format!("{json}\n"))
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        if failed {
+            return Err(Failure { code: CHECKS, message: "a measurement failed".into(), hint: None }.into());
+        }
+        Ok(())
+    }
+}
+
+fn choose(names: &[String]) -> anyhow::Result<Vec<&'static Measurement>> {
+    let known = || MEASUREMENTS.iter().map(|measurement| measurement.name).collect::<Vec<_>>().join(", ");
+    if let Some(unknown) = names.iter().find(|name| !MEASUREMENTS.iter().any(|one| one.name == *name)) {
+        let message = format!("there is no measurement `{unknown}`");
+        return Err(Failure::usage(message, format!("the measurements are {}", known())).into());
+    }
+    let chosen = |one: &&Measurement| names.is_empty() || names.iter().any(|name| name == one.name);
+    Ok(MEASUREMENTS.iter().filter(chosen).collect())
+}
+
+/// What a new user waits for before the first word of `cargo xtask`.
+fn cold_xtask(bench: &mut Bench<'_>) -> anyhow::Result<()> {
+    let cx = bench.cx;
+    cargo(cx).args(["fetch", "--quiet", "--locked"]).run()?;
+    let target = cx.sh.create_temp_dir().context("cannot make a directory for the build")?;
+    let seconds = bench.timed(|_| {
+        let command = cargo(cx).args(["build", "--quiet", "--offline", "--package", "xtask", "--target-dir"]);
+        Ok(command.arg(target.path()).run()?)
+    })?;
+    bench.record("cold-xtask", seconds);
+    Ok(())
+}
+
+fn one_machine(bench: &mut Bench<'_>) -> anyhow::Result<()> {
+    const FILE: &str = "\
+apiVersion: lab/v1alpha1
+kind: Cluster
+name: bench-one
+network:
+  subnet: 192.168.200.0/24
+machines:
+  - name: control-plane
+    roles: [control-plane]
+    cpus: 2
+    memory: 2GiB
+";
+    let file = bench.cluster("bench-one", FILE)?;
+    bench.xtask(&["lab", "destroy", &file, "--yes"])?;
+    let seconds = bench.timed(|bench| bench.xtask(&["lab", "up", &file, "--yes"]));
+    // Destroyed whatever happened: nothing of a measurement is left behind.
+    let destroyed = bench.xtask(&["lab", "destroy", &file, "--yes"]);
+    bench.record("one-machine", seconds?);
+    destroyed
+}
+
+fn four_machines(bench: &mut Bench<'_>) -> anyhow::Result<()> {
+    let dev = fs::read_to_string(bench.cx.root.join("inventories/dev/cluster.yaml"))
+        .context("cannot read `dev`")?;
+    let file = bench.cluster("bench-four", &dev.replace("\nname: dev\n", "\nname: bench-four\n"))?;
+    bench.xtask(&["lab", "destroy", &file, "--yes"])?;
+    let up = bench.timed(|bench| bench.xtask(&["lab", "up", &file, "--yes"]));
+    let again = up.is_ok().then(|| bench.timed(|bench| bench.xtask(&["lab", "up", &file, "--yes"])));
+    let destroyed = bench.timed(|bench| bench.xtask(&["lab", "destroy", &file, "--yes"]));
+    bench.record("four-machines", up?);
+    if let Some(again) = again {
+        bench.record("no-op-up", again?);
+    }
+    bench.record("destroy", destroyed?);
+    Ok(())
+}
+
+impl Bench<'_> {
+    /// Writes a cluster file and gives its path.
+    fn cluster(&self, name: &str, text: &str) -> anyhow::Result<String> {
+        let folder = self.directory.join(name);
+        let file = folder.join("cluster.yaml");
+        fs::create_dir_all(&folder)?;
+        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(file.to_string_lossy().into_owned())
+    }
+
+    /// `cargo xtask …`, with everything that costs a user: cargo's own look at the sources too.
+    fn xtask(&self, words: &[&str]) -> anyhow::Result<()> {
+        Ok(cargo(self.cx).arg("xtask").args(words).ignore_stdout().run()?)
+    }
+
+    fn timed(&self, work: impl FnOnce(&Self) -> anyhow::Result<()>) -> anyhow::Result<f64> {
+        let start = Instant::now();
+        work(self)?;
+        Ok(start.elapsed().as_secs_f64())
+    }
+
+    fn record(&mut self, name: &'static str, seconds: f64) {
+        self.seconds.entry(name).or_default().push(seconds);
+    }
+}
+
+/// The middle of some numbers, or the mean of the two middle ones. None of none.
+fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    let high = *sorted.get(middle)?;
+    Some(if sorted.len() % 2 == 1 { high } else { f64::midpoint(sorted[middle - 1], high) })
+}
+
+fn table(chosen: &[&Measurement], seconds: &BTreeMap<&'static str, Vec<f64>>) -> String {
+    let mut lines =
+        vec![format!("{:<15}{:>9}{:>17}{:>8}  MET", "MEASUREMENT", "MEDIAN", "LEAST–MOST", "GOAL")];
+    for measurement in chosen {
+        let values = seconds.get(measurement.name).map_or(&[][..], Vec::as_slice);
+        let goal = format!("{} s", measurement.goal);
+        let Some(median) = median(values) else {
+            lines.push(format!("{:<15}{:>9}{:>17}{goal:>8}  failed", measurement.name, "-", "-"));
+            continue;
+        };
+        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = values.iter().copied().fold(0.0, f64::max);
+        let spread = format!("{least:.2}–{most:.2} s");
+        let met = if median <= measurement.goal { "yes" } else { "no" };
+        lines.push(format!(
+            "{:<15}{:>9}{spread:>17}{goal:>8}  {met}",
+            measurement.name,
+            format!("{median:.2} s")
+        ));
+    }
+    lines.join("\n")
+}
+
+fn json(
+    chosen: &[&Measurement],
+    seconds: &BTreeMap<&'static str, Vec<f64>>,
+    computer: Json,
+    image: f64,
+) -> Json {
+    let measurements = chosen.iter().map(|measurement| {
+        let values = seconds.get(measurement.name).map_or(&[][..], Vec::as_slice);
+        let median = median(values);
+        let rounded = |value: f64| Json::Number((value * 1000.0).round() / 1000.0);
+        Json::Object(vec![
+            ("name", Json::Text(measurement.name.into())),
+            ("what", Json::Text(measurement.what.into())),
+            ("goal_seconds", Json::Number(measurement.goal)),
+            ("median_seconds", median.map_or(Json::Null, rounded)),
+            ("seconds", Json::List(values.iter().copied().map(rounded).collect())),
+            ("met", median.map_or(Json::Null, |median| Json::Bool(median <= measurement.goal))),
+        ])
+    });
+    Json::Object(vec![
+        ("computer", computer),
+        ("preparation_seconds", Json::Number(image.round())),
+        ("measurements", Json::List(measurements.collect())),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
+    }
+
+    #[test]
+    fn tells_goals_met_missed_and_not_measured() {
+        let seconds = BTreeMap::from([("cold-xtask", vec![12.0, 14.0, 13.0]), ("destroy", vec![4.5])]);
+        let chosen = choose(&[]).unwrap();
+        insta::assert_snapshot!(table(&chosen, &seconds), @r"
+        MEASUREMENT       MEDIAN       LEAST–MOST    GOAL  MET
+        cold-xtask       13.00 s    12.00–14.00 s    15 s  yes
+        one-machine            -                -    12 s  failed
+        four-machines          -                -    45 s  failed
+        no-op-up               -                -     1 s  failed
+        destroy           4.50 s      4.50–4.50 s     3 s  no
+        ");
+        insta::assert_snapshot!(json(&chosen[..2], &seconds, Json::Null, 1.0), @r#"
+        {
+          "computer": null,
+          "preparation_seconds": 1,
+          "measurements": [
+            {
+              "name": "cold-xtask",
+              "what": "build of xtask from nothing, crates downloaded",
+              "goal_seconds": 15,
+              "median_seconds": 13,
+              "seconds": [
+                12,
+                14,
+                13
+              ],
+              "met": true
+            },
+            {
+              "name": "one-machine",
+              "what": "one machine from nothing to SSH, image built",
+              "goal_seconds": 12,
+              "median_seconds": null,
+              "seconds": [],
+              "met": null
+            }
+          ]
+        }
+        "#);
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_known_ones() {
+        let error = choose(&["one".into()]).unwrap_err();
+        let hint = error.downcast_ref::<Failure>().unwrap().hint.clone().unwrap();
+        assert!(hint.contains("one-machine"), "{hint}");
+    }
+
+    #[test]
+    fn the_lab_of_four_is_not_the_users_own() {
+        let dev = include_str!("../../inventories/dev/cluster.yaml");
+        assert!(dev.contains("\nname: dev\n"));
+    }
+}

@@ -1,0 +1,273 @@
+//! The table of probes. Each looks at one thing of the computer and changes nothing.
+
+use std::path::Path;
+
+use super::{Finding, Fix, kvm};
+use crate::host::Host;
+use crate::setup::environment::{self, Environment};
+use crate::setup::packages;
+
+/// A look at one thing; the second argument is the root of the checkout.
+type Probe = fn(&Host, &Path) -> Finding;
+
+/// All probes, in the order of the table.
+pub const PROBES: [(&str, Probe); 15] = [
+    ("processor", processor),
+    ("kvm", kvm::probe),
+    ("iommu", iommu),
+    ("libvirt", libvirt),
+    ("qemu", qemu),
+    ("other packages", other_packages),
+    ("user namespaces", user_namespaces),
+    ("subordinate ids", subordinate_ids),
+    ("/dev/net/tun", tun),
+    ("cgroups", cgroups),
+    ("python", python),
+    ("ansible", ansible),
+    ("disk", disk),
+    ("memory", memory),
+    ("cpus", cpus),
+];
+
+const GIB: u64 = 1 << 30;
+
+fn processor(host: &Host, _: &Path) -> Finding {
+    let info = host.read("/proc/cpuinfo").unwrap_or_default();
+    let model = field(&info, "model name").unwrap_or(&host.arch).to_owned();
+    let inside = info.lines().any(|line| line.starts_with("flags") && line.contains(" hypervisor"));
+    match kvm::extension(host) {
+        Some(extension) => Finding::good(format!("{model}, {extension}")),
+        None if inside => Finding::note(
+            format!("{model}, a virtual machine without vmx or svm"),
+            Some(Fix::Advice("turn on nested virtualisation outside")),
+        ),
+        None => Finding::note(
+            format!("{model}, without vmx or svm"),
+            Some(Fix::Advice("turn on VT-x or AMD-V in the firmware")),
+        ),
+    }
+}
+
+fn iommu(host: &Host, _: &Path) -> Finding {
+    let units = host.list("/sys/class/iommu").len();
+    let groups = host.list("/sys/kernel/iommu_groups").len();
+    if units > 0 && groups > 0 {
+        return Finding::good(format!("groups: {groups}, units: {units}"));
+    }
+    let advice = "turn on VT-d or AMD-Vi in the firmware; on Intel boot with intel_iommu=on";
+    Finding::note("none: no GPU can be given to a machine", Some(Fix::Advice(advice)))
+}
+
+fn libvirt(host: &Host, _: &Path) -> Finding {
+    let Some(version) = host.output("libvirtd", &["--version"]) else {
+        return Finding::missing("no libvirtd", Fix::Setup);
+    };
+    let version = version.split_whitespace().last().unwrap_or_default();
+    let lacks: Vec<_> = packages::missing(host)
+        .iter()
+        .filter(|one| one.what.contains("libvirt"))
+        .map(|one| one.what)
+        .collect();
+    if !lacks.is_empty() {
+        return Finding::missing(format!("libvirtd {version}, without {}", lacks.join(", ")), Fix::Setup);
+    }
+    match host.output("pkg-config", &["--modversion", "libvirt"]) {
+        Some(headers) if headers != version => {
+            let text = format!("libvirtd {version}, but headers of {headers}");
+            Finding::note(text, Some(Fix::Advice("install both from one suite")))
+        }
+        Some(_) => Finding::good(format!("libvirtd {version}, its drivers and headers")),
+        None => {
+            Finding::missing(format!("libvirtd {version}; pkg-config does not find its headers"), Fix::Setup)
+        }
+    }
+}
+
+fn qemu(host: &Host, _: &Path) -> Finding {
+    let emulator = format!("qemu-system-{}", host.arch);
+    let version = host.output(&emulator, &["--version"]);
+    let version = version.as_deref().and_then(|text| text.lines().next()?.split_whitespace().nth(3));
+    match (version, host.program("qemu-img")) {
+        (None, _) => Finding::missing(format!("no {emulator}"), Fix::Setup),
+        (Some(version), None) => {
+            Finding::missing(format!("{emulator} {version}, without qemu-img"), Fix::Setup)
+        }
+        (Some(version), Some(_)) => Finding::good(format!("{emulator} {version}")),
+    }
+}
+
+/// What the other probes do not name one by one.
+fn other_packages(host: &Host, _: &Path) -> Finding {
+    let all = packages::missing(host);
+    let others: Vec<_> =
+        all.iter().filter(|one| !one.what.contains("libvirt") && !one.what.contains("QEMU")).collect();
+    match others.as_slice() {
+        [] => Finding::good("all there"),
+        [first, rest @ ..] if rest.len() > 2 => {
+            Finding::missing(format!("missing: {} and {} more", first.what, rest.len()), Fix::Setup)
+        }
+        few => {
+            let names: Vec<_> = few.iter().map(|one| one.what).collect();
+            Finding::missing(format!("missing: {}", names.join(", ")), Fix::Setup)
+        }
+    }
+}
+
+/// Labs of ordinary users live in one. What decides is whether one can be made.
+fn user_namespaces(host: &Host, _: &Path) -> Finding {
+    let made = host.output("unshare", &["--user", "--map-root-user", "--net", "true"]).is_some();
+    if made {
+        return Finding::good("can be made");
+    }
+    let reads = |path: &str, value: &str| host.read(path).is_some_and(|text| text.trim() == value);
+    let (text, fix) = if host.program("unshare").is_none() {
+        ("not tried: no unshare".to_owned(), Fix::Setup)
+    } else if reads("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
+        let fix = "sudo sysctl --write kernel.apparmor_restrict_unprivileged_userns=0";
+        ("AppArmor forbids them to ordinary users".to_owned(), Fix::Command(fix.into()))
+    } else if reads("/proc/sys/kernel/unprivileged_userns_clone", "0") {
+        let fix = "sudo sysctl --write kernel.unprivileged_userns_clone=1";
+        ("the kernel forbids them to ordinary users".to_owned(), Fix::Command(fix.into()))
+    } else if reads("/proc/sys/user/max_user_namespaces", "0") {
+        let fix = "sudo sysctl --write user.max_user_namespaces=15000";
+        ("the limit is 0".to_owned(), Fix::Command(fix.into()))
+    } else {
+        let advice = "the container around us may forbid them: labs as root work";
+        ("cannot be made".to_owned(), Fix::Advice(advice))
+    };
+    needed_by_users(host, text, fix)
+}
+
+fn subordinate_ids(host: &Host, _: &Path) -> Finding {
+    if host.user == "root" {
+        return Finding::good("root needs none");
+    }
+    let range = |path: &str| {
+        let text = host.read(path)?;
+        let own = |line: &&str| {
+            [host.user.as_str(), &host.uid.to_string()].contains(&line.split(':').next().unwrap_or(""))
+        };
+        let line = text.lines().find(own)?;
+        line.split(':').nth(2)?.trim().parse::<u64>().ok()
+    };
+    match (range("/etc/subuid"), range("/etc/subgid"), host.program("newuidmap")) {
+        (Some(users), Some(groups), Some(_)) if users.min(groups) >= 65_536 => {
+            Finding::good(format!("{} for {}", users.min(groups), host.user))
+        }
+        (Some(users), Some(groups), Some(_)) => Finding::missing(
+            format!("only {} for {}, 65536 are needed", users.min(groups), host.user),
+            Fix::Advice("give more in /etc/subuid and /etc/subgid"),
+        ),
+        (Some(_), Some(_), None) => Finding::missing("no newuidmap", Fix::Setup),
+        _ => Finding::missing(format!("none for {}", host.user), Fix::Setup),
+    }
+}
+
+fn tun(host: &Host, _: &Path) -> Finding {
+    match host.mode("/dev/net/tun") {
+        None => Finding::missing("not there", Fix::Setup),
+        Some(mode) if mode & 0o666 == 0o666 => Finding::good("for everybody"),
+        Some(mode) => needed_by_users(host, format!("mode {mode:04o}, closed to ordinary users"), Fix::Setup),
+    }
+}
+
+/// What root does without and others need.
+fn needed_by_users(host: &Host, text: String, fix: Fix) -> Finding {
+    if host.uid == 0 {
+        Finding::note(format!("{text}; root does without"), Some(fix))
+    } else {
+        Finding::missing(text, fix)
+    }
+}
+
+fn cgroups(host: &Host, _: &Path) -> Finding {
+    if let Some(controllers) = host.read("/sys/fs/cgroup/cgroup.controllers") {
+        let own = host.read("/proc/self/cgroup").unwrap_or_default();
+        let own = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/").trim_end_matches('/');
+        let delegated = host.opens(&format!("/sys/fs/cgroup{own}/cgroup.subtree_control"));
+        let whose = if delegated { "delegated to you" } else { "not delegated to you" };
+        return Finding::good(format!(
+            "version 2 ({}), {whose}",
+            controllers.split_whitespace().collect::<Vec<_>>().join(" ")
+        ));
+    }
+    let own = host.read("/proc/self/cgroup").unwrap_or_default();
+    let names: Vec<_> =
+        own.lines().filter_map(|line| line.split(':').nth(1)).filter(|name| !name.is_empty()).collect();
+    if names.is_empty() {
+        let advice = "mount /sys/fs/cgroup; without it no machine can be limited";
+        return Finding::note("none", Some(Fix::Advice(advice)));
+    }
+    let hybrid = own.lines().any(|line| line.starts_with("0::"));
+    Finding::good(format!(
+        "version 1{}: {} hierarchies",
+        if hybrid { " with 2 beside it" } else { "" },
+        names.len()
+    ))
+}
+
+fn python(host: &Host, _: &Path) -> Finding {
+    match environment::python(host) {
+        None => Finding::missing("none from 3.10 to 3.13 with venv", Fix::Setup),
+        Some(python) => Finding::good(format!("{} with venv", python.version)),
+    }
+}
+
+fn ansible(_: &Host, root: &Path) -> Finding {
+    let environment = Environment::ansible(root);
+    let name = environment.path.file_name().unwrap_or_default().to_string_lossy();
+    if environment.is_complete() {
+        Finding::good(format!("build/environments/{name}"))
+    } else {
+        Finding::missing(format!("the environment of {} is not made", environment.requirements), Fix::Setup)
+    }
+}
+
+/// The base image, its packages, the build of `lab` and the disks of four small machines.
+fn disk(host: &Host, root: &Path) -> Finding {
+    let table = host.output("df", &["-Pk", &root.to_string_lossy()]);
+    let free =
+        table.as_deref().and_then(|text| text.lines().last()?.split_whitespace().nth(3)?.parse::<u64>().ok());
+    amount("free", free.map(|kib| kib << 10), 5 * GIB, 15 * GIB, "image and four machines")
+}
+
+/// Four machines of `inventories/dev` and what the computer itself needs.
+fn memory(host: &Host, _: &Path) -> Finding {
+    let info = host.read("/proc/meminfo").unwrap_or_default();
+    let available =
+        field(&info, "MemAvailable").and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
+    amount("available", available.map(|kib| kib << 10), 2 * GIB, 8 * GIB, "four machines")
+}
+
+/// Judges a number of bytes: below `least` nothing works, below `enough` not everything.
+fn amount(what: &str, bytes: Option<u64>, least: u64, enough: u64, purpose: &str) -> Finding {
+    let advice = Some(Fix::Advice("free some, or make machines smaller"));
+    match bytes {
+        None => Finding::note("unknown", None),
+        Some(bytes) if bytes < least => {
+            let text = format!("{} MiB {what}, {} GiB are the least", bytes >> 20, least / GIB);
+            Finding { status: super::Status::Missing, text, fix: advice }
+        }
+        Some(bytes) if bytes < enough => {
+            Finding::note(format!("{} GiB {what}; {purpose} like {} GiB", bytes / GIB, enough / GIB), advice)
+        }
+        Some(bytes) => Finding::good(format!("{} GiB {what}", bytes / GIB)),
+    }
+}
+
+fn cpus(host: &Host, _: &Path) -> Finding {
+    let info = host.read("/proc/cpuinfo").unwrap_or_default();
+    match info.lines().filter(|line| line.starts_with("processor")).count() {
+        0 => Finding::note("unknown", None),
+        1 => Finding::note(
+            "1: machines start one after the other",
+            Some(Fix::Advice("2 are better, 4 are good")),
+        ),
+        count => Finding::good(count.to_string()),
+    }
+}
+
+/// The first value of a line `name : value` of a file of /proc.
+fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix(':').map(str::trim))
+}

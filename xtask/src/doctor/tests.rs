@@ -1,0 +1,140 @@
+//! Whole made-up computers, and what the doctor says about them.
+
+use super::*;
+use crate::host::fake::Fake;
+
+/// No checkout lies here, so nothing has been made by setup.
+const ROOT: &str = "/nonexistent/checkout";
+
+fn diagnosis(fake: &Fake) -> String {
+    table(&examine(&fake.host, Path::new(ROOT)))
+}
+
+/// A computer on which no program at all is installed.
+fn bare() -> Fake {
+    Fake::new()
+        .file(
+            "/proc/cpuinfo",
+            "processor\t: 0\nmodel name\t: AMD EPYC\nflags\t\t: fpu hypervisor sse\n\nprocessor\t: 1\n",
+        )
+        .file("/proc/meminfo", "MemTotal: 24684092 kB\nMemAvailable:   24252300 kB\n")
+        .file("/proc/self/cgroup", "4:memory:/\n1:cpu:/\n0::/\n")
+        .file("/dev/kvm", "")
+        .file("/dev/net/tun", "")
+        .mode("/dev/net/tun", 0o600)
+}
+
+/// A workstation with everything installed.
+fn workstation() -> Fake {
+    let mut fake = Fake::new()
+        .file(
+            "/proc/cpuinfo",
+            "processor\t: 0\nmodel name\t: Xeon\nflags\t\t: fpu vmx sse\n\nprocessor\t: 1\n",
+        )
+        .file("/proc/meminfo", "MemAvailable:   67108864 kB\n")
+        .file("/proc/self/cgroup", "0::/user.slice/session-1.scope\n")
+        .file("/sys/fs/cgroup/cgroup.controllers", "cpu memory pids\n")
+        .file("/sys/fs/cgroup/user.slice/session-1.scope/cgroup.subtree_control", "")
+        .file("/sys/class/iommu/dmar0", "")
+        .file("/sys/kernel/iommu_groups/0", "")
+        .file("/sys/kernel/iommu_groups/1", "")
+        .file("/dev/kvm", "")
+        .file("/dev/net/tun", "")
+        .mode("/dev/net/tun", 0o666)
+        .file("/boot/vmlinuz-6.12", "")
+        .file("/etc/subuid", "alice:100000:65536\n")
+        .file("/etc/subgid", "alice:100000:65536\n")
+        .file("/usr/include/stdio.h", "")
+        .file("/usr/share/keyrings/debian-archive-keyring.gpg", "")
+        .file("/usr/lib/grub/i386-pc/x", "")
+        .file("/usr/lib/grub/x86_64-efi/x", "")
+        .file("/usr/lib/x86_64-linux-gnu/pkgconfig/libvirt.pc", "");
+    for driver in ["qemu", "network", "storage"] {
+        fake = fake.file(
+            &format!("/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_{driver}.so"),
+            "",
+        );
+    }
+    for program in [
+        "cc",
+        "virt-xml-validate",
+        "qemu-img",
+        "dnsmasq",
+        "ip",
+        "iptables",
+        "mmdebstrap",
+        "apt-get",
+        "newuidmap",
+        "ssh",
+        "mke2fs",
+        "sfdisk",
+        "mkfs.vfat",
+        "mcopy",
+        "grub-mkimage",
+        "zstd",
+        "cpio",
+        "unshare",
+    ] {
+        fake = fake.program(program, "true");
+    }
+    fake.program("libvirtd", "echo 'libvirtd (libvirt) 9.0.0'")
+        .program("pkg-config", "echo 9.0.0")
+        .program("qemu-system-x86_64", "echo 'QEMU emulator version 7.2.18 (Debian 1:7.2)'")
+        .program(
+            "timeout",
+            "echo 'Linux version 6.12'; echo 'Kernel panic - not syncing: VFS: Unable to mount root fs'",
+        )
+        .program("df", "echo Filesystem; echo '/dev/vda 264212084 16669588 78831676 18% /'")
+        .program("python3", "echo 3.11.2")
+        .user("alice")
+}
+
+#[test]
+fn a_bare_computer_of_root() {
+    insta::assert_snapshot!(diagnosis(&bare()));
+}
+
+#[test]
+fn a_bare_computer_of_root_for_scripts() {
+    insta::assert_snapshot!(json(&examine(&bare().host, Path::new(ROOT))));
+}
+
+#[test]
+fn a_workstation_before_its_ansible_is_made() {
+    insta::assert_snapshot!(diagnosis(&workstation()));
+}
+
+#[test]
+fn an_ordinary_user_of_a_computer_that_forbids_much() {
+    let fake = workstation()
+        .program("unshare", "exit 1")
+        .file("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n")
+        .file("/etc/subuid", "bob:100000:65536\n")
+        .mode("/dev/net/tun", 0o600)
+        .program("timeout", "exit 124")
+        .program("pkg-config", "echo 10.0.0")
+        .program("df", "echo x; echo '/dev/vda 4000000 1 3000000 18% /'")
+        .file("/proc/meminfo", "MemAvailable:   4194304 kB\n");
+    insta::assert_snapshot!(diagnosis(&fake));
+}
+
+#[test]
+fn kvm_is_judged_by_what_a_kernel_did() {
+    let text = |fake: &Fake| kvm::probe(&fake.host, Path::new(ROOT));
+    let good = text(&workstation());
+    assert_eq!(good.status, Status::Good, "{good:?}");
+    let crashed =
+        text(&workstation().program("timeout", "echo 'Linux version'; echo 'general protection fault'"));
+    assert!(crashed.text.contains("general protection fault"), "{crashed:?}");
+    let hung = text(&workstation().program("timeout", "exit 124"));
+    assert!(hung.text.contains("hung"), "{hung:?}");
+    let emulated = text(&bare());
+    assert!(emulated.text.contains("not in the processor"), "{emulated:?}");
+}
+
+#[test]
+fn nothing_at_all_is_no_reason_to_fail() {
+    let findings = examine(&Fake::new().user("alice").host, Path::new(ROOT));
+    assert_eq!(findings.len(), probes::PROBES.len());
+    assert!(missing(&findings).contains(&"libvirt"));
+}

@@ -1,0 +1,321 @@
+//! `cargo xtask test`: runs the tiers of tests and counts what ran.
+//!
+//! A test that cannot run here says why in the file that `$LAB_SKIPS` names, one line of name, tab and
+//! reason, and returns. Skipped is not passed: it is counted on its own, and `--require` makes it a
+//! failure.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use crate::cargo::{self, cargo};
+use crate::cx::Cx;
+use crate::failure::{CHECKS, Failure};
+use crate::flags::{self, Tier};
+use crate::host::Host;
+use crate::junit::{self, Case};
+use crate::setup::environment::Environment;
+use crate::setup::{self, Needs};
+
+/// All tiers, from the quickest to the slowest.
+pub const TIERS: [Tier; 4] = [Tier::Core, Tier::Cli, Tier::Tools, Tier::Lab];
+
+impl Tier {
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Core => "core",
+            Self::Cli => "cli",
+            Self::Tools => "tools",
+            Self::Lab => "lab",
+        }
+    }
+
+    /// The packages to be built for it. Only the first tier does without libvirt's headers.
+    fn packages(self) -> &'static [&'static str] {
+        match self {
+            Self::Core => &["xtask", "lab-core"],
+            Self::Cli => &["lab"],
+            Self::Tools | Self::Lab => &["lab-tests"],
+        }
+    }
+
+    /// Whether the tests of a binary belong to it.
+    fn holds(self, binary: &str) -> bool {
+        let package = binary.split("::").next().unwrap_or_default();
+        match self {
+            Self::Core | Self::Cli => self.packages().contains(&package),
+            Self::Tools => binary == "lab-tests::tools",
+            Self::Lab => binary == "lab-tests::lab",
+        }
+    }
+
+    /// The same for nextest.
+    fn filter(self) -> &'static str {
+        match self {
+            Self::Core => "package(=xtask) | package(=lab-core)",
+            Self::Cli => "package(=lab)",
+            Self::Tools => "binary_id(=lab-tests::tools)",
+            Self::Lab => "binary_id(=lab-tests::lab)",
+        }
+    }
+}
+
+impl flags::Test {
+    /// Runs the tests, prints the counts, and fails if one failed or a required one was skipped.
+    pub fn run(self, cx: &Cx) -> anyhow::Result<()> {
+        let tiers = if self.tier.is_empty() { TIERS.to_vec() } else { self.tier };
+        let outcome = run(cx, &tiers, &self.names)?;
+        outcome.print(&tiers, &self.require)
+    }
+}
+
+/// What came of the tests.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    cases: Vec<Case>,
+    /// Names and reasons.
+    skips: Vec<(String, String)>,
+}
+
+/// Builds and runs tiers of tests. Failed tests are part of the outcome.
+///
+/// # Errors
+/// When no test could run: the setup is incomplete or something does not compile.
+pub fn run(cx: &Cx, tiers: &[Tier], names: &[String]) -> anyhow::Result<Outcome> {
+    let host = Host::real();
+    let lab = tiers.iter().any(|tier| *tier != Tier::Core);
+    setup::ensure(cx, &host, Needs { lab, tools: true }, cx.yes)?;
+
+    let reports = cx.root.join("build/reports");
+    fs::create_dir_all(&reports).with_context(|| format!("cannot make {}", reports.display()))?;
+    let (junit, skips) = (reports.join("nextest/default/junit.xml"), reports.join("skips.tsv"));
+    // What an earlier run left must not count for this one.
+    for stale in [&junit, &skips] {
+        if stale.exists() {
+            fs::remove_file(stale).with_context(|| format!("cannot remove {}", stale.display()))?;
+        }
+    }
+
+    let nextest = Environment::tools(&cx.root).path.join("bin/cargo-nextest");
+    let mut command = cargo::sanitised(cx, nextest.as_os_str())
+        .args(["nextest", "run", "--no-tests", "pass"])
+        .args(packages(tiers).iter().flat_map(|package| ["--package", *package]))
+        .args(["--filterset", &filter(tiers)])
+        .args(names)
+        .env("PATH", host.search_path())
+        .env("LAB_SKIPS", &skips)
+        .env("LAB_ROOT", &cx.root)
+        .env("LAB_ANSIBLE", Environment::ansible(&cx.root).path);
+    if tiers.iter().any(|tier| matches!(tier, Tier::Tools | Tier::Lab)) {
+        command = command.env("LAB_BIN", cargo::build_lab(cx)?);
+    }
+    let result = command.run();
+    let report = fs::read_to_string(&junit).unwrap_or_default();
+    let mut cases = junit::cases(&report);
+    if cases.is_empty() {
+        // Nextest has told what it could not build. No test at all is judged by who asked.
+        result.context("the tests could not be run")?;
+    }
+    if tiers.contains(&Tier::Core) && names.is_empty() {
+        cases.extend(doctests(cx)?);
+    }
+    Ok(Outcome { cases, skips: read_skips(&skips) })
+}
+
+fn packages(tiers: &[Tier]) -> Vec<&'static str> {
+    let mut packages: Vec<_> = tiers.iter().flat_map(|tier| tier.packages()).copied().collect();
+    packages.sort_unstable();
+    packages.dedup();
+    packages
+}
+
+fn filter(tiers: &[Tier]) -> String {
+    tiers.iter().map(|tier| tier.filter()).collect::<Vec<_>>().join(" | ")
+}
+
+/// The examples in the documentation of `lab-core`, which nextest cannot run.
+fn doctests(cx: &Cx) -> anyhow::Result<Vec<Case>> {
+    let command = cargo(cx).args(["test", "--doc", "--package", "lab-core"]).ignore_status().ignore_stderr();
+    let output = command.output().context("cannot run the examples in the documentation")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let cases: Vec<_> = text.lines().filter_map(doctest).collect();
+    if !output.status.success() {
+        eprint!("{text}");
+        anyhow::ensure!(
+            cases.iter().any(|case| case.failed),
+            "the examples in the documentation do not build"
+        );
+    }
+    Ok(cases)
+}
+
+/// One line of libtest: `test core/src/units.rs - units::Bytes (line 7) ... ok`.
+fn doctest(line: &str) -> Option<Case> {
+    let (name, verdict) = line.strip_prefix("test ")?.rsplit_once(" ... ")?;
+    Some(Case { binary: "lab-core".into(), name: name.into(), failed: verdict != "ok" })
+}
+
+fn read_skips(path: &Path) -> Vec<(String, String)> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let skip = |line: &str| line.split_once('\t').map(|(name, reason)| (name.to_owned(), reason.to_owned()));
+    text.lines().filter_map(skip).collect()
+}
+
+impl Outcome {
+    fn skip(&self, case: &Case) -> Option<&str> {
+        self.skips.iter().find(|(name, _)| *name == case.name).map(|(_, reason)| reason.as_str())
+    }
+
+    /// Passed, failed, skipped among the tests of a tier.
+    fn counts(&self, tier: Tier) -> [usize; 3] {
+        let mut counts = [0; 3];
+        for case in self.cases.iter().filter(|case| tier.holds(&case.binary)) {
+            counts[if case.failed {
+                1
+            } else if self.skip(case).is_some() {
+                2
+            } else {
+                0
+            }] += 1;
+        }
+        counts
+    }
+
+    /// The table of tiers, the reasons of skips, and what makes the run a failure.
+    fn text(&self, tiers: &[Tier], require: &[Tier]) -> (String, Vec<String>) {
+        let mut text = format!("\n{:<8}{:>8}{:>8}{:>9}\n", "TIER", "PASSED", "FAILED", "SKIPPED");
+        let mut problems = Vec::new();
+        for tier in tiers {
+            let [passed, failed, skipped] = self.counts(*tier);
+            text += &format!("{:<8}{passed:>8}{failed:>8}{skipped:>9}\n", tier.name());
+            if failed > 0 {
+                problems.push(format!("{failed} tests of tier {} failed", tier.name()));
+            }
+            if !require.contains(tier) {
+                continue;
+            }
+            if skipped > 0 {
+                problems.push(format!(
+                    "{skipped} tests of tier {} were skipped, and it is required",
+                    tier.name()
+                ));
+            }
+            if passed + failed + skipped == 0 {
+                problems.push(format!("tier {} is required and has run no test", tier.name()));
+            }
+        }
+        for case in &self.cases {
+            if let (Some(reason), false) = (self.skip(case), case.failed) {
+                text += &format!("skipped {} {}: {reason}\n", case.binary, case.name);
+            }
+        }
+        for missing in require.iter().filter(|tier| !tiers.contains(tier)) {
+            problems.push(format!("tier {} is required and was not asked for", missing.name()));
+        }
+        (text, problems)
+    }
+
+    /// Prints the table, and on the last line of stdout the sum.
+    ///
+    /// # Errors
+    /// When a test failed, or a required tier has skipped tests or none.
+    pub fn print(&self, tiers: &[Tier], require: &[Tier]) -> anyhow::Result<()> {
+        let (text, problems) = self.text(tiers, require);
+        print!("{text}");
+        println!("{}", self.sum(tiers));
+        match problems.is_empty() {
+            true => Ok(()),
+            false => Err(Failure { code: CHECKS, message: problems.join("; "), hint: None }.into()),
+        }
+    }
+
+    /// Whether every test of these tiers ran and passed.
+    pub fn is_good(&self, tiers: &[Tier]) -> bool {
+        self.text(tiers, tiers).1.is_empty()
+    }
+
+    /// `N passed, N failed, N skipped`.
+    fn sum(&self, tiers: &[Tier]) -> String {
+        let [passed, failed, skipped] = tiers
+            .iter()
+            .map(|tier| self.counts(*tier))
+            .fold([0; 3], |sum, counts| [sum[0] + counts[0], sum[1] + counts[1], sum[2] + counts[2]]);
+        format!("{passed} passed, {failed} failed, {skipped} skipped")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case(binary: &str, name: &str, failed: bool) -> Case {
+        Case { binary: binary.into(), name: name.into(), failed }
+    }
+
+    fn outcome() -> Outcome {
+        Outcome {
+            cases: vec![
+                case("xtask::bin/xtask", "a", false),
+                case("lab-core", "b", false),
+                case("lab::cli", "c", true),
+                case("lab-tests::tools", "d", false),
+                case("lab-tests::lab", "e", false),
+                case("lab-tests::lab", "f", false),
+            ],
+            skips: vec![("e".into(), "there is no user to run as".into())],
+        }
+    }
+
+    #[test]
+    fn counts_by_tier_and_names_each_skip() {
+        let (text, problems) = outcome().text(&TIERS, &[]);
+        insta::assert_snapshot!(text, @r"
+        TIER      PASSED  FAILED  SKIPPED
+        core           2       0        0
+        cli            0       1        0
+        tools          1       0        0
+        lab            1       0        1
+        skipped lab-tests::lab e: there is no user to run as
+        ");
+        assert_eq!(problems, ["1 tests of tier cli failed"]);
+        assert_eq!(outcome().sum(&TIERS), "4 passed, 1 failed, 1 skipped");
+    }
+
+    #[test]
+    fn a_required_tier_may_neither_skip_nor_be_empty() {
+        let (_, problems) = outcome().text(&[Tier::Lab], &[Tier::Lab, Tier::Core]);
+        let expected = [
+            "1 tests of tier lab were skipped, and it is required",
+            "tier core is required and was not asked for",
+        ];
+        assert_eq!(problems, expected);
+        let (_, problems) = Outcome::default().text(&[Tier::Core], &[Tier::Core]);
+        assert_eq!(problems, ["tier core is required and has run no test"]);
+    }
+
+    #[test]
+    fn a_test_that_says_it_skips_and_fails_has_failed() {
+        let outcome =
+            Outcome { cases: vec![case("lab", "x", true)], skips: vec![("x".into(), "why".into())] };
+        assert_eq!(outcome.counts(Tier::Cli), [0, 1, 0]);
+    }
+
+    #[test]
+    fn only_the_first_tier_does_without_libvirt() {
+        assert_eq!(packages(&[Tier::Core]), ["lab-core", "xtask"]);
+        assert_eq!(packages(&TIERS), ["lab", "lab-core", "lab-tests", "xtask"]);
+    }
+
+    #[test]
+    fn reads_examples_in_the_documentation() {
+        let found = doctest("test lab/core/src/units.rs - units::Bytes (line 7) ... ok").unwrap();
+        assert_eq!(
+            (found.name.as_str(), found.failed),
+            ("lab/core/src/units.rs - units::Bytes (line 7)", false)
+        );
+        assert!(doctest("test x ... FAILED").unwrap().failed);
+        assert_eq!(doctest("test result: ok. 1 passed; 0 failed"), None);
+    }
+}

@@ -1,0 +1,208 @@
+//! House rules that a compiler does not know, checked on the text of every file git knows.
+
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::cx::Cx;
+
+/// A file, its path relative to the checkout.
+struct File<'a> {
+    path: &'a str,
+    text: &'a str,
+}
+
+/// A rule gives each line (from 1) where it is broken, and in what way.
+type Rule = fn(&File<'_>) -> Vec<(usize, String)>;
+
+const RULES: [Rule; 4] = [module_docs, libvirt_in_one_room, pure_core, names_of_elsewhere];
+
+/// Every breach of a rule, as `path:line: what`.
+///
+/// # Errors
+/// When git cannot list the files or one cannot be read.
+pub fn breaches(cx: &Cx) -> anyhow::Result<Vec<String>> {
+    let list = cx.sh.cmd("git").args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    let list = list.quiet().read().context("cannot list the files of the checkout")?;
+    let mut breaches = Vec::new();
+    for path in list.split('\0').filter(|path| !path.is_empty()) {
+        // Files that were removed and not yet committed are still on the list.
+        let Ok(bytes) = std::fs::read(cx.root.join(path)) else { continue };
+        let Ok(text) = String::from_utf8(bytes) else { continue };
+        let file = File { path, text: &text };
+        let mut found: Vec<_> = RULES.iter().flat_map(|rule| rule(&file)).collect();
+        found.extend(links(&file, &|target| cx.root.join(target).exists()));
+        breaches.extend(found.into_iter().map(|(line, what)| format!("{path}:{line}: {what}")));
+    }
+    Ok(breaches)
+}
+
+fn is_rust(path: &str) -> bool {
+    path.ends_with(".rs")
+}
+
+/// A module says what it owns before anything else.
+fn module_docs(file: &File<'_>) -> Vec<(usize, String)> {
+    if !is_rust(file.path) || file.text.starts_with("//!") {
+        return Vec::new();
+    }
+    vec![(1, "a module starts with `//!` and says what it owns".into())]
+}
+
+/// Lines of a file with their numbers, up to the unit tests at its end.
+fn code<'a>(file: &File<'a>) -> impl Iterator<Item = (usize, &'a str)> {
+    let lines = file.text.lines().enumerate().map(|(index, line)| (index + 1, line));
+    lines.take_while(|(_, line)| !line.starts_with("#[cfg(test)]"))
+}
+
+/// Whether a line names this path of modules, and not one that ends alike.
+fn names(line: &str, path: &str) -> bool {
+    let before = |place: usize| line[..place].chars().next_back();
+    let is_word = |character: char| character.is_alphanumeric() || character == '_' || character == ':';
+    !line.trim_start().starts_with("//")
+        && line.match_indices(path).any(|(place, _)| !before(place).is_some_and(is_word))
+}
+
+/// Only one room knows the binding to libvirt.
+fn libvirt_in_one_room(file: &File<'_>) -> Vec<(usize, String)> {
+    let is_room = file.path.starts_with("lab/src/provider/libvirt");
+    if !is_rust(file.path) || is_room {
+        return Vec::new();
+    }
+    let found = code(file).filter(|(_, line)| names(line, concat!("virt", "::")));
+    found
+        .map(|(line, _)| (line, "only lab/src/provider/libvirt may use the binding to libvirt".into()))
+        .collect()
+}
+
+/// `lab-core` does no I/O, and reads no clock and no environment.
+fn pure_core(file: &File<'_>) -> Vec<(usize, String)> {
+    const IMPURE: [&str; 8] = [
+        "std::fs",
+        "std::env",
+        "std::io::std",
+        "std::process",
+        "std::thread",
+        "std::time::Instant",
+        "std::time::SystemTime",
+        "std::net::Tcp",
+    ];
+    let is_test = file.path.ends_with("/tests.rs") || file.path.contains("/tests/");
+    if !is_rust(file.path) || !file.path.starts_with("lab/core/src/") || is_test {
+        return Vec::new();
+    }
+    let found = code(file).flat_map(|(line, text)| {
+        IMPURE
+            .iter()
+            .filter(move |path| names(text, path))
+            .map(move |path| (line, format!("lab-core must not use {path}")))
+    });
+    found.collect()
+}
+
+/// Nothing of one computer or of one way to the package registries belongs in the checkout.
+fn names_of_elsewhere(file: &File<'_>) -> Vec<(usize, String)> {
+    const ELSEWHERE: [&str; 7] = [
+        concat!("/wo", "rk/"),
+        concat!("deb.", "debian.org"),
+        concat!("pypi.", "org"),
+        concat!("files.", "pythonhosted.org"),
+        concat!("crates.", "io/"),
+        concat!("registry.", "npmjs.org"),
+        concat!("proxy.", "golang.org"),
+    ];
+    // Cargo writes the name of its index there.
+    if file.path == "Cargo.lock" {
+        return Vec::new();
+    }
+    let lines = file.text.lines().enumerate();
+    let found = lines.flat_map(|(index, line)| {
+        let names = ELSEWHERE.iter().filter(move |name| line.contains(**name));
+        names.map(move |name| (index + 1, format!("{name} is a name of one computer or registry")))
+    });
+    found.collect()
+}
+
+/// Links of Markdown to files lead somewhere.
+fn links(file: &File<'_>, exists: &dyn Fn(&Path) -> bool) -> Vec<(usize, String)> {
+    if !file.path.ends_with(".md") {
+        return Vec::new();
+    }
+    let folder = Path::new(file.path).parent().unwrap_or(Path::new(""));
+    let mut broken = Vec::new();
+    for (index, line) in file.text.lines().enumerate() {
+        for target in line.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = target.split('#').next().unwrap_or_default();
+            if target.is_empty() || target.contains("://") || target.starts_with("mailto:") {
+                continue;
+            }
+            if !exists(&normal(&folder.join(target))) {
+                broken.push((index + 1, format!("the link to {target} leads nowhere")));
+            }
+        }
+    }
+    broken
+}
+
+/// Without `.` and `..`, so that a link through a folder that does not exist is found.
+fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => {
+                normal.pop();
+            }
+            Component::CurDir => {}
+            other => normal.push(other),
+        }
+    }
+    normal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(rule: Rule, path: &str, text: &str) -> Vec<usize> {
+        rule(&File { path, text }).into_iter().map(|(line, _)| line).collect()
+    }
+
+    #[test]
+    fn modules_say_what_they_own() {
+        assert_eq!(lines(module_docs, "lab/src/a.rs", "use std;\n"), [1]);
+        assert_eq!(lines(module_docs, "lab/src/a.rs", "//! Owns a.\n"), []);
+        assert_eq!(lines(module_docs, "README.md", "use std;\n"), []);
+    }
+
+    #[test]
+    fn the_binding_stays_in_its_room() {
+        let text =
+            concat!("use virt", "::Connect;\nlet x = libvirt", "::x();\n// virt", "::y\n  virt", "::z()\n");
+        assert_eq!(lines(libvirt_in_one_room, "lab/src/life/up.rs", text), [1, 4]);
+        assert_eq!(lines(libvirt_in_one_room, "lab/src/provider/libvirt/domain.rs", text), []);
+    }
+
+    #[test]
+    fn the_core_stays_pure_outside_its_tests() {
+        let text =
+            "//! Pure.\nuse std::fs;\nlet now = std::time::SystemTime::now();\n#[cfg(test)]\nuse std::fs;\n";
+        assert_eq!(lines(pure_core, "lab/core/src/plan.rs", text), [2, 3]);
+        assert_eq!(lines(pure_core, "lab/core/src/plan/tests.rs", text), []);
+        assert_eq!(lines(pure_core, "lab/src/files.rs", text), []);
+    }
+
+    #[test]
+    fn no_names_of_elsewhere() {
+        let text = concat!("cd /wo", "rk/main\nhttp://deb.", "debian.org/debian\nfine\n");
+        assert_eq!(lines(names_of_elsewhere, "docs/a.md", text), [1, 2]);
+    }
+
+    #[test]
+    fn links_lead_to_files() {
+        let text =
+            "[a](b.md) and [c](../README.md#top), [d](https://example.com/x)\n[e](gone.md) [f](#here)\n";
+        let exists = |path: &Path| [Path::new("docs/b.md"), Path::new("README.md")].contains(&path);
+        let broken = links(&File { path: "docs/a.md", text }, &exists);
+        assert_eq!(broken, [(2, "the link to gone.md leads nowhere".to_owned())]);
+    }
+}
