@@ -61,7 +61,7 @@ pub struct PublicKeys {
 pub struct Observed {
     /// The lab's network.
     pub network: Option<ObservedNetwork>,
-    /// By machine name, for every machine of which there is a domain or a disk.
+    /// By machine name, for every machine of which anything is there.
     pub machines: BTreeMap<String, ObservedMachine>,
 }
 
@@ -83,6 +83,8 @@ pub struct ObservedMachine {
     pub domain: Option<ObservedDomain>,
     /// Its root disk.
     pub disk: Option<ObservedDisk>,
+    /// Whether there are files that give it its identity.
+    pub identity: bool,
 }
 
 /// A domain as it was found.
@@ -238,11 +240,13 @@ pub enum Reason {
     NetworkRestarts,
     /// The network is defined and not active.
     Inactive,
-    /// Machines came to or left the network.
+    /// Machines came to the network, moved in it or left it.
     Hosts {
-        /// Names of machines that are new or have another address.
+        /// Names of machines that it does not know yet.
         added: Vec<String>,
-        /// Names of machines that are gone or have another address.
+        /// Names of machines that have another address now.
+        moved: Vec<String>,
+        /// Names of machines that are gone.
         removed: Vec<String>,
     },
 }
@@ -308,9 +312,10 @@ pub fn plan(inputs: &Inputs<'_>, observed: &Observed) -> Plan {
         let found = observed.machines.get(&machine.name).unwrap_or(&nothing);
         machine::actions(&machine.name, &desired.machines[&machine.name], found, network_restarts)
     });
-    let gone = observed.machines.iter().filter(|(name, found)| {
-        !desired.machines.contains_key(*name) && (found.domain.is_some() || found.disk.is_some())
-    });
+    let gone = observed
+        .machines
+        .iter()
+        .filter(|(name, found)| !desired.machines.contains_key(*name) && **found != nothing);
     let machines = in_file.chain(gone.map(|(name, found)| machine::removal(name, found))).collect();
     Plan { cluster: inputs.spec.name.clone(), network, machines }
 }
@@ -343,3 +348,6 @@ impl Plan {
         network.into_iter().chain(machines).collect::<Vec<_>>().join(", ")
     }
 }
+
+#[cfg(test)]
+mod tests;

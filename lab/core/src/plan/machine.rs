@@ -24,7 +24,8 @@ enum Disk {
 /// before anything else happens.
 pub(super) fn removal(name: &str, found: &ObservedMachine) -> MachineActions {
     let runs = found.domain.as_ref().is_some_and(|domain| domain.state != MachineState::ShutOff);
-    let mut operations = vec![RemoveIdentity];
+    let mut operations = Vec::new();
+    operations.extend(found.identity.then_some(RemoveIdentity));
     operations.extend(found.disk.is_some().then_some(RemoveDisk));
     operations.extend(found.domain.is_some().then_some(RemoveDomain));
     MachineActions {
@@ -96,7 +97,7 @@ pub(super) fn actions(
     };
     let mut operations = Vec::new();
     if kind_differs {
-        operations.push(RemoveIdentity);
+        operations.extend(found.identity.then_some(RemoveIdentity));
         operations.extend(found.disk.is_some().then_some(RemoveDisk));
         operations.push(RemoveDomain);
         operations.extend(disk_operations(&Disk::Create, wanted));

@@ -1,5 +1,7 @@
 //! What has to be done to the network.
 
+use std::collections::BTreeSet;
+
 use super::applied::network_differences;
 use super::{Action, NetworkActions, NetworkOperation, ObservedNetwork, Reason};
 use crate::domain::{NetworkHost, NetworkPlan};
@@ -17,9 +19,7 @@ pub(super) fn actions(wanted: &NetworkPlan, found: Option<&ObservedNetwork>) -> 
                 Some(settings) => network_differences(settings, &wanted.settings),
             };
             let hosts = (found.hosts != wanted.hosts).then(|| changed_hosts(wanted, found));
-            let host_reason = hosts
-                .as_ref()
-                .map(|(remove, add)| Reason::Hosts { added: names(add), removed: names(remove) });
+            let host_reason = hosts.as_ref().map(|(remove, add)| hosts_reason(remove, add));
             if !differences.is_empty() {
                 (Action::Replace, differences, vec![Remove, Define, Start])
             } else if !found.active {
@@ -42,6 +42,12 @@ fn changed_hosts(wanted: &NetworkPlan, found: &ObservedNetwork) -> (Vec<NetworkH
     (remove, add)
 }
 
-fn names(hosts: &[NetworkHost]) -> Vec<String> {
-    hosts.iter().map(|host| host.name.clone()).collect()
+fn hosts_reason(remove: &[NetworkHost], add: &[NetworkHost]) -> Reason {
+    let names = |hosts: &[NetworkHost]| hosts.iter().map(|host| host.name.clone()).collect::<BTreeSet<_>>();
+    let (gone, new) = (names(remove), names(add));
+    Reason::Hosts {
+        added: new.difference(&gone).cloned().collect(),
+        moved: new.intersection(&gone).cloned().collect(),
+        removed: gone.difference(&new).cloned().collect(),
+    }
 }

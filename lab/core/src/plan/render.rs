@@ -156,9 +156,9 @@ impl fmt::Display for Reason {
             Self::NotReached => f.write_str("running, not reached yet"),
             Self::NetworkRestarts => f.write_str("its network is started again"),
             Self::Inactive => f.write_str("not active"),
-            Self::Hosts { added, removed } => {
-                let lists =
-                    [("new", added), ("gone", removed)].into_iter().filter(|(_, names)| !names.is_empty());
+            Self::Hosts { added, moved, removed } => {
+                let lists = [("new", added), ("moved", moved), ("gone", removed)];
+                let lists = lists.into_iter().filter(|(_, names)| !names.is_empty());
                 let lists = lists.map(|(word, names)| format!("{word}: {}", names.join(", ")));
                 f.write_str(&lists.collect::<Vec<_>>().join("; "))
             }
