@@ -57,7 +57,7 @@ fn workstation() -> Fake {
     }
     for program in [
         "cc",
-        "virt-xml-validate",
+        "virt-xml-validate", "xmllint",
         "qemu-img",
         "dnsmasq",
         "ip",

@@ -1,0 +1,80 @@
+//! `cargo xtask` as a black box: what it prints, what it hands over, how it exits.
+//!
+//! The `lab` program is a stand-in, a shell script that tells what it was given.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use xshell::{Shell, TempDir};
+
+/// Runs xtask in the checkout and gives exit code, stdout and stderr in one text.
+fn xtask(arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    let sh = Shell::new().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    sh.change_dir(root);
+    let mut command =
+        sh.cmd(env!("CARGO_BIN_EXE_xtask")).args(arguments).env_remove("LAB_BIN").env_remove("COLUMNS");
+    for (name, value) in variables {
+        command = command.env(name, value);
+    }
+    let output = command.quiet().ignore_status().output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&*root.to_string_lossy(), "[ROOT]");
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    format!("exit code {}\n--- stdout\n{stdout}--- stderr\n{stderr}", output.status.code().unwrap_or(-1))
+}
+
+/// A `lab` that prints what it was given and ends with 7.
+fn stand_in() -> (TempDir, OsString) {
+    let sh = Shell::new().unwrap();
+    let directory = sh.create_temp_dir().unwrap();
+    let script = directory.path().join("lab");
+    let text = "#!/bin/sh\nfor word; do echo \"word: $word\"; done\n\
+        for name in LC_ALL LAB_ROOT KUBECONFIG LIBVIRT_DEFAULT_URI ANSIBLE_CONFIG CARGO_PKG_NAME LAB_OWN; do\n\
+        eval \"echo $name=\\${$name-unset}\"\ndone\nexit 7\n";
+    sh.write_file(&script, text).unwrap();
+    sh.cmd("chmod").args(["755".as_ref(), script.as_os_str()]).quiet().run().unwrap();
+    (directory, script.into_os_string())
+}
+
+#[test]
+fn alone_it_prints_the_table_of_contents() {
+    insta::assert_snapshot!(xtask(&[], &[]));
+}
+
+#[test]
+fn a_command_of_the_lab_without_the_word_lab_is_explained() {
+    insta::assert_snapshot!(xtask(&["up", "dev"], &[]));
+}
+
+#[test]
+fn a_mistyped_command_is_answered_with_the_nearest() {
+    insta::assert_snapshot!(xtask(&["docter"], &[]));
+}
+
+#[test]
+fn the_lab_gets_its_words_and_a_clean_environment() {
+    let (_directory, script) = stand_in();
+    let variables = [
+        ("LAB_BIN", script.to_str().unwrap()),
+        ("KUBECONFIG", "/home/alice/.kube/config"),
+        ("LIBVIRT_DEFAULT_URI", "qemu:///system"),
+        ("ANSIBLE_CONFIG", "/etc/ansible.cfg"),
+        ("CARGO_PKG_NAME", "xtask"),
+        ("LC_ALL", "de_DE.UTF-8"),
+        ("LAB_OWN", "kept"),
+    ];
+    insta::assert_snapshot!(xtask(
+        &["--yes", "vm", "start", "gpu-worker-1", "--no-such-flag", "two words"],
+        &variables
+    ));
+}
+
+#[test]
+fn a_prebuilt_lab_that_is_not_there_is_a_usage_error() {
+    insta::assert_snapshot!(xtask(&["lab", "status"], &[("LAB_BIN", "/nonexistent/lab")]));
+}
+
+#[test]
+fn an_unknown_measurement_changes_nothing() {
+    insta::assert_snapshot!(xtask(&["bench", "warp"], &[]));
+}
