@@ -192,9 +192,10 @@ impl Plan {
         if let Some(family) = self.distribution.family.filter(|_| !self.packages.is_empty()) {
             let install =
                 family.install().iter().chain(&self.packages).map(|word| (*word).to_owned()).collect();
-            let why = match family {
-                Family::Debian => "Debian may start libvirt's own daemon with it; labs use a private one.",
-                _ => "",
+            let why = if family == Family::Debian && self.packages.contains(&"libvirt-daemon") {
+                "Debian may start libvirt's own daemon with it; labs use a private one."
+            } else {
+                ""
             };
             commands.push((install, why));
         }

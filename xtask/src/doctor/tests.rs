@@ -57,7 +57,8 @@ fn workstation() -> Fake {
     }
     for program in [
         "cc",
-        "virt-xml-validate", "xmllint",
+        "virt-xml-validate",
+        "xmllint",
         "qemu-img",
         "dnsmasq",
         "ip",
