@@ -110,6 +110,8 @@ fn bare_build(cx: &Cx) -> anyhow::Result<String> {
     let command = cargo(cx)
         .args(["build", "--quiet", "--package", "xtask", "--package", "lab-core", "--target-dir"])
         .arg(target.path())
+        // Half the time without what debuggers need.
+        .env("CARGO_PROFILE_DEV_DEBUG", "0")
         // Only the linker is left: whatever would build or look for a native library fails.
         .env("PKG_CONFIG", "/bin/false")
         .env("CC", "/bin/false")
