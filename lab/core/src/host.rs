@@ -8,7 +8,8 @@ use crate::units::Bytes;
 /// What was found on the host where machines will run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HostFacts {
-    /// Networks the computer already routes, with the interface each leaves by. Default routes left out.
+    /// Networks the computer already routes, with the interface each leaves by. Left out:
+    /// default routes, and those by bridges of the lab that is checked, or its second `up` would be refused.
     pub routes: Vec<(Ipv4Net, String)>,
     /// Memory that can be given to machines now, where known.
     pub available_memory: Option<Bytes>,

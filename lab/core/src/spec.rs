@@ -114,7 +114,8 @@ pub enum MachineKind {
 pub enum Role {
     /// Member of Kubespray's group `kube_control_plane`.
     ControlPlane,
-    /// Member of Kubespray's group `etcd`. Control planes are members unless the file says otherwise.
+    /// Member of Kubespray's group `etcd`. In a checked file every member has this role: the machines
+    /// that the file gives it, or else the control planes.
     Etcd,
     /// Member of Kubespray's group `kube_node`.
     Worker,

@@ -301,6 +301,8 @@ pub(super) struct Fields<'n> {
     noun: &'static str,
     at: Span,
     found: Vec<(&'static str, &'n Node)>,
+    /// Keys that are most likely there, under a wrong name.
+    misspelt: Vec<&'static str>,
 }
 
 impl<'n> Fields<'n> {
@@ -311,7 +313,11 @@ impl<'n> Fields<'n> {
         known: &[&'static str],
         findings: &mut Findings,
     ) -> Option<Self> {
-        let mut found = Vec::new();
+        if !matches!(node.value, Value::Map(_)) {
+            wrong_type(node, noun, findings).hint(format!("a mapping with the keys {}", known.join(", ")));
+            return None;
+        }
+        let (mut found, mut misspelt) = (Vec::new(), Vec::new());
         for (key, value) in entries(node, noun, findings)? {
             let Value::Scalar(written) = &key.value else {
                 wrong_type(key, "a key", findings);
@@ -321,6 +327,7 @@ impl<'n> Fields<'n> {
                 found.push((*known, value));
             } else {
                 let message = format!("unknown key {} in {noun}", quote(&written.text));
+                misspelt.extend(suggest::nearest(&written.text, known));
                 findings.error(Code::UnknownKey, key.span, message).hint(suggest::one_of(
                     "keys",
                     &written.text,
@@ -328,24 +335,34 @@ impl<'n> Fields<'n> {
                 ));
             }
         }
-        Some(Self { noun, at: node.span, found })
+        Some(Self { noun, at: node.span, found, misspelt })
     }
 
     pub(super) fn take<F: Field>(&self, key: &'static str, findings: &mut Findings) -> F {
         let node = self.found.iter().find(|(found, _)| *found == key).map(|(_, node)| *node);
-        F::take(node, key, self, findings)
+        match node {
+            None if self.misspelt.contains(&key) => F::told(),
+            node => F::take(node, key, self, findings),
+        }
     }
 }
 
 /// How a field of a record behaves when its key is not there or has nothing behind it.
 pub(super) trait Field {
     fn take(node: Option<&Node>, key: &'static str, of: &Fields<'_>, findings: &mut Findings) -> Self;
+
+    /// The field of which a mistake was told already.
+    fn told() -> Self;
 }
 
 impl<T: Decode> Field for Optional<T> {
     fn take(node: Option<&Node>, _: &'static str, _: &Fields<'_>, findings: &mut Findings) -> Self {
         let node = node.filter(|node| !matches!(node.value, Value::Null))?;
         Some(Read(T::decode(node, findings)))
+    }
+
+    fn told() -> Self {
+        Some(Read(None))
     }
 }
 
@@ -360,6 +377,10 @@ impl<T: Decode> Field for Read<T> {
                 None
             }
         })
+    }
+
+    fn told() -> Self {
+        Self(None)
     }
 }
 

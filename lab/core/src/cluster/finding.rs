@@ -1,11 +1,12 @@
 //! Findings: what is wrong with a cluster file, as data. Decides nothing and prints nothing.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
 /// A range of the source text, in bytes; always on character boundaries and inside the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Span {
     /// First byte.
     pub start: usize,
@@ -106,6 +107,9 @@ impl Findings {
             }
         }
         self.0.sort_by_key(|finding| finding.span);
+        // What is wrong with the defaults is found again with every machine that takes it from there.
+        let mut told = HashSet::new();
+        self.0.retain(|finding| told.insert((finding.code, finding.span, finding.message.clone())));
         self.0
     }
 }

@@ -79,9 +79,10 @@ impl FromScalar for MachineName {
 
 /// Checks a DNS label (RFC 1123): what Kubernetes and libvirt both take.
 fn dns_label(text: &str, what: &str, most: usize) -> Result<String, Mistake> {
-    let problem = if text.is_empty() {
-        "is empty".to_owned()
-    } else if text.len() > most {
+    if text.is_empty() {
+        return Err(Mistake::new(Code::BadName, format!("the {what} name is empty")));
+    }
+    let problem = if text.len() > most {
         format!("has {} characters, more than {most}", text.chars().count())
     } else if !text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-') {
         "may hold only lower case letters, digits and `-`".to_owned()
@@ -175,6 +176,9 @@ impl FromScalar for Taint {
                 .hint(suggest::one_of("effects", effect, EFFECTS)));
         }
         let (key, value) = key_and_value.split_once('=').unwrap_or((key_and_value, ""));
+        if key.is_empty() {
+            return Err(bad("has no key".to_owned()).hint("write it like gpu=present:NoSchedule"));
+        }
         qualified_name(key).map_err(|problem| bad(format!("has the key {}, which {problem}", quote(key))))?;
         label_value(value)
             .map_err(|problem| bad(format!("has the value {}, which {problem}", quote(value))))?;

@@ -88,7 +88,7 @@ impl Word for Role {
 
 impl Word for Egress {
     const EXPECTED: &'static str = "`none` or `nat`";
-    const NOUN: (&'static str, &'static str) = ("egress", "words");
+    const NOUN: (&'static str, &'static str) = ("egress", "values");
     const CODE: Code = Code::UnknownWord;
     const WORDS: &'static [(&'static str, Self)] = &[("none", Self::None), ("nat", Self::Nat)];
 }

@@ -1,15 +1,111 @@
-//! The inventories that come with the project, the schema, and messages.
+//! The cluster file from outside: the inventories that come with the project, the schema, what is
+//! planned and defaulted, and that no text is too strange. `messages` shows what is said of mistakes.
 
 use std::path::{Path, PathBuf};
 
+use rstest::rstest;
+
 use super::*;
+use crate::spec::{HostSpec, ImageSpec, MachineKind, Role};
+use crate::units::Bytes;
+
+mod messages;
+mod robustness;
+
+/// The smallest file that is right.
+const SMALLEST: &str = "\
+apiVersion: lab/v1alpha1
+kind: Cluster
+name: test
+machines:
+  - name: one
+    roles: [control-plane]
+  - name: two
+";
+
+/// A file with every key that there is.
+fn everything() -> String {
+    format!(
+        "{SMALLEST}    image: {{url: 'https://example.com/a.qcow2', sha512: {}}}
+    kind: vm
+    roles: [worker]
+    address: 172.20.0.40
+    cpus: 3
+    memory: 4GiB
+    disk: 5GiB
+    labels: {{zone: a}}
+    gpus: [{{address: '0000:65:00.0'}}, {{model: Tesla T4}}]
+    taints: ['a=b:NoExecute', 'c:NoSchedule']
+    auto_start: no
+  - name: three
+    image: {{path: images/own.qcow2, sha512: {}}}
+defaults: {{kind: vm, cpus: 4, memory: 8GiB, disk: 40GiB, image: debian13, labels: {{owner: me}}, auto_start: true}}
+host: qemu+ssh://root@server/system
+network: {{subnet: 172.20.0.0/16, gateway: 172.20.0.254, egress: nat, mtu: 9000}}
+kubespray:
+  version: v2.31.0
+  variables:
+    all: {{download_run_once: yes}}
+    k8s_cluster: {{kubelet_max_pods: 110, quoted: '110', nested: {{list: [1, 2.5, null]}}}}
+",
+        "AB".repeat(64),
+        "0f".repeat(64)
+    )
+}
 
 fn inventories() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../inventories")
 }
 
+/// Every inventory that comes with the project, by name.
+fn each_inventory() -> Vec<(String, String)> {
+    let folders = std::fs::read_dir(inventories()).unwrap().map(|entry| entry.unwrap().path());
+    let folders = folders.filter(|path| path.is_dir());
+    let named = folders.map(|path| {
+        let text = std::fs::read_to_string(path.join("cluster.yaml")).unwrap();
+        (path.file_name().unwrap().to_str().unwrap().to_owned(), text)
+    });
+    let inventories: Vec<_> = named.collect();
+    assert!(inventories.iter().any(|(name, _)| name == "dev"), "the default inventory is there");
+    inventories
+}
+
 fn source(text: &str) -> SourceFile {
     SourceFile { path: "cluster.yaml".to_owned(), text: text.to_owned() }
+}
+
+/// The spec of a text that must have no findings.
+fn spec(text: &str) -> ClusterSpec {
+    let source = source(text);
+    let checked = check(&source, None);
+    assert_eq!(render(&checked.findings, &source, false), "");
+    checked.spec.unwrap()
+}
+
+#[test]
+fn every_inventory_checks_without_findings() {
+    for (name, text) in each_inventory() {
+        assert_eq!(spec(&text).name, name);
+    }
+}
+
+#[test]
+fn every_inventory_names_the_schema_in_its_first_line() {
+    for (name, text) in each_inventory() {
+        let first = text.lines().next().unwrap();
+        assert_eq!(first, "# yaml-language-server: $schema=../cluster.schema.json", "{name}");
+    }
+}
+
+#[test]
+fn files_that_are_right_fit_the_schema() {
+    let validator = jsonschema::draft7::new(&schema()).unwrap();
+    for text in each_inventory().into_iter().map(|(_, text)| text).chain([SMALLEST.to_owned(), everything()])
+    {
+        let value: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+        let problems: Vec<String> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
+        assert_eq!(problems, Vec::<String>::new(), "{text}");
+    }
 }
 
 #[test]
@@ -23,13 +119,108 @@ fn the_committed_schema_is_the_schema_of_the_types() {
     assert!(committed == schema(), "write it again: UPDATE_SCHEMA=1 cargo test -p lab-core schema");
 }
 
+/// Defaults are told to editors by the schema and used by the rules: the two must agree.
 #[test]
-fn every_inventory_checks_without_findings() {
-    for name in ["dev", "cloud-cluster"] {
-        let text = std::fs::read_to_string(inventories().join(name).join("cluster.yaml")).unwrap();
-        let source = source(&text);
-        let checked = check(&source, None);
-        assert_eq!(render(&checked.findings, &source, false), "");
-        assert_eq!(checked.spec.unwrap().name, name);
+fn the_defaults_in_the_schema_are_the_ones_that_are_used() {
+    let schema = schema();
+    let default = |pointer: &str| schema.pointer(&format!("{pointer}/default")).unwrap().clone();
+    let spec = spec(SMALLEST);
+    let machine = &spec.machines[1];
+    let of_network = |key: &str| default(&format!("/properties/network/properties/{key}"));
+    assert_eq!(of_network("subnet"), spec.network.subnet.to_string());
+    assert_eq!(of_network("mtu"), spec.network.mtu);
+    assert_eq!(of_network("egress"), serde_json::to_value(spec.network.egress).unwrap());
+    assert_eq!(default("/properties/host"), "embedded");
+    assert_eq!(spec.host, HostSpec::Embedded);
+    assert_eq!(default("/properties/kubespray/properties/version"), spec.kubespray.version);
+    assert_eq!(default("/properties/machines/items/properties/roles"), serde_json::json!(machine.roles));
+    for of in ["/properties/defaults", "/properties/machines/items"] {
+        let of_machine = |key: &str| default(&format!("{of}/properties/{key}"));
+        assert_eq!(of_machine("kind"), serde_json::to_value(machine.kind).unwrap());
+        assert_eq!(of_machine("cpus"), machine.cpus);
+        assert_eq!(of_machine("memory"), machine.memory.to_string());
+        assert_eq!(of_machine("disk"), machine.disk.to_string());
+        assert_eq!(of_machine("image"), serde_json::to_value(&machine.image).unwrap());
+        assert_eq!(of_machine("auto_start"), machine.auto_start);
     }
+}
+
+#[test]
+fn the_dev_lab_is_the_four_machines_of_the_plan() {
+    let text = std::fs::read_to_string(inventories().join("dev/cluster.yaml")).unwrap();
+    insta::assert_json_snapshot!(spec(&text));
+}
+
+#[test]
+fn a_machine_takes_from_the_defaults_what_it_does_not_say() {
+    let text = SMALLEST.to_owned()
+        + "    cpus: 3
+    labels: {zone: b}
+defaults: {cpus: 5, memory: 3GiB, disk: 30GiB, auto_start: false, labels: {zone: a, owner: me}}
+";
+    let spec = spec(&text);
+    let [one, two] = &spec.machines[..] else { panic!("two machines") };
+    assert_eq!((one.cpus, two.cpus), (5, 3));
+    assert_eq!((two.memory, two.disk), (Bytes::from_gib(3), Bytes::from_gib(30)));
+    assert_eq!((two.auto_start, two.kind), (false, MachineKind::Vm));
+    assert_eq!(
+        two.labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>(),
+        ["owner=me", "zone=b"]
+    );
+    assert_eq!(one.labels["zone"], "a");
+}
+
+#[rstest]
+#[case::in_the_order_of_the_file("", &["", "", ""], &["192.168.200.10", "192.168.200.11", "192.168.200.12"])]
+#[case::around_given_ones("", &["", "192.168.200.10", ""], &["192.168.200.11", "192.168.200.10", "192.168.200.12"])]
+#[case::given_ones_may_be_low("", &["192.168.200.2", "", ""], &["192.168.200.2", "192.168.200.10", "192.168.200.11"])]
+#[case::around_the_gateway("network: {subnet: 10.0.0.0/24, gateway: 10.0.0.11}", &["", "", ""], &["10.0.0.10", "10.0.0.12", "10.0.0.13"])]
+#[case::from_the_start_of_the_subnet("network: {subnet: 10.1.2.64/26}", &["", "", ""], &["10.1.2.74", "10.1.2.75", "10.1.2.76"])]
+fn addresses_are_planned(#[case] network: &str, #[case] given: &[&str], #[case] planned: &[&str]) {
+    let mut text = format!("apiVersion: lab/v1alpha1\nkind: Cluster\nname: test\n{network}\nmachines:\n");
+    for (number, address) in given.iter().enumerate() {
+        text += &format!("- name: machine-{number}\n  roles: [control-plane]\n");
+        if !address.is_empty() {
+            text += &format!("  address: {address}\n");
+        }
+    }
+    let addresses: Vec<String> =
+        spec(&text).machines.iter().map(|machine| machine.address.to_string()).collect();
+    assert_eq!(addresses, planned);
+}
+
+#[rstest]
+#[case::control_planes_are_members("[control-plane]", "[worker]", &["one"])]
+#[case::all_in_one("[control-plane, worker]", "[worker]", &["one"])]
+#[case::chosen_members("[control-plane]", "[worker, etcd]", &["two"])]
+#[case::no_roles_is_a_worker("[control-plane]", "[]", &["one"])]
+fn members_of_etcd_are_written_into_the_roles(
+    #[case] one: &str,
+    #[case] two: &str,
+    #[case] members: &[&str],
+) {
+    let text = SMALLEST.replace("[control-plane]", one) + &format!("    roles: {two}\n");
+    let spec = spec(&text);
+    let etcd: Vec<&str> = spec
+        .machines
+        .iter()
+        .filter(|machine| machine.roles.contains(&Role::Etcd))
+        .map(|machine| machine.name.as_str())
+        .collect();
+    assert_eq!(etcd, members);
+    assert!(spec.machines.iter().all(|machine| !machine.roles.is_empty()));
+}
+
+#[test]
+fn what_a_file_can_say_arrives_in_the_spec() {
+    insta::assert_json_snapshot!(spec(&everything()));
+}
+
+#[test]
+fn an_alias_stands_for_what_it_names() {
+    let text = SMALLEST.replace("[control-plane]", "[control-plane]\n    labels: &shared {zone: a}")
+        + "    labels: {<<: *shared, rack: r1}\n";
+    let spec = spec(&text);
+    assert_eq!(spec.machines[1].labels.len(), 2);
+    assert_eq!(spec.machines[1].image, ImageSpec::Debian13);
 }

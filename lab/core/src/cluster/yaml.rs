@@ -67,7 +67,8 @@ pub(super) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
         leading_zero_numbers_as_strings: true,
         with_snippet: false,
         // Far more than a cluster file needs, and little enough that no file can hurt.
-        budget: serde_saphyr::budget! { max_depth: 64 },
+        // The depth also bounds the stack: an unoptimised build takes 33 KiB of it for each level.
+        budget: serde_saphyr::budget! { max_depth: 24 },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 20_000 },
     };
     let lines = Lines::new(text);
@@ -75,33 +76,47 @@ pub(super) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
         Ok(tree) => Some(place(tree, text, &lines)),
         Err(error) => {
             let span = error.location().map_or(Span { start: 0, end: 0 }, |at| span(at, text, &lines));
-            let message = error.to_string();
+            let error = error.to_string();
             // The location is told by the finding itself.
-            let message = message.split(" at line ").next().unwrap_or_default().trim().to_owned();
-            let hint = SYNTAX_HINTS.iter().find(|(part, _)| message.contains(part));
-            let finding = findings.error(Code::Syntax, span, format!("not valid YAML: {message}"));
-            if let Some((_, hint)) = hint {
-                finding.hint(*hint);
+            let told = error.split(" at line ").next().unwrap_or_default().trim();
+            match SYNTAX.iter().find(|(part, ..)| told.contains(part)) {
+                Some((_, message, hint)) => {
+                    findings.error(Code::Syntax, span, format!("not valid YAML: {message}")).hint(*hint);
+                }
+                None => {
+                    findings.error(Code::Syntax, span, format!("not valid YAML: {told}"));
+                }
             }
             None
         }
     }
 }
 
-/// What to do about the mistakes people make most, by what the parser says of them.
-const SYNTAX_HINTS: &[(&str, &str)] = &[
-    ("tabs disallowed", "indent with spaces: YAML does not take tabs"),
+/// The mistakes that people make most: a part of what the parser says, what we say, and what to do.
+const SYNTAX: &[(&str, &str, &str)] = &[
+    ("tabs disallowed", "a tab in the indentation", "indent with spaces"),
     (
         "mapping values are not allowed",
-        "put the value in quotes if it holds `: `, or look at the indentation",
+        "a second `:` in one value, or a key that is indented too far",
+        "put the value in quotes, or look at the indentation",
     ),
-    ("did not find expected", "look at the indentation: the keys of one mapping start in one column"),
-    ("simple key expected ':'", "put `:` behind the key"),
-    ("unclosed quote", "close the quote on the same line"),
-    ("unexpected character", "put the value in quotes"),
-    ("multiple YAML documents", "one file holds one cluster: take away the `---` and what follows"),
-    ("budget breached", "write it out instead of using so many aliases"),
-    ("alias", "define an anchor before it is used, or write the value out"),
+    (
+        "did not find expected",
+        "the indentation does not fit the lines before",
+        "the keys of one mapping, and the `-` of one list, start in one column",
+    ),
+    ("simple key expected ':'", "a key without `:`", "put `:` behind the key"),
+    ("illegal placement of ':'", "a `:` where none can stand", "close the bracket on a line before this one"),
+    ("unclosed quote", "a quote that is not closed", "close it on the same line"),
+    ("unclosed bracket", "a bracket that is not closed", "close it"),
+    ("unexpected character", "a character that cannot start a value", "put the value in quotes"),
+    ("multiple YAML documents", "a second document", "one file holds one cluster: take away the `---`"),
+    ("recursive references", "an anchor inside itself", "write the value out"),
+    ("unknown anchor", "an alias to an anchor that is not there", "write `&name` before the first `*name`"),
+    ("Depth", "too many levels", "a cluster file needs no more than ten"),
+    ("recursion limit", "too many levels", "a cluster file needs no more than ten"),
+    ("budget breached", "too large, or too many aliases", "write the values out"),
+    ("non-finite float", "an infinite number", "put it in quotes if it is a text"),
 ];
 
 /// A node as serde hands it over; places are added by `place`.

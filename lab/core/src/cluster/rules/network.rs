@@ -199,7 +199,7 @@ pub(super) fn addresses(
         );
         findings
             .error(Code::SubnetFull, *first, message)
-            .hint("use a shorter prefix, like /23 instead of /24");
+            .hint(format!("use a prefix shorter than /{}", network.subnet.prefix_len()));
     }
     addresses
 }

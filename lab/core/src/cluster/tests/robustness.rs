@@ -1,0 +1,131 @@
+//! No text is too strange: nothing panics, nothing takes long, and what is said points into the text.
+
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Checks and renders, and looks at what every result must be.
+fn try_out(text: &str) -> Checked {
+    let source = source(text);
+    let checked = check(&source, None);
+    let errors = checked.findings.iter().any(|finding| finding.severity == Severity::Error);
+    assert_eq!(checked.spec.is_none(), errors, "a spec exactly without errors: {text:?}");
+    for finding in &checked.findings {
+        let Span { start, end } = finding.span;
+        assert!(text.get(start..end).is_some(), "a span inside the text: {finding:?} of {text:?}");
+        assert!(finding.line >= 1 && finding.column >= 1);
+        assert!(finding.line <= text.split('\n').count(), "{finding:?} of {text:?}");
+        assert!(!finding.message.contains('\n') && !finding.message.ends_with('.'), "{finding:?}");
+    }
+    let rendered = render(&checked.findings, &source, false);
+    assert_eq!(rendered.is_empty(), checked.findings.is_empty());
+    checked
+}
+
+fn dev() -> String {
+    std::fs::read_to_string(inventories().join("dev/cluster.yaml")).unwrap()
+}
+
+#[test]
+fn the_file_may_end_anywhere() {
+    let text = dev();
+    for end in (0..=text.len()).filter(|end| text.is_char_boundary(*end)) {
+        try_out(&text[..end]);
+    }
+}
+
+#[test]
+fn any_line_may_be_missing_or_there_twice() {
+    let text = dev();
+    let lines: Vec<&str> = text.lines().collect();
+    for at in 0..lines.len() {
+        try_out(&[&lines[..at], &lines[at + 1..]].concat().join("\n"));
+        try_out(&[&lines[..=at], &lines[at..]].concat().join("\n"));
+    }
+}
+
+#[test]
+fn any_word_may_be_another() {
+    let text = dev();
+    let words: Vec<&str> = text.split_inclusive([' ', '\n']).collect();
+    for at in 0..words.len() {
+        for other in [
+            "[", "{", "- ", "*x ", "&x ", "null", "7 ", "true\n", "\t", "|\n", "é: ", "\"", "!!int ",
+            "\u{feff}",
+        ] {
+            try_out(&[&words[..at], &[other], &words[at + 1..]].concat().concat());
+        }
+    }
+}
+
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_are_read() {
+    let text = format!("\u{feff}{}", SMALLEST.replace('\n', "\r\n"));
+    assert_eq!(spec(&text), spec(SMALLEST));
+    let wrong = check(&source(&text.replace("apiVersion", "apiversion")), None).findings;
+    assert_eq!((wrong[0].line, wrong[0].column), (1, 1));
+}
+
+#[test]
+fn aliases_cannot_make_a_small_file_large() {
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..12 {
+        let inner = vec![format!("*a{}", level - 1); 10].join(", ");
+        bomb += &format!("a{level}: &a{level} [{inner}]\n");
+    }
+    let start = Instant::now();
+    let findings = try_out(&bomb).findings;
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert_eq!(findings[0].code, Code::Syntax);
+}
+
+#[rstest]
+#[case("[")]
+#[case("{a: ")]
+#[case("- ")]
+#[case("? ")]
+fn nesting_has_a_limit(#[case] opening: &str) {
+    let findings = try_out(&opening.repeat(20_000)).findings;
+    assert_eq!(findings.len(), 1);
+}
+
+#[test]
+fn five_thousand_machines_are_no_burden() {
+    let mut text = SMALLEST.replace("machines:", "network: {subnet: 10.0.0.0/16}\nmachines:");
+    for number in 0..5_000 {
+        text +=
+            &format!("  - name: machine-{number}\n    labels: {{zone: a, rack: r{number}}}\n    adress: 1\n");
+    }
+    let start = Instant::now();
+    assert_eq!(try_out(&text).findings.len(), 5_000);
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_text_is_answered(text in any::<String>()) {
+        try_out(&text);
+    }
+
+    #[test]
+    fn any_yaml_like_text_is_answered(text in "([a-z]{1,3}: |- |\\[|\\]|\\{|\\}|, |\n|  |'|\"|#|&a |\\*a |1|true|~|é|:|\\||>|%|@|`|!x ){0,60}") {
+        try_out(&text);
+    }
+
+    #[test]
+    fn any_values_are_answered(
+        name in any::<String>(), size in any::<String>(), address in any::<String>(), number in any::<i64>(),
+        taint in "[a-z=:/. ]{0,12}", gpu in "[0-9a-f:.]{0,14}",
+    ) {
+        let text = |text: &str| serde_json::Value::from(text).to_string();
+        let machine = format!(
+            "    memory: {}\n    address: {}\n    cpus: {number}\n    taints: [{}]\n    gpus: [{{address: {}}}]\n",
+            text(&size), text(&address), text(&taint), text(&gpu)
+        );
+        try_out(&(SMALLEST.replace("two", &text(&name)) + &machine));
+    }
+}
