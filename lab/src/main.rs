@@ -1,7 +1,89 @@
-//! The `lab` binary: parses arguments and hands over. Decides nothing itself.
+//! The `lab` binary: parses arguments, makes the context, maps an error to an exit code. Decides nothing
+//! else.
 
+mod cli;
+mod cx;
+mod failure;
 mod files;
+mod host;
+mod image;
+mod layout;
+mod life;
 mod process;
+mod progress;
+mod provider;
+mod proxy;
+mod signals;
 mod wait;
 
-fn main() {}
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use tokio_util::sync::CancellationToken;
+
+use cli::{Arguments, Command, Internal};
+use failure::{Failure, exit};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        // These change the namespaces of their process, which only one without other threads may do.
+        Command::Internal(internal) => run_internal(internal).map(|()| 0),
+        command => run(command, arguments.yes),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("{}", failure::render(&error));
+            ExitCode::from(failure::code(&error))
+        }
+    }
+}
+
+fn run_internal(internal: Internal) -> anyhow::Result<()> {
+    match internal {
+        Internal::HostOuter { folder, cache } => host::supervisor::outer(&folder, &cache),
+        Internal::HostInner { folder } => host::supervisor::inner(&folder).map(|never| match never {}),
+        Internal::Enter { pid, command } => host::enter::run(pid, &command).map(|never| match never {}),
+        Internal::Forward { pid, forwards } => proxy::run(pid, &forwards),
+    }
+}
+
+fn run(command: Command, yes: bool) -> anyhow::Result<u8> {
+    let json = matches!(
+        command,
+        Command::Up { json: true, .. } | Command::Down { json: true, .. } | Command::Destroy { json: true, .. }
+    );
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(async {
+        let cancel = CancellationToken::new();
+        signals::listen(cancel.clone())?;
+        let cx = cx::Cx {
+            layout: layout::Layout::new(root()?),
+            cancel,
+            progress: progress::Progress::new(json),
+            yes,
+        };
+        cli::run(&cx, command).await
+    });
+    // A call to libvirt that hangs must not keep the program alive.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    result
+}
+
+/// The checkout: `LAB_ROOT`, which `cargo xtask` sets, else the nearest folder upwards with `inventories/` in it.
+fn root() -> anyhow::Result<PathBuf> {
+    if let Some(root) = std::env::var_os("LAB_ROOT") {
+        return Ok(PathBuf::from(root));
+    }
+    let current = std::env::current_dir()?;
+    let found = current.ancestors().find(|folder| folder.join("inventories").is_dir());
+    Ok(found
+        .with_context(|| {
+            Failure::new(exit::USAGE, "this is not a checkout of the lab")
+                .hint("call it as `cargo xtask lab`, or set LAB_ROOT")
+        })?
+        .to_owned())
+}

@@ -160,12 +160,20 @@ impl Invocation {
     }
 
     #[expect(clippy::disallowed_methods, reason = "this module is the one place that starts programs")]
-    fn command(&self) -> std::process::Command {
+    fn bare_command(&self) -> std::process::Command {
         let mut command = std::process::Command::new(&self.program);
-        command.args(&self.arguments).env("LC_ALL", "C");
+        command.args(&self.arguments);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
+        }
+        command
+    }
+
+    fn command(&self) -> std::process::Command {
+        let mut command = self.bare_command();
+        if !self.environment.iter().any(|(name, _)| name == "LC_ALL") {
+            command.env("LC_ALL", "C");
         }
         command
     }
@@ -260,55 +268,6 @@ impl Invocation {
         child.wait().await.map_err(|source| ProcessError::Stream { program, source })
     }
 
-    /// Runs the program and hands each line of its standard output to `line`, with standard error kept
-    /// for the message of a failure.
-    ///
-    /// # Errors
-    /// As [`Invocation::read`].
-    pub async fn lines(
-        &self,
-        cancel: &CancellationToken,
-        deadline: Deadline,
-        mut line: impl FnMut(&str),
-    ) -> Result<(), ProcessError> {
-        let program = self.name();
-        let lost = |source| ProcessError::Stream { program: program.clone(), source };
-        let mut command = tokio::process::Command::from(self.command());
-        command.process_group(0).kill_on_drop(true);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child =
-            command.spawn().map_err(|source| ProcessError::Start { program: program.clone(), source })?;
-        let mut guard = GroupGuard(child.id());
-        let stderr = tokio::spawn(drain(child.stderr.take(), None));
-        let stdout = child.stdout.take().map(tokio::io::BufReader::new);
-        let read = async {
-            if let Some(stdout) = stdout {
-                let mut lines = stdout.lines();
-                while let Some(text) = lines.next_line().await? {
-                    line(&text);
-                }
-            }
-            child.wait().await
-        };
-        let status = tokio::select! {
-            status = read => status.map_err(lost)?,
-            () = deadline.passed() => {
-                guard.end();
-                return Err(ProcessError::Late { program, seconds: deadline.length().as_secs_f64(), output: stderr.await.unwrap_or_default() });
-            }
-            () = cancel.cancelled() => {
-                guard.end();
-                return Err(ProcessError::Cancelled { program });
-            }
-        };
-        guard.0 = None;
-        let stderr = stderr.await.unwrap_or_default();
-        if status.success() {
-            return Ok(());
-        }
-        Err(ProcessError::Failed { program, status, output: last_words("", &stderr) })
-    }
-
     /// Starts the program and leaves it to the caller, with the given streams.
     ///
     /// # Errors
@@ -327,10 +286,10 @@ impl Invocation {
             .map_err(|source| ProcessError::Start { program: self.name(), source })
     }
 
-    /// Becomes the program. Returns only when that fails.
+    /// Becomes the program, with the environment as it is. Returns only when that fails.
     #[must_use]
     pub fn exec(&self) -> ProcessError {
-        let source = self.command().exec();
+        let source = self.bare_command().exec();
         ProcessError::Start { program: self.name(), source }
     }
 }

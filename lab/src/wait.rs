@@ -96,12 +96,12 @@ pub enum WaitError {
 /// # Errors
 /// See [`WaitError`].
 #[expect(clippy::disallowed_methods, reason = "this module is the one place that waits")]
-pub async fn until<T>(
+pub async fn until<T, F: Future<Output = Probe<T>>>(
     cancel: &CancellationToken,
     what: &str,
     deadline: Deadline,
     interval: Duration,
-    mut probe: impl AsyncFnMut() -> Probe<T>,
+    mut probe: impl FnMut() -> F,
 ) -> Result<T, WaitError> {
     let mut tries = 0;
     loop {
@@ -158,7 +158,7 @@ mod tests {
     #[tokio::test]
     async fn a_timeout_tells_what_was_seen_last() {
         let deadline = Deadline::after(Duration::from_millis(20));
-        let error = until::<()>(&CancellationToken::new(), "ssh on a", deadline, TICK, async || {
+        let error = until::<(), _>(&CancellationToken::new(), "ssh on a", deadline, TICK, || async {
             Probe::NotYet("refused".to_owned())
         })
         .await
@@ -172,9 +172,9 @@ mod tests {
     async fn a_fatal_probe_ends_the_wait_at_once() {
         let deadline = Deadline::after(Duration::from_secs(60));
         let mut tries = 0;
-        let error = until::<()>(&CancellationToken::new(), "boot", deadline, TICK, async || {
+        let error = until::<(), _>(&CancellationToken::new(), "boot", deadline, TICK, || {
             tries += 1;
-            Probe::Fatal(anyhow::anyhow!("kernel panic"))
+            async { Probe::Fatal(anyhow::anyhow!("kernel panic")) }
         })
         .await
         .unwrap_err();
@@ -187,7 +187,7 @@ mod tests {
         let cancel = CancellationToken::new();
         cancel.cancel();
         let deadline = Deadline::after(Duration::from_secs(60));
-        let result = until::<()>(&cancel, "boot", deadline, Duration::from_secs(60), async || {
+        let result = until::<(), _>(&cancel, "boot", deadline, Duration::from_secs(60), || async {
             Probe::NotYet(String::new())
         })
         .await;

@@ -22,7 +22,9 @@ mod xml;
 
 pub use machine::domain_xml;
 pub use network::{network_host_xml, network_plan, network_xml};
-pub use read::{DomainRecord, NetworkRecord, ReadError, read_domain, read_network};
+pub use read::{
+    DomainRecord, NetworkRecord, ReadError, VolumeRecord, read_domain, read_network, read_volume,
+};
 pub use storage::{pool_xml, volume_xml};
 pub use xml::XmlError;
 

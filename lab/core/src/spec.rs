@@ -28,7 +28,7 @@ pub struct ClusterSpec {
 }
 
 /// Where machines run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HostSpec {
     /// A private libvirt in its own namespaces; the computer is not changed.

@@ -13,6 +13,7 @@ use super::xml::{Element, XmlError, parse};
 use super::{Forward, METADATA_NAMESPACE, NetworkHost, NetworkSettings};
 use crate::identity::LabId;
 use crate::plan::AppliedMachine;
+use crate::units::Bytes;
 
 /// Why the XML of a resource could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,6 +61,36 @@ pub struct NetworkRecord {
     pub settings: Option<NetworkSettings>,
     /// The machines its DHCP server knows.
     pub hosts: BTreeSet<NetworkHost>,
+}
+
+/// A storage volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeRecord {
+    /// Its name in the pool.
+    pub name: String,
+    /// Its path on the host of the machines.
+    pub path: String,
+    /// Size that a machine sees.
+    pub capacity: Bytes,
+    /// Path of what it is a clone of.
+    pub backing: Option<String>,
+}
+
+/// Reads a storage volume.
+///
+/// # Errors
+/// If the text is not a volume of libvirt's.
+pub fn read_volume(xml: &str) -> Result<VolumeRecord, ReadError> {
+    let volume = parse(xml)?;
+    let path = |parents: &[&str]| volume.find(parents).map(|path| path.content().to_owned());
+    // libvirt itself always writes bytes.
+    let capacity = text(&volume, "capacity")?.parse().map_err(|_| ReadError::Missing("capacity"))?;
+    Ok(VolumeRecord {
+        name: text(&volume, "name")?,
+        path: path(&["target", "path"]).ok_or(ReadError::Missing("target path"))?,
+        capacity: Bytes(capacity),
+        backing: path(&["backingStore", "path"]),
+    })
 }
 
 /// Reads a domain. `None`: it is no lab's.

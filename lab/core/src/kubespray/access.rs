@@ -21,12 +21,6 @@ pub struct Access {
     pub known_hosts: String,
     /// Where [`ssh_config`] is written to.
     pub ssh_config: String,
-    /// A directory of the lab's own for the sockets of shared connections. At most 74 bytes: the path
-    /// of a socket has to fit in 108, and OpenSSH adds an address and 17 bytes while it makes one.
-    pub control_directory: String,
-    /// The command that carries a connection into the lab's network where the caller is not in it;
-    /// `%h` and `%p` are the address and the port. Written as given.
-    pub proxy_command: Option<String>,
 }
 
 /// Why the files cannot be written.
@@ -40,20 +34,7 @@ pub enum AccessError {
         /// What cannot be in it.
         character: char,
     },
-    /// A socket in it would have too long a path.
-    #[error(
-        "the directory for SSH's sockets is {length} bytes long, and at most {MAX_CONTROL_DIRECTORY} work: {path:?}"
-    )]
-    TooLong {
-        /// The path.
-        path: String,
-        /// Its length.
-        length: usize,
-    },
 }
-
-/// `sun_path` has 108 bytes with its end; off go `/255.255.255.255` and `.` with 16 random letters.
-const MAX_CONTROL_DIRECTORY: usize = 108 - 1 - 16 - 17;
 
 impl Access {
     /// Checks that every path can be said in both files.
@@ -61,7 +42,7 @@ impl Access {
     /// # Errors
     /// Names the path and what is wrong with it.
     pub(super) fn check(&self) -> Result<(), AccessError> {
-        for path in [&self.key, &self.known_hosts, &self.ssh_config, &self.control_directory] {
+        for path in [&self.key, &self.known_hosts, &self.ssh_config] {
             // A quote or a backslash has no escape that all versions of OpenSSH know, `%`, `$` and `{`
             // start a token or a variable in it or a template in Ansible, and `~` a home directory.
             let bad =
@@ -69,10 +50,6 @@ impl Access {
             if let Some(character) = path.chars().find(|c| bad(*c)) {
                 return Err(AccessError::Character { path: path.clone(), character });
             }
-        }
-        let length = self.control_directory.len();
-        if length > MAX_CONTROL_DIRECTORY {
-            return Err(AccessError::TooLong { path: self.control_directory.clone(), length });
         }
         Ok(())
     }
@@ -105,7 +82,6 @@ pub fn ssh_config(spec: &ClusterSpec, access: &Access) -> Result<String, AccessE
     for machine in &spec.machines {
         let _ = write!(text, "Host {} {}\n    HostName {1}\n\n", machine.name, machine.address);
     }
-    let control_path = format!("{}/%h", access.control_directory);
     let options = [
         ("User", access.user.clone()),
         ("IdentityFile", quoted(&access.key)),
@@ -121,9 +97,8 @@ pub fn ssh_config(spec: &ClusterSpec, access: &Access) -> Result<String, AccessE
         ("KbdInteractiveAuthentication", "no".to_owned()),
         ("GSSAPIAuthentication", "no".to_owned()),
         ("ForwardAgent", "no".to_owned()),
-        ("ControlMaster", "auto".to_owned()),
-        ("ControlPath", quoted(&control_path)),
-        ("ControlPersist", "60s".to_owned()),
+        // A shared connection outlives its command, and would keep the network of a lab that is gone.
+        ("ControlMaster", "no".to_owned()),
         ("ServerAliveInterval", "15".to_owned()),
         ("ServerAliveCountMax", "8".to_owned()),
         ("LogLevel", "ERROR".to_owned()),
@@ -131,9 +106,6 @@ pub fn ssh_config(spec: &ClusterSpec, access: &Access) -> Result<String, AccessE
     text.push_str("Host *\n");
     for (name, value) in options {
         let _ = writeln!(text, "    {name} {value}");
-    }
-    if let Some(command) = &access.proxy_command {
-        let _ = writeln!(text, "    ProxyCommand {command}");
     }
     Ok(text)
 }

@@ -44,15 +44,12 @@ fn variables(access: &Access) -> String {
     // In this section a value is the rest of the line as it stands; blanks and quotes need no escape.
     // `ansible_ssh_args` stands before everything else on ssh's command line and takes the place of
     // Kubespray's own setting, which would turn host key checking off. The rest is in the ssh_config.
-    let ssh_args = format!("-F {} -o ControlMaster=auto -o ControlPersist=60s", quoted(&access.ssh_config));
-    // Ansible names sockets by address and user alone: in its own default directory, two labs with
-    // one subnet would share connections.
+    let ssh_args = format!("-F {} -o ControlMaster=no", quoted(&access.ssh_config));
     let values = [
         ("ansible_user", access.user.as_str()),
         ("ansible_python_interpreter", "/usr/bin/python3"),
         ("ansible_ssh_private_key_file", &access.key),
         ("ansible_ssh_args", &ssh_args),
-        ("ansible_control_path_dir", &access.control_directory),
         ("ansible_host_key_checking", "True"),
     ];
     let lines: String = values.iter().map(|(name, value)| format!("{name}={value}\n")).collect();

@@ -12,8 +12,6 @@ fn access() -> Access {
         key: "/home/somebody/my labs/output/dev/id_ed25519".to_owned(),
         known_hosts: "/home/somebody/my labs/output/dev/known_hosts".to_owned(),
         ssh_config: "/home/somebody/my labs/output/dev/ssh_config".to_owned(),
-        control_directory: "/run/lab/0a1b2c3d4e5f".to_owned(),
-        proxy_command: None,
     }
 }
 
@@ -39,13 +37,6 @@ fn the_ssh_configuration() {
 }
 
 #[test]
-fn a_proxy_command_is_written_as_given() {
-    let access = Access { proxy_command: Some("lab enter %h %p".to_owned()), ..access() };
-    let text = ssh_config(&fixtures::spec(), &access).unwrap();
-    assert!(text.ends_with("\n    ProxyCommand lab enter %h %p\n"), "{text}");
-}
-
-#[test]
 fn host_keys_are_pinned_by_name_and_address() {
     let keys = ["control-plane", "cpu-worker"].map(|name| (name.to_owned(), fixtures::host_key(name).public));
     insta::assert_snapshot!(known_hosts(&fixtures::spec(), &BTreeMap::from(keys)));
@@ -63,15 +54,4 @@ fn a_path_that_would_be_read_as_something_else_is_refused(#[case] path: &str, #[
     let expected = AccessError::Character { path: path.to_owned(), character };
     assert_eq!(ssh_config(&fixtures::spec(), &access), Err(expected.clone()));
     assert_eq!(inventory_ini(&fixtures::spec(), &access), Err(expected));
-}
-
-#[test]
-fn a_directory_too_long_for_sockets_is_refused() {
-    let access =
-        |length: usize| Access { control_directory: format!("/{}", "x".repeat(length - 1)), ..access() };
-    assert!(ssh_config(&fixtures::spec(), &access(74)).is_ok());
-    assert!(matches!(
-        ssh_config(&fixtures::spec(), &access(75)),
-        Err(AccessError::TooLong { length: 75, .. })
-    ));
 }

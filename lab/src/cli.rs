@@ -1,0 +1,250 @@
+//! The arguments of `lab`, and which room each command goes to. Decides nothing.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub mod commands;
+
+pub use commands::run;
+
+/// A lab of real machines from one cluster file.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask lab",
+    bin_name = "cargo xtask lab",
+    disable_version_flag = true,
+    arg_required_else_help = true
+)]
+pub struct Arguments {
+    /// Answer yes to every question: install what is missing, lose disks that the file no longer wants
+    #[arg(long, short, global = true)]
+    pub yes: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Which cluster.
+#[derive(Debug, Args)]
+pub struct Cluster {
+    /// A name under inventories/, or the path of a cluster file
+    #[arg(default_value = "dev")]
+    pub cluster: String,
+}
+
+/// Which cluster, where the command's own words name machines.
+#[derive(Debug, Args)]
+pub struct OfCluster {
+    /// A name under inventories/, or the path of a cluster file
+    #[arg(short, long, default_value = "dev")]
+    pub cluster: String,
+}
+
+/// What `lab` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print what `up` would do, and why
+    #[command(after_help = "Example: cargo xtask lab plan dev")]
+    Plan {
+        #[command(flatten)]
+        cluster: Cluster,
+        /// Print the plan as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Bring the machines up: make, start and reach what the cluster file names
+    #[command(after_help = "Example: cargo xtask lab up dev")]
+    Up {
+        #[command(flatten)]
+        cluster: Cluster,
+        /// Print events as JSON, one a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Stop every machine, and keep the disks
+    #[command(after_help = "Example: cargo xtask lab down dev")]
+    Down {
+        #[command(flatten)]
+        cluster: Cluster,
+        /// Print events as JSON, one a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove the lab: machines, disks, network, host, keys. Only the records of runs stay
+    #[command(after_help = "Example: cargo xtask lab destroy dev")]
+    Destroy {
+        #[command(flatten)]
+        cluster: Cluster,
+        /// Print events as JSON, one a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what there is
+    #[command(after_help = "Example: cargo xtask lab status dev --json")]
+    Status {
+        #[command(flatten)]
+        cluster: Cluster,
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Log in to a machine, or run one command on it
+    #[command(
+        after_help = "Examples:\n  cargo xtask lab ssh control-plane\n  cargo xtask lab ssh cpu-worker -- uname -r"
+    )]
+    Ssh {
+        /// The machine
+        machine: String,
+        #[command(flatten)]
+        of: OfCluster,
+        /// A command for the machine's shell; a login without one
+        #[arg(last = true)]
+        words: Vec<OsString>,
+    },
+    /// Run a command on several machines at once
+    #[command(
+        after_help = "Examples:\n  cargo xtask lab exec --all -- uptime\n  cargo xtask lab exec gpu-worker-1 gpu-worker-2 -- lspci"
+    )]
+    Exec {
+        /// The machines
+        #[arg(required_unless_present = "all")]
+        machines: Vec<String>,
+        /// On every machine of the cluster file that runs
+        #[arg(long, conflicts_with = "machines")]
+        all: bool,
+        #[command(flatten)]
+        of: OfCluster,
+        /// Print one JSON object for each machine: name, exit code, both outputs
+        #[arg(long)]
+        json: bool,
+        /// The command for the machines' shells
+        #[arg(last = true, required = true)]
+        words: Vec<OsString>,
+    },
+    /// Attach the terminal to a machine's serial console; Ctrl-] leaves it
+    #[command(after_help = "Example: cargo xtask lab console control-plane")]
+    Console {
+        /// The machine
+        machine: String,
+        #[command(flatten)]
+        of: OfCluster,
+    },
+    /// Print what a machine wrote to its console, or what the lab's host said
+    #[command(
+        after_help = "Examples:\n  cargo xtask lab logs control-plane --follow\n  cargo xtask lab logs --host"
+    )]
+    Logs {
+        /// The machine
+        #[arg(required_unless_present = "host")]
+        machine: Option<String>,
+        /// The log of the embedded host and its libvirtd
+        #[arg(long, conflicts_with = "machine")]
+        host: bool,
+        /// Go on printing as the log grows
+        #[arg(long, short)]
+        follow: bool,
+        #[command(flatten)]
+        of: OfCluster,
+    },
+    /// Draw the lab
+    #[command(after_help = "Example: cargo xtask lab topology dev --format mermaid")]
+    Topology {
+        #[command(flatten)]
+        cluster: Cluster,
+        /// How to draw it
+        #[arg(long, value_enum, default_value_t = Drawing::Tree)]
+        format: Drawing,
+    },
+    /// Make ports of machines reachable on 127.0.0.1, until Ctrl-C
+    #[command(
+        after_help = "Examples:\n  cargo xtask lab proxy control-plane:6443\n  cargo xtask lab proxy 8022:cpu-worker:22"
+    )]
+    Proxy {
+        /// [LOCAL_PORT:]MACHINE:PORT; the local port is the machine's own unless given, 0 takes a free one
+        #[arg(required = true)]
+        forwards: Vec<String>,
+        #[command(flatten)]
+        of: OfCluster,
+    },
+    /// List what is left of labs that nobody owns, and remove it on request
+    #[command(after_help = "Example: cargo xtask lab gc --remove")]
+    Gc {
+        /// Look at this libvirt too
+        #[arg(long)]
+        uri: Option<String>,
+        /// Remove what is listed
+        #[arg(long)]
+        remove: bool,
+    },
+    /// Start, stop or look at one machine
+    #[command(subcommand, after_help = "Example: cargo xtask vm restart cpu-worker")]
+    Vm(Vm),
+    /// Check a cluster file; changes nothing
+    #[command(after_help = "Example: cargo xtask check dev")]
+    Check {
+        #[command(flatten)]
+        cluster: Cluster,
+        /// Print the findings as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Parts of the program that it starts itself
+    #[command(subcommand, hide = true)]
+    Internal(Internal),
+}
+
+/// One machine.
+#[derive(Debug, Subcommand)]
+pub enum Vm {
+    /// Start it, and wait until it can be logged in to
+    Start(OneMachine),
+    /// Ask it to shut down
+    Stop(OneMachine),
+    /// Stop and start it
+    Restart(OneMachine),
+    /// Show its state; the exit code is 0 only if it runs
+    Status(OneMachine),
+}
+
+/// A machine of a cluster.
+#[derive(Debug, Args)]
+pub struct OneMachine {
+    /// The machine
+    pub machine: String,
+    #[command(flatten)]
+    pub of: OfCluster,
+}
+
+/// How to draw a lab.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Drawing {
+    /// For a terminal.
+    Tree,
+    /// For a page.
+    Mermaid,
+    /// For a script.
+    Json,
+}
+
+/// Parts of the program that it starts itself.
+#[derive(Debug, Subcommand)]
+pub enum Internal {
+    /// The outer process of an embedded host
+    HostOuter { folder: PathBuf, cache: PathBuf },
+    /// The first process inside an embedded host
+    HostInner { folder: PathBuf },
+    /// Become a program in the network of an embedded host
+    Enter {
+        pid: i32,
+        #[arg(last = true)]
+        command: Vec<OsString>,
+    },
+    /// Carry connections into the network of an embedded host
+    Forward {
+        pid: i32,
+        /// LOCAL_PORT=ADDRESS:PORT
+        forwards: Vec<String>,
+    },
+}

@@ -1,0 +1,147 @@
+//! One function a command: opens the lab, calls the room that does the work, prints data on standard output.
+
+use anyhow::Context as _;
+use lab_core::cluster;
+use lab_core::spec::HostSpec;
+
+use crate::cx::Cx;
+use crate::failure::{Failure, exit};
+use crate::life::lab::{self, Lab, Reached};
+use crate::life::{destroy, down, gc, shell, single, status, topology, up};
+use crate::proxy;
+
+use super::{Command, Drawing, Vm};
+
+/// Runs a command. Returns the exit code where the command has one of its own.
+///
+/// # Errors
+/// Whatever the command's room could not do.
+pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
+    match command {
+        Command::Plan { cluster, json } => up::show_plan(cx, &Lab::open(cx, &cluster.cluster)?, json).await?,
+        Command::Up { cluster, .. } => up::up(cx, &Lab::open(cx, &cluster.cluster)?, None).await?,
+        Command::Down { cluster, .. } => down::down(cx, &Lab::open(cx, &cluster.cluster)?).await?,
+        Command::Destroy { cluster, .. } => {
+            let (name, files) = destroy::find(cx, &cluster.cluster)?;
+            destroy::destroy(cx, &name, &files).await?;
+        }
+        Command::Status { cluster, json } => {
+            let lab = Lab::open(cx, &cluster.cluster)?;
+            let status = status::look(cx, &lab).await?;
+            if json {
+                println!("{}", serde_json::to_string_pretty(&status)?);
+            } else {
+                print!("{}", status::table(&status));
+            }
+        }
+        Command::Ssh { machine, of, words } => {
+            return shell::ssh(cx, &Lab::open(cx, &of.cluster)?, &machine, &words).await;
+        }
+        Command::Exec { machines, all, of, json, words } => {
+            let lab = Lab::open(cx, &of.cluster)?;
+            return shell::exec(cx, &lab, (!all).then_some(machines), &words, json).await;
+        }
+        Command::Console { machine, of } => {
+            return shell::console(cx, &Lab::open(cx, &of.cluster)?, &machine).await;
+        }
+        Command::Logs { machine, follow, of, .. } => {
+            let lab = Lab::open(cx, &of.cluster)?;
+            let path = match machine {
+                Some(machine) => lab.files.machine(&lab.machine(&machine)?.name).console(),
+                None => lab.files.host().log(),
+            };
+            return shell::logs(cx, &path, follow).await;
+        }
+        Command::Topology { cluster, format } => {
+            let lab = Lab::open(cx, &cluster.cluster)?;
+            let status = status::look(cx, &lab).await?;
+            match format {
+                Drawing::Tree => print!("{}", topology::tree(&lab.spec, &status)),
+                Drawing::Mermaid => print!("{}", topology::mermaid(&lab.spec, &status)),
+                Drawing::Json => {
+                    let both = serde_json::json!({ "spec": &*lab.spec, "status": status });
+                    println!("{}", serde_json::to_string_pretty(&both)?);
+                }
+            }
+        }
+        Command::Proxy { forwards, of } => proxy(cx, &Lab::open(cx, &of.cluster)?, &forwards).await?,
+        Command::Gc { uri, remove } => {
+            let found = gc::find(cx, uri.as_deref()).await?;
+            for leftover in &found {
+                println!("{leftover}");
+            }
+            if remove {
+                gc::remove(cx, found).await?;
+            } else if !found.is_empty() {
+                return Ok(exit::LEFTOVERS);
+            }
+        }
+        Command::Vm(vm) => return one_machine(cx, vm).await,
+        Command::Check { cluster, json } => return check(cx, &cluster.cluster, json),
+        Command::Internal(_) => anyhow::bail!("this part is started without a runtime"),
+    }
+    Ok(0)
+}
+
+async fn proxy(cx: &Cx, lab: &Lab, forwards: &[String]) -> anyhow::Result<()> {
+    let forwards: Vec<proxy::Forward> =
+        forwards.iter().map(|text| proxy::parse(lab, text)).collect::<anyhow::Result<_>>()?;
+    let reached = running(cx, lab).await?;
+    proxy::serve(cx, &reached, &forwards).await
+}
+
+/// The host of a lab that is expected to run.
+pub(crate) async fn running(cx: &Cx, lab: &Lab) -> anyhow::Result<Reached> {
+    let name = &lab.spec.name;
+    let not_up = || {
+        Failure::new(exit::PROVISION, format!("the lab `{name}` does not run"))
+            .hint(format!("run `cargo xtask lab up {name}`"))
+    };
+    let state = lab.state()?.with_context(not_up)?;
+    Reached::find(cx, lab, &state).await?.with_context(not_up)
+}
+
+async fn one_machine(cx: &Cx, vm: Vm) -> anyhow::Result<u8> {
+    match vm {
+        Vm::Start(one) => {
+            let lab = Lab::open(cx, &one.of.cluster)?;
+            lab.machine(&one.machine)?;
+            up::up(cx, &lab, Some(&one.machine)).await?;
+        }
+        Vm::Stop(one) => single::stop(cx, &Lab::open(cx, &one.of.cluster)?, &one.machine).await?,
+        Vm::Restart(one) => {
+            let lab = Lab::open(cx, &one.of.cluster)?;
+            single::stop(cx, &lab, &one.machine).await?;
+            up::up(cx, &lab, Some(&one.machine)).await?;
+        }
+        Vm::Status(one) => {
+            let lab = Lab::open(cx, &one.of.cluster)?;
+            lab.machine(&one.machine)?;
+            let status = status::look(cx, &lab).await?;
+            let state = status
+                .machines
+                .iter()
+                .find(|machine| machine.name == one.machine)
+                .map_or("absent", |machine| machine.state);
+            println!("{state}");
+            return Ok(if state == "running" { 0 } else { exit::PROVISION });
+        }
+    }
+    Ok(0)
+}
+
+fn check(cx: &Cx, cluster: &str, json: bool) -> anyhow::Result<u8> {
+    let path = lab::cluster_file(cx, cluster)?;
+    let (source, checked) = lab::read(cx, &path)?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&checked.findings)?);
+    } else {
+        let color = std::io::IsTerminal::is_terminal(&std::io::stdout());
+        print!("{}", cluster::render(&checked.findings, &source, color));
+        if let Some(spec) = &checked.spec {
+            let host = if spec.host == HostSpec::Embedded { "the embedded host" } else { "a libvirt" };
+            println!("`{}` is right: {} machines on {host}", source.path, spec.machines.len());
+        }
+    }
+    Ok(if checked.spec.is_some() { 0 } else { exit::USAGE })
+}

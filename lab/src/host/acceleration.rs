@@ -1,0 +1,143 @@
+//! What runs the processors of machines: KVM where a probe boot proves it, else QEMU's emulation.
+//!
+//! `/dev/kvm` proves nothing: there are computers where it opens and a stock kernel hangs. KVM is used
+//! only if the processor says that it can virtualise, the device opens, and a kernel boots to the end.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lab_core::domain::Acceleration;
+use serde::{Deserialize, Serialize};
+
+use crate::cx::Cx;
+use crate::files::{self, PUBLIC};
+use crate::image::{BaseImage, Boot};
+use crate::process::{ProcessError, invocation};
+use crate::wait::Deadline;
+
+/// How long the probe boot may take. With KVM it takes two seconds.
+const PROBE: Duration = Duration::from_secs(20);
+
+/// What emulation costs, for a person.
+const COST: &str = "everything in the machines takes ten to twenty times longer";
+
+/// What was decided, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The verdict.
+    pub kind: Acceleration,
+    /// The verdict, the reason and the cost, as the end of "machines are run by …".
+    pub words: String,
+}
+
+/// Decides. Without an image nothing can be booted: then an earlier probe counts, or KVM is assumed where
+/// nothing speaks against it.
+///
+/// # Errors
+/// When the user asks to stop during the probe.
+pub async fn decide(cx: &Cx, image: Option<&BaseImage>) -> anyhow::Result<Decision> {
+    if let Some(why) =
+        obstacle(&std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default(), std::env::consts::ARCH)
+            .or_else(|| {
+                std::fs::OpenOptions::new()
+                    .read(true)
+                    .write(true)
+                    .open("/dev/kvm")
+                    .err()
+                    .map(|error| format!("/dev/kvm: {error}"))
+            })
+    {
+        return Ok(emulation(&why));
+    }
+    let file = cache_file(cx);
+    if let Some(decision) = files::read_if_present(&file)?.and_then(|text| serde_json::from_str(&text).ok()) {
+        return Ok(decision);
+    }
+    let Some(Boot::Direct { kernel, initrd, .. }) = image.map(|image| &image.boot) else {
+        return Ok(Decision { kind: Acceleration::Kvm, words: "KVM, not proven yet".to_owned() });
+    };
+    cx.progress.note("trying whether KVM runs a kernel here");
+    let decision = match boots(cx, "kvm", kernel, initrd).await? {
+        Ok(()) => Decision { kind: Acceleration::Kvm, words: "KVM: a probe boot ran to its end".to_owned() },
+        Err(why) => emulation(&format!("KVM is there, but a probe boot failed: {why}")),
+    };
+    files::write_atomic(&file, &serde_json::to_vec(&decision)?, PUBLIC)?;
+    Ok(decision)
+}
+
+fn emulation(why: &str) -> Decision {
+    Decision { kind: Acceleration::Tcg, words: format!("QEMU's emulation (TCG), because {why}; {COST}") }
+}
+
+/// What the processor says against KVM, if anything: x86 needs `vmx` or `svm` among its flags.
+fn obstacle(cpuinfo: &str, arch: &str) -> Option<String> {
+    if !matches!(arch, "x86_64" | "x86") {
+        return None;
+    }
+    let flags = cpuinfo.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
+    let able = flags.split_ascii_whitespace().any(|flag| matches!(flag, "vmx" | "svm"));
+    (!able).then(|| "the processor shows neither vmx nor svm".to_owned())
+}
+
+/// The verdict holds for one kernel and one QEMU: a new one of either is probed again.
+fn cache_file(cx: &Cx) -> PathBuf {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let qemu = Path::new("/usr/bin").join(qemu()).metadata().map_or(0, |metadata| metadata.mtime());
+    cx.layout.root().join(format!("build/cache/acceleration-{}-{qemu}.json", kernel.trim()))
+}
+
+fn qemu() -> String {
+    format!("qemu-system-{}", std::env::consts::ARCH)
+}
+
+/// Boots the image's kernel with its initial file system and no disk: it says so and powers off.
+async fn boots(
+    cx: &Cx,
+    accelerator: &str,
+    kernel: &Path,
+    initrd: &Path,
+) -> anyhow::Result<Result<(), String>> {
+    let run = invocation(qemu())
+        .args([
+            "-accel",
+            accelerator,
+            "-machine",
+            "q35",
+            "-m",
+            "256",
+            "-no-reboot",
+            "-nodefaults",
+            "-no-user-config",
+        ])
+        .args(["-display", "none", "-serial", "stdio", "-append", "console=ttyS0 panic=-1 quiet", "-kernel"])
+        .arg(kernel)
+        .arg("-initrd")
+        .arg(initrd);
+    match run.output(&cx.cancel, Deadline::after(PROBE)).await {
+        Ok(output) if output.stdout.contains("lab: FAILED") => Ok(Ok(())),
+        Ok(output) => Ok(Err(output.stderr.lines().last().unwrap_or("the kernel said nothing").to_owned())),
+        Err(ProcessError::Cancelled { program }) => Err(ProcessError::Cancelled { program }.into()),
+        Err(ProcessError::Late { .. }) => Ok(Err(format!("nothing within {} s", PROBE.as_secs()))),
+        Err(error) => Ok(Err(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case::intel("flags\t\t: fpu vmx sse\n", "x86_64", false)]
+    #[case::amd("flags\t\t: fpu svm\n", "x86_64", false)]
+    #[case::neither("flags\t\t: fpu vmxoff sse\n", "x86_64", true)]
+    #[case::nothing("", "x86_64", true)]
+    #[case::arm("Features\t: fp\n", "aarch64", false)]
+    fn a_processor_without_virtualisation_speaks_against_kvm(
+        #[case] cpuinfo: &str,
+        #[case] arch: &str,
+        #[case] against: bool,
+    ) {
+        assert_eq!(obstacle(cpuinfo, arch).is_some(), against);
+    }
+}

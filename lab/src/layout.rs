@@ -1,0 +1,194 @@
+//! Where every file of a lab lies. Only paths: nothing here reads or writes.
+
+use std::path::{Path, PathBuf};
+
+/// The files of one checkout.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// The layout of the checkout at `root`.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The checkout itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `inventories/`, the folder of the named cluster files.
+    #[must_use]
+    pub fn inventories(&self) -> PathBuf {
+        self.root.join("inventories")
+    }
+
+    /// `output/`, the folder of all living labs.
+    #[must_use]
+    pub fn output(&self) -> PathBuf {
+        self.root.join("output")
+    }
+
+    /// The store of base images.
+    #[must_use]
+    pub fn images(&self) -> PathBuf {
+        self.root.join("build/images")
+    }
+
+    /// libvirt's cache of what the installed QEMU can do, shared by all embedded hosts of this checkout.
+    #[must_use]
+    pub fn libvirt_cache(&self) -> PathBuf {
+        self.root.join("build/cache/libvirt")
+    }
+
+    /// The files of the lab named `cluster`.
+    #[must_use]
+    pub fn lab(&self, cluster: &str) -> LabFiles {
+        LabFiles { folder: self.output().join(cluster) }
+    }
+}
+
+/// The files of one lab, under `output/<cluster>/`.
+#[derive(Debug, Clone)]
+pub struct LabFiles {
+    /// `output/<cluster>`.
+    pub folder: PathBuf,
+}
+
+impl LabFiles {
+    /// The state: what was made, recorded before it is made.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.folder.join("state.json")
+    }
+
+    /// Held by the one command that may change the lab.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.folder.join("lock")
+    }
+
+    /// Everything of the embedded host.
+    #[must_use]
+    pub fn host(&self) -> HostFiles {
+        HostFiles { folder: self.folder.join("host") }
+    }
+
+    /// Root disks and seeds; the target of the lab's libvirt storage pool on the embedded host.
+    #[must_use]
+    pub fn disks(&self) -> PathBuf {
+        self.folder.join("disks")
+    }
+
+    /// The folder of one machine's files.
+    #[must_use]
+    pub fn machine(&self, name: &str) -> MachineFiles {
+        MachineFiles { folder: self.folder.join("machines").join(name) }
+    }
+
+    /// The private key that opens every machine.
+    #[must_use]
+    pub fn login_key(&self) -> PathBuf {
+        self.folder.join("keys/id_ed25519")
+    }
+
+    /// The pinned host keys of all machines.
+    #[must_use]
+    pub fn known_hosts(&self) -> PathBuf {
+        self.folder.join("known_hosts")
+    }
+
+    /// OpenSSH's settings for all machines.
+    #[must_use]
+    pub fn ssh_config(&self) -> PathBuf {
+        self.folder.join("ssh_config")
+    }
+
+    /// Kubespray's inventory of the living lab.
+    #[must_use]
+    pub fn inventory(&self) -> PathBuf {
+        self.folder.join("inventory/inventory.ini")
+    }
+
+    /// Ansible's settings for this lab.
+    #[must_use]
+    pub fn ansible_settings(&self) -> PathBuf {
+        self.folder.join("ansible/ansible.cfg")
+    }
+
+    /// Records of single invocations.
+    #[must_use]
+    pub fn runs(&self) -> PathBuf {
+        self.folder.join("runs")
+    }
+}
+
+/// The files of the embedded host, under `output/<cluster>/host/`.
+#[derive(Debug, Clone)]
+pub struct HostFiles {
+    /// `output/<cluster>/host`.
+    pub folder: PathBuf,
+}
+
+impl HostFiles {
+    /// Who the supervisor is.
+    #[must_use]
+    pub fn record(&self) -> PathBuf {
+        self.folder.join("host.json")
+    }
+
+    /// Held by the living supervisor.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.folder.join("lock")
+    }
+
+    /// What the supervisor and libvirtd say.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.folder.join("host.log")
+    }
+}
+
+/// The files of one machine, under `output/<cluster>/machines/<name>/`.
+#[derive(Debug, Clone)]
+pub struct MachineFiles {
+    /// `output/<cluster>/machines/<name>`.
+    pub folder: PathBuf,
+}
+
+impl MachineFiles {
+    /// The planned private host key; its public half lies beside it with `.pub`.
+    #[must_use]
+    pub fn host_key(&self) -> PathBuf {
+        self.folder.join("ssh_host_ed25519_key")
+    }
+
+    /// The image's initrd with the machine's identity behind it.
+    #[must_use]
+    pub fn initrd(&self) -> PathBuf {
+        self.folder.join("initrd")
+    }
+
+    /// The NoCloud seed of a cloud image.
+    #[must_use]
+    pub fn seed(&self) -> PathBuf {
+        self.folder.join("seed.img")
+    }
+
+    /// Everything the machine wrote to its serial console, over all its boots.
+    #[must_use]
+    pub fn console(&self) -> PathBuf {
+        self.folder.join("console.log")
+    }
+
+    /// The domain as it was defined, for people.
+    #[must_use]
+    pub fn domain(&self) -> PathBuf {
+        self.folder.join("domain.xml")
+    }
+}

@@ -1,0 +1,486 @@
+//! Carries out a plan: what must come before the network, the network, then all machines at once, each
+//! going on as soon as it can.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use lab_core::domain::{
+    Acceleration, Backing, Boot, MachinePlan, VolumeFormat, VolumePlan, domain_xml, network_xml, volume_xml,
+};
+use lab_core::identity::{MachineIdentity, boot, cloud};
+use lab_core::plan::{
+    Desired, MachineActions, MachineOperation, MachineState, MachineStep, NetworkOperation, Plan,
+};
+use lab_core::spec::{HostSpec, ImageSpec};
+
+use crate::cx::Cx;
+use crate::failure::{Failure, exit};
+use crate::files::{self, PUBLIC, SECRET};
+use crate::process::invocation;
+use crate::image::{self, BaseImage};
+use crate::progress::Task;
+use crate::wait::Deadline;
+
+use super::keys::Keys;
+use super::lab::{Lab, Reached};
+use super::observe::{BASE_PREFIX, disk_name};
+use super::state::StateFile;
+use super::{console, down, reach};
+
+/// Everything the steps of a plan need.
+#[derive(Clone)]
+pub struct Workshop {
+    /// The lab.
+    pub lab: Lab,
+    /// Its state.
+    pub state: StateFile,
+    /// Its host.
+    pub reached: Reached,
+    /// Its keys.
+    pub keys: Keys,
+    /// The base images, by what the spec calls them.
+    pub images: BTreeMap<ImageSpec, BaseImage>,
+    /// What the spec asks for.
+    pub desired: Arc<Desired>,
+    /// What runs the processors.
+    pub acceleration: Acceleration,
+}
+
+/// Ends the program at a step, as if it had been killed there. The variable names a step's id, and
+/// `before` or `after`: tests prove with it that every step can be the last one.
+const KILL_AT: &str = "LAB_TEST_KILL_AT";
+
+fn kill_point(id: &str, when: &str) {
+    if std::env::var(KILL_AT).is_ok_and(|at| at == format!("{id}:{when}")) {
+        // SIGKILL leaves no time for anything, which is what is to be proven.
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL);
+    }
+}
+
+/// Carries out the plan.
+///
+/// # Errors
+/// Names every machine that failed; the others have been brought as far as they could.
+pub async fn apply(cx: &Cx, shop: &Workshop, plan: &Plan) -> anyhow::Result<()> {
+    let tasks: BTreeMap<&str, Arc<Task>> = plan
+        .machines
+        .iter()
+        .filter(|machine| !machine.before.is_empty() || !machine.steps.is_empty())
+        .map(|machine| (machine.name.as_str(), Arc::new(cx.progress.task(&machine.name))))
+        .collect();
+    all_machines(cx, shop, plan, &tasks, |machine| &machine.before).await?;
+    network(cx, shop, plan).await?;
+    all_machines(cx, shop, plan, &tasks, |machine| &machine.steps).await
+}
+
+/// Takes one list of steps of every machine, all machines at once.
+async fn all_machines(
+    cx: &Cx,
+    shop: &Workshop,
+    plan: &Plan,
+    tasks: &BTreeMap<&str, Arc<Task>>,
+    steps: impl Fn(&MachineActions) -> &Vec<MachineStep>,
+) -> anyhow::Result<()> {
+    let mut work = tokio::task::JoinSet::new();
+    for machine in plan.machines.iter().filter(|machine| !steps(machine).is_empty()) {
+        let (cx, shop, machine, steps) = (cx.clone(), shop.clone(), machine.clone(), steps(machine).clone());
+        let task = tasks[machine.name.as_str()].clone();
+        work.spawn(async move {
+            let result = one_machine(&cx, &shop, &machine, &steps, &task).await;
+            if let Err(error) = &result {
+                task.failed(error.to_string().lines().next().unwrap_or("failed"));
+            }
+            (machine.name, result)
+        });
+    }
+    let mut failed = Vec::new();
+    while let Some(joined) = work.join_next().await {
+        let (name, result) = joined.context("the work on a machine broke off")?;
+        if let Err(error) = result {
+            failed.push((name, error));
+        }
+    }
+    failed.sort_by(|a, b| a.0.cmp(&b.0));
+    let names: Vec<String> = failed.iter().map(|(name, _)| format!("`{name}`")).collect();
+    match failed.len() {
+        0 => Ok(()),
+        1 => Err(failed.remove(0).1),
+        _ => {
+            let mut all = String::new();
+            for (_, error) in &failed {
+                all.push_str(&format!("\n{error:#}"));
+            }
+            let interrupted =
+                failed.iter().all(|(_, error)| crate::failure::code(error) == exit::INTERRUPTED);
+            let code = if interrupted { exit::INTERRUPTED } else { exit::PROVISION };
+            Err(Failure::new(code, format!("{} machines failed: {}{all}", failed.len(), names.join(", ")))
+                .into())
+        }
+    }
+}
+
+async fn one_machine(
+    cx: &Cx,
+    shop: &Workshop,
+    machine: &MachineActions,
+    steps: &[MachineStep],
+    task: &Task,
+) -> anyhow::Result<()> {
+    let mut console_offset = console::length(&shop.lab.files.machine(&machine.name).console());
+    for step in steps {
+        if cx.cancel.is_cancelled() {
+            return Err(crate::wait::WaitError::Cancelled { what: step.id.clone() }.into());
+        }
+        kill_point(&step.id, "before");
+        if step.operation == MachineOperation::Start {
+            console_offset = console::length(&shop.lab.files.machine(&machine.name).console());
+        }
+        one_step(cx, shop, machine, &step.operation, console_offset, task).await.with_context(|| {
+            Failure::new(exit::PROVISION, format!("cannot {} `{}`", words(&step.operation), machine.name))
+        })?;
+        kill_point(&step.id, "after");
+    }
+    match steps.last().map(|step| &step.operation) {
+        Some(MachineOperation::WaitReachable) => {
+            task.done(&format!("reached over ssh in {:.1} s", task.elapsed().as_secs_f64()));
+        }
+        Some(MachineOperation::RemoveDomain) => task.done("removed"),
+        Some(MachineOperation::DefineDomain) => task.done("defined, not started"),
+        _ => task.step("waiting for the network"),
+    }
+    Ok(())
+}
+
+/// The smallest file system that mkfs.vfat makes without being told how is far smaller than this.
+const SEED_SIZE: usize = 1 << 20;
+
+/// A step as the end of "cannot …".
+fn words(operation: &MachineOperation) -> &'static str {
+    match operation {
+        MachineOperation::Stop => "stop",
+        MachineOperation::PowerOff => "take the power of",
+        MachineOperation::RemoveIdentity => "remove the identity of",
+        MachineOperation::RemoveDisk => "remove the disk of",
+        MachineOperation::RemoveDomain => "remove",
+        MachineOperation::CreateDisk { .. } => "make the disk of",
+        MachineOperation::GrowDisk { .. } => "grow the disk of",
+        MachineOperation::WriteIdentity => "write the identity of",
+        MachineOperation::DefineDomain => "define",
+        MachineOperation::Start => "start",
+        MachineOperation::Resume => "resume",
+        MachineOperation::WaitReachable => "reach",
+    }
+}
+
+async fn one_step(
+    cx: &Cx,
+    shop: &Workshop,
+    machine: &MachineActions,
+    operation: &MachineOperation,
+    console_offset: u64,
+    task: &Task,
+) -> anyhow::Result<()> {
+    let name = machine.name.as_str();
+    let resource = format!("machine/{name}");
+    let domain = lab_core::domain::domain_name(&shop.lab.spec.name, name);
+    let libvirt = shop.reached.libvirt.clone();
+    let pool = shop.reached.resource.clone();
+    let disk = disk_name(name);
+    match operation {
+        MachineOperation::Stop => {
+            task.step("shutting down");
+            down::stop_machine(cx, &shop.reached, name, &domain, task).await
+        }
+        MachineOperation::PowerOff => {
+            task.step("taking its power");
+            cx.blocking(move || libvirt.power_off_domain(&domain)).await
+        }
+        MachineOperation::RemoveIdentity => {
+            task.step("removing");
+            let (lab, name) = (shop.lab.clone(), name.to_owned());
+            cx.blocking(move || {
+                remove_placed(&lab, &libvirt, &pool, &name)?;
+                files::remove(&lab.files.machine(&name).folder)
+            })
+            .await
+        }
+        MachineOperation::RemoveDisk => cx.blocking(move || libvirt.remove_volume(&pool, &disk)).await,
+        MachineOperation::RemoveDomain => {
+            cx.blocking(move || libvirt.remove_domain(&domain)).await?;
+            shop.state.forget(&resource)
+        }
+        MachineOperation::CreateDisk { size, image } => {
+            task.step("making its disk");
+            shop.state.record(&resource)?;
+            let base = shop
+                .images
+                .values()
+                .find(|base| base.key == *image)
+                .context("the image is not in the store")?;
+            let (lab, base, size) = (shop.lab.clone(), base.clone(), *size);
+            cx.blocking(move || {
+                let backing = place_base(&lab, &libvirt, &pool, &base)?;
+                let plan = VolumePlan {
+                    name: disk.clone(),
+                    capacity: size,
+                    format: VolumeFormat::Qcow2,
+                    backing: Some(Backing { path: backing, format: VolumeFormat::Qcow2 }),
+                };
+                libvirt.create_volume(&pool, &disk, &volume_xml(&plan))?;
+                Ok(())
+            })
+            .await
+        }
+        MachineOperation::GrowDisk { to, .. } => {
+            task.step("growing its disk");
+            let to = *to;
+            cx.blocking(move || libvirt.grow_volume(&pool, &disk, to)).await
+        }
+        MachineOperation::WriteIdentity => {
+            shop.state.record(&resource)?;
+            write_identity(cx, shop, name).await
+        }
+        MachineOperation::DefineDomain => {
+            shop.state.record(&resource)?;
+            define(cx, shop, name).await
+        }
+        MachineOperation::Start => {
+            task.step("starting");
+            cx.blocking(move || libvirt.start_domain(&domain)).await?;
+            Ok(())
+        }
+        MachineOperation::Resume => {
+            cx.blocking(move || libvirt.resume_domain(&domain)).await?;
+            Ok(())
+        }
+        MachineOperation::WaitReachable => {
+            wait_reachable(cx, shop, name, &domain, console_offset, task).await
+        }
+    }
+}
+
+/// Waits for a login. A kernel that panicked under emulation is started once more, and that is said.
+async fn wait_reachable(
+    cx: &Cx,
+    shop: &Workshop,
+    name: &str,
+    domain: &str,
+    console_offset: u64,
+    task: &Task,
+) -> anyhow::Result<()> {
+    let deadline = Deadline::after(reach::patience(shop.acceleration));
+    let mut result = reach::wait(cx, &shop.lab, &shop.reached, name, console_offset, deadline, task).await;
+    let panicked = result.as_ref().is_err_and(|error| format!("{error:#}").contains("anic"));
+    if panicked && shop.acceleration == Acceleration::Tcg {
+        cx.progress
+            .note(&format!("the kernel of `{name}` panicked under emulation; it is started once more"));
+        let (libvirt, again) = (shop.reached.libvirt.clone(), domain.to_owned());
+        let offset = console::length(&shop.lab.files.machine(name).console());
+        cx.blocking(move || {
+            libvirt.power_off_domain(&again)?;
+            libvirt.start_domain(&again)
+        })
+        .await?;
+        result = reach::wait(cx, &shop.lab, &shop.reached, name, offset, deadline, task).await;
+    }
+    result?;
+    let (libvirt, domain) = (shop.reached.libvirt.clone(), domain.to_owned());
+    let run = cx.blocking(move || libvirt.domain_state(&domain)).await?;
+    if let Some((MachineState::Running, Some(run))) = run {
+        let run = shop.reached.run_name(run);
+        shop.state.change(|state| {
+            state.reached.insert(name.to_owned(), run);
+        })?;
+    }
+    Ok(())
+}
+
+async fn network(cx: &Cx, shop: &Workshop, plan: &Plan) -> anyhow::Result<()> {
+    let network = &shop.desired.network;
+    if plan.machines.iter().any(|machine| !machine.steps.is_empty()) {
+        shop.state.record("pool")?;
+        let (libvirt, pool, path) =
+            (shop.reached.libvirt.clone(), shop.reached.resource.clone(), pool_path(shop));
+        cx.blocking(move || libvirt.ensure_pool(&pool, &path)).await?;
+    }
+    for step in &plan.network.steps {
+        kill_point(&step.id, "before");
+        shop.state.record("network")?;
+        let (libvirt, network, operation) =
+            (shop.reached.libvirt.clone(), network.clone(), step.operation.clone());
+        cx.blocking(move || match operation {
+            NetworkOperation::Remove => libvirt.remove_network(&network.name),
+            NetworkOperation::Define => libvirt.define_network(&network_xml(&network)),
+            NetworkOperation::Start => libvirt.start_network(&network.name),
+            NetworkOperation::UpdateHosts { remove, add } => {
+                libvirt.update_network_hosts(&network.name, &remove, &add)
+            }
+        })
+        .await
+        .with_context(|| Failure::new(exit::PROVISION, format!("cannot carry out `{}`", step.id)))?;
+        kill_point(&step.id, "after");
+    }
+    Ok(())
+}
+
+/// The folder of the lab's storage pool, on the host of the machines.
+fn pool_path(shop: &Workshop) -> String {
+    match shop.lab.spec.host {
+        HostSpec::Embedded => shop.lab.files.disks().display().to_string(),
+        // Where libvirt's own packages keep images, and where its security drivers expect them.
+        HostSpec::Libvirt(_) => format!("/var/lib/libvirt/images/{}", shop.reached.resource),
+    }
+}
+
+/// Brings a file to the host of the machines, and returns its path there. The embedded host sees this
+/// computer's files; another libvirt is given a copy in the lab's pool.
+fn place(
+    lab: &Lab,
+    libvirt: &crate::provider::libvirt::Libvirt,
+    pool: &str,
+    name: &str,
+    file: &std::path::Path,
+    again: bool,
+) -> anyhow::Result<String> {
+    if lab.spec.host == HostSpec::Embedded {
+        return Ok(file.display().to_string());
+    }
+    if let Some(path) = libvirt.volume_path(pool, name)?
+        && !again
+    {
+        return Ok(path);
+    }
+    let plan = VolumePlan {
+        name: name.to_owned(),
+        capacity: lab_core::units::Bytes(file.metadata()?.len()),
+        format: VolumeFormat::Raw,
+        backing: None,
+    };
+    let path = libvirt.create_volume(pool, name, &volume_xml(&plan))?;
+    // A volume that was not filled whole must not be found by the next try.
+    if let Err(error) = libvirt.upload_volume(pool, name, file) {
+        libvirt.remove_volume(pool, name)?;
+        return Err(error);
+    }
+    Ok(path)
+}
+
+fn place_base(
+    lab: &Lab,
+    libvirt: &crate::provider::libvirt::Libvirt,
+    pool: &str,
+    base: &BaseImage,
+) -> anyhow::Result<String> {
+    place(lab, libvirt, pool, &format!("{BASE_PREFIX}{}.qcow2", base.key), &base.disk, false)
+}
+
+/// Removes a machine's own files from the pool of another computer.
+fn remove_placed(
+    lab: &Lab,
+    libvirt: &crate::provider::libvirt::Libvirt,
+    pool: &str,
+    machine: &str,
+) -> anyhow::Result<()> {
+    if lab.spec.host == HostSpec::Embedded {
+        return Ok(());
+    }
+    for kind in ["initrd", "seed"] {
+        libvirt.remove_volume(pool, &format!("{machine}.{kind}"))?;
+    }
+    Ok(())
+}
+
+/// Writes what gives a machine its identity: the initial file system with the identity behind it, or a seed.
+async fn write_identity(cx: &Cx, shop: &Workshop, name: &str) -> anyhow::Result<()> {
+    let machine = shop.lab.machine(name)?;
+    let identity = MachineIdentity::new(
+        &shop.lab.spec,
+        machine,
+        shop.desired.numbers[name].clone(),
+        shop.keys.host.get(name).context("the machine has no host key")?.clone(),
+        &shop.keys.login,
+    );
+    let own = shop.lab.files.machine(name);
+    match &shop.images[&machine.image].boot {
+        image::Boot::Direct { initrd, .. } => {
+            let mut bytes =
+                std::fs::read(initrd).with_context(|| format!("cannot read `{}`", initrd.display()))?;
+            bytes.extend(boot::identity_archive(&identity));
+            files::write_atomic(&own.initrd(), &bytes, SECRET)?;
+        }
+        image::Boot::Disk => write_seed(cx, &cloud::seed(&identity), &own.seed()).await?,
+    }
+    Ok(())
+}
+
+/// Makes a NoCloud seed: a small FAT file system whose label cloud-init looks for.
+async fn write_seed(cx: &Cx, seed: &cloud::Seed, path: &std::path::Path) -> anyhow::Result<()> {
+    let draft = path.with_extension("draft");
+    files::write_atomic(&draft, &vec![0; SEED_SIZE], SECRET)?;
+    let soon = Deadline::after(std::time::Duration::from_secs(60));
+    invocation("mkfs.vfat").args(["-n", "CIDATA"]).arg(&draft).read(&cx.cancel, soon).await?;
+    let parts =
+        [("user-data", &seed.user_data), ("meta-data", &seed.meta_data), ("network-config", &seed.network_config)];
+    for (name, text) in parts {
+        invocation("mcopy")
+            .arg("-i")
+            .arg(&draft)
+            .args(["-", &format!("::{name}")])
+            .input(text.as_bytes())
+            .read(&cx.cancel, soon)
+            .await?;
+    }
+    std::fs::rename(&draft, path)?;
+    Ok(())
+}
+
+/// Defines a machine's domain, with every file it names in its place.
+async fn define(cx: &Cx, shop: &Workshop, name: &str) -> anyhow::Result<()> {
+    let shop = shop.clone();
+    let name = name.to_owned();
+    cx.blocking(move || {
+        let (libvirt, pool) = (&shop.reached.libvirt, &shop.reached.resource);
+        let machine = shop.lab.machine(&name)?;
+        let own = shop.lab.files.machine(&name);
+        let base = &shop.images[&machine.image];
+        let boot = match &base.boot {
+            image::Boot::Direct { kernel, command_line, .. } => Boot::Kernel {
+                kernel: place(
+                    &shop.lab,
+                    libvirt,
+                    pool,
+                    &format!("{BASE_PREFIX}{}.kernel", base.key),
+                    kernel,
+                    false,
+                )?,
+                initrd: place(&shop.lab, libvirt, pool, &format!("{name}.initrd"), &own.initrd(), true)?,
+                command_line: command_line.clone(),
+            },
+            image::Boot::Disk => Boot::Disk {
+                seed: place(&shop.lab, libvirt, pool, &format!("{name}.seed"), &own.seed(), true)?,
+            },
+        };
+        let root_disk =
+            libvirt.volume_path(pool, &disk_name(&name))?.with_context(|| format!("`{name}` has no disk"))?;
+        let console_log = match shop.lab.spec.host {
+            HostSpec::Embedded => own.console().display().to_string(),
+            HostSpec::Libvirt(_) => format!("{}/{name}.console.log", pool_path(&shop)),
+        };
+        let plan = MachinePlan {
+            lab: shop.state.get().lab,
+            cluster: shop.lab.spec.name.clone(),
+            machine: name.clone(),
+            uuid: shop.desired.numbers[&name].uuid,
+            applied: shop.desired.machines[&name].applied.clone(),
+            boot,
+            root_disk,
+            network: shop.desired.network.name.clone(),
+            console_log,
+        };
+        let xml = domain_xml(&plan);
+        files::write_if_changed(&own.domain(), xml.as_bytes(), PUBLIC)?;
+        libvirt.define_domain(&xml)
+    })
+    .await
+}

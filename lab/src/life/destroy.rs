@@ -1,0 +1,127 @@
+//! `destroy`: nothing of a lab is left, whatever state it is in, but the records of its runs.
+//!
+//! Nothing is asked of the machines: what they hold is thrown away. The order is the one in which libvirt
+//! lets go: machines, their disks, the network, the host. The state file goes last, so that a destroy that
+//! was killed can be called again.
+
+use anyhow::Context as _;
+use lab_core::identity::LabId;
+use lab_core::spec::HostSpec;
+
+use crate::cx::Cx;
+use crate::failure::{Failure, exit};
+use crate::files;
+use crate::host::embedded;
+use crate::layout::LabFiles;
+use crate::provider::libvirt::Libvirt;
+
+use super::lab::{cluster_file, hold};
+use super::state::StateFile;
+
+/// The name and the files of the lab that a name or a path on the command line means. Neither the cluster file nor
+/// what is in it is needed: a lab must be removable after its file was lost or broken.
+///
+/// # Errors
+/// When it means nothing, with the labs that there are.
+pub fn find(cx: &Cx, cluster: &str) -> anyhow::Result<(String, LabFiles)> {
+    let given =
+        cluster_file(cx, cluster).or_else(|_| std::path::absolute(cluster).map_err(anyhow::Error::from)).ok();
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(cx.layout.output()).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let files = cx.layout.lab(&name);
+        let made_from = StateFile::load(&files).ok().flatten().map(|state| state.get().cluster_file);
+        if name == cluster || (made_from.is_some() && made_from == given) {
+            return Ok((name, files));
+        }
+        names.push(name);
+    }
+    if cluster_file(cx, cluster).is_ok() {
+        // A cluster that has no lab is destroyed already.
+        return Ok((cluster.to_owned(), cx.layout.lab(cluster)));
+    }
+    names.sort();
+    let hint = if names.is_empty() {
+        "there are no labs".to_owned()
+    } else {
+        format!("the labs are: {}", names.join(", "))
+    };
+    Err(Failure::new(exit::USAGE, format!("there is no lab `{cluster}`")).hint(hint).into())
+}
+
+/// Removes the lab of a cluster. Its cluster file need not be there any more, nor be right.
+///
+/// # Errors
+/// When something of it could not be removed.
+pub async fn destroy(cx: &Cx, cluster: &str, files: &LabFiles) -> anyhow::Result<()> {
+    if !files.folder.exists() {
+        cx.progress.note(&format!("there is no lab `{cluster}`"));
+        return Ok(());
+    }
+    let held = hold(files, cluster)?;
+    // A state that cannot be read must not keep a lab alive: the embedded host is found by its own record.
+    let state = StateFile::load(files).ok().flatten().map(|state| state.get());
+    let task = cx.progress.task(cluster);
+    task.step("removing");
+    let left = || {
+        Failure::new(exit::LEFTOVERS, format!("something of the lab `{cluster}` is left"))
+            .hint("call destroy again; `cargo xtask lab gc` lists what is left of all labs")
+    };
+    if let Some(state) = &state
+        && let HostSpec::Libvirt(uri) = &state.host
+    {
+        let (uri, lab) = (uri.clone(), state.lab.clone());
+        cx.blocking(move || remove_from_libvirt(&Libvirt::open(&uri)?, &lab)).await.with_context(left)?;
+    }
+    embedded::end(&files.host(), &cx.cancel).await.with_context(left)?;
+    let kept = [files.runs(), files.lock(), files.state()];
+    let folder = files.folder.clone();
+    let owned = files.clone();
+    cx.blocking(move || {
+        for entry in std::fs::read_dir(&folder)?.flatten() {
+            if !kept.contains(&entry.path()) {
+                files::remove(&entry.path())?;
+            }
+        }
+        files::remove(&owned.state())?;
+        files::remove(&owned.lock())?;
+        // Only runs, if any, are left; a folder without them goes too.
+        if std::fs::read_dir(&folder)?.next().is_none() {
+            files::remove(&folder)?;
+        }
+        Ok(())
+    })
+    .await
+    .with_context(left)?;
+    drop(held);
+    task.done(&format!("destroyed in {:.1} s", task.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+/// Removes everything that carries the lab's id from a libvirt that is not the lab's own.
+///
+/// # Errors
+/// With libvirt's reason.
+pub fn remove_from_libvirt(libvirt: &Libvirt, lab: &LabId) -> anyhow::Result<()> {
+    for found in libvirt.domains()? {
+        if found.record.lab == *lab {
+            libvirt.remove_domain(&found.record.name)?;
+        }
+    }
+    for pool in libvirt.pools(|name| pool_lab(name).as_ref() == Some(lab))? {
+        libvirt.remove_pool(&pool)?;
+    }
+    for (network, _) in libvirt.networks()? {
+        if network.lab == *lab {
+            libvirt.remove_network(&network.name)?;
+        }
+    }
+    Ok(())
+}
+
+/// The lab that a storage pool belongs to: pools have no metadata, so its id is in the name
+/// (`lab_core::domain::resource_name`).
+#[must_use]
+pub fn pool_lab(name: &str) -> Option<LabId> {
+    name.strip_prefix("lab-")?.rsplit_once('-')?.1.parse().ok()
+}

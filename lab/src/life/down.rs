@@ -1,0 +1,95 @@
+//! Stopping machines, politely where they listen; and `down`: the whole lab stopped, its disks kept.
+
+use std::time::Duration;
+
+use lab_core::plan::MachineState;
+use lab_core::spec::HostSpec;
+
+use crate::cx::Cx;
+use crate::host::embedded;
+use crate::progress::Task;
+use crate::wait::{Deadline, Probe, WaitError, until};
+
+use super::lab::{Lab, Reached};
+
+/// How long a machine may take to shut down before its power is taken.
+const POLITE: Duration = Duration::from_secs(120);
+/// How often libvirt is asked whether it has ended. The binding has no event for it.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Presses a machine's power button and waits; at the end of patience takes its power, and says so.
+///
+/// # Errors
+/// When libvirt refuses, or the user asks to stop.
+pub async fn stop_machine(
+    cx: &Cx,
+    reached: &Reached,
+    name: &str,
+    domain: &str,
+    task: &Task,
+) -> anyhow::Result<()> {
+    let (libvirt, asked) = (reached.libvirt.clone(), domain.to_owned());
+    cx.blocking(move || libvirt.shut_down_domain(&asked)).await?;
+    let what = format!("the end of `{name}`");
+    let ended = until(&cx.cancel, &what, Deadline::after(POLITE), LOOK, || async {
+        let (libvirt, domain) = (reached.libvirt.clone(), domain.to_owned());
+        match cx.blocking(move || libvirt.domain_state(&domain)).await {
+            Ok(None | Some((MachineState::ShutOff, _))) => Probe::Ready(()),
+            Ok(Some((state, _))) => Probe::NotYet(format!("{state:?}")),
+            Err(error) => Probe::Fatal(error),
+        }
+    })
+    .await;
+    match ended {
+        Ok(()) => Ok(()),
+        Err(WaitError::Late { .. }) => {
+            task.step(&format!("did not shut down within {} s; taking its power", POLITE.as_secs()));
+            let (libvirt, domain) = (reached.libvirt.clone(), domain.to_owned());
+            cx.blocking(move || libvirt.power_off_domain(&domain)).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Stops every machine of the lab at once, then its network or its whole embedded host. Disks stay.
+///
+/// # Errors
+/// When a machine cannot be stopped.
+pub async fn down(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
+    let Some(state) = lab.state()? else {
+        cx.progress.note(&format!("there is no lab `{}`", lab.spec.name));
+        return Ok(());
+    };
+    let _held = lab.hold()?;
+    let Some(reached) = Reached::find(cx, lab, &state).await? else {
+        cx.progress.note(&format!("the lab `{}` is stopped already", lab.spec.name));
+        return Ok(());
+    };
+    let id = state.get().lab;
+    let libvirt = reached.libvirt.clone();
+    let domains = cx.blocking(move || libvirt.domains()).await?;
+    let mut work = tokio::task::JoinSet::new();
+    for found in domains {
+        if found.record.lab == id && found.state != MachineState::ShutOff {
+            let (cx, reached) = (cx.clone(), reached.clone());
+            work.spawn(async move {
+                let task = cx.progress.task(&found.record.machine);
+                task.step("shutting down");
+                let stopped =
+                    stop_machine(&cx, &reached, &found.record.machine, &found.record.name, &task).await;
+                if stopped.is_ok() {
+                    task.done(&format!("stopped in {:.1} s", task.elapsed().as_secs_f64()));
+                }
+                stopped
+            });
+        }
+    }
+    while let Some(stopped) = work.join_next().await {
+        stopped??;
+    }
+    if lab.spec.host == HostSpec::Embedded {
+        embedded::end(&lab.files.host(), &cx.cancel).await?;
+    }
+    cx.progress.note(&format!("the lab `{}` is stopped; its disks are kept", lab.spec.name));
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! What libvirt has of a lab, as the planner wants to know it.
+
+use std::collections::BTreeMap;
+
+use lab_core::plan::{Observed, ObservedDisk, ObservedDomain, ObservedMachine, ObservedNetwork};
+
+use crate::cx::Cx;
+
+use super::lab::Reached;
+use super::state::LabState;
+
+/// The name of a machine's root disk in the lab's pool.
+#[must_use]
+pub fn disk_name(machine: &str) -> String {
+    format!("{machine}.qcow2")
+}
+
+/// Looks at everything of the lab that libvirt knows.
+///
+/// # Errors
+/// When libvirt does not answer.
+pub async fn observe(cx: &Cx, reached: &Reached, state: &LabState) -> anyhow::Result<Observed> {
+    let (libvirt, resource, lab) = (reached.libvirt.clone(), reached.resource.clone(), state.lab.clone());
+    let (networks, domains, volumes) = cx
+        .blocking(move || Ok((libvirt.networks()?, libvirt.domains()?, libvirt.volumes(&resource)?)))
+        .await?;
+    let network = networks
+        .into_iter()
+        .find(|(record, _)| record.lab == lab)
+        .map(|(record, active)| ObservedNetwork { active, settings: record.settings, hosts: record.hosts });
+    let mut machines: BTreeMap<String, ObservedMachine> = BTreeMap::new();
+    for found in domains.into_iter().filter(|found| found.record.lab == lab) {
+        let machine = found.record.machine;
+        let run = found.run.map(|run| reached.run_name(run));
+        let known = run.is_some() && state.reached.get(&machine) == run.as_ref();
+        machines.entry(machine).or_default().domain =
+            Some(ObservedDomain { state: found.state, applied: found.record.applied, reached: known });
+    }
+    for volume in volumes {
+        // Kernels, seeds and base images lie in the same pool where the host is another computer.
+        let Some(machine) = volume.name.strip_suffix(".qcow2").filter(|name| !name.starts_with(BASE_PREFIX))
+        else {
+            continue;
+        };
+        let image = volume.backing.as_deref().and_then(image_key);
+        machines.entry(machine.to_owned()).or_default().disk =
+            Some(ObservedDisk { size: volume.capacity, image });
+    }
+    Ok(Observed { network, machines })
+}
+
+/// How the name of a base image in a lab's pool begins. No machine's name can hold an underscore.
+pub const BASE_PREFIX: &str = "base_";
+
+/// The key of the image that a disk is a clone of, from the path of the image: `<store>/<key>/<file>` on
+/// this computer, `<pool>/base_<key>.qcow2` on another.
+pub fn image_key(backing: &str) -> Option<String> {
+    let path = std::path::Path::new(backing);
+    let file = path.file_stem()?.to_str()?;
+    if let Some(key) = file.strip_prefix(BASE_PREFIX) {
+        return Some(key.to_owned());
+    }
+    Some(path.parent()?.file_name()?.to_str()?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_an_image_is_read_from_where_it_lies() {
+        assert_eq!(image_key("/store/0123abcd/disk.qcow2").as_deref(), Some("0123abcd"));
+        assert_eq!(image_key("/pool/base_0123abcd.qcow2").as_deref(), Some("0123abcd"));
+    }
+}

@@ -1,0 +1,213 @@
+//! Reaching machines: the ssh command, the wait until it works, and Ansible's own ping.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use lab_core::domain::Acceleration;
+use lab_core::plan::MachineState;
+
+use crate::cx::Cx;
+use crate::failure::{Failure, exit};
+use crate::process::{Invocation, ProcessError, invocation};
+use crate::progress::Task;
+use crate::wait::{Deadline, WaitError};
+
+use super::console::{self, Said};
+use super::lab::{Lab, Reached};
+
+/// How long a machine may take from its start to a login. Emulated machines of a loaded computer took two
+/// minutes; several times that is still sooner than a person would give up.
+pub fn patience(acceleration: Acceleration) -> Duration {
+    match acceleration {
+        Acceleration::Kvm => Duration::from_secs(180),
+        Acceleration::Tcg => Duration::from_secs(900),
+    }
+}
+
+/// How often a machine is tried that does not tell when it is ready: a cloud image, or one whose console
+/// cannot be read.
+const BLIND_INTERVAL: Duration = Duration::from_secs(4);
+/// How often libvirt is asked whether the machine still runs. The binding has no event for it.
+const STATE_INTERVAL: Duration = Duration::from_secs(2);
+/// How long one login may take. An emulated machine under load needs seconds for its part of the cryptography.
+const LOGIN: Duration = Duration::from_secs(60);
+
+/// `ssh` to a machine of the lab, with the lab's own settings and nothing of the user's.
+#[must_use]
+pub fn ssh(lab: &Lab, machine: &str) -> Invocation {
+    invocation("ssh").arg("-F").arg(lab.files.ssh_config()).args(["-o", "BatchMode=yes"]).arg(machine)
+}
+
+/// Waits until somebody can log in to a machine, by logging in.
+///
+/// # Errors
+/// When the machine stops or panics, or the deadline passes; with the last lines of its console.
+pub async fn wait(
+    cx: &Cx,
+    lab: &Lab,
+    reached: &Reached,
+    machine: &str,
+    console_offset: u64,
+    deadline: Deadline,
+    task: &Task,
+) -> anyhow::Result<()> {
+    let log = lab.files.machine(machine).console();
+    let told = |error: anyhow::Error| {
+        let lines = console::last_lines(&log, console_offset, 12);
+        error.context(
+            Failure::new(
+                exit::PROVISION,
+                format!("`{machine}` cannot be logged in to; its console said last:\n{lines}"),
+            )
+            .hint(format!("`cargo xtask lab logs {machine}` shows the whole console")),
+        )
+    };
+    listen(cx, lab, reached, machine, console_offset, deadline, task).await.map_err(told)
+}
+
+async fn listen(
+    cx: &Cx,
+    lab: &Lab,
+    reached: &Reached,
+    machine: &str,
+    console_offset: u64,
+    deadline: Deadline,
+    task: &Task,
+) -> anyhow::Result<()> {
+    let what = format!("a login on `{machine}`");
+    let mut said = console::watch(&lab.files.machine(machine).console(), console_offset)?;
+    let mut watching = true;
+    let mut tries = 0;
+    let mut last = "nothing on the console yet".to_owned();
+    loop {
+        let pause = Deadline::after(if tries == 0 { BLIND_INTERVAL * 3 } else { BLIND_INTERVAL });
+        let state = Deadline::after(STATE_INTERVAL);
+        let attempt = tokio::select! {
+            heard = said.recv(), if watching => match heard {
+                Some(Said::RootMounted) => {
+                    task.step("booting");
+                    last = "its root disk was mounted".to_owned();
+                    false
+                }
+                Some(Said::SshReady) => {
+                    task.step("logging in");
+                    true
+                }
+                Some(Said::Dead(line)) => anyhow::bail!("it will not come up: {line}"),
+                None => {
+                    watching = false;
+                    false
+                }
+            },
+            () = state.passed() => {
+                running(cx, reached, machine).await?;
+                // The pause of blind tries is longer than this one: it is counted in turns of it.
+                pause.remaining().is_zero() || !watching
+            }
+            () = deadline.passed() => {
+                return Err(WaitError::Late { what, seconds: deadline.length().as_secs_f64(), tries, last }.into());
+            }
+            () = cx.cancel.cancelled() => return Err(WaitError::Cancelled { what }.into()),
+        };
+        if attempt {
+            tries += 1;
+            match login(cx, lab, reached, machine, deadline).await? {
+                None => return Ok(()),
+                Some(why) => last = why,
+            }
+        }
+    }
+}
+
+/// One login. `None`: it worked; else why it did not, where trying again may help.
+async fn login(
+    cx: &Cx,
+    lab: &Lab,
+    reached: &Reached,
+    machine: &str,
+    deadline: Deadline,
+) -> anyhow::Result<Option<String>> {
+    let probe = ssh(lab, machine).arg("true");
+    match reached.inside(&probe).output(&cx.cancel, deadline.at_most(LOGIN)).await {
+        Ok(output) if output.status.success() => Ok(None),
+        Ok(output) => {
+            let why = output.stderr.trim().lines().last().unwrap_or("ssh said nothing").to_owned();
+            anyhow::ensure!(
+                !why.contains("Host key verification failed"),
+                "its host key is not the planned one: {why}"
+            );
+            Ok(Some(why))
+        }
+        Err(ProcessError::Late { seconds, .. }) => {
+            Ok(Some(format!("a login did not end within {seconds:.0} s")))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn running(cx: &Cx, reached: &Reached, machine: &str) -> anyhow::Result<()> {
+    let (libvirt, domain) = (reached.libvirt.clone(), reached.domains[machine].clone());
+    match cx.blocking(move || libvirt.domain_state(&domain)).await?.map(|(state, _)| state) {
+        Some(MachineState::Running) => Ok(()),
+        Some(MachineState::Crashed) => anyhow::bail!("its kernel panicked"),
+        Some(MachineState::Paused) => anyhow::bail!("it was paused: the computer's disk may be full"),
+        Some(MachineState::ShutOff) => anyhow::bail!("it stopped by itself"),
+        None => anyhow::bail!("its domain is gone"),
+    }
+}
+
+/// The Ansible environment that `setup` made.
+///
+/// # Errors
+/// When there is none.
+pub fn ansible(program: &str) -> anyhow::Result<PathBuf> {
+    let folder = std::env::var_os("LAB_ANSIBLE").map(PathBuf::from).with_context(|| {
+        Failure::new(exit::HOST, "the Ansible environment is not known")
+            .hint("call this through `cargo xtask lab`, or set LAB_ANSIBLE to a folder with bin/ansible")
+    })?;
+    let path = folder.join("bin").join(program);
+    anyhow::ensure!(
+        path.exists(),
+        Failure::new(exit::HOST, format!("`{}` is missing", path.display())).hint("run `cargo xtask setup`")
+    );
+    Ok(path)
+}
+
+/// Has Ansible log in to every given machine through the inventory and run its `ping` module.
+///
+/// # Errors
+/// With what Ansible said about the machines that did not answer.
+pub async fn ping(
+    cx: &Cx,
+    lab: &Lab,
+    reached: &Reached,
+    machines: &[String],
+    deadline: Deadline,
+) -> anyhow::Result<()> {
+    let run = invocation(ansible("ansible")?)
+        .args(["all", "--module-name", "ansible.builtin.ping", "--one-line", "--inventory"])
+        .arg(lab.files.inventory())
+        .args(["--limit", &machines.join(",")])
+        .args(["--forks", &machines.len().to_string()])
+        .directory(&lab.files.folder)
+        .env("ANSIBLE_CONFIG", lab.files.ansible_settings())
+        // Ansible refuses a locale that is not UTF-8.
+        .env("LC_ALL", "C.UTF-8");
+    let output = reached.inside(&run).output(&cx.cancel, deadline).await?;
+    let answered = output.stdout.lines().filter(|line| line.contains("| SUCCESS =>")).count();
+    let complaint = || {
+        let failed: Vec<&str> = output.stdout.lines().filter(|line| !line.contains("| SUCCESS =>")).collect();
+        Failure::new(
+            exit::PROVISION,
+            format!(
+                "Ansible reached {answered} of {} machines:\n{}\n{}",
+                machines.len(),
+                failed.join("\n"),
+                output.stderr.trim()
+            ),
+        )
+    };
+    anyhow::ensure!(output.status.success() && answered == machines.len(), complaint());
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! People at machines: a login, a command on several machines, the console, the logs.
+
+use std::ffi::OsString;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use lab_core::plan::MachineState;
+use serde::Serialize;
+
+use crate::cli::commands::running;
+use crate::cx::Cx;
+use crate::failure::{Failure, exit};
+use crate::process::invocation;
+use crate::wait::Deadline;
+
+use super::lab::{Lab, Reached};
+use super::reach;
+
+/// A command on machines may take a day; it is ended by its user, not by us.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Logs in, or runs one command; the exit code is the remote one.
+///
+/// # Errors
+/// When the lab does not run or `ssh` cannot be started.
+pub async fn ssh(cx: &Cx, lab: &Lab, machine: &str, words: &[OsString]) -> anyhow::Result<u8> {
+    lab.machine(machine)?;
+    let reached = running(cx, lab).await?;
+    let run = invocation("ssh").arg("-F").arg(lab.files.ssh_config()).arg(machine).arg("--").args(words);
+    let status = reached.inside(&run).interactive().await?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::INTERRUPTED))
+}
+
+/// What a command did on one machine.
+#[derive(Debug, Serialize)]
+struct Executed {
+    machine: String,
+    /// 255: ssh itself failed. None: it was ended by a signal.
+    exit_code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+/// Runs a command on several machines at once. Output is printed machine by machine, each line behind the
+/// machine's name, in the order of the cluster file; the exit code is the largest.
+///
+/// # Errors
+/// When the lab does not run, or a name is no machine's.
+pub async fn exec(
+    cx: &Cx,
+    lab: &Lab,
+    machines: Option<Vec<String>>,
+    words: &[OsString],
+    json: bool,
+) -> anyhow::Result<u8> {
+    if let Some(machines) = &machines {
+        for machine in machines {
+            lab.machine(machine)?;
+        }
+    }
+    let reached = running(cx, lab).await?;
+    let machines = match machines {
+        Some(machines) => machines,
+        None => running_machines(cx, lab, &reached).await?,
+    };
+    let mut work = Vec::new();
+    for machine in machines {
+        let (cx, run) = (cx.clone(), reached.inside(&reach::ssh(lab, &machine).arg("--").args(words)));
+        work.push(tokio::spawn(async move {
+            let output = run.output(&cx.cancel, Deadline::after(DAY)).await?;
+            Ok::<_, crate::process::ProcessError>(Executed {
+                machine,
+                exit_code: output.status.code(),
+                stdout: output.stdout,
+                stderr: output.stderr,
+            })
+        }));
+    }
+    let mut worst = 0;
+    for machine in work {
+        let done = machine.await.context("a command on a machine broke off")??;
+        worst = worst.max(done.exit_code.unwrap_or(i32::from(exit::INTERRUPTED)));
+        if json {
+            println!("{}", serde_json::to_string(&done)?);
+        } else {
+            for line in done.stdout.lines() {
+                println!("{}: {line}", done.machine);
+            }
+            for line in done.stderr.lines() {
+                eprintln!("{}: {line}", done.machine);
+            }
+        }
+    }
+    Ok(u8::try_from(worst).unwrap_or(u8::MAX))
+}
+
+async fn running_machines(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<Vec<String>> {
+    let libvirt = reached.libvirt.clone();
+    let domains = cx.blocking(move || libvirt.domains()).await?;
+    let runs = |name: &str| {
+        domains.iter().any(|found| {
+            Some(&found.record.name) == reached.domains.get(name) && found.state == MachineState::Running
+        })
+    };
+    let machines: Vec<String> =
+        lab.spec.machines.iter().map(|machine| machine.name.clone()).filter(|name| runs(name)).collect();
+    anyhow::ensure!(
+        !machines.is_empty(),
+        Failure::new(exit::PROVISION, "no machine runs").hint("run `cargo xtask lab up`")
+    );
+    Ok(machines)
+}
+
+/// Attaches the terminal to a machine's serial console, with libvirt's own client.
+///
+/// # Errors
+/// When the lab does not run or `virsh` cannot be started.
+pub async fn console(cx: &Cx, lab: &Lab, machine: &str) -> anyhow::Result<u8> {
+    lab.machine(machine)?;
+    let reached = running(cx, lab).await?;
+    let run =
+        invocation("virsh").args(["--connect", reached.libvirt.uri(), "console", &reached.domains[machine]]);
+    let status = run.interactive().await?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::INTERRUPTED))
+}
+
+/// Prints a log, and goes on as it grows if asked.
+///
+/// # Errors
+/// When there is no such log.
+pub async fn logs(cx: &Cx, path: &Path, follow: bool) -> anyhow::Result<u8> {
+    let mut file = std::fs::File::open(path).with_context(|| {
+        Failure::new(exit::USAGE, format!("there is no log `{}`", path.display()))
+            .hint("machines write it when `cargo xtask lab up` starts them")
+    })?;
+    let mut growth = if follow { Some(super::console::growth(path)?) } else { None };
+    let mut position = 0;
+    loop {
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(position))?;
+        position += file.read_to_end(&mut bytes)? as u64;
+        std::io::stdout().write_all(&bytes)?;
+        std::io::stdout().flush()?;
+        let Some(growth) = &mut growth else { return Ok(0) };
+        tokio::select! {
+            grown = growth.recv() => if grown.is_none() { return Ok(0) },
+            () = cx.cancel.cancelled() => return Ok(0),
+        }
+    }
+}

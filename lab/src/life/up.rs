@@ -1,0 +1,244 @@
+//! `plan` and `up`: from a cluster file to machines that answer.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lab_core::plan::{Action, Inputs, MachineState, Observed, Plan, desired, plan, render};
+use lab_core::spec::ImageSpec;
+
+use crate::cx::Cx;
+use crate::failure::{Failure, exit};
+use crate::host::acceleration;
+use crate::image::{self, BaseImage};
+use crate::wait::Deadline;
+
+use super::apply::{Workshop, apply};
+use super::keys;
+use super::lab::{Lab, Reached};
+use super::observe::observe;
+use super::state::StateFile;
+use super::{access, reach};
+
+/// How long Ansible may take to log in to all machines. Its module starts Python on each: seconds under emulation.
+const PING: Duration = Duration::from_secs(600);
+
+/// What `up` would do, without doing anything.
+///
+/// # Errors
+/// When the cluster file is wrong or the host does not answer.
+pub async fn show_plan(cx: &Cx, lab: &Lab, json: bool) -> anyhow::Result<()> {
+    let keys = keys::read(lab)?;
+    let keyed: BTreeMap<ImageSpec, String> = image_specs(lab)
+        .into_iter()
+        .map(|spec| image::key(&spec).map(|key| (spec, key)))
+        .collect::<anyhow::Result<_>>()?;
+    let accelerated = acceleration::decide(cx, None).await?;
+    let (id, observed) = match lab.state()? {
+        Some(state) => {
+            let observed = match Reached::find(cx, lab, &state).await? {
+                Some(reached) => observe(cx, &reached, &state.get()).await?,
+                None => super::offline::observe(cx, lab, &state.get()).await?,
+            };
+            (state.get().lab, observed)
+        }
+        // A plan for a lab that was never made: nothing in it depends on the id but addresses of cards.
+        None => (lab_core::identity::LabId::from_bytes([0; 6]), Observed::default()),
+    };
+    let inputs = Inputs {
+        spec: &lab.spec,
+        lab: &id,
+        acceleration: accelerated.kind,
+        images: &keyed,
+        keys: &keys.public(),
+    };
+    let planned = plan(&inputs, &observed);
+    if json {
+        println!("{}", serde_json::to_string_pretty(&planned)?);
+    } else {
+        print!("{}", render(&planned, std::io::stdout().is_terminal()));
+    }
+    Ok(())
+}
+
+fn image_specs(lab: &Lab) -> Vec<ImageSpec> {
+    let mut specs: Vec<ImageSpec> = lab.spec.machines.iter().map(|machine| machine.image.clone()).collect();
+    specs.sort();
+    specs.dedup();
+    specs
+}
+
+/// Makes the world match the cluster file. With `only`, for that one machine, which is then started whether
+/// or not the file says so; the others are left as they are.
+///
+/// # Errors
+/// When the plan is refused, or a machine cannot be made or reached.
+pub async fn up(cx: &Cx, lab: &Lab, only: Option<&str>) -> anyhow::Result<()> {
+    let held = lab.hold()?;
+    let state = match lab.state()? {
+        Some(state) => state,
+        None => {
+            StateFile::create(&lab.files, &lab.spec.name, lab.cluster_file.clone(), lab.spec.host.clone())?
+        }
+    };
+    moved(lab, &state)?;
+    let run = lab.files.runs().join(run_id());
+    cx.progress.keep(&run.join("events.jsonl"))?;
+
+    // What does not depend on each other begins together.
+    let (images, keys, reached) =
+        tokio::try_join!(ensure_images(cx, lab), keys::ensure(cx, lab), Reached::start(cx, lab, &state))?;
+    let accelerated = acceleration::decide(cx, images.values().next()).await?;
+    let keyed = images.iter().map(|(spec, base)| (spec.clone(), base.key.clone())).collect();
+    let lab_id = state.get().lab;
+    let public = keys.public();
+    let mut spec = (*lab.spec).clone();
+    for machine in &mut spec.machines {
+        machine.auto_start |= Some(machine.name.as_str()) == only;
+    }
+    let inputs =
+        Inputs { spec: &spec, lab: &lab_id, acceleration: accelerated.kind, images: &keyed, keys: &public };
+    let observed = observe(cx, &reached, &state.get()).await?;
+    let mut planned = plan(&inputs, &observed);
+    if let Some(only) = only {
+        planned.machines.retain(|machine| machine.name == only);
+    }
+    access::write(lab, &keys)?;
+    if planned.is_noop() {
+        cx.progress.note(&format!("nothing to do: the lab `{}` is as its cluster file says", lab.spec.name));
+    } else {
+        cx.progress.note(&format!("machines are run by {}", accelerated.words));
+        let text = render(&planned, std::io::stderr().is_terminal());
+        crate::files::write_atomic(
+            &run.join("plan.txt"),
+            render(&planned, false).as_bytes(),
+            crate::files::PUBLIC,
+        )?;
+        cx.progress.note(text.trim_end());
+        consent(cx, &planned)?;
+        let shop = Workshop {
+            lab: lab.clone(),
+            state: state.clone(),
+            reached: reached.clone(),
+            keys,
+            images,
+            desired: Arc::new(desired(&inputs)),
+            acceleration: accelerated.kind,
+        };
+        state.change(|state| state.acceleration = Some(accelerated.kind))?;
+        let applied = apply(cx, &shop, &planned).await;
+        if let Err(error) = applied {
+            tell_what_is_left(cx, lab, &reached, &state).await;
+            return Err(error);
+        }
+    }
+    ping(cx, lab, &reached, &state).await?;
+    drop(held);
+    Ok(())
+}
+
+/// A lab does not move from one host to another: what it left there could no longer be found.
+fn moved(lab: &Lab, state: &StateFile) -> anyhow::Result<()> {
+    let made = state.get();
+    if made.host == lab.spec.host || made.resources.is_empty() {
+        return state.change(|state| state.host = lab.spec.host.clone());
+    }
+    Err(Failure::new(
+        exit::PLAN,
+        format!("the lab `{}` lives on another host than its cluster file says", made.cluster),
+    )
+    .hint(format!("run `cargo xtask lab destroy {}` first: machines do not move", made.cluster))
+    .into())
+}
+
+fn run_id() -> String {
+    let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+    format!("{now}-{}", std::process::id())
+}
+
+async fn ensure_images(cx: &Cx, lab: &Lab) -> anyhow::Result<BTreeMap<ImageSpec, BaseImage>> {
+    let mut images = BTreeMap::new();
+    for spec in image_specs(lab) {
+        let base = image::ensure(cx, &spec, lab.cluster_file.parent().unwrap_or(cx.layout.root())).await?;
+        images.insert(spec, base);
+    }
+    Ok(images)
+}
+
+/// Asks before anything on a disk is lost.
+fn consent(cx: &Cx, planned: &Plan) -> anyhow::Result<()> {
+    if !planned.destroys_data() || cx.yes {
+        return Ok(());
+    }
+    let lost: Vec<String> = planned
+        .machines
+        .iter()
+        .filter(|machine| machine.destroys_data)
+        .map(|machine| {
+            let verb = if machine.action == Action::Remove { "removed" } else { "replaced" };
+            format!("`{}` ({verb})", machine.name)
+        })
+        .collect();
+    let refused =
+        Failure::new(exit::PLAN, format!("what is on the disks of {} would be lost", lost.join(", ")))
+            .hint("add `--yes` if that is meant");
+    if !std::io::stdin().is_terminal() || cx.progress.is_json() {
+        return Err(refused.into());
+    }
+    eprint!("What is on the disks of {} will be lost. Go on? [y/N] ", lost.join(", "));
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    anyhow::ensure!(matches!(answer.trim(), "y" | "Y" | "yes"), refused);
+    Ok(())
+}
+
+/// Has Ansible reach every machine that runs, unless it has reached these very runs already.
+async fn ping(cx: &Cx, lab: &Lab, reached: &Reached, state: &StateFile) -> anyhow::Result<()> {
+    let now = state.get();
+    let (libvirt, id) = (reached.libvirt.clone(), now.lab.clone());
+    let domains = cx.blocking(move || libvirt.domains()).await?;
+    let runs: BTreeMap<String, String> = domains
+        .into_iter()
+        .filter(|found| found.record.lab == id && found.state == MachineState::Running)
+        .filter_map(|found| found.run.map(|run| (found.record.machine, reached.run_name(run))))
+        .collect();
+    if runs.is_empty() || runs == now.pinged {
+        return Ok(());
+    }
+    let task = cx.progress.task("ansible");
+    task.step(&format!("pinging {} machines through the inventory", runs.len()));
+    let machines: Vec<String> = runs.keys().cloned().collect();
+    let pinged = reach::ping(cx, lab, reached, &machines, Deadline::after(PING)).await;
+    if let Err(error) = pinged {
+        task.failed("not every machine answered");
+        return Err(error);
+    }
+    state.change(|state| state.pinged = runs)?;
+    task.done(&format!("{} of {} machines answered", machines.len(), machines.len()));
+    Ok(())
+}
+
+/// After an interruption or a failure: what there is now, and what to do with it.
+async fn tell_what_is_left(cx: &Cx, lab: &Lab, reached: &Reached, state: &StateFile) {
+    let Ok(observed) = observe(cx, reached, &state.get()).await else { return };
+    let words: Vec<String> = observed
+        .machines
+        .iter()
+        .map(|(name, machine)| {
+            let what = match (&machine.domain, &machine.disk) {
+                (Some(domain), _) if domain.state == MachineState::Running && domain.reached => "running",
+                (Some(domain), _) if domain.state == MachineState::Running => "running, not reached",
+                (Some(_), _) => "defined, not running",
+                (None, _) => "a disk only",
+            };
+            format!("{name}: {what}")
+        })
+        .collect();
+    let name = &lab.spec.name;
+    cx.progress.note(&format!(
+        "left behind: {}\n`cargo xtask lab up {name}` goes on from here, `cargo xtask lab destroy {name}` removes it",
+        if words.is_empty() { "no machine".to_owned() } else { words.join(", ") }
+    ));
+}

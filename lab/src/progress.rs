@@ -1,0 +1,196 @@
+//! What a person or a script sees while something is done: a live tree on a terminal, plain lines
+//! elsewhere, one JSON object a line with `--json`. The same events go to the run's own file.
+
+use std::fs::File;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+/// How often the live tree is drawn again.
+const TICK: Duration = Duration::from_millis(120);
+
+/// How events are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Live,
+    Plain,
+    Json,
+}
+
+/// Where an event stands in the life of its task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// The task goes on with something new.
+    Step,
+    /// It is over, and well.
+    Done,
+    /// It is over, and not well.
+    Failed,
+    /// A remark that belongs to no task.
+    Note,
+}
+
+/// One line of `--json` and of `events.jsonl`.
+#[derive(Debug, Serialize)]
+struct Event<'a> {
+    /// Since the command began.
+    seconds: f64,
+    /// A machine's name, or the name of a phase.
+    task: &'a str,
+    state: State,
+    text: &'a str,
+}
+
+/// Shows events. Clones show on the same screen.
+#[derive(Clone)]
+pub struct Progress {
+    mode: Mode,
+    start: Instant,
+    screen: MultiProgress,
+    file: Arc<Mutex<Option<File>>>,
+}
+
+impl Progress {
+    /// Chooses how to show: JSON on standard output if asked for, else on standard error, live where
+    /// that is a terminal.
+    #[must_use]
+    pub fn new(json: bool) -> Self {
+        let mode = match (json, std::io::stderr().is_terminal()) {
+            (true, _) => Mode::Json,
+            (false, true) => Mode::Live,
+            (false, false) => Mode::Plain,
+        };
+        Self { mode, start: Instant::now(), screen: MultiProgress::new(), file: Arc::default() }
+    }
+
+    /// Whether standard output is for events.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.mode == Mode::Json
+    }
+
+    /// Keeps events in a file from now on, beside showing them.
+    ///
+    /// # Errors
+    /// When the file cannot be made.
+    pub fn keep(&self, path: &Path) -> anyhow::Result<()> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        *self.file.lock().expect("no holder of this lock panics") = Some(File::create(path)?);
+        Ok(())
+    }
+
+    /// Since the command began.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// Begins to show a task.
+    #[must_use]
+    pub fn task(&self, name: &str) -> Task {
+        let bar = if self.mode == Mode::Live {
+            let style = ProgressStyle::with_template("{spinner} {prefix:<16} {msg} ({elapsed})")
+                .expect("the template is a constant");
+            let bar =
+                self.screen.add(ProgressBar::new_spinner().with_style(style).with_prefix(name.to_owned()));
+            bar.enable_steady_tick(TICK);
+            bar
+        } else {
+            ProgressBar::hidden()
+        };
+        Task { progress: self.clone(), name: name.to_owned(), bar, start: Instant::now() }
+    }
+
+    /// A remark that belongs to no task.
+    pub fn note(&self, text: &str) {
+        self.event("lab", State::Note, text);
+        match self.mode {
+            Mode::Live => drop(self.screen.println(text)),
+            Mode::Plain => eprintln!("{text}"),
+            Mode::Json => {}
+        }
+    }
+
+    fn event(&self, task: &str, state: State, text: &str) {
+        let seconds = (self.start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+        let line = serde_json::to_string(&Event { seconds, task, state, text })
+            .expect("plain fields have a JSON form");
+        if self.mode == Mode::Json {
+            println!("{line}");
+        }
+        if let Some(file) = self.file.lock().expect("no holder of this lock panics").as_mut() {
+            // The record of a run is worth less than the run.
+            let _ = writeln!(file, "{line}");
+        }
+    }
+}
+
+/// One thing that is being done.
+pub struct Task {
+    progress: Progress,
+    name: String,
+    bar: ProgressBar,
+    start: Instant,
+}
+
+impl Task {
+    /// The task goes on with something new.
+    pub fn step(&self, text: &str) {
+        self.progress.event(&self.name, State::Step, text);
+        match self.progress.mode {
+            Mode::Live => self.bar.set_message(text.to_owned()),
+            Mode::Plain => {
+                eprintln!("{:>7.1}s  {}: {text}", self.progress.elapsed().as_secs_f64(), self.name)
+            }
+            Mode::Json => {}
+        }
+    }
+
+    /// The task is over, and well.
+    pub fn done(&self, text: &str) {
+        self.over(State::Done, "✓", text);
+    }
+
+    /// The task is over, and not well.
+    pub fn failed(&self, text: &str) {
+        self.over(State::Failed, "✗", text);
+    }
+
+    /// Since the task began.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn over(&self, state: State, mark: &str, text: &str) {
+        self.progress.event(&self.name, state, text);
+        match self.progress.mode {
+            Mode::Live => {
+                let style = ProgressStyle::with_template(&format!("{mark} {{prefix:<16}} {{msg}}"))
+                    .expect("the template is a constant with one character put in");
+                self.bar.set_style(style);
+                self.bar.finish_with_message(text.to_owned());
+            }
+            Mode::Plain => {
+                eprintln!("{:>7.1}s {mark} {}: {text}", self.progress.elapsed().as_secs_f64(), self.name)
+            }
+            Mode::Json => {}
+        }
+    }
+}
+
+impl Drop for Task {
+    /// A task that was given up must not go on turning.
+    fn drop(&mut self) {
+        if !self.bar.is_finished() {
+            self.bar.abandon();
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! What makes and removes the resources of a lab. One provider, libvirt; it decides nothing.
+
+pub mod libvirt;

@@ -1,0 +1,130 @@
+//! Machines.
+
+use anyhow::Context as _;
+use lab_core::domain::{DomainRecord, read_domain};
+use lab_core::plan::MachineState;
+use virt::domain::{Domain, DomainState};
+use virt::sys;
+
+use super::{Libvirt, ended, optional};
+
+/// A domain of some lab, as libvirt has it.
+#[derive(Debug, Clone)]
+pub struct FoundDomain {
+    /// What its definition says.
+    pub record: DomainRecord,
+    /// Whether it runs.
+    pub state: MachineState,
+    /// libvirt's number for this run of it; none while it does not run.
+    pub run: Option<u32>,
+}
+
+impl Libvirt {
+    /// Every domain that carries a lab's metadata.
+    ///
+    /// # Errors
+    /// When libvirt does not answer.
+    pub fn domains(&self) -> anyhow::Result<Vec<FoundDomain>> {
+        let mut found = Vec::new();
+        for domain in self.connection.list_all_domains(0).context("cannot list the domains")? {
+            let Some(definition) = optional(domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE))? else { continue };
+            if let Some(record) = read_domain(&definition)? {
+                let state = state(&domain)?;
+                found.push(FoundDomain { record, state, run: domain.id() });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Defines a domain, or defines it anew.
+    ///
+    /// # Errors
+    /// With libvirt's reason.
+    pub fn define_domain(&self, xml: &str) -> anyhow::Result<()> {
+        self.connection.define_domain_xml(xml).context("libvirt refused the machine's definition")?;
+        Ok(())
+    }
+
+    /// Starts a defined domain; one that runs already is left alone. Returns libvirt's number for the run.
+    ///
+    /// # Errors
+    /// With libvirt's reason.
+    pub fn start_domain(&self, name: &str) -> anyhow::Result<u32> {
+        let domain = self.domain(name)?;
+        if state(&domain)? == MachineState::ShutOff {
+            domain.create().with_context(|| format!("cannot start `{name}`"))?;
+        }
+        domain.id().with_context(|| format!("`{name}` ended as soon as it was started"))
+    }
+
+    /// Lets a paused domain go on.
+    ///
+    /// # Errors
+    /// With libvirt's reason.
+    pub fn resume_domain(&self, name: &str) -> anyhow::Result<u32> {
+        let domain = self.domain(name)?;
+        domain.resume().with_context(|| format!("cannot let `{name}` go on"))?;
+        domain.id().with_context(|| format!("`{name}` ended as soon as it went on"))
+    }
+
+    /// Presses the domain's power button.
+    ///
+    /// # Errors
+    /// With libvirt's reason.
+    pub fn shut_down_domain(&self, name: &str) -> anyhow::Result<()> {
+        let Some(domain) = optional(self.connection.lookup_domain_by_name(name))? else { return Ok(()) };
+        ended(domain.shutdown()).with_context(|| format!("cannot ask `{name}` to shut down"))
+    }
+
+    /// Takes the domain's power.
+    ///
+    /// # Errors
+    /// With libvirt's reason.
+    pub fn power_off_domain(&self, name: &str) -> anyhow::Result<()> {
+        let Some(domain) = optional(self.connection.lookup_domain_by_name(name))? else { return Ok(()) };
+        ended(domain.destroy()).with_context(|| format!("cannot take the power of `{name}`"))
+    }
+
+    /// Whether a domain runs, and which run it is; none if it is not defined.
+    ///
+    /// # Errors
+    /// With libvirt's reason.
+    pub fn domain_state(&self, name: &str) -> anyhow::Result<Option<(MachineState, Option<u32>)>> {
+        let Some(domain) = optional(self.connection.lookup_domain_by_name(name))? else { return Ok(None) };
+        Ok(Some((state(&domain)?, domain.id())))
+    }
+
+    /// Takes the domain's power and removes its definition.
+    ///
+    /// # Errors
+    /// With libvirt's reason.
+    pub fn remove_domain(&self, name: &str) -> anyhow::Result<()> {
+        self.power_off_domain(name)?;
+        let Some(domain) = optional(self.connection.lookup_domain_by_name(name))? else { return Ok(()) };
+        // A definition with firmware variables, snapshots or a saved state is not removed without saying so.
+        let flags = sys::VIR_DOMAIN_UNDEFINE_NVRAM
+            | sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+            | sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA;
+        let removed = match ended(domain.undefine_flags(flags)) {
+            // The test driver knows no flags.
+            Err(_) => ended(domain.undefine()),
+            done => done,
+        };
+        removed.with_context(|| format!("cannot remove the definition of `{name}`"))
+    }
+
+    fn domain(&self, name: &str) -> anyhow::Result<Domain> {
+        self.connection.lookup_domain_by_name(name).with_context(|| format!("libvirt has no domain `{name}`"))
+    }
+}
+
+fn state(domain: &Domain) -> anyhow::Result<MachineState> {
+    let (state, _) = domain.state().context("cannot read the state of a domain")?;
+    Ok(match state.known() {
+        Some(DomainState::Paused | DomainState::PMSuspended) => MachineState::Paused,
+        Some(DomainState::Crashed) => MachineState::Crashed,
+        Some(DomainState::Shutoff) => MachineState::ShutOff,
+        // Shutdown means "on its way there": it still has a process.
+        _ => MachineState::Running,
+    })
+}

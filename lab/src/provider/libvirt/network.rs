@@ -1,0 +1,101 @@
+//! Networks.
+
+use anyhow::Context as _;
+use lab_core::domain::NetworkHost;
+use lab_core::domain::{NetworkRecord, network_host_xml, read_network};
+use virt::network::Network;
+use virt::sys;
+
+use super::{Libvirt, ended, optional};
+
+impl Libvirt {
+    /// Every network that carries a lab's metadata, and whether it is active.
+    ///
+    /// # Errors
+    /// When libvirt does not answer.
+    pub fn networks(&self) -> anyhow::Result<Vec<(NetworkRecord, bool)>> {
+        let mut found = Vec::new();
+        for network in self.connection.list_all_networks(0).context("cannot list the networks")? {
+            let Some(definition) = optional(network.xml_desc(sys::VIR_NETWORK_XML_INACTIVE))? else {
+                continue;
+            };
+            if let Some(record) = read_network(&definition)? {
+                found.push((record, network.is_active()?));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Defines a network, or defines it anew.
+    ///
+    /// # Errors
+    /// With libvirt's reason.
+    pub fn define_network(&self, xml: &str) -> anyhow::Result<()> {
+        self.connection.define_network_xml(xml).context("libvirt refused the network's definition")?;
+        Ok(())
+    }
+
+    /// Starts a defined network; an active one is left alone.
+    ///
+    /// # Errors
+    /// With libvirt's reason.
+    pub fn start_network(&self, name: &str) -> anyhow::Result<()> {
+        let network = self.network(name)?;
+        if !network.is_active()? {
+            network.create().with_context(|| format!("cannot start the network `{name}`"))?;
+        }
+        Ok(())
+    }
+
+    /// Tells a living network, and its definition, which machines came and went.
+    ///
+    /// # Errors
+    /// With libvirt's reason.
+    pub fn update_network_hosts(
+        &self,
+        name: &str,
+        remove: &[NetworkHost],
+        add: &[NetworkHost],
+    ) -> anyhow::Result<()> {
+        let network = self.network(name)?;
+        let changes = [
+            (sys::VIR_NETWORK_UPDATE_COMMAND_DELETE, remove),
+            (sys::VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, add),
+        ];
+        for (command, hosts) in changes {
+            for host in hosts {
+                let (dhcp, dns) = network_host_xml(host);
+                for (section, xml) in
+                    [(sys::VIR_NETWORK_SECTION_IP_DHCP_HOST, dhcp), (sys::VIR_NETWORK_SECTION_DNS_HOST, dns)]
+                {
+                    let flags = sys::VIR_NETWORK_UPDATE_AFFECT_LIVE | sys::VIR_NETWORK_UPDATE_AFFECT_CONFIG;
+                    let changed = network.update(command, section, -1, &xml, flags);
+                    // A change that was broken off half way is made again: what is done already is refused.
+                    if let Err(error) = changed
+                        && error.code().known() != Some(virt::error::ErrorNumber::OperationInvalid)
+                    {
+                        return Err(error)
+                            .with_context(|| format!("cannot change host `{}` of `{name}`", host.name));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops a network and removes its definition.
+    ///
+    /// # Errors
+    /// With libvirt's reason.
+    pub fn remove_network(&self, name: &str) -> anyhow::Result<()> {
+        let Some(network) = optional(self.connection.lookup_network_by_name(name))? else { return Ok(()) };
+        ended(network.destroy()).with_context(|| format!("cannot stop the network `{name}`"))?;
+        ended(network.undefine()).with_context(|| format!("cannot remove the network `{name}`"))
+    }
+
+    fn network(&self, name: &str) -> anyhow::Result<Network> {
+        self.connection
+            .lookup_network_by_name(name)
+            .with_context(|| format!("libvirt has no network `{name}`"))
+    }
+}
