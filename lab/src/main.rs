@@ -54,7 +54,9 @@ fn run_internal(internal: Internal) -> anyhow::Result<()> {
 fn run(command: Command, yes: bool) -> anyhow::Result<u8> {
     let json = matches!(
         command,
-        Command::Up { json: true, .. } | Command::Down { json: true, .. } | Command::Destroy { json: true, .. }
+        Command::Up { json: true, .. }
+            | Command::Down { json: true, .. }
+            | Command::Destroy { json: true, .. }
     );
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {

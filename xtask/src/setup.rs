@@ -37,10 +37,17 @@ pub struct Plan {
     missing: Vec<&'static Component>,
     /// In the order of the components, each once. Empty where their names are not known.
     packages: Vec<&'static str>,
+    /// Those of [`LIBVIRT_FOLDERS`] that are not there.
+    folders: Vec<&'static str>,
     tun: Option<Tun>,
     subordinate_ids: Option<SubordinateIds>,
     environments: Vec<Environment>,
 }
+
+/// Where libvirt's daemons keep their files, compiled into them. An embedded host lays private folders over
+/// them, which only works where there is something to lie on: Debian's `libvirt-daemon` alone makes the first.
+const LIBVIRT_FOLDERS: [&str; 4] =
+    ["/etc/libvirt", "/var/lib/libvirt", "/var/log/libvirt", "/var/cache/libvirt"];
 
 /// `/dev/net/tun` cannot be opened by everybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,9 +142,10 @@ impl Plan {
                 packages.push(package);
             }
         }
+        let folders = LIBVIRT_FOLDERS.into_iter().filter(|path| needs.lab && !host.exists(path)).collect();
         let tun = if needs.lab { tun(host) } else { None };
         let subordinate_ids = if needs.lab { subordinate_ids(host) } else { None };
-        Self { distribution, missing, packages, tun, subordinate_ids, environments }
+        Self { distribution, missing, packages, folders, tun, subordinate_ids, environments }
     }
 
     /// Whether there is nothing to do at all.
@@ -148,6 +156,7 @@ impl Plan {
     /// Whether everything that is required is there.
     pub fn is_ready(&self) -> bool {
         self.missing.is_empty()
+            && self.folders.is_empty()
             && self.tun.is_none_or(|tun| !tun.required)
             && self.subordinate_ids.is_none()
             && self.environments.is_empty()
@@ -198,6 +207,11 @@ impl Plan {
                 ""
             };
             commands.push((install, why));
+        }
+        if !self.folders.is_empty() {
+            let command =
+                ["mkdir", "-p"].iter().chain(&self.folders).map(|word| (*word).to_owned()).collect();
+            commands.push((command, "A lab's private libvirt lays its own folders over these."));
         }
         if let Some(tun) = self.tun {
             if !tun.exists {

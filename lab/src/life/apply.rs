@@ -17,8 +17,8 @@ use lab_core::spec::{HostSpec, ImageSpec};
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::files::{self, PUBLIC, SECRET};
-use crate::process::invocation;
 use crate::image::{self, BaseImage};
+use crate::process::invocation;
 use crate::progress::Task;
 use crate::wait::Deadline;
 
@@ -420,8 +420,11 @@ async fn write_seed(cx: &Cx, seed: &cloud::Seed, path: &std::path::Path) -> anyh
     files::write_atomic(&draft, &vec![0; SEED_SIZE], SECRET)?;
     let soon = Deadline::after(std::time::Duration::from_secs(60));
     invocation("mkfs.vfat").args(["-n", "CIDATA"]).arg(&draft).read(&cx.cancel, soon).await?;
-    let parts =
-        [("user-data", &seed.user_data), ("meta-data", &seed.meta_data), ("network-config", &seed.network_config)];
+    let parts = [
+        ("user-data", &seed.user_data),
+        ("meta-data", &seed.meta_data),
+        ("network-config", &seed.network_config),
+    ];
     for (name, text) in parts {
         invocation("mcopy")
             .arg("-i")
