@@ -56,12 +56,16 @@ fn processor(acceleration: Acceleration, cpus: u32) -> Element {
     let disabled = |name| element("feature").attribute("policy", "disable").attribute("name", name);
     match acceleration {
         Acceleration::Kvm => element("cpu").attribute("mode", "host-passthrough").child(topology),
-        // QEMU 7.2 translates cmpxchg16b and five-level paging so that guests under load double-fault.
+        // The fewer features a processor has, the less a guest's kernel does with them at boot. With
+        // cmpxchg16b, QEMU 7.2 lets guests under load double-fault; `svm` invites nested machines.
         Acceleration::Tcg => element("cpu")
-            .attribute("mode", "maximum")
+            .attribute("mode", "custom")
+            .attribute("match", "exact")
+            .attribute("check", "none")
+            .child(element("model").attribute("fallback", "forbid").text("qemu64"))
             .child(topology)
-            .child(disabled("la57"))
-            .child(disabled("cx16")),
+            .child(disabled("cx16"))
+            .child(disabled("svm")),
     }
 }
 
