@@ -4,7 +4,9 @@
 //! quoted, so that nothing in it (a key, a name like `no`) can be read as anything else.
 
 use std::fmt;
+use std::io::{Cursor, Write as _};
 
+use fatfs::{FileSystem, FormatVolumeOptions, FsOptions, format_volume};
 use serde_json::{Value, json};
 
 use super::{MachineIdentity, USER};
@@ -48,6 +50,34 @@ pub fn seed(identity: &MachineIdentity) -> Seed {
     Seed { user_data, meta_data: document("", &meta_data), network_config }
 }
 
+/// Size of a seed's disk. The documents take a few kilobytes.
+const DISK_SIZE: usize = 1 << 20;
+
+/// The disk that carries a seed: a FAT file system with the label that cloud-init looks for. It holds
+/// a private key: write it with mode 0600.
+///
+/// # Panics
+/// If the documents are longer than a megabyte together, which no key is.
+#[must_use]
+pub fn seed_disk(seed: &Seed) -> Vec<u8> {
+    let mut disk = vec![0; DISK_SIZE];
+    write_disk(&mut disk, seed).expect("the seed of a machine fits onto its disk");
+    disk
+}
+
+fn write_disk(disk: &mut [u8], seed: &Seed) -> std::io::Result<()> {
+    let options = FormatVolumeOptions::new().volume_label(*b"CIDATA     ");
+    format_volume(Cursor::new(&mut *disk), options)?;
+    let volume = FileSystem::new(Cursor::new(disk), FsOptions::new())?;
+    let Seed { user_data, meta_data, network_config } = seed;
+    for (name, text) in
+        [("user-data", user_data), ("meta-data", meta_data), ("network-config", network_config)]
+    {
+        volume.root_dir().create_file(name)?.write_all(text.as_bytes())?;
+    }
+    volume.unmount()
+}
+
 fn document(first_line: &str, value: &Value) -> String {
     format!("{first_line}{value:#}\n")
 }
@@ -61,7 +91,6 @@ fn user_data(identity: &MachineIdentity) -> Value {
         "manage_etc_hosts": "localhost",
         // Host keys that came with the image are everybody's.
         "ssh_deletekeys": true,
-        "ssh_genkeytypes": [],
         "ssh_keys": {
             "ed25519_private": format!("{}\n", host_key.private.trim_end()),
             "ed25519_public": host_key.public.trim(),
@@ -100,8 +129,10 @@ fn network_config(identity: &MachineIdentity) -> Value {
     json!({
         "version": 2,
         "ethernets": {
-            "lab": {
+            // Without a name to set, cloud-init's renderers match by this key as if it were a name.
+            "eth0": {
                 "match": { "macaddress": numbers.mac.to_string() },
+                "set-name": "eth0",
                 "dhcp4": false,
                 "mtu": mtu,
                 "addresses": [identity.interface()],

@@ -1,7 +1,9 @@
+use std::io::Read as _;
+
 use rstest::rstest;
 
 use super::boot::entries;
-use super::cloud::seed;
+use super::cloud::{seed, seed_disk};
 use super::cpio::{Content, Entry, archive};
 use super::*;
 use crate::fixtures;
@@ -150,4 +152,26 @@ fn the_instance_id_changes_exactly_when_the_identity_does() {
     let rekeyed = MachineIdentity { login_key: "ssh-ed25519 AAAAother".to_owned(), ..identity };
     assert_ne!(same.meta_data, seed(&moved).meta_data);
     assert_ne!(same.meta_data, seed(&rekeyed).meta_data);
+}
+
+#[test]
+fn the_disk_of_a_seed_is_read_back() {
+    let seed = seed(&fixtures::identity("control-plane"));
+    let mut disk = seed_disk(&seed);
+    assert_eq!(disk, seed_disk(&seed));
+    let volume =
+        fatfs::FileSystem::new(std::io::Cursor::new(&mut disk[..]), fatfs::FsOptions::new()).unwrap();
+    assert_eq!(volume.volume_label(), "CIDATA");
+    let files = volume.root_dir().iter().map(|entry| {
+        let entry = entry.unwrap();
+        let mut text = String::new();
+        entry.to_file().read_to_string(&mut text).unwrap();
+        (entry.file_name(), text)
+    });
+    let expected = [
+        ("user-data", seed.user_data.clone()),
+        ("meta-data", seed.meta_data.clone()),
+        ("network-config", seed.network_config.clone()),
+    ];
+    assert_eq!(files.collect::<Vec<_>>(), expected.map(|(name, text)| (name.to_owned(), text)));
 }
