@@ -77,6 +77,9 @@ pub fn network_xml(plan: &NetworkPlan) -> String {
 
 /// The two elements that `virNetworkUpdate` takes to add or delete a machine in a living network: for
 /// the section `ip-dhcp-host` and for the section `dns-host`.
+///
+/// The first is what [`read_network`](super::read_network) sees, so it is to be added last and deleted
+/// last. The second may be left over from an update that was broken off: delete it before it is added.
 #[must_use]
 pub fn network_host_xml(host: &NetworkHost) -> (String, String) {
     (dhcp_host(host).to_document(), dns_host(host).to_document())
