@@ -119,3 +119,61 @@ impl fmt::Display for MacAddress {
         write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("2GiB", 2 << 30, "2GiB")]
+    #[case("512 MiB", 512 << 20, "512MiB")]
+    #[case("1024MiB", 1 << 30, "1GiB")]
+    #[case("1536MiB", 1536 << 20, "1536MiB")]
+    #[case("3KiB", 3 << 10, "3KiB")]
+    #[case("1TiB", 1 << 40, "1TiB")]
+    #[case("0GiB", 0, "0B")]
+    fn sizes_are_read_and_shown_in_the_largest_unit(
+        #[case] text: &str,
+        #[case] bytes: u64,
+        #[case] shown: &str,
+    ) {
+        let size: Bytes = text.parse().unwrap();
+        assert_eq!((size, size.to_string().as_str()), (Bytes(bytes), shown));
+    }
+
+    #[rstest]
+    fn sizes_without_a_binary_unit_are_refused(
+        #[values(
+            "",
+            "GiB",
+            "8",
+            "8G",
+            "8Gi",
+            "8GB",
+            "8gib",
+            "-8GiB",
+            "1.5GiB",
+            " 8GiB",
+            "8GiB ",
+            "16777216TiB",
+            "٣GiB"
+        )]
+        text: &str,
+    ) {
+        assert_eq!(text.parse::<Bytes>(), Err(ParseBytesError));
+    }
+
+    #[test]
+    fn sizes_are_converted_rounding_down() {
+        let size = Bytes((5 << 20) + 1);
+        assert_eq!((size.kib(), size.mib()), (5 << 10, 5));
+        assert_eq!((Bytes::from_mib(1024), Bytes::from_gib(1)), (Bytes(1 << 30), Bytes(1 << 30)));
+    }
+
+    #[test]
+    fn mac_addresses_are_shown_in_lower_case() {
+        assert_eq!(MacAddress([0x52, 0x54, 0, 0xAB, 0xC, 0xFF]).to_string(), "52:54:00:ab:0c:ff");
+    }
+}
