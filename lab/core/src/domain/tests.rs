@@ -155,6 +155,24 @@ fn what_libvirt_prints_is_read() {
 }
 
 #[test]
+fn a_volume_is_read() {
+    let clone = read_volume(include_str!("testdata/volume.xml")).unwrap();
+    assert_eq!(
+        clone,
+        VolumeRecord {
+            name: "control-plane.qcow2".to_owned(),
+            path: "/var/lib/lab/disks/control-plane.qcow2".to_owned(),
+            capacity: Bytes::from_gib(24),
+            backing: Some("/var/lib/lab/images/debian-13/disk".to_owned()),
+        }
+    );
+    let base =
+        "<volume><name>base</name><capacity>512</capacity><target><path>/base</path></target></volume>";
+    assert_eq!(read_volume(base).unwrap().backing, None);
+    assert_eq!(read_volume("<volume><name>base</name></volume>"), Err(ReadError::Missing("capacity")));
+}
+
+#[test]
 fn resources_of_others_are_passed_over() {
     let domain =
         "<domain><name>web</name><uuid>u</uuid><metadata><machine xmlns='urn:other'/></metadata></domain>";
