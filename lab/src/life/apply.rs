@@ -18,7 +18,6 @@ use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::files::{self, PUBLIC, SECRET};
 use crate::image::{self, BaseImage};
-use crate::process::invocation;
 use crate::progress::Task;
 use crate::wait::Deadline;
 
@@ -152,9 +151,6 @@ async fn one_machine(
     Ok(())
 }
 
-/// The smallest file system that mkfs.vfat makes without being told how is far smaller than this.
-const SEED_SIZE: usize = 1 << 20;
-
 /// A step as the end of "cannot …".
 fn words(operation: &MachineOperation) -> &'static str {
     match operation {
@@ -239,7 +235,8 @@ async fn one_step(
         }
         MachineOperation::WriteIdentity => {
             shop.state.record(&resource)?;
-            write_identity(cx, shop, name).await
+            let (shop, name) = (shop.clone(), name.to_owned());
+            cx.blocking(move || write_identity(&shop, &name)).await
         }
         MachineOperation::DefineDomain => {
             shop.state.record(&resource)?;
@@ -392,7 +389,7 @@ fn remove_placed(
 }
 
 /// Writes what gives a machine its identity: the initial file system with the identity behind it, or a seed.
-async fn write_identity(cx: &Cx, shop: &Workshop, name: &str) -> anyhow::Result<()> {
+fn write_identity(shop: &Workshop, name: &str) -> anyhow::Result<()> {
     let machine = shop.lab.machine(name)?;
     let identity = MachineIdentity::new(
         &shop.lab.spec,
@@ -409,32 +406,10 @@ async fn write_identity(cx: &Cx, shop: &Workshop, name: &str) -> anyhow::Result<
             bytes.extend(boot::identity_archive(&identity));
             files::write_atomic(&own.initrd(), &bytes, SECRET)?;
         }
-        image::Boot::Disk => write_seed(cx, &cloud::seed(&identity), &own.seed()).await?,
+        image::Boot::Disk => {
+            files::write_atomic(&own.seed(), &cloud::seed_disk(&cloud::seed(&identity)), SECRET)?
+        }
     }
-    Ok(())
-}
-
-/// Makes a NoCloud seed: a small FAT file system whose label cloud-init looks for.
-async fn write_seed(cx: &Cx, seed: &cloud::Seed, path: &std::path::Path) -> anyhow::Result<()> {
-    let draft = path.with_extension("draft");
-    files::write_atomic(&draft, &vec![0; SEED_SIZE], SECRET)?;
-    let soon = Deadline::after(std::time::Duration::from_secs(60));
-    invocation("mkfs.vfat").args(["-n", "CIDATA"]).arg(&draft).read(&cx.cancel, soon).await?;
-    let parts = [
-        ("user-data", &seed.user_data),
-        ("meta-data", &seed.meta_data),
-        ("network-config", &seed.network_config),
-    ];
-    for (name, text) in parts {
-        invocation("mcopy")
-            .arg("-i")
-            .arg(&draft)
-            .args(["-", &format!("::{name}")])
-            .input(text.as_bytes())
-            .read(&cx.cancel, soon)
-            .await?;
-    }
-    std::fs::rename(&draft, path)?;
     Ok(())
 }
 

@@ -1,12 +1,15 @@
 //! Networks.
 
 use anyhow::Context as _;
-use lab_core::domain::NetworkHost;
-use lab_core::domain::{NetworkRecord, network_host_xml, read_network};
+use lab_core::domain::{NetworkHost, NetworkRecord, network_host_xml, read_network};
+use virt::error::ErrorNumber;
 use virt::network::Network;
 use virt::sys;
 
 use super::{Libvirt, ended, optional};
+
+const ADD: sys::virNetworkUpdateCommand = sys::VIR_NETWORK_UPDATE_COMMAND_ADD_LAST;
+const DELETE: sys::virNetworkUpdateCommand = sys::VIR_NETWORK_UPDATE_COMMAND_DELETE;
 
 impl Libvirt {
     /// Every network that carries a lab's metadata, and whether it is active.
@@ -58,27 +61,27 @@ impl Libvirt {
         add: &[NetworkHost],
     ) -> anyhow::Result<()> {
         let network = self.network(name)?;
-        let changes = [
-            (sys::VIR_NETWORK_UPDATE_COMMAND_DELETE, remove),
-            (sys::VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, add),
-        ];
-        for (command, hosts) in changes {
-            for host in hosts {
-                let (dhcp, dns) = network_host_xml(host);
-                for (section, xml) in
-                    [(sys::VIR_NETWORK_SECTION_IP_DHCP_HOST, dhcp), (sys::VIR_NETWORK_SECTION_DNS_HOST, dns)]
-                {
-                    let flags = sys::VIR_NETWORK_UPDATE_AFFECT_LIVE | sys::VIR_NETWORK_UPDATE_AFFECT_CONFIG;
-                    let changed = network.update(command, section, -1, &xml, flags);
-                    // A change that was broken off half way is made again: what is done already is refused.
-                    if let Err(error) = changed
-                        && error.code().known() != Some(virt::error::ErrorNumber::OperationInvalid)
-                    {
-                        return Err(error)
-                            .with_context(|| format!("cannot change host `{}` of `{name}`", host.name));
-                    }
+        let update = |host: &NetworkHost, command, section, xml: &str| {
+            let flags = sys::VIR_NETWORK_UPDATE_AFFECT_LIVE | sys::VIR_NETWORK_UPDATE_AFFECT_CONFIG;
+            match network.update(command, section, -1, xml, flags) {
+                // An update that was broken off is made again: what is done already is refused.
+                Err(error) if error.code().known() != Some(ErrorNumber::OperationInvalid) => {
+                    Err(error).with_context(|| format!("cannot change host `{}` of `{name}`", host.name))
                 }
+                _ => Ok(()),
             }
+        };
+        // The entry of the DHCP server is what an observer sees, so it changes last.
+        for host in remove {
+            let (dhcp, dns) = network_host_xml(host);
+            update(host, DELETE, sys::VIR_NETWORK_SECTION_DNS_HOST, &dns)?;
+            update(host, DELETE, sys::VIR_NETWORK_SECTION_IP_DHCP_HOST, &dhcp)?;
+        }
+        for host in add {
+            let (dhcp, dns) = network_host_xml(host);
+            update(host, DELETE, sys::VIR_NETWORK_SECTION_DNS_HOST, &dns)?;
+            update(host, ADD, sys::VIR_NETWORK_SECTION_DNS_HOST, &dns)?;
+            update(host, ADD, sys::VIR_NETWORK_SECTION_IP_DHCP_HOST, &dhcp)?;
         }
         Ok(())
     }
