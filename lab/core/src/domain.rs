@@ -21,7 +21,7 @@ mod storage;
 mod xml;
 
 pub use machine::domain_xml;
-pub use network::{network_host_xml, network_plan, network_xml};
+pub use network::{bridge_name, network_host_xml, network_plan, network_xml};
 pub use read::{
     DomainRecord, NetworkRecord, ReadError, VolumeRecord, read_domain, read_network, read_volume,
 };

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use lab_core::cluster::{self, Checked, Severity, SourceFile};
-use lab_core::domain::{domain_name, resource_name};
+use lab_core::domain::{bridge_name, domain_name, resource_name};
+use lab_core::identity::LabId;
 use lab_core::spec::{ClusterSpec, HostSpec};
 
 use crate::cx::Cx;
@@ -58,8 +59,21 @@ pub fn read(cx: &Cx, path: &Path) -> anyhow::Result<(SourceFile, Checked)> {
         .map_err(|_| Failure::new(exit::USAGE, format!("`{}` is not UTF-8 text", path.display())))?;
     let shown = path.strip_prefix(cx.layout.root()).unwrap_or(path).display().to_string();
     let source = SourceFile { path: shown, text };
-    let checked = cluster::check(&source, Some(&facts::collect()));
+    let mut facts = facts::collect();
+    // The lab's own network is no obstacle to it.
+    let own = lab_of(cx, path).map(|lab| bridge_name(&lab));
+    facts.routes.retain(|(_, interface)| Some(interface) != own.as_ref());
+    let checked = cluster::check(&source, Some(&facts));
     Ok((source, checked))
+}
+
+/// The lab that was made from a cluster file, if any.
+fn lab_of(cx: &Cx, cluster_file: &Path) -> Option<LabId> {
+    let entries = std::fs::read_dir(cx.layout.output()).ok()?;
+    let states = entries.flatten().filter_map(|entry| {
+        StateFile::load(&LabFiles { folder: entry.path() }).ok().flatten().map(|state| state.get())
+    });
+    states.into_iter().find(|state| state.cluster_file == cluster_file).map(|state| state.lab)
 }
 
 /// The spec of a cluster file. Warnings are shown, errors end the command.

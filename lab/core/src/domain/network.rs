@@ -30,7 +30,7 @@ pub fn network_plan(
         name: resource_name(&spec.name, lab),
         uuid: network_uuid(lab),
         // Three letters and the twelve digits of the id: the 15 bytes that Linux allows.
-        bridge: format!("lab{lab}"),
+        bridge: bridge_name(lab),
         settings: NetworkSettings {
             subnet: spec.network.subnet,
             gateway: spec.network.gateway,
@@ -73,6 +73,12 @@ pub fn network_xml(plan: &NetworkPlan) -> String {
                 .child(element("dhcp").children(plan.hosts.iter().map(dhcp_host))),
         )
         .to_document()
+}
+
+/// The name of a lab's bridge, 15 bytes: as long as Linux lets the name of an interface be.
+#[must_use]
+pub fn bridge_name(lab: &LabId) -> String {
+    format!("lab{lab}")
 }
 
 /// The two elements that `virNetworkUpdate` takes to add or delete a machine in a living network: for
