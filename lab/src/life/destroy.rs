@@ -54,7 +54,7 @@ pub fn find(cx: &Cx, cluster: &str) -> anyhow::Result<(String, LabFiles)> {
 /// # Errors
 /// When something of it could not be removed.
 pub async fn destroy(cx: &Cx, cluster: &str, files: &LabFiles) -> anyhow::Result<()> {
-    if !files.folder.exists() {
+    if !files.state().exists() && !files.host().folder.exists() {
         cx.progress.note(&format!("there is no lab `{cluster}`"));
         return Ok(());
     }
