@@ -35,6 +35,7 @@ pub async fn show_plan(cx: &Cx, lab: &Lab, json: bool) -> anyhow::Result<()> {
         .map(|spec| image::key(&spec).map(|key| (spec, key)))
         .collect::<anyhow::Result<_>>()?;
     let accelerated = acceleration::decide(cx, None).await?;
+    tell_what_is_not_done(cx, lab);
     let (id, observed) = match lab.state()? {
         Some(state) => {
             let observed = match Reached::find(cx, lab, &state).await? {
@@ -109,6 +110,7 @@ pub async fn up(cx: &Cx, lab: &Lab, only: Option<&str>) -> anyhow::Result<()> {
         cx.progress.note(&format!("nothing to do: the lab `{}` is as its cluster file says", lab.spec.name));
     } else {
         cx.progress.note(&format!("machines are run by {}", accelerated.words));
+        tell_what_is_not_done(cx, lab);
         let text = render(&planned, std::io::stderr().is_terminal());
         crate::files::write_atomic(
             &run.join("plan.txt"),
@@ -150,6 +152,21 @@ fn moved(lab: &Lab, state: &StateFile) -> anyhow::Result<()> {
     )
     .hint(format!("run `cargo xtask lab destroy {}` first: machines do not move", made.cluster))
     .into())
+}
+
+/// What the cluster file asks for and this version does not do, said rather than passed over.
+fn tell_what_is_not_done(cx: &Cx, lab: &Lab) {
+    let wanting: Vec<&str> = lab
+        .spec
+        .machines
+        .iter()
+        .filter(|machine| !machine.gpus.is_empty())
+        .map(|machine| machine.name.as_str())
+        .collect();
+    if !wanting.is_empty() {
+        cx.progress
+            .note(&format!("GPUs are not given to machines yet: {} will be without", wanting.join(", ")));
+    }
 }
 
 fn run_id() -> String {
