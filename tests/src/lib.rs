@@ -1,1 +1,15 @@
-//! Support for tests of whole labs.
+//! What the tests of whole labs share: a checkout of their own, running programs, waiting, what a computer
+//! looks like before and after.
+//!
+//! The tests themselves are in `tools/` (real tools, no machine) and `lab/` (real machines).
+
+pub mod checkout;
+pub mod cluster;
+pub mod computer;
+pub mod redact;
+pub mod run;
+pub mod skip;
+pub mod wait;
+
+pub use checkout::Checkout;
+pub use run::{Answer, Run, run};

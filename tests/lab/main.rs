@@ -1,0 +1,5 @@
+//! Real machines, on the embedded host, under emulation where there is nothing better.
+//!
+//! A boot costs ten to twenty seconds of a processor, so each test does much with few of them.
+
+mod life;

@@ -1,0 +1,176 @@
+//! A checkout of a test's own: its cluster files, its labs, its user's home. The base images and libvirt's
+//! cache are those of the real checkout, because they take minutes to make.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::cluster::Cluster;
+use crate::run::{Run, run};
+
+/// A checkout that goes with its labs when it is dropped.
+#[derive(Debug)]
+pub struct Checkout {
+    folder: TempDir,
+}
+
+impl Default for Checkout {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Checkout {
+    /// An empty one.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn new() -> Self {
+        // Short, because paths of sockets may have 108 bytes and tests should not be what finds that out.
+        let folder =
+            tempfile::Builder::new().prefix("lab-").tempdir().expect("a temporary folder can be made");
+        let checkout = Self { folder };
+        for name in ["inventories", "home"] {
+            fs::create_dir(checkout.root().join(name)).expect("a folder can be made in a new one");
+        }
+        let shared = real_root().join("build");
+        fs::create_dir_all(&shared).expect("the checkout under test can be written");
+        symlink(shared, checkout.root().join("build")).expect("a link can be made in a new folder");
+        checkout
+    }
+
+    /// One with a cluster file.
+    #[must_use]
+    pub fn with(cluster: &Cluster) -> Self {
+        let checkout = Self::new();
+        checkout.write(&cluster.name, &cluster.text());
+        checkout
+    }
+
+    /// Writes the cluster file of this name, or writes it anew.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn write(&self, name: &str, text: &str) {
+        let folder = self.root().join("inventories").join(name);
+        fs::create_dir_all(&folder).expect("a folder can be made");
+        fs::write(folder.join("cluster.yaml"), text).expect("a cluster file can be written");
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The home of the user who works with it.
+    #[must_use]
+    pub fn home(&self) -> PathBuf {
+        self.root().join("home")
+    }
+
+    /// The folder of a lab.
+    #[must_use]
+    pub fn output(&self, cluster: &str) -> PathBuf {
+        self.root().join("output").join(cluster)
+    }
+
+    /// The `lab` program in this checkout.
+    ///
+    /// # Panics
+    /// When the tests were not started by `cargo xtask test`.
+    pub fn lab(&self, words: &[&str]) -> Run {
+        run(variable("LAB_BIN"))
+            .args(words)
+            .env("LAB_ROOT", self.root())
+            .env("LAB_ANSIBLE", variable("LAB_ANSIBLE"))
+            .env("HOME", self.home())
+            .directory(self.root())
+    }
+
+    /// Everything that a lab left in this checkout: paths below its folder, those of the records of runs left out.
+    #[must_use]
+    pub fn left(&self) -> Vec<String> {
+        let mut left = Vec::new();
+        for top in ["output", "home"] {
+            walk(&self.root().join(top), &mut |path| {
+                let path = path.strip_prefix(self.root()).expect("what is found in a folder lies in it");
+                let words: Vec<_> = path.iter().map(|word| word.to_string_lossy()).collect();
+                let is_run = words.first().is_some_and(|word| word == "output")
+                    && words.get(2).is_none_or(|word| word == "runs");
+                if !is_run {
+                    left.push(path.display().to_string());
+                }
+            });
+        }
+        left.sort();
+        left
+    }
+}
+
+impl Drop for Checkout {
+    /// Whatever the test found, nothing of its labs goes on.
+    fn drop(&mut self) {
+        let labs = fs::read_dir(self.root().join("output")).into_iter().flatten().flatten();
+        for lab in labs {
+            let name = lab.file_name().to_string_lossy().into_owned();
+            if !lab.path().join("state.json").exists() && !lab.path().join("host").exists() {
+                continue;
+            }
+            if std::thread::panicking() {
+                tell(&lab.path());
+            }
+            let destroyed = self.lab(&["destroy", &name]).answer();
+            if destroyed.code != 0 {
+                eprintln!("the lab `{name}` of a test cannot be destroyed:\n{destroyed}");
+            }
+        }
+    }
+}
+
+/// Shows what a lab said before it is destroyed with its test.
+fn tell(lab: &Path) {
+    walk(lab, &mut |path| {
+        if path
+            .file_name()
+            .is_some_and(|name| name == "host.log" || name == "console.log" || name == "state.json")
+        {
+            let text =
+                fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            eprintln!("--- {}\n{}", path.display(), lines[lines.len().saturating_sub(30)..].join("\n"));
+        }
+    });
+}
+
+/// Calls `found` with every path below a folder, the deepest last. Links are not followed.
+pub fn walk(folder: &Path, found: &mut impl FnMut(&Path)) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        found(&entry.path());
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            walk(&entry.path(), found);
+        }
+    }
+}
+
+/// The checkout under test.
+///
+/// # Panics
+/// Never: tests lie in it.
+#[must_use]
+pub fn real_root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package has a folder above it").to_owned()
+}
+
+/// A variable that `cargo xtask test` sets.
+///
+/// # Panics
+/// When it is missing.
+#[must_use]
+pub fn variable(name: &str) -> String {
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: run these tests with `cargo xtask test`"))
+}

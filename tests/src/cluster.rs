@@ -1,0 +1,71 @@
+//! Cluster files of tests: as small as a lab can be.
+
+use std::fmt::Write as _;
+
+/// A cluster file in the making. The first machine is the control plane.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// Its name.
+    pub name: String,
+    /// `host:` as the file says it; the embedded one where `None`.
+    pub host: Option<String>,
+    /// Its machines.
+    pub machines: Vec<Machine>,
+}
+
+/// A machine of such a file.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// Its name.
+    pub name: String,
+    /// As the file says it.
+    pub memory: String,
+    /// Whether `up` starts it.
+    pub auto_start: bool,
+}
+
+impl Cluster {
+    /// A cluster on the embedded host, with a machine for each name.
+    #[must_use]
+    pub fn new(name: &str, machines: &[&str]) -> Self {
+        let mut cluster = Self { name: name.to_owned(), host: None, machines: vec![] };
+        for machine in machines {
+            cluster.machines.push(Machine::new(machine));
+        }
+        cluster
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = format!("apiVersion: lab/v1alpha1\nkind: Cluster\nname: {}\n", self.name);
+        if let Some(host) = &self.host {
+            let _ = writeln!(text, "host: {host}");
+        }
+        text.push_str("network:\n  subnet: 192.168.200.0/24\nmachines:\n");
+        for (index, machine) in self.machines.iter().enumerate() {
+            // kubeadm refuses a control plane with one processor.
+            let (role, cpus) = if index == 0 { ("control-plane", 2) } else { ("worker", 1) };
+            let Machine { name, memory, auto_start } = machine;
+            let _ = writeln!(
+                text,
+                "  - name: {name}\n    roles: [{role}]\n    cpus: {cpus}\n    memory: {memory}\n    auto_start: {auto_start}"
+            );
+        }
+        text
+    }
+}
+
+impl Machine {
+    /// One that `up` starts. No guest uses the memory that a control plane must have, so that it costs nothing.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), memory: "2GiB".to_owned(), auto_start: true }
+    }
+
+    /// One that is defined only: no time is spent on its boot.
+    #[must_use]
+    pub fn off(name: &str) -> Self {
+        Self { auto_start: false, ..Self::new(name) }
+    }
+}

@@ -1,0 +1,97 @@
+//! What a lab could leave on a computer outside its own folder, looked at before and after.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use crate::checkout::walk;
+
+/// Everything that a lab might have made, as lines of text that can be compared.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Computer {
+    seen: BTreeSet<String>,
+}
+
+/// Where libvirt keeps things on a computer of its own; a lab must not touch any of them.
+const LIBVIRT: [&str; 5] =
+    ["/etc/libvirt", "/run/libvirt", "/var/lib/libvirt", "/var/log/libvirt", "/var/cache/libvirt"];
+
+impl Computer {
+    /// Looks. `root` is the checkout whose processes count: others may work on the same computer.
+    #[must_use]
+    pub fn look(root: &Path) -> Self {
+        let mut seen = BTreeSet::new();
+        for mount in mounts() {
+            seen.insert(format!("mount {mount}"));
+        }
+        for link in names(Path::new("/sys/class/net")) {
+            seen.insert(format!("network link {link}"));
+        }
+        for namespace in names(Path::new("/run/netns")) {
+            seen.insert(format!("network namespace {namespace}"));
+        }
+        for folder in LIBVIRT {
+            walk(Path::new(folder), &mut |path| {
+                seen.insert(format!("file {}", path.display()));
+            });
+        }
+        walk(Path::new("/sys/fs/cgroup"), &mut |path| {
+            let text = path.display().to_string();
+            if path.is_dir() && ["libvirt", "machine", "qemu", "lab"].iter().any(|word| text.contains(word)) {
+                seen.insert(format!("cgroup {text}"));
+            }
+        });
+        for (pid, line) in processes(root) {
+            seen.insert(format!("process {pid} {line}"));
+        }
+        Self { seen }
+    }
+
+    /// Checks that a second look sees nothing new. What went in between was somebody else's.
+    ///
+    /// # Panics
+    /// When something was left; with what it is.
+    pub fn assert_nothing_new(&self, root: &Path) {
+        let after = Self::look(root);
+        let new: Vec<_> = after.seen.difference(&self.seen).collect();
+        assert!(new.is_empty(), "something was left on the computer: {new:#?}");
+    }
+}
+
+/// Mount points and what is mounted there, in this mount namespace.
+fn mounts() -> Vec<String> {
+    let table = fs::read_to_string("/proc/self/mountinfo").expect("the kernel tells its mounts");
+    // The first three columns are numbers that change with every mount.
+    table.lines().map(|line| line.split(' ').skip(3).collect::<Vec<_>>().join(" ")).collect()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+/// The processes that belong to a checkout: those that were told of it, or that see its mounts. libvirtd,
+/// dnsmasq and QEMU of an embedded host see them, whatever their command lines say.
+#[must_use]
+pub fn processes(root: &Path) -> Vec<(i32, String)> {
+    let own = std::process::id().cast_signed();
+    let root = root.display().to_string();
+    let tells =
+        |path: &Path| fs::read(path).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(&root));
+    names(Path::new("/proc"))
+        .into_iter()
+        .filter_map(|name| name.parse::<i32>().ok())
+        .filter(|pid| *pid != own)
+        .filter_map(|pid| {
+            let folder = Path::new("/proc").join(pid.to_string());
+            // One that ends while it is looked at is no leftover, nor is one that only waits to be reaped.
+            let line = fs::read(folder.join("cmdline")).ok().filter(|line| !line.is_empty())?;
+            let belongs = ["cmdline", "environ", "mountinfo"].iter().any(|file| tells(&folder.join(file)));
+            belongs.then(|| (pid, String::from_utf8_lossy(&line).replace('\0', " ").trim().to_owned()))
+        })
+        .collect()
+}

@@ -1,0 +1,281 @@
+//! Running programs in tests, each with a deadline: a program that hangs fails its test, and the test's lab
+//! is destroyed all the same.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io::{Read, Write as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// How long a program may take unless a test says otherwise. The longest builds a base image.
+const DEADLINE: Duration = Duration::from_secs(900);
+
+/// What the programs under test are given of the caller's environment: where programs are, and how to
+/// reach the package mirror for the base image.
+const PASSED_ON: [&str; 7] =
+    ["PATH", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
+
+/// A program to be run.
+#[derive(Debug)]
+pub struct Run {
+    command: Command,
+    said: String,
+    input: Option<Vec<u8>>,
+}
+
+/// A program, with an environment that holds next to nothing.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this module is the one place of the tests that starts programs"
+)]
+pub fn run(program: impl AsRef<OsStr>) -> Run {
+    let mut command = Command::new(&program);
+    command.env_clear().env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
+    for name in PASSED_ON {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    Run { command, said: program.as_ref().to_string_lossy().into_owned(), input: None }
+}
+
+impl Run {
+    /// Adds one argument.
+    #[must_use]
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.said.push_str(&format!(" {}", argument.as_ref().to_string_lossy()));
+        self.command.arg(argument);
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<A: AsRef<OsStr>>(self, arguments: impl IntoIterator<Item = A>) -> Self {
+        arguments.into_iter().fold(self, Self::arg)
+    }
+
+    /// Sets one variable of the environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Sets the folder to start in.
+    #[must_use]
+    pub fn directory(mut self, directory: &Path) -> Self {
+        self.command.current_dir(directory);
+        self
+    }
+
+    /// Gives bytes for standard input.
+    #[must_use]
+    pub fn input(mut self, bytes: &[u8]) -> Self {
+        self.input = Some(bytes.to_vec());
+        self
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Panics
+    /// When it cannot be started or does not end in time.
+    pub fn answer(self) -> Answer {
+        self.start().answer()
+    }
+
+    /// Starts it and does not wait.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start(mut self) -> Started {
+        if self.input.is_some() {
+            self.command.stdin(Stdio::piped());
+        }
+        self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let start = Instant::now();
+        let mut child =
+            self.command.spawn().unwrap_or_else(|error| panic!("cannot run `{}`: {error}", self.said));
+        if let (Some(mut stdin), Some(input)) = (child.stdin.take(), self.input) {
+            std::thread::spawn(move || stdin.write_all(&input));
+        }
+        let stdout = Heard::listen(child.stdout.take());
+        let stderr = Heard::listen(child.stderr.take());
+        Started { child: Some(child), said: self.said, start, stdout, stderr }
+    }
+}
+
+/// What a program has said so far.
+#[derive(Debug, Clone, Default)]
+struct Heard(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl Heard {
+    fn listen(stream: Option<impl Read + Send + 'static>) -> Self {
+        let heard = Self::default();
+        if let Some(mut stream) = stream {
+            let heard = heard.clone();
+            std::thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                while let Ok(count @ 1..) = stream.read(&mut buffer) {
+                    heard
+                        .0
+                        .lock()
+                        .expect("no holder of this lock panics")
+                        .extend_from_slice(&buffer[..count]);
+                }
+            });
+        }
+        heard
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().expect("no holder of this lock panics")).into_owned()
+    }
+
+    /// Whether nobody can say any more: the listening thread has dropped its half.
+    fn is_over(&self) -> bool {
+        std::sync::Arc::strong_count(&self.0) == 1
+    }
+}
+
+/// A program that runs. Dropped, it is killed.
+#[derive(Debug)]
+pub struct Started {
+    child: Option<Child>,
+    said: String,
+    start: Instant,
+    stdout: Heard,
+    stderr: Heard,
+}
+
+impl Started {
+    /// What it has said so far, both streams.
+    #[must_use]
+    pub fn so_far(&self) -> String {
+        self.stdout.text() + &self.stderr.text()
+    }
+
+    /// Waits until it has said `words` on either stream.
+    ///
+    /// # Panics
+    /// When it ends or the deadline passes before that; with all that it said.
+    pub fn says(&mut self, words: &str, deadline: Duration) {
+        let start = Instant::now();
+        loop {
+            let over =
+                self.child.as_mut().is_none_or(|child| child.try_wait().is_ok_and(|ended| ended.is_some()))
+                    && self.stdout.is_over()
+                    && self.stderr.is_over();
+            let said = self.so_far();
+            if said.contains(words) {
+                return;
+            }
+            assert!(!over, "`{}` has ended and never said `{words}`:\n{said}", self.said);
+            assert!(start.elapsed() < deadline, "`{}` has not said `{words}`:\n{said}", self.said);
+            crate::wait::pause();
+        }
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("it was not waited for");
+        kill(Pid::from_raw(child.id().cast_signed()), signal).expect("it can be signalled");
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When it does not end in time.
+    pub fn answer(mut self) -> Answer {
+        let mut child = self.child.take().expect("it is waited for once");
+        let status = loop {
+            if let Some(status) = child.try_wait().expect("a child can be waited for") {
+                break status;
+            }
+            if self.start.elapsed() > DEADLINE {
+                let _ = child.kill();
+                let _ = child.wait();
+                panic!("`{}` did not end within {} s:\n{}", self.said, DEADLINE.as_secs(), self.so_far());
+            }
+            crate::wait::pause();
+        };
+        let took = self.start.elapsed();
+        // What a program leaves behind must not hold on to its output, but may for a moment.
+        let drained = Instant::now();
+        while !(self.stdout.is_over() && self.stderr.is_over()) {
+            assert!(
+                drained.elapsed() < Duration::from_secs(10),
+                "`{}` left a child that holds its output",
+                self.said
+            );
+            crate::wait::pause();
+        }
+        let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+        let code =
+            status.code().or(signal.map(|signal| 128 + signal)).expect("a process ends in one of two ways");
+        Answer { said: self.said.clone(), code, stdout: self.stdout.text(), stderr: self.stderr.text(), took }
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// What a program that ended left.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    said: String,
+    /// Its exit code; 128 and the signal's number where a signal ended it, as a shell says it.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+    /// From start to end.
+    pub took: Duration,
+}
+
+impl Answer {
+    /// Itself, if the exit code is 0.
+    ///
+    /// # Panics
+    /// When it is another; with all that was said.
+    pub fn ok(self) -> Self {
+        self.code(0)
+    }
+
+    /// Itself, if the exit code is `expected`.
+    ///
+    /// # Panics
+    /// When it is another; with all that was said.
+    pub fn code(self, expected: i32) -> Self {
+        assert!(self.code == expected, "`{}` should have ended with {expected}:\n{self}", self.said);
+        self
+    }
+
+    /// Standard output as JSON.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("`{}`: {error}:\n{self}", self.said))
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "exit code {}\n--- stdout\n{}--- stderr\n{}", self.code, self.stdout, self.stderr)
+    }
+}

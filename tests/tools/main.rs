@@ -1,0 +1,3 @@
+//! Real tools read what the lab writes: Ansible, OpenSSH, libvirt, cpio. No machine is started.
+
+mod access;
