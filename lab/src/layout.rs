@@ -87,7 +87,13 @@ impl LabFiles {
     /// The folder of one machine's files.
     #[must_use]
     pub fn machine(&self, name: &str) -> MachineFiles {
-        MachineFiles { folder: self.folder.join("machines").join(name) }
+        MachineFiles { folder: self.machines().join(name) }
+    }
+
+    /// All machines' folders.
+    #[must_use]
+    pub fn machines(&self) -> PathBuf {
+        self.folder.join("machines")
     }
 
     /// The private key that opens every machine.

@@ -144,9 +144,14 @@ async fn one_machine(
         Some(MachineOperation::WaitReachable) => {
             task.done(&format!("reached over ssh in {:.1} s", task.elapsed().as_secs_f64()));
         }
-        Some(MachineOperation::RemoveDomain) => task.done("removed"),
-        Some(MachineOperation::DefineDomain) => task.done("defined, not started"),
-        _ => task.step("waiting for the network"),
+        Some(
+            MachineOperation::RemoveIdentity | MachineOperation::RemoveDisk | MachineOperation::RemoveDomain,
+        ) => {
+            shop.state.forget(&format!("machine/{}", machine.name))?;
+            task.done("removed");
+        }
+        Some(MachineOperation::Stop | MachineOperation::PowerOff) => task.step("waiting for the network"),
+        _ => task.done("defined, not started"),
     }
     Ok(())
 }
@@ -202,10 +207,7 @@ async fn one_step(
             .await
         }
         MachineOperation::RemoveDisk => cx.blocking(move || libvirt.remove_volume(&pool, &disk)).await,
-        MachineOperation::RemoveDomain => {
-            cx.blocking(move || libvirt.remove_domain(&domain)).await?;
-            shop.state.forget(&resource)
-        }
+        MachineOperation::RemoveDomain => cx.blocking(move || libvirt.remove_domain(&domain)).await,
         MachineOperation::CreateDisk { size, image } => {
             task.step("making its disk");
             shop.state.record(&resource)?;

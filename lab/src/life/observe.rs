@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use lab_core::plan::{Observed, ObservedDisk, ObservedDomain, ObservedMachine, ObservedNetwork};
 
 use crate::cx::Cx;
+use crate::layout::LabFiles;
 
-use super::lab::Reached;
+use super::lab::{Lab, Reached};
 use super::state::LabState;
 
 /// The name of a machine's root disk in the lab's pool.
@@ -19,17 +20,17 @@ pub fn disk_name(machine: &str) -> String {
 ///
 /// # Errors
 /// When libvirt does not answer.
-pub async fn observe(cx: &Cx, reached: &Reached, state: &LabState) -> anyhow::Result<Observed> {
-    let (libvirt, resource, lab) = (reached.libvirt.clone(), reached.resource.clone(), state.lab.clone());
+pub async fn observe(cx: &Cx, lab: &Lab, reached: &Reached, state: &LabState) -> anyhow::Result<Observed> {
+    let (libvirt, resource, id) = (reached.libvirt.clone(), reached.resource.clone(), state.lab.clone());
     let (networks, domains, volumes) = cx
         .blocking(move || Ok((libvirt.networks()?, libvirt.domains()?, libvirt.volumes(&resource)?)))
         .await?;
     let network = networks
         .into_iter()
-        .find(|(record, _)| record.lab == lab)
+        .find(|(record, _)| record.lab == id)
         .map(|(record, active)| ObservedNetwork { active, settings: record.settings, hosts: record.hosts });
     let mut machines: BTreeMap<String, ObservedMachine> = BTreeMap::new();
-    for found in domains.into_iter().filter(|found| found.record.lab == lab) {
+    for found in domains.into_iter().filter(|found| found.record.lab == id) {
         let machine = found.record.machine;
         let run = found.run.map(|run| reached.run_name(run));
         let known = run.is_some() && state.reached.get(&machine) == run.as_ref();
@@ -46,7 +47,17 @@ pub async fn observe(cx: &Cx, reached: &Reached, state: &LabState) -> anyhow::Re
         machines.entry(machine.to_owned()).or_default().disk =
             Some(ObservedDisk { size: volume.capacity, image });
     }
-    Ok(Observed { network, machines })
+    let mut observed = Observed { network, machines };
+    add_identities(&lab.files, &mut observed);
+    Ok(observed)
+}
+
+/// Notes for which machines there are files that give them their identity.
+pub fn add_identities(files: &LabFiles, observed: &mut Observed) {
+    for entry in std::fs::read_dir(files.machines()).into_iter().flatten().flatten() {
+        observed.machines.entry(entry.file_name().to_string_lossy().into_owned()).or_default().identity =
+            true;
+    }
 }
 
 /// How the name of a base image in a lab's pool begins. No machine's name can hold an underscore.

@@ -15,7 +15,7 @@ use crate::process::invocation;
 use crate::wait::Deadline;
 
 use super::lab::Lab;
-use super::observe::image_key;
+use super::observe::{add_identities, image_key};
 use super::state::LabState;
 
 /// The parts of `qemu-img info --output=json` that matter.
@@ -61,6 +61,7 @@ pub async fn observe(cx: &Cx, lab: &Lab, state: &LabState) -> anyhow::Result<Obs
         observed.machines.entry(machine).or_default().disk =
             Some(ObservedDisk { size: Bytes(info.virtual_size), image });
     }
+    add_identities(&lab.files, &mut observed);
     Ok(observed)
 }
 

@@ -48,7 +48,7 @@ pub async fn look(cx: &Cx, lab: &Lab) -> anyhow::Result<LabStatus> {
         Some(state) => match Reached::find(cx, lab, &state).await? {
             Some(reached) => {
                 running = true;
-                observe::observe(cx, &reached, &state.get()).await?
+                observe::observe(cx, lab, &reached, &state.get()).await?
             }
             None => offline::observe(cx, lab, &state.get()).await?,
         },

@@ -39,7 +39,7 @@ pub async fn show_plan(cx: &Cx, lab: &Lab, json: bool) -> anyhow::Result<()> {
     let (id, observed) = match lab.state()? {
         Some(state) => {
             let observed = match Reached::find(cx, lab, &state).await? {
-                Some(reached) => observe(cx, &reached, &state.get()).await?,
+                Some(reached) => observe(cx, lab, &reached, &state.get()).await?,
                 None => super::offline::observe(cx, lab, &state.get()).await?,
             };
             (state.get().lab, observed)
@@ -100,7 +100,7 @@ pub async fn up(cx: &Cx, lab: &Lab, only: Option<&str>) -> anyhow::Result<()> {
     }
     let inputs =
         Inputs { spec: &spec, lab: &lab_id, acceleration: accelerated.kind, images: &keyed, keys: &public };
-    let observed = observe(cx, &reached, &state.get()).await?;
+    let observed = observe(cx, lab, &reached, &state.get()).await?;
     let mut planned = plan(&inputs, &observed);
     if let Some(only) = only {
         planned.machines.retain(|machine| machine.name == only);
@@ -239,7 +239,7 @@ async fn ping(cx: &Cx, lab: &Lab, reached: &Reached, state: &StateFile) -> anyho
 
 /// After an interruption or a failure: what there is now, and what to do with it.
 async fn tell_what_is_left(cx: &Cx, lab: &Lab, reached: &Reached, state: &StateFile) {
-    let Ok(observed) = observe(cx, reached, &state.get()).await else { return };
+    let Ok(observed) = observe(cx, lab, reached, &state.get()).await else { return };
     let words: Vec<String> = observed
         .machines
         .iter()
