@@ -4,10 +4,12 @@
 //! own, so that a cancelled or late program goes with all its children. Nothing here retries: a
 //! one-shot command and a probe that is repeated are different things.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -196,7 +198,7 @@ impl Invocation {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child =
             command.spawn().map_err(|source| ProcessError::Start { program: program.clone(), source })?;
-        let mut guard = GroupGuard(child.id());
+        let mut guard = GroupGuard::new(child.id());
         let mut stdin = child.stdin.take();
         let log = match &self.log {
             Some(path) => {
@@ -224,7 +226,7 @@ impl Invocation {
             // Reaped here so that nothing of it is left when the error is told.
             let _ = child.wait().await;
         } else {
-            guard.0 = None;
+            guard.over();
         }
         let stdout = stdout.await.unwrap_or_default();
         let stderr = stderr.await.unwrap_or_default();
@@ -294,14 +296,44 @@ impl Invocation {
     }
 }
 
+/// The process groups that live, for an end that waits for nobody.
+static LIVING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+/// Ends every program that [`Invocation::output`] waits for: for a caller that is about to end itself at once.
+pub fn end_all() {
+    let living = std::mem::take(&mut *LIVING.lock().unwrap_or_else(PoisonError::into_inner));
+    for group in living {
+        end_group(group);
+    }
+}
+
+fn end_group(group: u32) {
+    if let Ok(group) = i32::try_from(group) {
+        // The group may be gone already, which is what was wanted.
+        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+    }
+}
+
 /// Ends a process group when dropped, unless it was told that the group has ended.
 struct GroupGuard(Option<u32>);
 
 impl GroupGuard {
+    fn new(group: Option<u32>) -> Self {
+        LIVING.lock().unwrap_or_else(PoisonError::into_inner).extend(group);
+        Self(group)
+    }
+
+    /// The program ended by itself.
+    fn over(&mut self) {
+        if let Some(group) = self.0.take() {
+            LIVING.lock().unwrap_or_else(PoisonError::into_inner).remove(&group);
+        }
+    }
+
     fn end(&mut self) {
-        if let Some(group) = self.0.take().and_then(|id| i32::try_from(id).ok()) {
-            // The group may be gone already, which is what was wanted.
-            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        if let Some(group) = self.0 {
+            end_group(group);
+            self.over();
         }
     }
 }

@@ -33,5 +33,6 @@ pub fn listen(cancel: CancellationToken) -> anyhow::Result<()> {
 
 #[expect(clippy::disallowed_methods, reason = "the second Ctrl-C is the one order that waits for nobody")]
 fn leave() -> ! {
+    crate::process::end_all();
     std::process::exit(exit::INTERRUPTED.into())
 }

@@ -212,6 +212,10 @@ fn private_mounts(folder: &Path, cache: &Path) -> anyhow::Result<()> {
     std::fs::create_dir("/run/libvirt")?;
     for (name, target) in PRIVATE_FOLDERS {
         let own = folder.join(name);
+        if name == "run" {
+            // It holds what libvirt knows of living machines, and a new host has none.
+            files::remove(&own)?;
+        }
         std::fs::create_dir_all(&own)?;
         bind(&own, target)?;
     }

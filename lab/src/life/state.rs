@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
-use lab_core::domain::Acceleration;
 use lab_core::identity::LabId;
 use lab_core::spec::HostSpec;
 use serde::{Deserialize, Serialize};
@@ -34,8 +33,6 @@ pub struct LabState {
     pub cluster_file: PathBuf,
     /// Where its machines run.
     pub host: HostSpec,
-    /// What runs their processors.
-    pub acceleration: Option<Acceleration>,
     /// What was made or is being made: `host`, `pool`, `network`, `machine/NAME`.
     pub resources: BTreeSet<String>,
     /// For each machine that somebody has logged in to, the run of it that it was in.
@@ -92,7 +89,6 @@ impl StateFile {
             cluster: cluster.to_owned(),
             cluster_file,
             host,
-            acceleration: None,
             resources: BTreeSet::new(),
             reached: BTreeMap::new(),
             pinged: BTreeMap::new(),

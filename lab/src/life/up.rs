@@ -76,20 +76,25 @@ fn image_specs(lab: &Lab) -> Vec<ImageSpec> {
 /// # Errors
 /// When the plan is refused, or a machine cannot be made or reached.
 pub async fn up(cx: &Cx, lab: &Lab, only: Option<&str>) -> anyhow::Result<()> {
-    let held = lab.hold()?;
+    let _held = lab.hold()?;
     let state = match lab.state()? {
         Some(state) => state,
         None => {
             StateFile::create(&lab.files, &lab.spec.name, lab.cluster_file.clone(), lab.spec.host.clone())?
         }
     };
-    moved(lab, &state)?;
-    let run = lab.files.runs().join(run_id());
-    cx.progress.keep(&run.join("events.jsonl"))?;
+    let done = make(cx, lab, &state, only).await;
+    if done.is_err() {
+        tell_what_is_left(cx, lab, &state).await;
+    }
+    done
+}
 
+async fn make(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&str>) -> anyhow::Result<()> {
+    moved(lab, state)?;
     // What does not depend on each other begins together.
     let (images, keys, reached) =
-        tokio::try_join!(ensure_images(cx, lab), keys::ensure(cx, lab), Reached::start(cx, lab, &state))?;
+        tokio::try_join!(ensure_images(cx, lab), keys::ensure(cx, lab), Reached::start(cx, lab, state))?;
     let accelerated = acceleration::decide(cx, images.values().next()).await?;
     let keyed = images.iter().map(|(spec, base)| (spec.clone(), base.key.clone())).collect();
     let lab_id = state.get().lab;
@@ -109,6 +114,8 @@ pub async fn up(cx: &Cx, lab: &Lab, only: Option<&str>) -> anyhow::Result<()> {
     if planned.is_noop() {
         cx.progress.note(&format!("nothing to do: the lab `{}` is as its cluster file says", lab.spec.name));
     } else {
+        let run = lab.files.runs().join(run_id());
+        cx.progress.keep(&run.join("events.jsonl"))?;
         cx.progress.note(&format!("machines are run by {}", accelerated.words));
         tell_what_is_not_done(cx, lab);
         let text = render(&planned, std::io::stderr().is_terminal());
@@ -128,16 +135,9 @@ pub async fn up(cx: &Cx, lab: &Lab, only: Option<&str>) -> anyhow::Result<()> {
             desired: Arc::new(desired(&inputs)),
             acceleration: accelerated.kind,
         };
-        state.change(|state| state.acceleration = Some(accelerated.kind))?;
-        let applied = apply(cx, &shop, &planned).await;
-        if let Err(error) = applied {
-            tell_what_is_left(cx, lab, &reached, &state).await;
-            return Err(error);
-        }
+        apply(cx, &shop, &planned).await?;
     }
-    ping(cx, lab, &reached, &state).await?;
-    drop(held);
-    Ok(())
+    ping(cx, lab, &reached, state).await
 }
 
 /// A lab does not move from one host to another: what it left there could no longer be found.
@@ -238,24 +238,17 @@ async fn ping(cx: &Cx, lab: &Lab, reached: &Reached, state: &StateFile) -> anyho
 }
 
 /// After an interruption or a failure: what there is now, and what to do with it.
-async fn tell_what_is_left(cx: &Cx, lab: &Lab, reached: &Reached, state: &StateFile) {
-    let Ok(observed) = observe(cx, lab, reached, &state.get()).await else { return };
-    let words: Vec<String> = observed
+async fn tell_what_is_left(cx: &Cx, lab: &Lab, state: &StateFile) {
+    let Ok(status) = super::status::look(cx, lab).await else { return };
+    let there: Vec<String> = status
         .machines
         .iter()
-        .map(|(name, machine)| {
-            let what = match (&machine.domain, &machine.disk) {
-                (Some(domain), _) if domain.state == MachineState::Running && domain.reached => "running",
-                (Some(domain), _) if domain.state == MachineState::Running => "running, not reached",
-                (Some(_), _) => "defined, not running",
-                (None, _) => "a disk only",
-            };
-            format!("{name}: {what}")
-        })
+        .filter(|machine| machine.state != "absent")
+        .map(|machine| format!("{} {}", machine.name, machine.state))
         .collect();
-    let name = &lab.spec.name;
+    let name = &state.get().cluster;
     cx.progress.note(&format!(
         "left behind: {}\n`cargo xtask lab up {name}` goes on from here, `cargo xtask lab destroy {name}` removes it",
-        if words.is_empty() { "no machine".to_owned() } else { words.join(", ") }
+        if there.is_empty() { "no machine".to_owned() } else { there.join(", ") }
     ));
 }
