@@ -15,7 +15,6 @@ cargo xtask: from one cluster.yaml to a lab of machines on this computer
     lab ssh|exec|console|logs|topology|proxy|gc
     vm start|stop|restart|status MACHINE
     check [CLUSTER]       what is wrong with a cluster file
-    inventory …           the Kubespray inventory of a cluster
     image …               base images: build, list, remove
 
   For contributors

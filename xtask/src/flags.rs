@@ -34,8 +34,6 @@ pub enum Command {
     Vm(Words),
     /// Check a cluster file (`lab check`).
     Check(Words),
-    /// Write or check a Kubespray inventory (`lab inventory`).
-    Inventory(Words),
     /// Build, list or remove base images (`lab image`).
     Image(Words),
     /// Run the tests.

@@ -51,7 +51,6 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Lab(words) => handover::run(&cx, None, words.words),
         Command::Vm(words) => handover::run(&cx, Some("vm"), words.words),
         Command::Check(words) => handover::run(&cx, Some("check"), words.words),
-        Command::Inventory(words) => handover::run(&cx, Some("inventory"), words.words),
         Command::Image(words) => handover::run(&cx, Some("image"), words.words),
         Command::Test(flags) => flags.run(&cx),
         Command::Lint(flags) => flags.run(&cx),
