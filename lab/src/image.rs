@@ -1,14 +1,33 @@
-//! Base images: what a machine's root disk is cloned from.
+//! Base images: makes them, keeps them, hands out paths that may be relied on.
+//!
+//! An image is a folder of the store, named by the digest of what it was made from. It appears there
+//! whole, by a rename, or not at all; nothing in it is changed afterwards, because the disks of machines
+//! are overlays on it. This module starts no machine and knows nothing of libvirt.
 
+mod cloud;
+mod debian;
+mod mirror;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use lab_core::spec::ImageSpec;
 use lab_core::units::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
+use crate::wait::Deadline;
+
+/// How long making or fetching an image may take: a slow mirror or a slow line, not a slow computer.
+const LONGEST: Duration = Duration::from_secs(3600);
 
 /// A base image in the store.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseImage {
     /// Digest of what it was made from; the name of its folder in the store.
     pub key: String,
@@ -21,33 +40,165 @@ pub struct BaseImage {
 }
 
 /// How a machine starts from an image.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Boot {
     /// QEMU loads the kernel.
     Direct {
-        /// The kernel.
+        /// An unpacked ELF kernel, which QEMU enters by PVH.
         kernel: PathBuf,
-        /// The initial file system, without any machine's identity.
+        /// The initial file system, without any machine's identity. Its length is a multiple of 512.
         initrd: PathBuf,
-        /// What the kernel is told.
+        /// The whole command line of the kernel.
         command_line: String,
     },
     /// The firmware starts the disk's own boot loader; identity comes from a NoCloud seed.
     Disk,
 }
 
-/// The key of an image, without making it.
+/// What the store knows of one image: `manifest.json` in its folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The folder's name.
+    pub key: String,
+    /// `debian13`, or where a cloud image came from.
+    pub source: String,
+    /// Size that a machine sees.
+    pub virtual_size: Bytes,
+    /// For direct boot; absent where the disk boots itself.
+    pub command_line: Option<String>,
+    /// Each file beside the manifest, by name.
+    pub files: BTreeMap<String, FileRecord>,
+    /// Packages in the image with their versions.
+    pub packages: BTreeMap<String, String>,
+    /// How long it took to make.
+    pub seconds: u64,
+}
+
+/// One file of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRecord {
+    /// Length in bytes.
+    pub size: Bytes,
+    /// Lower-case hexadecimal.
+    pub sha256: String,
+}
+
+const DISK: &str = "disk.qcow2";
+const KERNEL: &str = "kernel";
+const INITRD: &str = "initrd";
+
+/// The key of an image, without making it. Changes when anything does that the image is made from.
 ///
 /// # Errors
 /// When the image cannot be named.
-pub fn key(_spec: &ImageSpec) -> anyhow::Result<String> {
-    anyhow::bail!("base images cannot be made yet")
+pub fn key(spec: &ImageSpec) -> anyhow::Result<String> {
+    match spec {
+        ImageSpec::Debian13 => Ok(debian::key()),
+        ImageSpec::Cloud { sha512, .. } => cloud::key(sha512),
+    }
 }
 
 /// Finds an image in the store, or makes it. `folder` is the one that relative paths start from.
 ///
+/// Two callers at once make one image: the second waits for the first.
+///
 /// # Errors
-/// When it cannot be made.
-pub async fn ensure(_cx: &Cx, _spec: &ImageSpec, _folder: &Path) -> anyhow::Result<BaseImage> {
-    anyhow::bail!("base images cannot be made yet")
+/// One sentence on what could not be done, with the place of the whole log where there is one.
+pub async fn ensure(cx: &Cx, spec: &ImageSpec, folder: &Path) -> anyhow::Result<BaseImage> {
+    let (store, key) = (cx.layout.images(), key(spec)?);
+    if let Some(manifest) = store::find(&store, &key)? {
+        return Ok(base_image(&store, &manifest));
+    }
+    let task = cx.progress.task("image");
+    let deadline = Deadline::after(LONGEST);
+    let claim = store::claim(cx, &key, deadline, &task).await?;
+    // Whoever held the claim before may have made it.
+    if let Some(manifest) = store::find(&store, &key)? {
+        task.done("made by another process");
+        return Ok(base_image(&store, &manifest));
+    }
+    let started = Instant::now();
+    let made = async {
+        let mut manifest = match spec {
+            ImageSpec::Debian13 => debian::build(cx, &claim, deadline, &task).await?,
+            ImageSpec::Cloud { source, sha512 } => {
+                cloud::fetch(cx, &claim, deadline, &task, folder, source, sha512).await?
+            }
+        };
+        task.step("writing it to the disk");
+        manifest.seconds = started.elapsed().as_secs();
+        cx.blocking(move || {
+            claim.publish(&mut manifest).context("cannot put the new image into the store")?;
+            Ok(manifest)
+        })
+        .await
+    }
+    .await;
+    match made {
+        Ok(manifest) => {
+            task.done(&format!("`{key}` made in {} s, kept for later", manifest.seconds));
+            Ok(base_image(&store, &manifest))
+        }
+        Err(error) => {
+            task.failed("not made");
+            Err(error)
+        }
+    }
+}
+
+/// Every whole image of a store, by key.
+///
+/// # Errors
+/// When the store cannot be read.
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "called by `image list|verify|gc` once there are such commands")
+)]
+pub fn list(store: &Path) -> anyhow::Result<Vec<Manifest>> {
+    store::list(store)
+}
+
+/// Compares the files of one image with the digests taken when it was made. Returns what differs, in words;
+/// empty is good.
+///
+/// # Errors
+/// When there is no such image, or it cannot be read.
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "called by `image list|verify|gc` once there are such commands")
+)]
+pub fn verify(store: &Path, key: &str) -> anyhow::Result<Vec<String>> {
+    let manifest = store::find(store, key)?
+        .with_context(|| format!("there is no image `{key}` in `{}`", store.display()))?;
+    store::verify(store, &manifest)
+}
+
+/// Removes every image but those named, and what interrupted builds left. An image that is being made is
+/// let be. Returns the names of the folders removed.
+///
+/// # Errors
+/// When something cannot be removed.
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "called by `image list|verify|gc` once there are such commands")
+)]
+pub fn gc(store: &Path, keep: &[String]) -> anyhow::Result<Vec<String>> {
+    store::gc(store, keep)
+}
+
+fn base_image(store: &Path, manifest: &Manifest) -> BaseImage {
+    let folder = store.join(&manifest.key);
+    BaseImage {
+        key: manifest.key.clone(),
+        disk: folder.join(DISK),
+        virtual_size: manifest.virtual_size,
+        boot: match &manifest.command_line {
+            Some(command_line) => Boot::Direct {
+                kernel: folder.join(KERNEL),
+                initrd: folder.join(INITRD),
+                command_line: command_line.clone(),
+            },
+            None => Boot::Disk,
+        },
+    }
 }

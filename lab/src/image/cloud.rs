@@ -1,0 +1,146 @@
+//! Cloud images of the user's: taken from a path or a URL, used only once their digest agrees.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context as _;
+use lab_core::units::Bytes;
+use sha2::Sha512;
+
+use super::store::{Claim, digest};
+use super::{DISK, Manifest};
+use crate::cx::Cx;
+use crate::failure::{Failure, exit};
+use crate::files;
+use crate::process::invocation;
+use crate::progress::Task;
+use crate::wait::Deadline;
+
+/// The name of the image with this digest.
+pub(super) fn key(sha512: &str) -> anyhow::Result<String> {
+    // As much of the digest as keeps two images apart; the whole is checked.
+    let short = sha512.get(..16).filter(|_| sha512.len() == 128);
+    Ok(format!("cloud-{}", short.with_context(|| format!("`{sha512}` is no sha512"))?))
+}
+
+/// Puts the image into the claimed folder.
+pub(super) async fn fetch(
+    cx: &Cx,
+    claim: &Claim,
+    deadline: Deadline,
+    task: &Task,
+    folder: &Path,
+    source: &str,
+    sha512: &str,
+) -> anyhow::Result<Manifest> {
+    let fetched = claim.folder().join("fetched");
+    let download = source.starts_with("http://") || source.starts_with("https://");
+    if download {
+        // Kept under its digest in the cache, so that an interrupted download goes on where it was.
+        let part = claim.cache("cloud")?.join(format!("{sha512}.part"));
+        if !part.exists() || check(cx, &part, source, sha512).await.is_err() {
+            task.step(&format!("downloading {source}"));
+            curl(cx, deadline, source, &part).await?;
+            if let Err(error) = check(cx, &part, source, sha512).await {
+                // To go on from wrong bytes would never end well.
+                files::remove(&part)?;
+                return Err(error);
+            }
+        }
+        std::fs::rename(&part, &fetched).with_context(|| format!("cannot keep `{source}`"))?;
+    } else {
+        let path = folder.join(source);
+        task.step(&format!("copying {}", path.display()));
+        // A copy, since the user's file may change under the overlays later.
+        let target = fetched.clone();
+        cx.blocking(move || {
+            std::fs::copy(&path, &target).with_context(|| format!("cannot copy `{}`", path.display()))
+        })
+        .await?;
+        check(cx, &fetched, source, sha512).await?;
+    }
+    let information = invocation("qemu-img")
+        .args(["info", "--output=json", "--"])
+        .arg(&fetched)
+        .read(&cx.cancel, deadline)
+        .await
+        .with_context(|| {
+            Failure::new(exit::HOST, format!("cannot look into the image `{source}`"))
+                .hint("run `cargo xtask setup`")
+        })?;
+    let (format, virtual_size) = understood(&information, source)?;
+    let disk = claim.folder().join(DISK);
+    if format == "qcow2" {
+        std::fs::rename(&fetched, &disk).with_context(|| format!("cannot name `{}`", disk.display()))?;
+    } else {
+        task.step("converting it to qcow2");
+        invocation("qemu-img")
+            .args(["convert", "-f", &format, "-O", "qcow2", "--"])
+            .args([&fetched, &disk])
+            .read(&cx.cancel, deadline)
+            .await
+            .with_context(|| format!("cannot convert the image `{source}`"))?;
+        files::remove(&fetched)?;
+    }
+    Ok(Manifest {
+        key: claim.key().to_owned(),
+        source: source.to_owned(),
+        virtual_size,
+        command_line: None,
+        files: BTreeMap::new(),
+        packages: BTreeMap::new(),
+        seconds: 0,
+    })
+}
+
+async fn check(cx: &Cx, path: &Path, source: &str, sha512: &str) -> anyhow::Result<()> {
+    let path = path.to_owned();
+    let found = cx.blocking(move || digest::<Sha512>(&path)).await?;
+    if found == sha512 {
+        return Ok(());
+    }
+    let words = format!("the image `{source}` is not the one that the cluster file names");
+    Err(anyhow::anyhow!("its sha512 is {found}, not {sha512}").context(
+        Failure::new(exit::USAGE, words).hint("compare both with the digest that its publisher gives"),
+    ))
+}
+
+async fn curl(cx: &Cx, deadline: Deadline, source: &str, part: &Path) -> anyhow::Result<()> {
+    invocation("curl")
+        .args(["--fail", "--location", "--silent", "--show-error", "--continue-at", "-"])
+        // The digest decides what is used; this keeps a redirect from reading local files.
+        .args(["--proto", "=http,https", "--connect-timeout", "20", "--retry", "3", "--output"])
+        .arg(part)
+        .args(["--", source])
+        .read(&cx.cancel, deadline)
+        .await
+        .with_context(|| {
+            Failure::new(exit::HOST, format!("cannot download `{source}`"))
+                .hint("run the command again: it goes on where it was")
+        })?;
+    Ok(())
+}
+
+/// What QEMU says of a disk file.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct DiskInformation {
+    format: String,
+    virtual_size: u64,
+    backing_filename: Option<String>,
+}
+
+/// Reads the words of `qemu-img info`: format and virtual size.
+pub(super) fn understood(text: &str, source: &str) -> anyhow::Result<(String, Bytes)> {
+    let found: DiskInformation =
+        serde_json::from_str(text).context("qemu-img gave something else than its information")?;
+    if let Some(other) = found.backing_filename {
+        // QEMU would open whatever that name leads to.
+        let words =
+            format!("the image `{source}` is an overlay on `{other}`, which its sha512 says nothing about");
+        return Err(Failure::new(exit::USAGE, words)
+            .hint("qemu-img convert -O qcow2 OVERLAY WHOLE.qcow2")
+            .into());
+    }
+    Ok((found.format, Bytes(found.virtual_size)))
+}

@@ -1,0 +1,209 @@
+//! The store's folders: a claim while an image is made, a rename when it is whole, a lock between builders.
+//!
+//! `<store>/<key>/` is an image, `<store>/.new-<key>/` one that is being made or was given up,
+//! `<store>/.<key>.lock` says that somebody is at it, `<store>/cache/` holds downloads and
+//! `<store>/log/` what the builders said.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use lab_core::units::Bytes;
+use sha2::Sha256;
+
+use super::{FileRecord, Manifest};
+use crate::cx::Cx;
+use crate::progress::Task;
+use crate::wait::{Deadline, Probe};
+use crate::{files, wait};
+
+const MANIFEST: &str = "manifest.json";
+const UNFINISHED: &str = ".new-";
+const LOCK: &str = ".lock";
+/// How often a builder that waits for another one looks whether it has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// The right to make one image. Dropping it gives the right up; an unfinished folder stays for the next
+/// builder to clear.
+pub(super) struct Claim {
+    store: PathBuf,
+    key: String,
+    _lock: File,
+}
+
+impl Claim {
+    /// The folder to make the image in.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.store.join(format!("{UNFINISHED}{}", self.key))
+    }
+
+    /// A folder whose contents are kept from build to build, made where absent.
+    pub(super) fn cache(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let cache = self.store.join("cache").join(name);
+        std::fs::create_dir_all(&cache).with_context(|| format!("cannot make `{}`", cache.display()))?;
+        Ok(cache)
+    }
+
+    /// The log of this image's builder, emptied.
+    pub(super) fn log(&self) -> anyhow::Result<PathBuf> {
+        let log = self.store.join("log").join(format!("{}.log", self.key));
+        files::write_atomic(&log, b"", files::PUBLIC)?;
+        Ok(log)
+    }
+
+    /// The image's key.
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Records every file of the folder in the manifest, makes all of it durable, and gives it its name.
+    pub(super) fn publish(self, manifest: &mut Manifest) -> anyhow::Result<()> {
+        let folder = self.folder();
+        manifest.files = record(&folder)?;
+        let text = serde_json::to_vec_pretty(manifest)?;
+        files::write_atomic(&folder.join(MANIFEST), &text, files::PUBLIC)?;
+        for name in manifest.files.keys() {
+            sync(&folder.join(name))?;
+        }
+        sync(&folder)?;
+        let target = self.store.join(&self.key);
+        // A folder without a manifest is no image: the rest of one that was being removed.
+        files::remove(&target)?;
+        std::fs::rename(&folder, &target)
+            .with_context(|| format!("cannot rename `{}` to `{}`", folder.display(), target.display()))?;
+        sync(&self.store)
+    }
+}
+
+fn sync(path: &Path) -> anyhow::Result<()> {
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .with_context(|| format!("cannot write out `{}`", path.display()))
+}
+
+/// Waits for the right to make the image `key`, and clears what an interrupted builder left of it.
+pub(super) async fn claim(cx: &Cx, key: &str, deadline: Deadline, task: &Task) -> anyhow::Result<Claim> {
+    let store = cx.layout.images();
+    let path = store.join(format!(".{key}{LOCK}"));
+    let mut told = false;
+    let what = format!("another process that makes the image `{key}`");
+    let lock = wait::until(&cx.cancel, &what, deadline, LOOK_AGAIN, || {
+        std::future::ready(match files::try_lock(&path) {
+            Ok(Some(lock)) => Probe::Ready(lock),
+            Ok(None) => {
+                if !std::mem::replace(&mut told, true) {
+                    task.step("waiting for another process that makes the same image");
+                }
+                Probe::NotYet("it is still at it".to_owned())
+            }
+            Err(error) => Probe::Fatal(error),
+        })
+    })
+    .await?;
+    let claim = Claim { store, key: key.to_owned(), _lock: lock };
+    files::remove(&claim.folder())?;
+    std::fs::create_dir_all(claim.folder())
+        .with_context(|| format!("cannot make `{}`", claim.folder().display()))?;
+    Ok(claim)
+}
+
+/// The manifest of a whole image; `None` where there is none.
+pub(super) fn find(store: &Path, key: &str) -> anyhow::Result<Option<Manifest>> {
+    let path = store.join(key).join(MANIFEST);
+    let Some(text) = files::read_if_present(&path)? else { return Ok(None) };
+    let manifest = serde_json::from_str(&text).with_context(|| {
+        format!("`{}` is not a manifest\nhint: rm -r '{}'", path.display(), store.join(key).display())
+    })?;
+    Ok(Some(manifest))
+}
+
+pub(super) fn list(store: &Path) -> anyhow::Result<Vec<Manifest>> {
+    let mut manifests = Vec::new();
+    for name in names(store)?.iter().filter(|name| !name.starts_with('.')) {
+        manifests.extend(find(store, name)?);
+    }
+    Ok(manifests)
+}
+
+pub(super) fn verify(store: &Path, manifest: &Manifest) -> anyhow::Result<Vec<String>> {
+    let folder = store.join(&manifest.key);
+    let mut differences = Vec::new();
+    for (name, file) in &manifest.files {
+        let path = folder.join(name);
+        match path.metadata() {
+            Err(_) => differences.push(format!("`{name}` is missing")),
+            Ok(metadata) if metadata.len() != file.size.0 => {
+                differences.push(format!("`{name}` has {} bytes, not {}", metadata.len(), file.size.0));
+            }
+            Ok(_) if digest::<Sha256>(&path)? != file.sha256 => {
+                differences.push(format!("`{name}` has other contents than when it was made"));
+            }
+            Ok(_) => {}
+        }
+    }
+    Ok(differences)
+}
+
+pub(super) fn gc(store: &Path, keep: &[String]) -> anyhow::Result<Vec<String>> {
+    let mut removed = Vec::new();
+    for name in names(store)? {
+        let key = name.strip_prefix(UNFINISHED).unwrap_or(&name);
+        let image = store.join(&name).join(MANIFEST).is_file() && !name.starts_with('.');
+        if !(image && !keep.contains(&name) || name.starts_with(UNFINISHED)) {
+            continue;
+        }
+        if let Some(_lock) = files::try_lock(&store.join(format!(".{key}{LOCK}")))? {
+            // The manifest goes first: what is left by an interruption here is no image.
+            files::remove(&store.join(&name).join(MANIFEST))?;
+            files::remove(&store.join(&name))?;
+            removed.push(name);
+        }
+    }
+    Ok(removed)
+}
+
+/// Names in a folder, sorted; none where the folder is absent.
+fn names(folder: &Path) -> anyhow::Result<Vec<String>> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.with_context(|| format!("cannot read `{}`", folder.display()))?,
+    };
+    let mut names = entries
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<std::io::Result<Vec<_>>>()
+        .with_context(|| format!("cannot read `{}`", folder.display()))?;
+    names.sort();
+    Ok(names)
+}
+
+fn record(folder: &Path) -> anyhow::Result<BTreeMap<String, FileRecord>> {
+    names(folder)?
+        .into_iter()
+        .map(|name| {
+            let path = folder.join(&name);
+            let size = path.metadata().with_context(|| format!("cannot read `{}`", path.display()))?.len();
+            Ok((name, FileRecord { size: Bytes(size), sha256: digest::<Sha256>(&path)? }))
+        })
+        .collect()
+}
+
+/// The digest of a file's contents, lower-case hexadecimal.
+pub(super) fn digest<D: sha2::Digest>(path: &Path) -> anyhow::Result<String> {
+    let context = || format!("cannot read `{}`", path.display());
+    let mut file = File::open(path).with_context(context)?;
+    let mut digest = D::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer).with_context(context)? {
+            0 => return Ok(hexadecimal(&digest.finalize())),
+            count => digest.update(&buffer[..count]),
+        }
+    }
+}
+
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
