@@ -190,6 +190,9 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Base images: build, list, verify, clear
+    #[command(subcommand, after_help = "Example: cargo xtask image list")]
+    Image(Image),
     /// Parts of the program that it starts itself
     #[command(subcommand, hide = true)]
     Internal(Internal),
@@ -215,6 +218,23 @@ pub struct OneMachine {
     pub machine: String,
     #[command(flatten)]
     pub of: OfCluster,
+}
+
+/// Base images.
+#[derive(Debug, Subcommand)]
+pub enum Image {
+    /// Make the lab's own base image where it is missing, and print its key
+    Build,
+    /// List the store
+    List {
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compare every file of the store with its digest
+    Verify,
+    /// Remove the images that no lab of this checkout uses, but for the one that the next lab would
+    Gc,
 }
 
 /// How to draw a lab.

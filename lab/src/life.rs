@@ -9,6 +9,7 @@ pub mod console;
 pub mod destroy;
 pub mod down;
 pub mod gc;
+pub mod image_use;
 pub mod keys;
 pub mod lab;
 pub mod observe;

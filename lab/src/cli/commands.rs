@@ -2,15 +2,15 @@
 
 use anyhow::Context as _;
 use lab_core::cluster;
-use lab_core::spec::HostSpec;
+use lab_core::spec::{HostSpec, ImageSpec};
 
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::life::lab::{self, Lab, Reached};
-use crate::life::{destroy, down, gc, shell, single, status, topology, up};
-use crate::proxy;
+use crate::life::{destroy, down, gc, image_use, shell, single, status, topology, up};
+use crate::{image, proxy};
 
-use super::{Command, Drawing, Vm};
+use super::{Command, Drawing, Image, Vm};
 
 /// Runs a command. Returns the exit code where the command has one of its own.
 ///
@@ -78,6 +78,7 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
         }
         Command::Vm(vm) => return one_machine(cx, vm).await,
         Command::Check { cluster, json } => return check(cx, &cluster.cluster, json),
+        Command::Image(image) => return images(cx, image).await,
         Command::Internal(_) => anyhow::bail!("this part is started without a runtime"),
     }
     Ok(0)
@@ -144,4 +145,52 @@ fn check(cx: &Cx, cluster: &str, json: bool) -> anyhow::Result<u8> {
         }
     }
     Ok(if checked.spec.is_some() { 0 } else { exit::USAGE })
+}
+
+async fn images(cx: &Cx, command: Image) -> anyhow::Result<u8> {
+    let store = cx.layout.images();
+    match command {
+        Image::Build => {
+            let base = image::ensure(cx, &ImageSpec::Debian13, cx.layout.root()).await?;
+            println!("{}", base.key);
+        }
+        Image::List { json } => {
+            let found = image::list(&store)?;
+            if json {
+                println!("{}", serde_json::to_string_pretty(&found)?);
+            } else {
+                print!("{}", image_table(&found));
+            }
+        }
+        Image::Verify => {
+            let mut wrong = 0;
+            for manifest in image::list(&store)? {
+                let problems = image::verify(&store, &manifest.key)?;
+                println!("{}  {}", manifest.key, if problems.is_empty() { "as made" } else { "DAMAGED" });
+                problems.iter().for_each(|problem| println!("  {problem}"));
+                wrong += problems.len();
+            }
+            return Ok(if wrong == 0 { 0 } else { exit::CHECKS });
+        }
+        Image::Gc => {
+            let mut keep = image_use::keys(cx)?;
+            keep.push(image::key(&ImageSpec::Debian13)?);
+            for removed in image::gc(&store, &keep)? {
+                println!("removed {removed}");
+            }
+        }
+    }
+    Ok(0)
+}
+
+fn image_table(found: &[image::Manifest]) -> String {
+    let mut text = format!("{:64}  {:>9}  {:>8}  SOURCE\n", "KEY", "SIZE", "SECONDS");
+    for manifest in found {
+        let mib = manifest.files.values().map(|file| file.size.0).sum::<u64>() >> 20;
+        text.push_str(&format!(
+            "{:64}  {mib:>5} MiB  {:>8}  {}\n",
+            manifest.key, manifest.seconds, manifest.source
+        ));
+    }
+    text
 }

@@ -95,6 +95,7 @@ async fn make(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&str>) -> anyh
     // What does not depend on each other begins together.
     let (images, keys, reached) =
         tokio::try_join!(ensure_images(cx, lab), keys::ensure(cx, lab), Reached::start(cx, lab, state))?;
+    fits(lab, &images)?;
     let accelerated = acceleration::decide(cx, images.values().next()).await?;
     let keyed = images.iter().map(|(spec, base)| (spec.clone(), base.key.clone())).collect();
     let lab_id = state.get().lab;
@@ -181,6 +182,19 @@ async fn ensure_images(cx: &Cx, lab: &Lab) -> anyhow::Result<BTreeMap<ImageSpec,
         images.insert(spec, base);
     }
     Ok(images)
+}
+
+/// A clone that is smaller than its image would be cut off.
+fn fits(lab: &Lab, images: &BTreeMap<ImageSpec, BaseImage>) -> anyhow::Result<()> {
+    for machine in &lab.spec.machines {
+        let least = images[&machine.image].virtual_size;
+        if machine.disk < least {
+            let message =
+                format!("the disk of `{}` is {}, and its image needs {least}", machine.name, machine.disk);
+            return Err(Failure::new(exit::PLAN, message).hint(format!("set `disk: {least}`")).into());
+        }
+    }
+    Ok(())
 }
 
 /// Asks before anything on a disk is lost.
