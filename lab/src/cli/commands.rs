@@ -94,9 +94,10 @@ async fn proxy(cx: &Cx, lab: &Lab, forwards: &[String]) -> anyhow::Result<()> {
 /// The host of a lab that is expected to run.
 pub(crate) async fn running(cx: &Cx, lab: &Lab) -> anyhow::Result<Reached> {
     let name = &lab.spec.name;
+    let words = lab.cluster_words(cx);
     let not_up = || {
         Failure::new(exit::PROVISION, format!("the lab `{name}` does not run"))
-            .hint(format!("run `cargo xtask lab up {name}`"))
+            .hint(format!("run `cargo xtask lab up {words}`"))
     };
     let state = lab.state()?.with_context(not_up)?;
     Reached::find(cx, lab, &state).await?.with_context(not_up)

@@ -116,6 +116,16 @@ impl Lab {
         Ok(Self { files: cx.layout.lab(&spec.name), spec: Arc::new(spec), cluster_file })
     }
 
+    /// What names this cluster on a command line: its name where the file is under inventories/, else its path.
+    #[must_use]
+    pub fn cluster_words(&self, cx: &Cx) -> String {
+        let folder = self.cluster_file.parent();
+        match folder.and_then(Path::file_name) {
+            Some(name) if folder == Some(&cx.layout.inventories().join(name)) => name.display().to_string(),
+            _ => self.cluster_file.display().to_string(),
+        }
+    }
+
     /// Takes the lab for a command that changes it. Held until the file is dropped.
     ///
     /// # Errors

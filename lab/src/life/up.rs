@@ -85,7 +85,7 @@ pub async fn up(cx: &Cx, lab: &Lab, only: Option<&str>) -> anyhow::Result<()> {
     };
     let done = make(cx, lab, &state, only).await;
     if done.is_err() {
-        tell_what_is_left(cx, lab, &state).await;
+        tell_what_is_left(cx, lab).await;
     }
     done
 }
@@ -138,7 +138,17 @@ async fn make(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&str>) -> anyh
         };
         apply(cx, &shop, &planned).await?;
     }
-    ping(cx, lab, &reached, state).await
+    ping(cx, lab, &reached, state).await?;
+    if !planned.is_noop() {
+        let first = lab.spec.machines.first().map_or("MACHINE", |machine| machine.name.as_str());
+        cx.progress.note(&format!(
+            "the lab `{}` is up; its inventory is `{}`\n`cargo xtask lab ssh --cluster {} {first}` logs in",
+            lab.spec.name,
+            lab.files.inventory().display(),
+            lab.cluster_words(cx)
+        ));
+    }
+    Ok(())
 }
 
 /// A lab does not move from one host to another: what it left there could no longer be found.
@@ -252,7 +262,7 @@ async fn ping(cx: &Cx, lab: &Lab, reached: &Reached, state: &StateFile) -> anyho
 }
 
 /// After an interruption or a failure: what there is now, and what to do with it.
-async fn tell_what_is_left(cx: &Cx, lab: &Lab, state: &StateFile) {
+async fn tell_what_is_left(cx: &Cx, lab: &Lab) {
     let Ok(status) = super::status::look(cx, lab).await else { return };
     let there: Vec<String> = status
         .machines
@@ -260,9 +270,9 @@ async fn tell_what_is_left(cx: &Cx, lab: &Lab, state: &StateFile) {
         .filter(|machine| machine.state != "absent")
         .map(|machine| format!("{} {}", machine.name, machine.state))
         .collect();
-    let name = &state.get().cluster;
+    let words = lab.cluster_words(cx);
     cx.progress.note(&format!(
-        "left behind: {}\n`cargo xtask lab up {name}` goes on from here, `cargo xtask lab destroy {name}` removes it",
+        "left behind: {}\n`cargo xtask lab up {words}` goes on from here, `cargo xtask lab destroy {words}` removes it",
         if there.is_empty() { "no machine".to_owned() } else { there.join(", ") }
     ));
 }
