@@ -150,10 +150,6 @@ pub async fn ensure(cx: &Cx, spec: &ImageSpec, folder: &Path) -> anyhow::Result<
 ///
 /// # Errors
 /// When the store cannot be read.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "called by `image list|verify|gc` once there are such commands")
-)]
 pub fn list(store: &Path) -> anyhow::Result<Vec<Manifest>> {
     store::list(store)
 }
@@ -163,10 +159,6 @@ pub fn list(store: &Path) -> anyhow::Result<Vec<Manifest>> {
 ///
 /// # Errors
 /// When there is no such image, or it cannot be read.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "called by `image list|verify|gc` once there are such commands")
-)]
 pub fn verify(store: &Path, key: &str) -> anyhow::Result<Vec<String>> {
     let manifest = store::find(store, key)?
         .with_context(|| format!("there is no image `{key}` in `{}`", store.display()))?;
@@ -178,10 +170,6 @@ pub fn verify(store: &Path, key: &str) -> anyhow::Result<Vec<String>> {
 ///
 /// # Errors
 /// When something cannot be removed.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "called by `image list|verify|gc` once there are such commands")
-)]
 pub fn gc(store: &Path, keep: &[String]) -> anyhow::Result<Vec<String>> {
     store::gc(store, keep)
 }

@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::wait::Deadline;
@@ -32,8 +32,6 @@ pub struct Invocation {
     pub environment: Vec<(OsString, OsString)>,
     /// The folder it starts in; the caller's own where `None`.
     pub directory: Option<PathBuf>,
-    /// Bytes for its standard input; `/dev/null` where `None`.
-    pub input: Option<Vec<u8>>,
     /// A file that receives both output streams as they come, beside what the caller reads.
     pub log: Option<PathBuf>,
 }
@@ -107,7 +105,6 @@ pub fn invocation(program: impl AsRef<OsStr>) -> Invocation {
         arguments: Vec::new(),
         environment: Vec::new(),
         directory: None,
-        input: None,
         log: None,
     }
 }
@@ -138,13 +135,6 @@ impl Invocation {
     #[must_use]
     pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
-        self
-    }
-
-    /// Gives bytes for standard input.
-    #[must_use]
-    pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.input = Some(bytes.into());
         self
     }
 
@@ -194,12 +184,11 @@ impl Invocation {
         let lost = |source| ProcessError::Stream { program: program.clone(), source };
         let mut command = tokio::process::Command::from(self.command());
         command.process_group(0).kill_on_drop(true);
-        command.stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() });
+        command.stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child =
             command.spawn().map_err(|source| ProcessError::Start { program: program.clone(), source })?;
         let mut guard = GroupGuard::new(child.id());
-        let mut stdin = child.stdin.take();
         let log = match &self.log {
             Some(path) => {
                 let file = std::fs::OpenOptions::new().create(true).append(true).open(path).map_err(lost)?;
@@ -209,15 +198,8 @@ impl Invocation {
         };
         let stdout = tokio::spawn(drain(child.stdout.take(), log.clone()));
         let stderr = tokio::spawn(drain(child.stderr.take(), log));
-        let ended = async {
-            if let (Some(mut stdin), Some(input)) = (stdin.take(), &self.input) {
-                // A program may end without reading all of its input; its status tells more than the broken pipe.
-                let _ = stdin.write_all(input).await;
-            }
-            child.wait().await
-        };
         let why = tokio::select! {
-            status = ended => Ok(status.map_err(lost)?),
+            status = child.wait() => Ok(status.map_err(lost)?),
             () = deadline.passed() => Err(false),
             () = cancel.cancelled() => Err(true),
         };
@@ -414,11 +396,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn input_and_log_reach_their_ends() {
+    async fn a_log_receives_both_streams() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
-        let text =
-            invocation("cat").input("words").log(&log).read(&CancellationToken::new(), soon()).await.unwrap();
-        assert_eq!((text.as_str(), std::fs::read_to_string(log).unwrap().as_str()), ("words", "words"));
+        let text = invocation("sh")
+            .args(["-c", "echo words; echo wrong >&2"])
+            .log(&log)
+            .read(&CancellationToken::new(), soon())
+            .await
+            .unwrap();
+        let kept = std::fs::read_to_string(log).unwrap();
+        assert_eq!(text, "words\n");
+        assert!(kept.contains("words\n") && kept.contains("wrong\n"), "{kept}");
     }
 }
