@@ -123,13 +123,12 @@ Kind=!*
 [Network]
 DHCP=yes
 END
-mkdir -p "$unit/systemd-networkd.service.d"
-cat >"$unit/systemd-networkd.service.d/lab.conf" <<'END'
-[Unit]
-# The initrd has set the address of a directly booted machine, for good: nothing is left to manage, and what Kubernetes
-# does to the network is nobody else's business.
-ConditionKernelCommandLine=!lab.direct
-END
+# The initrd has set the address of a directly booted machine, for good: nothing is left to manage there, and what
+# Kubernetes does to the network is nobody else's business.
+for name in systemd-networkd.service systemd-networkd.socket; do
+    mkdir -p "$unit/$name.d"
+    printf '[Unit]\nConditionKernelCommandLine=!lab.direct\n' >"$unit/$name.d/lab.conf"
+done
 ln -s /usr/lib/systemd/system/systemd-networkd.service "$unit/multi-user.target.wants/"
 
 # --- The disk of a machine may be larger than the image's.

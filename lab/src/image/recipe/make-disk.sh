@@ -34,7 +34,7 @@ done | while read -r what path rest; do
     number=$((number + 1))
 done
 find tree -exec touch -hd "@$SOURCE_DATE_EPOCH" {} +
-(cd tree && find . | sort | busybox cpio -o -H newc 2>/dev/null) >initrd.cpio
+(cd tree && find . | sort | busybox cpio -o -H newc --renumber-inodes --ignore-devno 2>/dev/null) >initrd.cpio
 # The host appends an archive with the machine's identity, which must begin at a multiple of four.
 dd if=initrd.cpio of=initrd bs=512 conv=sync status=none
 dpkg-query --show --showformat '${Package}\t${Version}\n' >packages
