@@ -130,9 +130,9 @@ mod tests {
     #[test]
     fn mounts_tell_whose_host_a_process_lives_in() {
         let table = "36 35 98:0 /main/output/my\\040lab/host/etc /etc/libvirt rw - ext4 /dev/vda rw\n";
-        assert!(mounts_are_of(table, Path::new("/work/main/output/my lab/host")));
-        assert!(!mounts_are_of(table, Path::new("/work/main/output/other/host")));
-        assert!(!mounts_are_of("36 35 98:0 / / rw - ext4 /dev/vda rw\n", Path::new("/work/output/dev/host")));
+        assert!(mounts_are_of(table, Path::new("/srv/main/output/my lab/host")));
+        assert!(!mounts_are_of(table, Path::new("/srv/main/output/other/host")));
+        assert!(!mounts_are_of("36 35 98:0 / / rw - ext4 /dev/vda rw\n", Path::new("/srv/output/dev/host")));
     }
 
     #[test]
