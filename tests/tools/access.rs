@@ -3,19 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use lab_core::cluster::{SourceFile, check};
 use lab_core::kubespray::{Access, inventory_ini, known_hosts, ssh_config};
 use lab_core::spec::ClusterSpec;
-use lab_tests::checkout::{real_root, variable};
+use lab_tests::checkout::variable;
 use lab_tests::run;
 use tempfile::TempDir;
 
-/// The lab that comes with the project.
-fn dev() -> ClusterSpec {
-    let path = "inventories/dev/cluster.yaml";
-    let text = fs::read_to_string(real_root().join(path)).unwrap();
-    check(&SourceFile { path: path.to_owned(), text }, None).spec.unwrap()
-}
+use crate::dev;
 
 /// A folder with everything in it, whose name has a blank.
 struct Files {
@@ -44,7 +38,7 @@ fn files(spec: &ClusterSpec) -> Files {
 
 #[test]
 fn ansible_reads_the_inventory_as_it_is_meant() {
-    let files = files(&dev());
+    let files = files(&dev::spec());
     let home = tempfile::tempdir().unwrap();
     let listed = run(format!("{}/bin/ansible-inventory", variable("LAB_ANSIBLE")))
         .args(["--list", "--inventory"])
@@ -76,7 +70,7 @@ fn understood(files: &Files, host: &str) -> String {
 
 #[test]
 fn openssh_reads_its_settings_as_they_are_meant() {
-    let files = files(&dev());
+    let files = files(&dev::spec());
     insta::assert_snapshot!(understood(&files, "gpu-worker-1"));
     assert_eq!(
         understood(&files, "gpu-worker-1").replace("host gpu-worker-1", "host 192.168.200.12"),
@@ -87,7 +81,7 @@ fn openssh_reads_its_settings_as_they_are_meant() {
 
 #[test]
 fn openssh_finds_every_pinned_host_key_by_name_and_by_address() {
-    let spec = dev();
+    let spec = dev::spec();
     let files = files(&spec);
     for machine in &spec.machines {
         for name in [machine.name.clone(), machine.address.to_string()] {

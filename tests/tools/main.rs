@@ -1,3 +1,7 @@
-//! Real tools read what the lab writes: Ansible, OpenSSH, libvirt, cpio. No machine is started.
+//! Real tools read what the lab writes: Ansible, OpenSSH, libvirt's schema checker, cpio, blkid. No machine is
+//! started.
 
 mod access;
+mod definitions;
+mod dev;
+mod identity;
