@@ -68,3 +68,6 @@ fn ended(result: Result<(), Error>) -> Result<(), Error> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

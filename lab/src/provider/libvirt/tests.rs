@@ -1,0 +1,189 @@
+//! The provider against libvirt's own test driver: a libvirt in the memory of this process, which knows
+//! definitions and states and runs nothing. What it cannot do (changing a living network, filling a
+//! volume) is tested with machines.
+
+use std::collections::BTreeMap;
+
+use lab_core::cluster::{SourceFile, check};
+use lab_core::domain::{
+    Acceleration, Backing, Boot, MachinePlan, VolumeFormat, VolumePlan, domain_name, domain_xml, network_xml,
+    resource_name, volume_xml,
+};
+use lab_core::identity::LabId;
+use lab_core::plan::{Desired, Inputs, MachineState, PublicKeys, desired};
+use lab_core::spec::ImageSpec;
+use lab_core::units::Bytes;
+
+use super::Libvirt;
+
+const CLUSTER: &str = "\
+apiVersion: lab/v1alpha1
+kind: Cluster
+name: small
+network:
+  subnet: 192.168.200.0/24
+machines:
+  - name: node
+    roles: [control-plane]
+    cpus: 2
+    memory: 2GiB
+";
+
+/// The connection, and what a lab with this id wants of it. All connections of a process share one driver,
+/// so each test has a lab of its own.
+fn lab(id: u8) -> (Libvirt, LabId, Desired) {
+    let source = SourceFile { path: "cluster.yaml".to_owned(), text: CLUSTER.to_owned() };
+    let spec = check(&source, None).spec.unwrap();
+    let lab = LabId::from_bytes([id; 6]);
+    let images = BTreeMap::from([(ImageSpec::Debian13, "image".to_owned())]);
+    let keys = PublicKeys::default();
+    let inputs =
+        Inputs { spec: &spec, lab: &lab, acceleration: Acceleration::Tcg, images: &images, keys: &keys };
+    let desired = desired(&inputs);
+    (Libvirt::open("test:///default").unwrap(), lab, desired)
+}
+
+/// The definition of the lab's machine. The test driver runs a kind of its own.
+fn definition(lab: &LabId, desired: &Desired) -> String {
+    let plan = MachinePlan {
+        lab: lab.clone(),
+        cluster: format!("small{lab}"),
+        machine: "node".to_owned(),
+        uuid: desired.numbers["node"].uuid,
+        applied: desired.machines["node"].applied.clone(),
+        boot: Boot::Kernel {
+            kernel: "/store/vmlinux".to_owned(),
+            initrd: "/store/initrd".to_owned(),
+            command_line: "quiet".to_owned(),
+        },
+        root_disk: "/disks/node.qcow2".to_owned(),
+        network: desired.network.name.clone(),
+        console_log: "/machines/node/console.log".to_owned(),
+    };
+    domain_xml(&plan)
+        .replace("type=\"qemu\"", "type=\"test\"")
+        .replace("arch=\"x86_64\" machine=\"q35\"", "arch=\"i686\"")
+}
+
+fn domain(lab: &LabId) -> String {
+    domain_name(&format!("small{lab}"), "node")
+}
+
+#[test]
+fn a_network_is_defined_started_found_by_its_metadata_and_removed() {
+    let (libvirt, lab, desired) = lab(1);
+    let ours = || {
+        let mut found = libvirt.networks().unwrap();
+        found.retain(|(network, _)| network.lab == lab);
+        found
+    };
+    let name = &desired.network.name;
+
+    assert!(ours().is_empty());
+    libvirt.define_network(&network_xml(&desired.network)).unwrap();
+    let (found, active) = ours().remove(0);
+    assert_eq!((&found.name, &found.settings, active), (name, &Some(desired.network.settings), false));
+    assert_eq!(found.hosts, desired.network.hosts);
+
+    libvirt.start_network(name).unwrap();
+    libvirt.start_network(name).unwrap();
+    assert!(ours()[0].1, "it is active");
+    libvirt.remove_network(name).unwrap();
+    assert!(ours().is_empty());
+    libvirt.remove_network(name).unwrap();
+}
+
+#[test]
+fn resources_of_others_are_not_found() {
+    let (libvirt, ..) = lab(2);
+    // The test driver has a domain `test` and a network `default` of its own.
+    assert!(libvirt.domains().unwrap().iter().all(|found| found.record.name != "test"));
+    assert!(libvirt.networks().unwrap().iter().all(|(found, _)| found.name != "default"));
+}
+
+#[test]
+fn a_pool_and_its_volumes_come_and_go() {
+    let (libvirt, lab, _) = lab(3);
+    let name = resource_name("small", &lab);
+    let mine = |found: &str| found == name;
+    let plan = VolumePlan {
+        name: "node.qcow2".to_owned(),
+        capacity: Bytes::from_gib(8),
+        format: VolumeFormat::Qcow2,
+        backing: Some(Backing { path: "/store/image/disk.qcow2".to_owned(), format: VolumeFormat::Qcow2 }),
+    };
+
+    assert!(libvirt.volumes(&name).unwrap().is_empty(), "a pool that is not there has no volumes");
+    libvirt.ensure_pool(&name, "/disks").unwrap();
+    libvirt.ensure_pool(&name, "/disks").unwrap();
+    assert_eq!(libvirt.pools(mine).unwrap(), [name.clone()]);
+
+    let path = libvirt.create_volume(&name, &plan.name, &volume_xml(&plan)).unwrap();
+    assert_eq!(path, "/disks/node.qcow2");
+    assert_eq!(libvirt.create_volume(&name, &plan.name, &volume_xml(&plan)).unwrap(), path, "made anew");
+    assert_eq!(libvirt.volume_path(&name, &plan.name).unwrap(), Some(path));
+    let volumes = libvirt.volumes(&name).unwrap();
+    assert_eq!(volumes.len(), 1);
+    assert_eq!(volumes[0].capacity, plan.capacity);
+
+    libvirt.remove_volume(&name, &plan.name).unwrap();
+    libvirt.remove_volume(&name, &plan.name).unwrap();
+    assert_eq!(libvirt.volume_path(&name, &plan.name).unwrap(), None);
+
+    libvirt.create_volume(&name, &plan.name, &volume_xml(&plan)).unwrap();
+    libvirt.remove_pool(&name).unwrap();
+    assert!(libvirt.pools(mine).unwrap().is_empty(), "a pool goes with what is in it");
+    libvirt.remove_pool(&name).unwrap();
+}
+
+#[test]
+fn a_machine_is_defined_started_shut_down_and_removed() {
+    let (libvirt, lab, desired) = lab(4);
+    let (name, xml) = (domain(&lab), definition(&lab, &desired));
+    let state = || libvirt.domain_state(&name).unwrap().map(|(state, _)| state);
+
+    assert_eq!(state(), None);
+    libvirt.define_domain(&xml).unwrap();
+    assert_eq!(state(), Some(MachineState::ShutOff));
+    let run = libvirt.start_domain(&name).unwrap();
+    assert_eq!(libvirt.start_domain(&name).unwrap(), run, "one that runs is left alone");
+    assert_eq!(libvirt.domain_state(&name).unwrap(), Some((MachineState::Running, Some(run))));
+
+    libvirt.define_domain(&xml).unwrap();
+    assert_eq!(state(), Some(MachineState::Running), "it may be defined anew while it runs");
+    libvirt.shut_down_domain(&name).unwrap();
+    assert_eq!(state(), Some(MachineState::ShutOff));
+    assert_ne!(libvirt.start_domain(&name).unwrap(), run, "each run has a number of its own");
+    libvirt.power_off_domain(&name).unwrap();
+    libvirt.power_off_domain(&name).unwrap();
+
+    libvirt.start_domain(&name).unwrap();
+    libvirt.remove_domain(&name).unwrap();
+    assert_eq!(state(), None, "one that runs is removed too");
+    libvirt.remove_domain(&name).unwrap();
+    libvirt.shut_down_domain(&name).unwrap();
+    assert!(libvirt.start_domain(&name).unwrap_err().to_string().contains(&name));
+}
+
+#[test]
+fn a_machine_is_found_by_its_metadata_with_what_was_applied() {
+    let (libvirt, lab, desired) = lab(5);
+    libvirt.define_domain(&definition(&lab, &desired)).unwrap();
+    let found: Vec<_> =
+        libvirt.domains().unwrap().into_iter().filter(|found| found.record.lab == lab).collect();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].record.name, domain(&lab));
+    assert_eq!(found[0].record.machine, "node");
+    assert_eq!(found[0].record.applied.as_ref(), Some(&desired.machines["node"].applied));
+    assert_eq!((found[0].state, found[0].run), (MachineState::ShutOff, None));
+    libvirt.remove_domain(&domain(&lab)).unwrap();
+}
+
+#[test]
+fn what_libvirt_refuses_is_told_with_its_reason() {
+    let (libvirt, ..) = lab(6);
+    let error = libvirt.define_domain("<domain type=\"test\"/>").unwrap_err();
+    assert!(format!("{error:#}").starts_with("libvirt refused the machine's definition: "), "{error:#}");
+    let error = Libvirt::open("test:///no/such/file").err().unwrap();
+    assert!(error.to_string().contains("test:///no/such/file"), "{error:#}");
+}
