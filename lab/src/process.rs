@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tokio::io::AsyncReadExt as _;
 use tokio_util::sync::CancellationToken;
@@ -240,16 +240,26 @@ impl Invocation {
     }
 
     /// Runs the program on the caller's own terminal and returns its status. Signals of the terminal
-    /// reach it directly, so it stays in the caller's process group.
+    /// reach it directly, so it stays in the caller's process group. One that was sent to us alone is
+    /// passed on.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub async fn interactive(&self) -> Result<ExitStatus, ProcessError> {
+    pub async fn interactive(&self, cancel: &CancellationToken) -> Result<ExitStatus, ProcessError> {
         let program = self.name();
         let mut command = tokio::process::Command::from(self.command());
         let mut child =
             command.spawn().map_err(|source| ProcessError::Start { program: program.clone(), source })?;
-        child.wait().await.map_err(|source| ProcessError::Stream { program, source })
+        let lost = |source| ProcessError::Stream { program: program.clone(), source };
+        tokio::select! {
+            status = child.wait() => return status.map_err(lost),
+            () = cancel.cancelled() => {}
+        }
+        if let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) {
+            // It may have ended by itself, on the same signal.
+            let _ = kill(Pid::from_raw(id), Signal::SIGTERM);
+        }
+        child.wait().await.map_err(lost)
     }
 
     /// Starts the program and leaves it to the caller, with the given streams.

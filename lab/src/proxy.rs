@@ -52,8 +52,7 @@ pub async fn serve(cx: &Cx, reached: &Reached, forwards: &[Forward]) -> anyhow::
     if let Some(host) = &reached.embedded {
         let words = forwards.iter().map(|forward| format!("{}={}", forward.local, forward.to));
         let run = invocation(own_program()).args(["internal", "forward", &host.pid.to_string()]).args(words);
-        // It shares the terminal: Ctrl-C reaches it directly, and this process only waits for it.
-        let status = run.interactive().await?;
+        let status = run.interactive(&cx.cancel).await?;
         let asked = cx.cancel.is_cancelled();
         anyhow::ensure!(status.success() || asked, Failure::new(exit::PROVISION, "the forwarder ended"));
         return Ok(());

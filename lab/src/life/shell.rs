@@ -29,7 +29,7 @@ pub async fn ssh(cx: &Cx, lab: &Lab, machine: &str, words: &[OsString]) -> anyho
     lab.machine(machine)?;
     let reached = running(cx, lab).await?;
     let run = invocation("ssh").arg("-F").arg(lab.files.ssh_config()).arg(machine).arg("--").args(words);
-    let status = reached.inside(&run).interactive().await?;
+    let status = reached.inside(&run).interactive(&cx.cancel).await?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::INTERRUPTED))
 }
 
@@ -122,7 +122,7 @@ pub async fn console(cx: &Cx, lab: &Lab, machine: &str) -> anyhow::Result<u8> {
     let reached = running(cx, lab).await?;
     let run =
         invocation("virsh").args(["--connect", reached.libvirt.uri(), "console", &reached.domains[machine]]);
-    let status = run.interactive().await?;
+    let status = run.interactive(&cx.cancel).await?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::INTERRUPTED))
 }
 
