@@ -16,8 +16,11 @@ use super::lab::{Lab, Reached};
 const POLITE: Duration = Duration::from_secs(120);
 /// How often libvirt is asked whether it has ended. The binding has no event for it.
 const LOOK: Duration = Duration::from_millis(200);
+/// After how many looks the power button is pressed again. A machine that can be logged in to may still be
+/// starting what listens to the button, and nothing remembers a press that nobody heard.
+const LOOKS_A_PRESS: u32 = 15;
 
-/// Presses a machine's power button and waits; at the end of patience takes its power, and says so.
+/// Presses a machine's power button until it is heard, and waits; at the end of patience takes its power, and says so.
 ///
 /// # Errors
 /// When libvirt refuses, or the user asks to stop.
@@ -28,15 +31,24 @@ pub async fn stop_machine(
     domain: &str,
     task: &Task,
 ) -> anyhow::Result<()> {
-    let (libvirt, asked) = (reached.libvirt.clone(), domain.to_owned());
-    cx.blocking(move || libvirt.shut_down_domain(&asked)).await?;
     let what = format!("the end of `{name}`");
-    let ended = until(&cx.cancel, &what, Deadline::after(POLITE), LOOK, || async {
-        let (libvirt, domain) = (reached.libvirt.clone(), domain.to_owned());
-        match cx.blocking(move || libvirt.domain_state(&domain)).await {
-            Ok(None | Some((MachineState::ShutOff, _))) => Probe::Ready(()),
-            Ok(Some((state, _))) => Probe::NotYet(format!("{state:?}")),
-            Err(error) => Probe::Fatal(error),
+    let mut looks = 0;
+    let ended = until(&cx.cancel, &what, Deadline::after(POLITE), LOOK, || {
+        let press = looks % LOOKS_A_PRESS == 0;
+        looks += 1;
+        async move {
+            let (libvirt, domain) = (reached.libvirt.clone(), domain.to_owned());
+            let looked = cx.blocking(move || {
+                if press {
+                    libvirt.shut_down_domain(&domain)?;
+                }
+                libvirt.domain_state(&domain)
+            });
+            match looked.await {
+                Ok(None | Some((MachineState::ShutOff, _))) => Probe::Ready(()),
+                Ok(Some((state, _))) => Probe::NotYet(format!("{state:?}")),
+                Err(error) => Probe::Fatal(error),
+            }
         }
     })
     .await;
