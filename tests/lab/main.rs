@@ -2,4 +2,12 @@
 //!
 //! A boot costs ten to twenty seconds of a processor, so each test does much with few of them.
 
+mod change;
+mod errors;
+mod gc;
+mod interrupted;
+mod killed;
 mod life;
+mod two;
+mod uri;
+mod user;

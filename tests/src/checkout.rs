@@ -8,12 +8,17 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::cluster::Cluster;
+use crate::computer::Computer;
 use crate::run::{Run, run};
 
 /// A checkout that goes with its labs when it is dropped.
 #[derive(Debug)]
 pub struct Checkout {
     folder: TempDir,
+    /// The `lab` program.
+    pub program: PathBuf,
+    /// What each call of it begins with; see [`Run::through`].
+    pub prefix: Vec<String>,
 }
 
 impl Default for Checkout {
@@ -26,13 +31,13 @@ impl Checkout {
     /// An empty one.
     ///
     /// # Panics
-    /// When it cannot be made.
+    /// When it cannot be made, or the tests were not started by `cargo xtask test`.
     #[must_use]
     pub fn new() -> Self {
         // Short, because paths of sockets may have 108 bytes and tests should not be what finds that out.
         let folder =
             tempfile::Builder::new().prefix("lab-").tempdir().expect("a temporary folder can be made");
-        let checkout = Self { folder };
+        let checkout = Self { folder, program: variable("LAB_BIN").into(), prefix: vec![] };
         for name in ["inventories", "home"] {
             fs::create_dir(checkout.root().join(name)).expect("a folder can be made in a new one");
         }
@@ -83,12 +88,60 @@ impl Checkout {
     /// # Panics
     /// When the tests were not started by `cargo xtask test`.
     pub fn lab(&self, words: &[&str]) -> Run {
-        run(variable("LAB_BIN"))
+        run(&self.program)
             .args(words)
+            .through(&self.prefix)
             .env("LAB_ROOT", self.root())
             .env("LAB_ANSIBLE", variable("LAB_ANSIBLE"))
             .env("HOME", self.home())
             .directory(self.root())
+    }
+
+    /// What the record of a lab's embedded host says.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn supervisor(&self, cluster: &str) -> i32 {
+        let record = read_json(&self.output(cluster).join("host/host.json"));
+        record["supervisor"]["pid"].as_i64().and_then(|pid| pid.try_into().ok()).expect("it names a process")
+    }
+
+    /// A program in the network of a lab's embedded host.
+    #[must_use]
+    pub fn inside(&self, cluster: &str, program: &str) -> Run {
+        self.lab(&["internal", "enter", &self.supervisor(cluster).to_string(), "--", program])
+    }
+
+    /// The state of one machine, as `status --json` says it.
+    ///
+    /// # Panics
+    /// When the lab cannot be looked at or has no such machine.
+    #[must_use]
+    pub fn state(&self, cluster: &str, machine: &str) -> String {
+        let status = self.lab(&["status", cluster, "--json"]).answer().ok().json();
+        let machines = status["machines"].as_array().expect("a status has machines");
+        let found = machines.iter().find(|found| found["name"] == machine);
+        found.and_then(|found| found["state"].as_str()).expect("the machine has a state").to_owned()
+    }
+
+    /// What a command for the shell of a machine prints.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[must_use]
+    pub fn on(&self, cluster: &str, machine: &str, command: &str) -> String {
+        self.lab(&["ssh", machine, "--cluster", cluster, "--", command]).answer().ok().stdout
+    }
+
+    /// Destroys a lab and checks that nothing of it is left in the checkout or on the computer.
+    ///
+    /// # Panics
+    /// When it cannot be destroyed or something is left.
+    pub fn destroy(&self, cluster: &str, before: &Computer) {
+        self.lab(&["destroy", cluster]).answer().ok();
+        assert_eq!(self.left(), Vec::<String>::new(), "files were left");
+        before.assert_nothing_new(self.root());
     }
 
     /// Everything that a lab left in this checkout: paths below its folder, those of the records of runs left out.
@@ -144,6 +197,16 @@ fn tell(lab: &Path) {
             eprintln!("--- {}\n{}", path.display(), lines[lines.len().saturating_sub(30)..].join("\n"));
         }
     });
+}
+
+/// A file with JSON in it.
+///
+/// # Panics
+/// When it is none.
+#[must_use]
+pub fn read_json(path: &Path) -> serde_json::Value {
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// Calls `found` with every path below a folder, the deepest last. Links are not followed.

@@ -9,6 +9,8 @@ pub struct Cluster {
     pub name: String,
     /// `host:` as the file says it; the embedded one where `None`.
     pub host: Option<String>,
+    /// Its network.
+    pub subnet: String,
     /// Its machines.
     pub machines: Vec<Machine>,
 }
@@ -28,11 +30,23 @@ impl Cluster {
     /// A cluster on the embedded host, with a machine for each name.
     #[must_use]
     pub fn new(name: &str, machines: &[&str]) -> Self {
-        let mut cluster = Self { name: name.to_owned(), host: None, machines: vec![] };
+        let mut cluster = Self {
+            name: name.to_owned(),
+            host: None,
+            subnet: "192.168.200.0/24".to_owned(),
+            machines: vec![],
+        };
         for machine in machines {
             cluster.machines.push(Machine::new(machine));
         }
         cluster
+    }
+
+    /// The same with machines that are defined and not started: no time is spent on boots.
+    #[must_use]
+    pub fn off(mut self) -> Self {
+        self.machines.iter_mut().for_each(|machine| machine.auto_start = false);
+        self
     }
 
     /// The file.
@@ -42,7 +56,7 @@ impl Cluster {
         if let Some(host) = &self.host {
             let _ = writeln!(text, "host: {host}");
         }
-        text.push_str("network:\n  subnet: 192.168.200.0/24\nmachines:\n");
+        let _ = writeln!(text, "network:\n  subnet: {}\nmachines:", self.subnet);
         for (index, machine) in self.machines.iter().enumerate() {
             // kubeadm refuses a control plane with one processor.
             let (role, cpus) = if index == 0 { ("control-plane", 2) } else { ("worker", 1) };

@@ -1,14 +1,15 @@
 //! Running programs in tests, each with a deadline: a program that hangs fails its test, and the test's lab
 //! is destroyed all the same.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{Read, Write as _};
-use std::path::Path;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 /// How long a program may take unless a test says otherwise. The longest builds a base image.
@@ -20,35 +21,30 @@ const PASSED_ON: [&str; 7] =
     ["PATH", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
 
 /// A program to be run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Run {
-    command: Command,
-    said: String,
+    words: Vec<OsString>,
+    environment: Vec<(String, OsString)>,
+    directory: Option<PathBuf>,
     input: Option<Vec<u8>>,
 }
 
 /// A program, with an environment that holds next to nothing.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this module is the one place of the tests that starts programs"
-)]
 pub fn run(program: impl AsRef<OsStr>) -> Run {
-    let mut command = Command::new(&program);
-    command.env_clear().env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
-    for name in PASSED_ON {
-        if let Some(value) = std::env::var_os(name) {
-            command.env(name, value);
-        }
+    let passed_on = PASSED_ON.into_iter().filter_map(|name| Some((name.to_owned(), std::env::var_os(name)?)));
+    Run {
+        words: vec![program.as_ref().to_owned()],
+        environment: passed_on.chain([("LC_ALL".to_owned(), "C.UTF-8".into())]).collect(),
+        directory: None,
+        input: None,
     }
-    Run { command, said: program.as_ref().to_string_lossy().into_owned(), input: None }
 }
 
 impl Run {
     /// Adds one argument.
     #[must_use]
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
-        self.said.push_str(&format!(" {}", argument.as_ref().to_string_lossy()));
-        self.command.arg(argument);
+        self.words.push(argument.as_ref().to_owned());
         self
     }
 
@@ -58,17 +54,24 @@ impl Run {
         arguments.into_iter().fold(self, Self::arg)
     }
 
+    /// Has it started by another program, whose own words come first: `sudo`, `nsenter` and the like.
+    #[must_use]
+    pub fn through<A: AsRef<OsStr>>(mut self, words: &[A]) -> Self {
+        self.words.splice(0..0, words.iter().map(|word| word.as_ref().to_owned()));
+        self
+    }
+
     /// Sets one variable of the environment.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
-        self.command.env(name, value);
+        self.environment.push((name.to_owned(), value.as_ref().to_owned()));
         self
     }
 
     /// Sets the folder to start in.
     #[must_use]
     pub fn directory(mut self, directory: &Path) -> Self {
-        self.command.current_dir(directory);
+        self.directory = Some(directory.to_owned());
         self
     }
 
@@ -91,20 +94,30 @@ impl Run {
     ///
     /// # Panics
     /// When it cannot be started.
-    pub fn start(mut self) -> Started {
-        if self.input.is_some() {
-            self.command.stdin(Stdio::piped());
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this module is the one place of the tests that starts programs"
+    )]
+    pub fn start(self) -> Started {
+        let said: Vec<_> = self.words.iter().map(|word| word.to_string_lossy()).collect();
+        let said = said.join(" ");
+        let mut command = Command::new(&self.words[0]);
+        command.args(&self.words[1..]).env_clear().envs(self.environment);
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
         }
-        self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        // A group of its own, as a shell gives every command: Ctrl-C goes to all of it.
+        command.process_group(0);
+        command.stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() });
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let start = Instant::now();
-        let mut child =
-            self.command.spawn().unwrap_or_else(|error| panic!("cannot run `{}`: {error}", self.said));
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot run `{said}`: {error}"));
         if let (Some(mut stdin), Some(input)) = (child.stdin.take(), self.input) {
             std::thread::spawn(move || stdin.write_all(&input));
         }
         let stdout = Heard::listen(child.stdout.take());
         let stderr = Heard::listen(child.stderr.take());
-        Started { child: Some(child), said: self.said, start, stdout, stderr }
+        Started { child: Some(child), said, start, stdout, stderr }
     }
 }
 
@@ -179,13 +192,39 @@ impl Started {
         }
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to it alone, as `kill` does.
     ///
     /// # Panics
     /// When it is gone.
     pub fn signal(&self, signal: Signal) {
-        let child = self.child.as_ref().expect("it was not waited for");
-        kill(Pid::from_raw(child.id().cast_signed()), signal).expect("it can be signalled");
+        kill(self.pid(), signal).expect("it can be signalled");
+    }
+
+    /// Sends a signal to it and to all that it started, as a terminal does on Ctrl-C.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn press(&self, signal: Signal) {
+        killpg(self.pid(), signal).expect("its group can be signalled");
+    }
+
+    /// Waits until it does something of its own on SIGINT: before that, Ctrl-C just ends it.
+    ///
+    /// # Panics
+    /// When that takes too long.
+    pub fn listens_to_ctrl_c(&self) {
+        let status = format!("/proc/{}/status", self.pid());
+        crate::wait::until("a handler of SIGINT", Duration::from_secs(20), || {
+            // proc_pid_status(5): SigCgt is a mask in hexadecimal, the first signal its lowest bit.
+            let text = std::fs::read_to_string(&status).ok()?;
+            let mask = text.lines().find_map(|line| line.strip_prefix("SigCgt:"))?.trim().to_owned();
+            let mask = u64::from_str_radix(&mask, 16).ok()?;
+            (mask & (1 << (Signal::SIGINT as u32 - 1)) != 0).then_some(())
+        });
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.as_ref().expect("it was not waited for").id().cast_signed())
     }
 
     /// Waits for its end.
