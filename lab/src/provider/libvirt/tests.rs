@@ -116,7 +116,7 @@ fn a_pool_and_its_volumes_come_and_go() {
     assert!(libvirt.volumes(&name).unwrap().is_empty(), "a pool that is not there has no volumes");
     libvirt.ensure_pool(&name, "/disks").unwrap();
     libvirt.ensure_pool(&name, "/disks").unwrap();
-    assert_eq!(libvirt.pools(mine).unwrap(), [name.clone()]);
+    assert_eq!(libvirt.pools(mine).unwrap(), std::slice::from_ref(&name));
 
     let path = libvirt.create_volume(&name, &plan.name, &volume_xml(&plan)).unwrap();
     assert_eq!(path, "/disks/node.qcow2");
