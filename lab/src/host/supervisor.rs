@@ -11,6 +11,7 @@
 
 use std::io::{BufRead as _, Write as _};
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -298,7 +299,11 @@ pub fn inner(folder: &Path) -> anyhow::Result<std::convert::Infallible> {
                 None => break,
             }
         }
-        if Path::new(SOCKET).exists() { Probe::Ready(()) } else { Probe::NotYet("no socket".to_owned()) }
+        // The socket is there a moment before anybody listens on it.
+        match UnixStream::connect(SOCKET) {
+            Ok(_) => Probe::Ready(()),
+            Err(error) => Probe::NotYet(error.to_string()),
+        }
     })?;
     println!("{READY}");
     std::io::stdout().flush()?;
