@@ -126,16 +126,17 @@ async fn one_machine(
     steps: &[MachineStep],
     task: &Task,
 ) -> anyhow::Result<()> {
-    let mut console_offset = console::length(&shop.lab.files.machine(&machine.name).console());
+    // How long its console log was when it was started here; none for a machine that runs already.
+    let mut started_at = None;
     for step in steps {
         if cx.cancel.is_cancelled() {
             return Err(crate::wait::WaitError::Cancelled { what: step.id.clone() }.into());
         }
         kill_point(&step.id, "before");
         if step.operation == MachineOperation::Start {
-            console_offset = console::length(&shop.lab.files.machine(&machine.name).console());
+            started_at = Some(console::length(&shop.lab.files.machine(&machine.name).console()));
         }
-        one_step(cx, shop, machine, &step.operation, console_offset, task).await.with_context(|| {
+        one_step(cx, shop, machine, &step.operation, started_at, task).await.with_context(|| {
             Failure::new(exit::PROVISION, format!("cannot {} `{}`", words(&step.operation), machine.name))
         })?;
         kill_point(&step.id, "after");
@@ -179,7 +180,7 @@ async fn one_step(
     shop: &Workshop,
     machine: &MachineActions,
     operation: &MachineOperation,
-    console_offset: u64,
+    started_at: Option<u64>,
     task: &Task,
 ) -> anyhow::Result<()> {
     let name = machine.name.as_str();
@@ -253,9 +254,7 @@ async fn one_step(
             cx.blocking(move || libvirt.resume_domain(&domain)).await?;
             Ok(())
         }
-        MachineOperation::WaitReachable => {
-            wait_reachable(cx, shop, name, &domain, console_offset, task).await
-        }
+        MachineOperation::WaitReachable => wait_reachable(cx, shop, name, &domain, started_at, task).await,
     }
 }
 
@@ -265,11 +264,11 @@ async fn wait_reachable(
     shop: &Workshop,
     name: &str,
     domain: &str,
-    console_offset: u64,
+    started_at: Option<u64>,
     task: &Task,
 ) -> anyhow::Result<()> {
     let deadline = Deadline::after(reach::patience(shop.acceleration));
-    let mut result = reach::wait(cx, &shop.lab, &shop.reached, name, console_offset, deadline, task).await;
+    let mut result = reach::wait(cx, &shop.lab, &shop.reached, name, started_at, deadline, task).await;
     let panicked = result.as_ref().is_err_and(|error| format!("{error:#}").contains("anic"));
     if panicked && shop.acceleration == Acceleration::Tcg {
         cx.progress
@@ -281,7 +280,7 @@ async fn wait_reachable(
             libvirt.start_domain(&again)
         })
         .await?;
-        result = reach::wait(cx, &shop.lab, &shop.reached, name, offset, deadline, task).await;
+        result = reach::wait(cx, &shop.lab, &shop.reached, name, Some(offset), deadline, task).await;
     }
     result?;
     let (libvirt, domain) = (shop.reached.libvirt.clone(), domain.to_owned());

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use lab_core::domain::Acceleration;
 use lab_core::plan::MachineState;
+use lab_core::spec::HostSpec;
 
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
@@ -25,9 +26,11 @@ pub fn patience(acceleration: Acceleration) -> Duration {
     }
 }
 
-/// How often a machine is tried that does not tell when it is ready: a cloud image, or one whose console
-/// cannot be read.
+/// How often a machine is tried whose console cannot be read: another computer keeps it.
 const BLIND_INTERVAL: Duration = Duration::from_secs(4);
+/// After how long a silence a machine is tried whose console can be read. It says when it is ready, and a
+/// try before that only keeps us from hearing it; but not every image has to know our words.
+const SILENCE: Duration = Duration::from_secs(60);
 /// How often libvirt is asked whether the machine still runs. The binding has no event for it.
 const STATE_INTERVAL: Duration = Duration::from_secs(2);
 /// How long one login may take. An emulated machine under load needs seconds for its part of the cryptography.
@@ -39,7 +42,8 @@ pub fn ssh(lab: &Lab, machine: &str) -> Invocation {
     invocation("ssh").arg("-F").arg(lab.files.ssh_config()).args(["-o", "BatchMode=yes"]).arg(machine)
 }
 
-/// Waits until somebody can log in to a machine, by logging in.
+/// Waits until somebody can log in to a machine, by logging in. `started_at`: how long its console log was
+/// when it was started; none for a machine that runs already.
 ///
 /// # Errors
 /// When the machine stops or panics, or the deadline passes; with the last lines of its console.
@@ -48,13 +52,13 @@ pub async fn wait(
     lab: &Lab,
     reached: &Reached,
     machine: &str,
-    console_offset: u64,
+    started_at: Option<u64>,
     deadline: Deadline,
     task: &Task,
 ) -> anyhow::Result<()> {
     let log = lab.files.machine(machine).console();
     let told = |error: anyhow::Error| {
-        let lines = console::last_lines(&log, console_offset, 12);
+        let lines = console::last_lines(&log, started_at.unwrap_or(0), 12);
         error.context(
             Failure::new(
                 exit::PROVISION,
@@ -63,7 +67,7 @@ pub async fn wait(
             .hint(format!("`cargo xtask lab logs {machine}` shows the whole console")),
         )
     };
-    listen(cx, lab, reached, machine, console_offset, deadline, task).await.map_err(told)
+    listen(cx, lab, reached, machine, started_at, deadline, task).await.map_err(told)
 }
 
 async fn listen(
@@ -71,27 +75,33 @@ async fn listen(
     lab: &Lab,
     reached: &Reached,
     machine: &str,
-    console_offset: u64,
+    started_at: Option<u64>,
     deadline: Deadline,
     task: &Task,
 ) -> anyhow::Result<()> {
     let what = format!("a login on `{machine}`");
-    let mut said = console::watch(&lab.files.machine(machine).console(), console_offset)?;
+    let log = lab.files.machine(machine).console();
+    let mut said = console::watch(&log, started_at.unwrap_or_else(|| console::length(&log)))?;
     let mut watching = true;
+    // A machine that was started by an earlier command may have said all it has to say.
+    let will_tell = lab.spec.host == HostSpec::Embedded && started_at.is_some();
+    let mut silence = if will_tell { SILENCE } else { BLIND_INTERVAL };
+    let mut silent = Deadline::after(if started_at.is_some() { silence } else { Duration::ZERO });
     let mut tries = 0;
     let mut last = "nothing on the console yet".to_owned();
     loop {
-        let pause = Deadline::after(if tries == 0 { BLIND_INTERVAL * 3 } else { BLIND_INTERVAL });
         let state = Deadline::after(STATE_INTERVAL);
         let attempt = tokio::select! {
             heard = said.recv(), if watching => match heard {
                 Some(Said::RootMounted) => {
                     task.step("booting");
                     last = "its root disk was mounted".to_owned();
+                    silent = Deadline::after(silence);
                     false
                 }
                 Some(Said::SshReady) => {
                     task.step("logging in");
+                    silence = BLIND_INTERVAL;
                     true
                 }
                 Some(Said::Dead(line)) => anyhow::bail!("it will not come up: {line}"),
@@ -102,8 +112,7 @@ async fn listen(
             },
             () = state.passed() => {
                 running(cx, reached, machine).await?;
-                // The pause of blind tries is longer than this one: it is counted in turns of it.
-                pause.remaining().is_zero() || !watching
+                silent.remaining().is_zero() || !watching
             }
             () = deadline.passed() => {
                 return Err(WaitError::Late { what, seconds: deadline.length().as_secs_f64(), tries, last }.into());
@@ -116,6 +125,7 @@ async fn listen(
                 None => return Ok(()),
                 Some(why) => last = why,
             }
+            silent = Deadline::after(silence);
         }
     }
 }
