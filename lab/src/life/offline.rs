@@ -51,7 +51,8 @@ pub async fn observe(cx: &Cx, lab: &Lab, state: &LabState) -> anyhow::Result<Obs
     }
     for path in files_with_extension(&lab.files.disks(), "qcow2")? {
         let text = invocation("qemu-img")
-            .args(["info", "--output=json"])
+            // Only the header is read, and the QEMU of a host that was just killed may still hold its lock.
+            .args(["info", "--force-share", "--output=json"])
             .arg(&path)
             .read(&cx.cancel, Deadline::after(Duration::from_secs(30)))
             .await?;
