@@ -210,7 +210,10 @@ fn private_mounts(folder: &Path, cache: &Path) -> anyhow::Result<()> {
     // libvirt's run-time folder is made by its service files; a bare computer has none.
     mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some("mode=0755"))
         .context("cannot mount a private /run")?;
-    std::fs::create_dir("/run/libvirt")?;
+    // And libvirt locks the terminal of a console that is attached to, by a file of /var/lock.
+    for folder in ["/run/libvirt", "/run/lock"] {
+        std::fs::create_dir(folder)?;
+    }
     for (name, target) in PRIVATE_FOLDERS {
         let own = folder.join(name);
         if name == "run" {
