@@ -9,6 +9,7 @@ mod host;
 mod image;
 mod layout;
 mod life;
+mod output;
 mod process;
 mod progress;
 mod provider;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(code) => ExitCode::from(code),
+        Err(error) if error.is::<output::ReaderGone>() => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{}", failure::render(&error));
             ExitCode::from(failure::code(&error))

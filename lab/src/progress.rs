@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use crate::output;
+
 /// How often the live tree is drawn again.
 const TICK: Duration = Duration::from_millis(120);
 
@@ -123,7 +125,8 @@ impl Progress {
         let line = serde_json::to_string(&Event { seconds, task, state, text })
             .expect("plain fields have a JSON form");
         if self.mode == Mode::Json {
-            println!("{line}");
+            // A reader that has read enough must not end what is being done.
+            let _ = output::line(&line);
         }
         if let Some(file) = self.file.lock().expect("no holder of this lock panics").as_mut() {
             // The record of a run is worth less than the run.

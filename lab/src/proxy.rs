@@ -13,6 +13,7 @@ use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::host::{enter, processes::own_program};
 use crate::life::lab::{Lab, Reached};
+use crate::output;
 use crate::process::invocation;
 
 /// One port that is carried.
@@ -93,7 +94,7 @@ fn listen(forwards: &[Forward]) -> anyhow::Result<Vec<(TcpListener, SocketAddrV4
                 .hint("give another local port: LOCAL_PORT:MACHINE:PORT")
         })?;
         listener.set_nonblocking(true)?;
-        println!("{} -> {}", listener.local_addr()?, forward.to);
+        output::line(format_args!("{} -> {}", listener.local_addr()?, forward.to))?;
         listeners.push((listener, forward.to));
     }
     Ok(listeners)

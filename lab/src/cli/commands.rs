@@ -8,6 +8,7 @@ use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::life::lab::{self, Lab, Reached};
 use crate::life::{destroy, down, gc, image_use, shell, single, status, topology, up};
+use crate::output;
 use crate::{image, proxy};
 
 use super::{Command, Drawing, Image, Vm};
@@ -29,9 +30,9 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
             let lab = Lab::open(cx, &cluster.cluster)?;
             let status = status::look(cx, &lab).await?;
             if json {
-                println!("{}", serde_json::to_string_pretty(&status)?);
+                output::json(&status)?;
             } else {
-                print!("{}", status::table(&status));
+                output::print(status::table(&status))?;
             }
         }
         Command::Ssh { machine, of, words } => {
@@ -56,11 +57,11 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
             let lab = Lab::open(cx, &cluster.cluster)?;
             let status = status::look(cx, &lab).await?;
             match format {
-                Drawing::Tree => print!("{}", topology::tree(&lab.spec, &status)),
-                Drawing::Mermaid => print!("{}", topology::mermaid(&lab.spec, &status)),
+                Drawing::Tree => output::print(topology::tree(&lab.spec, &status))?,
+                Drawing::Mermaid => output::print(topology::mermaid(&lab.spec, &status))?,
                 Drawing::Json => {
                     let both = serde_json::json!({ "spec": &*lab.spec, "status": status });
-                    println!("{}", serde_json::to_string_pretty(&both)?);
+                    output::json(&both)?;
                 }
             }
         }
@@ -68,7 +69,7 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
         Command::Gc { uri, remove } => {
             let found = gc::find(cx, uri.as_deref()).await?;
             for leftover in &found {
-                println!("{leftover}");
+                output::line(leftover)?;
             }
             if remove {
                 gc::remove(cx, found).await?;
@@ -125,7 +126,7 @@ async fn one_machine(cx: &Cx, vm: Vm) -> anyhow::Result<u8> {
                 .iter()
                 .find(|machine| machine.name == one.machine)
                 .map_or("absent", |machine| machine.state);
-            println!("{state}");
+            output::line(state)?;
             return Ok(if state == "running" { 0 } else { exit::PROVISION });
         }
     }
@@ -136,13 +137,17 @@ fn check(cx: &Cx, cluster: &str, json: bool) -> anyhow::Result<u8> {
     let path = lab::cluster_file(cx, cluster)?;
     let (source, checked) = lab::read(cx, &path)?;
     if json {
-        println!("{}", serde_json::to_string_pretty(&checked.findings)?);
+        output::json(&checked.findings)?;
     } else {
         let color = std::io::IsTerminal::is_terminal(&std::io::stdout());
-        print!("{}", cluster::render(&checked.findings, &source, color));
+        output::print(cluster::render(&checked.findings, &source, color))?;
         if let Some(spec) = &checked.spec {
             let host = if spec.host == HostSpec::Embedded { "the embedded host" } else { "a libvirt" };
-            println!("`{}` is right: {} machines on {host}", source.path, spec.machines.len());
+            output::line(format_args!(
+                "`{}` is right: {} machines on {host}",
+                source.path,
+                spec.machines.len()
+            ))?;
         }
     }
     Ok(if checked.spec.is_some() { 0 } else { exit::USAGE })
@@ -153,22 +158,28 @@ async fn images(cx: &Cx, command: Image) -> anyhow::Result<u8> {
     match command {
         Image::Build => {
             let base = image::ensure(cx, &ImageSpec::Debian13, cx.layout.root()).await?;
-            println!("{}", base.key);
+            output::line(base.key)?;
         }
         Image::List { json } => {
             let found = image::list(&store)?;
             if json {
-                println!("{}", serde_json::to_string_pretty(&found)?);
+                output::json(&found)?;
             } else {
-                print!("{}", image_table(&found));
+                output::print(image_table(&found))?;
             }
         }
         Image::Verify => {
             let mut wrong = 0;
             for manifest in image::list(&store)? {
                 let problems = image::verify(&store, &manifest.key)?;
-                println!("{}  {}", manifest.key, if problems.is_empty() { "as made" } else { "DAMAGED" });
-                problems.iter().for_each(|problem| println!("  {problem}"));
+                output::line(format_args!(
+                    "{}  {}",
+                    manifest.key,
+                    if problems.is_empty() { "as made" } else { "DAMAGED" }
+                ))?;
+                for problem in &problems {
+                    output::line(format_args!("  {problem}"))?;
+                }
                 wrong += problems.len();
             }
             return Ok(if wrong == 0 { 0 } else { exit::CHECKS });
@@ -177,7 +188,7 @@ async fn images(cx: &Cx, command: Image) -> anyhow::Result<u8> {
             let mut keep = image_use::keys(cx)?;
             keep.push(image::key(&ImageSpec::Debian13)?);
             for removed in image::gc(&store, &keep)? {
-                println!("removed {removed}");
+                output::line(format_args!("removed {removed}"))?;
             }
         }
     }

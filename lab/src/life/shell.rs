@@ -1,7 +1,7 @@
 //! People at machines: a login, a command on several machines, the console, the logs.
 
 use std::ffi::OsString;
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::cli::commands::running;
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
+use crate::output;
 use crate::process::invocation;
 use crate::wait::Deadline;
 
@@ -83,10 +84,10 @@ pub async fn exec(
         let done = machine.await.context("a command on a machine broke off")??;
         worst = worst.max(done.exit_code.unwrap_or(i32::from(exit::INTERRUPTED)));
         if json {
-            println!("{}", serde_json::to_string(&done)?);
+            output::line(serde_json::to_string(&done)?)?;
         } else {
             for line in done.stdout.lines() {
-                println!("{}: {line}", done.machine);
+                output::line(format_args!("{}: {line}", done.machine))?;
             }
             for line in done.stderr.lines() {
                 eprintln!("{}: {line}", done.machine);
@@ -141,8 +142,7 @@ pub async fn logs(cx: &Cx, path: &Path, follow: bool) -> anyhow::Result<u8> {
         let mut bytes = Vec::new();
         file.seek(SeekFrom::Start(position))?;
         position += file.read_to_end(&mut bytes)? as u64;
-        std::io::stdout().write_all(&bytes)?;
-        std::io::stdout().flush()?;
+        output::bytes(&bytes)?;
         let Some(growth) = &mut growth else { return Ok(0) };
         tokio::select! {
             grown = growth.recv() => if grown.is_none() { return Ok(0) },

@@ -12,6 +12,7 @@ use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::host::acceleration;
 use crate::image::{self, BaseImage};
+use crate::output;
 use crate::wait::Deadline;
 
 use super::apply::{Workshop, apply};
@@ -56,9 +57,9 @@ pub async fn show_plan(cx: &Cx, lab: &Lab, json: bool) -> anyhow::Result<()> {
     };
     let planned = plan(&inputs, &observed);
     if json {
-        println!("{}", serde_json::to_string_pretty(&planned)?);
+        output::json(&planned)?;
     } else {
-        print!("{}", render(&planned, std::io::stdout().is_terminal()));
+        output::print(render(&planned, std::io::stdout().is_terminal()))?;
     }
     Ok(())
 }
