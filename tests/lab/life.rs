@@ -27,6 +27,7 @@ fn a_machine_is_reached_as_planned_and_leaves_nothing() {
     only_the_key_opens_it(&checkout);
     only_its_own_key_is_trusted(&checkout);
     its_ports_are_carried(&checkout);
+    its_console_is_attached(&checkout);
 
     checkout.destroy("one", &before);
 }
@@ -161,6 +162,46 @@ fn its_ports_are_carried(checkout: &Checkout) {
         assert_eq!(ended.code, 0, "after {how}: {ended}");
         assert!(TcpStream::connect(address).is_err(), "after {how} nothing listens any more");
     }
+}
+
+/// `virsh` wants a terminal; script(1) makes one.
+fn its_console_is_attached(checkout: &Checkout) {
+    let program = checkout.program.display();
+    let command = format!("{program} console node --cluster one");
+    let mut terminal = checkout
+        .lab(&[])
+        .instead("script", &["--quiet", "--return", "--command", &command, "/dev/null"])
+        .talk();
+    terminal.says("Escape character is ^]", SOON);
+    terminal.write(b"\r");
+    terminal.says("node login:", SOON);
+    // Ctrl-] leaves it.
+    terminal.write(b"\x1d");
+    let left = terminal.answer();
+    assert_eq!(left.code, 0, "{left}");
+}
+
+#[test]
+fn events_are_json_and_a_reader_may_go() {
+    let checkout = Checkout::with(&Cluster::new("one", &["node"]).off());
+    let before = Computer::look(checkout.root());
+    for command in ["up", "down", "destroy"] {
+        let said = checkout.lab(&[command, "one", "--json"]).answer().ok();
+        assert!(!said.stdout.is_empty(), "`{command}` says what it does");
+        for line in said.stdout.lines() {
+            let event: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{said}"));
+            let known = ["step", "done", "failed", "note"].contains(&event["state"].as_str().unwrap());
+            assert!(known && event["seconds"].is_number() && event["task"].is_string(), "{line}");
+        }
+    }
+    // A pipe that nobody reads any more ends a command that only looks, and none that does something.
+    for (command, made) in [("plan", false), ("up", true)] {
+        let line = format!("{{ {} {command} one --json; echo $? >&2; }} | true", checkout.program.display());
+        let said = checkout.lab(&[]).instead("sh", &["-c", &line]).answer().ok();
+        assert_eq!(said.stderr.lines().last(), Some("0"), "{said}");
+        assert_eq!(checkout.state("one", "node"), if made { "off" } else { "absent" });
+    }
+    checkout.destroy("one", &before);
 }
 
 #[test]

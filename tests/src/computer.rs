@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use crate::checkout::walk;
+use crate::checkout::{real_root, walk};
 
 /// Everything that a lab might have made, as lines of text that can be compared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,8 +21,14 @@ impl Computer {
     #[must_use]
     pub fn look(root: &Path) -> Self {
         let mut seen = BTreeSet::new();
+        let (own, real) = (root.display().to_string(), real_root().display().to_string());
         for mount in mounts() {
-            seen.insert(format!("mount {mount}"));
+            // Somebody else on this computer may be building an image.
+            let of_another =
+                mount.contains("/mmdebstrap.") && !mount.contains(&own) && !mount.contains(&real);
+            if !of_another {
+                seen.insert(format!("mount {mount}"));
+            }
         }
         for link in names(Path::new("/sys/class/net")) {
             seen.insert(format!("network link {link}"));

@@ -6,7 +6,7 @@ use std::fmt;
 use std::io::{Read, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill, killpg};
@@ -61,6 +61,13 @@ impl Run {
         self
     }
 
+    /// Another program in the same place, with the same environment.
+    #[must_use]
+    pub fn instead(mut self, program: &str, arguments: &[&str]) -> Self {
+        self.words = [program].iter().chain(arguments).map(OsString::from).collect();
+        self
+    }
+
     /// Sets one variable of the environment.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
@@ -90,15 +97,27 @@ impl Run {
         self.start().answer()
     }
 
+    /// Starts it and does not wait, nor end its standard input; see [`Started::write`].
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn talk(self) -> Started {
+        self.start_with(true)
+    }
+
     /// Starts it and does not wait.
     ///
     /// # Panics
     /// When it cannot be started.
+    pub fn start(self) -> Started {
+        self.start_with(false)
+    }
+
     #[expect(
         clippy::disallowed_methods,
         reason = "this module is the one place of the tests that starts programs"
     )]
-    pub fn start(self) -> Started {
+    fn start_with(self, talk: bool) -> Started {
         let said: Vec<_> = self.words.iter().map(|word| word.to_string_lossy()).collect();
         let said = said.join(" ");
         let mut command = Command::new(&self.words[0]);
@@ -108,16 +127,19 @@ impl Run {
         }
         // A group of its own, as a shell gives every command: Ctrl-C goes to all of it.
         command.process_group(0);
-        command.stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() });
+        command.stdin(if talk || self.input.is_some() { Stdio::piped() } else { Stdio::null() });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let start = Instant::now();
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot run `{said}`: {error}"));
-        if let (Some(mut stdin), Some(input)) = (child.stdin.take(), self.input) {
+        let mut stdin = child.stdin.take();
+        if let Some(input) = self.input
+            && let Some(mut stdin) = stdin.take()
+        {
             std::thread::spawn(move || stdin.write_all(&input));
         }
         let stdout = Heard::listen(child.stdout.take());
         let stderr = Heard::listen(child.stderr.take());
-        Started { child: Some(child), said, start, stdout, stderr }
+        Started { child: Some(child), said, start, stdin, stdout, stderr }
     }
 }
 
@@ -160,6 +182,7 @@ pub struct Started {
     child: Option<Child>,
     said: String,
     start: Instant,
+    stdin: Option<ChildStdin>,
     stdout: Heard,
     stderr: Heard,
 }
@@ -190,6 +213,15 @@ impl Started {
             assert!(start.elapsed() < deadline, "`{}` has not said `{words}`:\n{said}", self.said);
             crate::wait::pause();
         }
+    }
+
+    /// Says something to it that was started with [`Run::talk`].
+    ///
+    /// # Panics
+    /// When it listens no more.
+    pub fn write(&mut self, bytes: &[u8]) {
+        let stdin = self.stdin.as_mut().expect("it was started to be talked to");
+        stdin.write_all(bytes).and_then(|()| stdin.flush()).expect("it listens");
     }
 
     /// Sends a signal to it alone, as `kill` does.
