@@ -1,40 +1,26 @@
 //! The cluster file: text to a checked [`ClusterSpec`], or to findings that a person can act on.
 //!
-//! The way of a file: `yaml` makes a tree that knows where everything stands, `decode` makes records
+//! The way of a file: [`crate::source`] makes a tree that knows where everything stands, `decode` makes records
 //! of it by the declarations in `raw`, with the single values of `scalars` and `names`; `rules`
 //! judges the values against one another and makes the spec. Every step goes on after a mistake,
-//! so that all are told at once. Nothing here prints; [`render`] makes text.
+//! so that all are told at once. Nothing here prints; [`crate::source::render`] makes text.
 
 use crate::host::HostFacts;
+use crate::source::{Code, Finding, Findings, SourceFile, Span, yaml};
 use crate::spec::ClusterSpec;
 
 mod decode;
-mod finding;
 mod names;
 mod raw;
-mod render;
 mod rules;
 mod scalars;
 mod schema;
-mod suggest;
 #[cfg(test)]
 mod tests;
-mod yaml;
 
-pub use finding::{Code, Finding, Related, Severity, Span};
-pub use render::render;
 pub use rules::BASE_DISK;
 pub use scalars::KUBESPRAY_VERSIONS;
 pub use schema::schema;
-
-/// A cluster file as it was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceFile {
-    /// As messages should show it.
-    pub path: String,
-    /// All of it.
-    pub text: String,
-}
 
 /// What became of a cluster file.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,13 +34,13 @@ pub struct Checked {
 /// Checks a cluster file. With `facts`, also against the computer it is meant for.
 #[must_use]
 pub fn check(source: &SourceFile, facts: Option<&HostFacts>) -> Checked {
-    let mut findings = finding::Findings::default();
+    let mut findings = Findings::default();
     let spec = read(&source.text, facts, &mut findings);
     let spec = if findings.has_errors() { None } else { spec };
     Checked { spec, findings: findings.finish(&source.text) }
 }
 
-fn read(text: &str, facts: Option<&HostFacts>, findings: &mut finding::Findings) -> Option<ClusterSpec> {
+fn read(text: &str, facts: Option<&HostFacts>, findings: &mut Findings) -> Option<ClusterSpec> {
     let tree = yaml::parse(text, findings)?;
     if matches!(tree.value, yaml::Value::Null) {
         findings

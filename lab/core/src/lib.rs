@@ -13,6 +13,7 @@ pub mod host;
 pub mod identity;
 pub mod kubespray;
 pub mod plan;
+pub mod source;
 pub mod spec;
 pub mod units;
 

@@ -1,7 +1,7 @@
 //! One function a command: opens the lab, calls the room that does the work, prints data on standard output.
 
 use anyhow::Context as _;
-use lab_core::cluster;
+use lab_core::source;
 use lab_core::spec::{HostSpec, ImageSpec};
 
 use crate::cx::Cx;
@@ -140,7 +140,7 @@ fn check(cx: &Cx, cluster: &str, json: bool) -> anyhow::Result<u8> {
         output::json(&checked.findings)?;
     } else {
         let color = std::io::IsTerminal::is_terminal(&std::io::stdout());
-        output::print(cluster::render(&checked.findings, &source, color))?;
+        output::print(source::render(&checked.findings, &source, color))?;
         if let Some(spec) = &checked.spec {
             let host = if spec.host == HostSpec::Embedded { "the embedded host" } else { "a libvirt" };
             output::line(format_args!(

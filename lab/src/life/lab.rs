@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use lab_core::cluster::{self, Checked, Severity, SourceFile};
+use lab_core::cluster::{self, Checked};
 use lab_core::domain::{bridge_name, domain_name, resource_name};
 use lab_core::identity::LabId;
+use lab_core::source::{self, Severity, SourceFile};
 use lab_core::spec::{ClusterSpec, HostSpec};
 
 use crate::cx::Cx;
@@ -83,7 +84,7 @@ fn lab_of(cx: &Cx, cluster_file: &Path) -> Option<LabId> {
 fn checked(cx: &Cx, path: &Path) -> anyhow::Result<ClusterSpec> {
     let (source, checked) = read(cx, path)?;
     let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let told = cluster::render(&checked.findings, &source, color);
+    let told = source::render(&checked.findings, &source, color);
     if !told.is_empty() {
         cx.progress.note(told.trim_end());
     }

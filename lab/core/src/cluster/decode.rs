@@ -8,9 +8,9 @@ use std::collections::HashMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::finding::{Code, Findings, Span};
-use super::suggest::{self, quote};
-use super::yaml::{Node, Scalar, ScalarKind, Value};
+use crate::source::suggest::{self, quote};
+use crate::source::yaml::{Node, Scalar, ScalarKind, Value};
+use crate::source::{Code, Findings, Span};
 
 /// A type that can be read from a node. `None`: it could not, and it was told why.
 pub(super) trait Decode: Sized {
@@ -104,7 +104,7 @@ pub(super) fn wrong_type<'a>(
     node: &Node,
     expected: &str,
     findings: &'a mut Findings,
-) -> &'a mut super::finding::Finding {
+) -> &'a mut crate::source::Finding {
     findings.error(
         Code::WrongType,
         node.span,
@@ -401,14 +401,14 @@ macro_rules! record {
             /// Where it stands.
             #[schemars(skip)]
             #[allow(dead_code, reason = "not every record is pointed at as a whole")]
-            pub(in crate::cluster) span: $crate::cluster::finding::Span,
+            pub(in crate::cluster) span: $crate::source::Span,
             $($(#[$field_meta])* $(#[schemars(rename = $key)])? pub(in crate::cluster) $field: $type,)+
         }
 
         impl $crate::cluster::decode::Decode for $name {
             fn decode(
-                node: &$crate::cluster::yaml::Node,
-                findings: &mut $crate::cluster::finding::Findings,
+                node: &$crate::source::yaml::Node,
+                findings: &mut $crate::source::Findings,
             ) -> Option<Self> {
                 let known = [$(record!(@key $field $($key)?)),+];
                 let fields = $crate::cluster::decode::Fields::open(node, $noun, &known, findings)?;

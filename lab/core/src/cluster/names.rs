@@ -3,9 +3,9 @@
 use schemars::{Schema, json_schema};
 
 use super::decode::{FromScalar, Mistake};
-use super::finding::Code;
-use super::suggest::{self, quote};
-use super::yaml::Scalar;
+use crate::source::Code;
+use crate::source::suggest::{self, quote};
+use crate::source::yaml::Scalar;
 use crate::spec::Taint;
 
 /// Longest DNS label.

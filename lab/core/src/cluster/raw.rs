@@ -9,13 +9,13 @@ use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 
 use super::decode::{Anything, Decode, List, Located, Map, Optional, Read, record};
-use super::finding::Findings;
 use super::names::{ClusterName, LabelKey, LabelValue, MachineName};
 use super::scalars::{
     ApiVersion, Count, Digest, FileKind, Group, KubesprayVersion, Model, Mtu, PciAddress, Text, Url,
     VariableName,
 };
-use super::yaml::{Node, Value};
+use crate::source::Findings;
+use crate::source::yaml::{Node, Value};
 use crate::spec::{Egress, HostSpec, ImageSpec, MachineKind, Role, Taint};
 use crate::units::Bytes;
 

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 
 use super::decode::{Located, Optional};
-use super::finding::Findings;
 use super::raw;
 use super::scalars::KubesprayVersion;
 use crate::host::HostFacts;
+use crate::source::Findings;
 use crate::spec::{ClusterSpec, HostSpec, KubespraySpec};
 
 mod kubernetes;

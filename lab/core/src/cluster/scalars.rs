@@ -7,9 +7,9 @@ use ipnet::Ipv4Net;
 use schemars::{Schema, json_schema};
 
 use super::decode::{FromScalar, Mistake};
-use super::finding::Code;
-use super::suggest::{self, quote};
-use super::yaml::{Scalar, ScalarKind};
+use crate::source::Code;
+use crate::source::suggest::{self, quote};
+use crate::source::yaml::{Scalar, ScalarKind};
 use crate::spec::{Egress, HostSpec, ImageSpec, MachineKind, Role};
 use crate::units::Bytes;
 

@@ -1,6 +1,7 @@
 //! The cluster file from outside: the inventories that come with the project, the schema, what is
 //! planned and defaulted, and that no text is too strange. `messages` shows what is said of mistakes.
 
+use crate::source::{Severity, render};
 use std::path::{Path, PathBuf};
 
 use rstest::rstest;

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 
-use lab_core::cluster::{SourceFile, check};
 use lab_core::domain::{
     Acceleration, Backing, Boot, MachinePlan, VolumeFormat, VolumePlan, domain_name, domain_xml, network_xml,
     resource_name, volume_xml,
@@ -13,6 +12,7 @@ use lab_core::identity::LabId;
 use lab_core::plan::{Desired, Inputs, MachineState, PublicKeys, desired};
 use lab_core::spec::ImageSpec;
 use lab_core::units::Bytes;
+use lab_core::{cluster::check, source::SourceFile};
 
 use super::Libvirt;
 

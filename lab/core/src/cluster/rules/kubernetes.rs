@@ -2,8 +2,8 @@
 
 use super::machines::Draft;
 use crate::cluster::decode::List;
-use crate::cluster::finding::{Code, Findings, Span};
 use crate::cluster::raw;
+use crate::source::{Code, Findings, Span};
 use crate::spec::{MachineSpec, Role};
 use crate::units::Bytes;
 

@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 
 use crate::cluster::decode::{List, Located, Optional, Read};
-use crate::cluster::finding::{Code, Findings, Span};
 use crate::cluster::raw::{self, CloudImage, Defaults, Image, Labels};
 use crate::cluster::scalars::Count;
 use crate::host::HostFacts;
+use crate::source::{Code, Findings, Span};
 use crate::spec::{GpuRequest, ImageSpec, MachineKind, MachineSpec, Role, Taint};
 use crate::units::Bytes;
 

@@ -8,10 +8,10 @@ use ipnet::Ipv4Net;
 use super::machines::Draft;
 use super::value_or;
 use crate::cluster::decode::{Located, Optional};
-use crate::cluster::finding::{Code, Findings, Span};
 use crate::cluster::raw;
 use crate::cluster::scalars::Mtu;
 use crate::host::HostFacts;
+use crate::source::{Code, Findings, Span};
 use crate::spec::{Egress, HostSpec, NetworkSpec};
 
 /// The network where the file names none.

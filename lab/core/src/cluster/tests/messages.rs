@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use rstest::Context;
 
 use super::*;
-use crate::cluster::finding::Finding;
+use crate::source::Finding;
 
 /// A title, and what makes the smallest file wrong: a text in it and what stands there instead.
 type Case = (&'static str, &'static str, &'static str);

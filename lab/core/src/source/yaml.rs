@@ -6,19 +6,20 @@
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
 
-use super::finding::{Code, Findings, Lines, Span};
+use super::code::Code;
+use super::finding::{Findings, Lines, Span};
 
 /// One value and where it stands.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(crate) struct Node {
     /// Of a scalar: the whole of it. Of a list or a mapping: its first item or key.
-    pub(super) span: Span,
-    pub(super) value: Value,
+    pub(crate) span: Span,
+    pub(crate) value: Value,
 }
 
 /// What a node holds.
 #[derive(Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Null,
     Scalar(Scalar),
     List(Vec<Node>),
@@ -28,15 +29,15 @@ pub(super) enum Value {
 
 /// A value that is neither a list nor a mapping.
 #[derive(Debug)]
-pub(super) struct Scalar {
+pub(crate) struct Scalar {
     /// A text's content; of anything else what is written in the file.
-    pub(super) text: String,
-    pub(super) kind: ScalarKind,
+    pub(crate) text: String,
+    pub(crate) kind: ScalarKind,
 }
 
 /// What YAML takes an unquoted word for.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum ScalarKind {
+pub(crate) enum ScalarKind {
     Bool(bool),
     Integer(i64),
     Float(f64),
@@ -45,7 +46,7 @@ pub(super) enum ScalarKind {
 
 impl Value {
     /// What a reader would call it, with its article.
-    pub(super) const fn describe(&self) -> &'static str {
+    pub(crate) const fn describe(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
             Self::Scalar(Scalar { kind: ScalarKind::Bool(_), .. }) => "a yes or no",
@@ -59,7 +60,7 @@ impl Value {
 
 /// Reads one document. A syntax error becomes a finding: there is only ever one, because nothing
 /// certain can be said of the text behind it.
-pub(super) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
+pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
     let options = serde_saphyr::options! {
         // Told as findings, all of them.
         duplicate_keys: DuplicateKeyPolicy::PassThrough,

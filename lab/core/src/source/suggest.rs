@@ -1,7 +1,7 @@
 //! The nearest right word, and how a reader's own words are quoted.
 
 /// `did you mean …?` where one of the known words is near, else all of them.
-pub(super) fn one_of<'a>(
+pub(crate) fn one_of<'a>(
     plural: &str,
     written: &str,
     known: impl IntoIterator<Item = &'a &'a str>,
@@ -14,7 +14,7 @@ pub(super) fn one_of<'a>(
 }
 
 /// The known word that the written one most likely stands for, if any is near enough.
-pub(super) fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
     let written = fold(written);
     known
         .iter()
@@ -31,12 +31,12 @@ fn fold(word: &str) -> String {
 }
 
 /// What a reader wrote, between backticks, cut to what a message can hold.
-pub(super) fn quote(written: &str) -> String {
+pub(crate) fn quote(written: &str) -> String {
     format!("`{}`", shorten(written))
 }
 
 /// The first of many characters, on one line.
-pub(super) fn shorten(written: &str) -> String {
+pub(crate) fn shorten(written: &str) -> String {
     let mut short: String = written.chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if written.chars().nth(60).is_some() {
         short.push('…');

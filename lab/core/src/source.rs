@@ -1,0 +1,25 @@
+//! Files that people write, read so that every value knows where it stands; and what is wrong with
+//! them, as findings and as text.
+//!
+//! Owns YAML with places, findings with their codes, the nearest right word. Knows nothing of
+//! clusters or of Kubespray.
+
+mod code;
+mod finding;
+mod render;
+pub(crate) mod suggest;
+pub(crate) mod yaml;
+
+pub use code::Code;
+pub(crate) use finding::Findings;
+pub use finding::{Finding, Related, Severity, Span};
+pub use render::render;
+
+/// A file as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFile {
+    /// As messages should show it.
+    pub path: String,
+    /// All of it.
+    pub text: String,
+}
