@@ -26,7 +26,7 @@ pub(crate) fn spec() -> ClusterSpec {
             egress: Egress::None,
             mtu: 1500,
         },
-        kubespray: KubespraySpec { version: "v2.30.0".to_owned(), variables: BTreeMap::new() },
+        kubespray: KubespraySpec { version: "v2.30.0".to_owned(), source: None, variables: BTreeMap::new() },
         machines: vec![
             MachineSpec {
                 cpus: 2,

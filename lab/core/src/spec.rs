@@ -65,6 +65,8 @@ pub enum Egress {
 pub struct KubespraySpec {
     /// A git tag, `v2.30.0`.
     pub version: String,
+    /// A git URL, or a directory relative to the cluster file's folder; the project's own repository where `None`.
+    pub source: Option<String>,
     /// Pass-through variables: group name to variable name to value, as written.
     pub variables: BTreeMap<String, BTreeMap<String, serde_json::Value>>,
 }

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use super::decode::{Anything, Decode, List, Located, Map, Optional, Read, record};
 use super::names::{ClusterName, LabelKey, LabelValue, MachineName};
 use super::scalars::{
-    ApiVersion, Count, Digest, FileKind, Group, KubesprayVersion, Model, Mtu, PciAddress, Text, Url,
+    ApiVersion, Count, Digest, FileKind, GitSource, Group, KubesprayVersion, Model, Mtu, PciAddress, Text, Url,
     VariableName,
 };
 use crate::source::Findings;
@@ -70,6 +70,9 @@ record! {
         /// A release of Kubespray.
         #[schemars(extend("default" = "v2.30.0"))]
         version: Optional<Located<KubesprayVersion>>,
+        /// Where it is fetched from: a git URL, or the path of a directory (absolute, or relative to this file's
+        /// folder). The commit is the pinned one wherever it comes from. Default: the project's own repository.
+        source: Optional<Located<GitSource>>,
         /// Variables passed on to Kubespray as they are: group, then variable, then value.
         variables: Optional<Map<Group, Map<VariableName, Anything>>>,
     }

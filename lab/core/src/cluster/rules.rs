@@ -62,14 +62,19 @@ fn value_or<T: Clone>(field: &Optional<Located<T>>, otherwise: T) -> Option<T> {
 
 fn kubespray(raw: &Optional<raw::Kubespray>) -> Option<KubespraySpec> {
     let Some(raw) = raw else {
-        return Some(KubespraySpec { version: DEFAULT_KUBESPRAY.0.to_owned(), variables: BTreeMap::new() });
+        return Some(KubespraySpec {
+            version: DEFAULT_KUBESPRAY.0.to_owned(),
+            source: None,
+            variables: BTreeMap::new(),
+        });
     };
     let raw = raw.0.as_ref()?;
     let version = value_or(&raw.version, DEFAULT_KUBESPRAY)?;
+    let source = raw.source.as_ref().and_then(|read| read.0.as_ref()).map(|located| located.value.0.clone());
     let groups = raw.variables.iter().filter_map(|read| read.0.as_ref()).flat_map(|groups| &groups.0);
     let variables = groups.map(|(group, variables)| {
         let variables = variables.0.iter().map(|(name, value)| (name.value.0.clone(), value.0.clone()));
         (group.value.0.to_owned(), variables.collect())
     });
-    Some(KubespraySpec { version: version.0.to_owned(), variables: variables.collect() })
+    Some(KubespraySpec { version: version.0.to_owned(), source, variables: variables.collect() })
 }

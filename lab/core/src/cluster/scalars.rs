@@ -388,6 +388,31 @@ impl FromScalar for Text {
     }
 }
 
+/// Where git fetches from: a URL or a directory.
+#[derive(Debug, Clone)]
+pub(super) struct GitSource(pub(super) String);
+
+impl FromScalar for GitSource {
+    const EXPECTED: &'static str = "a git URL or a directory";
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[^-\\s][^\\x00-\\x1f]*$" })
+    }
+
+    fn read(scalar: &Scalar) -> Result<Self, Mistake> {
+        let text = scalar.as_text(Self::EXPECTED)?;
+        // git would take it for an option, however it is called.
+        let bad = text.is_empty()
+            || text.starts_with(|c: char| c == '-' || c.is_whitespace())
+            || text.chars().any(char::is_control);
+        if bad {
+            let what = format!("{} is neither a git URL nor a directory", quote(&scalar.text));
+            return Err(Mistake::new(Code::BadSource, what));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
 /// An http or https URL.
 #[derive(Debug, Clone)]
 pub(super) struct Url(pub(super) String);

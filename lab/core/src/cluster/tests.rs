@@ -45,6 +45,7 @@ host: qemu+ssh://root@server/system
 network: {{subnet: 172.20.0.0/16, gateway: 172.20.0.254, egress: nat, mtu: 9000}}
 kubespray:
   version: v2.31.0
+  source: ../mirrors/kubespray
   variables:
     all: {{download_run_once: yes}}
     k8s_cluster: {{kubelet_max_pods: 110, quoted: '110', nested: {{list: [1, 2.5, null]}}}}

@@ -80,6 +80,8 @@ codes! {
     BadVariable = "bad-variable",
     /// A group that Kubespray does not have.
     UnknownGroup = "unknown-group",
+    /// Neither a git URL nor a directory.
+    BadSource = "bad-source",
     /// A Kubespray version that is not known here.
     UnknownKubespray = "unknown-kubespray",
     /// The subnet is written with bits set behind its prefix.

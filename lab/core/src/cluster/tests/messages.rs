@@ -97,6 +97,7 @@ const VALUES: &[Case] = &[
     ),
     ("Kubespray version", END, "- name: a\nkubespray: {version: 2.30.0}\n"),
     ("Kubespray version that nothing is near", END, "- name: a\nkubespray: {version: master}\n"),
+    ("Kubespray source", END, "- name: a\nkubespray: {source: --upload-pack=x}\n"),
     (
         "Kubespray variables",
         END,
