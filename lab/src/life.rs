@@ -14,6 +14,7 @@ pub mod keys;
 pub mod lab;
 pub mod observe;
 pub mod offline;
+mod place;
 pub mod reach;
 pub mod shell;
 pub mod single;

@@ -25,6 +25,8 @@ pub enum Said {
     RootMounted,
     /// sshd accepts connections.
     SshReady,
+    /// Its kernel gave up; the line that says so.
+    Panicked(String),
     /// It will not come up; the line that says so.
     Dead(String),
 }
@@ -36,8 +38,10 @@ fn meaning(line: &str) -> Option<Said> {
         Some(Said::SshReady)
     } else if line.contains(ROOT_MOUNTED) {
         Some(Said::RootMounted)
-    } else if line.contains(PANIC) || line.contains(FAILED) {
+    } else if line.contains(PANIC) {
         // Under load two processors of one machine can panic in each other's words: the line is quoted as it is.
+        Some(Said::Panicked(line.to_owned()))
+    } else if line.contains(FAILED) {
         Some(Said::Dead(line.to_owned()))
     } else {
         None
@@ -161,7 +165,7 @@ mod tests {
     #[case("lab: FAILED no root disk", Some(Said::Dead("lab: FAILED no root disk".to_owned())))]
     #[case(
         "[    1.4] Kernel panic - not syncing: Fatal exception",
-        Some(Said::Dead("[    1.4] Kernel panic - not syncing: Fatal exception".to_owned()))
+        Some(Said::Panicked("[    1.4] Kernel panic - not syncing: Fatal exception".to_owned()))
     )]
     fn lines_are_understood(#[case] line: &str, #[case] said: Option<Said>) {
         assert_eq!(meaning(line), said);

@@ -42,6 +42,11 @@ pub fn ssh(lab: &Lab, machine: &str) -> Invocation {
     invocation("ssh").arg("-F").arg(lab.files.ssh_config()).args(["-o", "BatchMode=yes"]).arg(machine)
 }
 
+/// A machine will not come up in this run of it, but may in the next. Holds what told so.
+#[derive(Debug, thiserror::Error)]
+#[error("its kernel panicked: {0}")]
+pub struct Panicked(String);
+
 /// Waits until somebody can log in to a machine, by logging in. `started_at`: how long its console log was
 /// when it was started; none for a machine that runs already.
 ///
@@ -105,6 +110,7 @@ async fn listen(
                     true
                 }
                 Some(Said::Dead(line)) => anyhow::bail!("it will not come up: {line}"),
+                Some(Said::Panicked(line)) => return Err(Panicked(line).into()),
                 None => {
                     watching = false;
                     false
@@ -160,7 +166,7 @@ async fn running(cx: &Cx, reached: &Reached, machine: &str) -> anyhow::Result<()
     let (libvirt, domain) = (reached.libvirt.clone(), reached.domains[machine].clone());
     match cx.blocking(move || libvirt.domain_state(&domain)).await?.map(|(state, _)| state) {
         Some(MachineState::Running) => Ok(()),
-        Some(MachineState::Crashed) => anyhow::bail!("its kernel panicked"),
+        Some(MachineState::Crashed) => Err(Panicked("libvirt says that it crashed".to_owned()).into()),
         Some(MachineState::Paused) => anyhow::bail!("it was paused: the computer's disk may be full"),
         Some(MachineState::ShutOff) => anyhow::bail!("it stopped by itself"),
         None => anyhow::bail!("its domain is gone"),

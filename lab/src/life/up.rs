@@ -112,7 +112,10 @@ async fn make(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&str>) -> anyh
     if let Some(only) = only {
         planned.machines.retain(|machine| machine.name == only);
     }
-    access::write(lab, &keys)?;
+    if access::write(lab, &keys)? {
+        // What Ansible reached, it reached with other files.
+        state.change(|state| state.pinged.clear())?;
+    }
     if planned.is_noop() {
         cx.progress.note(&format!("nothing to do: the lab `{}` is as its cluster file says", lab.spec.name));
     } else {
