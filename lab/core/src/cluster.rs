@@ -10,6 +10,7 @@ use crate::source::{Code, Finding, Findings, SourceFile, Span, yaml};
 use crate::spec::ClusterSpec;
 
 mod decode;
+mod locate;
 mod names;
 mod raw;
 mod rules;
@@ -18,6 +19,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
+pub use locate::{Located, Places};
 pub use rules::BASE_DISK;
 pub use scalars::KUBESPRAY_VERSIONS;
 pub use schema::schema;

@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 
 use crate::identity::{HostKey, LabId, MachineIdentity, machine_numbers};
 use crate::spec::{
-    ClusterSpec, Egress, HostSpec, ImageSpec, KubespraySpec, MachineKind, MachineSpec, NetworkSpec, Role,
-    Taint,
+    ClusterSpec, Egress, HostSpec, ImageSpec, KubernetesSpec, KubespraySpec, MachineKind, MachineSpec,
+    MirrorsSpec, NetworkSpec, Role, Taint,
 };
 use crate::units::Bytes;
 
@@ -27,6 +27,8 @@ pub(crate) fn spec() -> ClusterSpec {
             mtu: 1500,
         },
         kubespray: KubespraySpec { version: "v2.30.0".to_owned(), source: None, variables: BTreeMap::new() },
+        kubernetes: KubernetesSpec::default(),
+        mirrors: MirrorsSpec::default(),
         machines: vec![
             MachineSpec {
                 cpus: 2,

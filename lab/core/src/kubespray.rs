@@ -4,10 +4,12 @@
 mod access;
 pub mod index;
 mod inventory;
+pub(crate) mod render;
 mod setting;
 
 pub use access::{Access, AccessError, known_hosts, ssh_config};
 pub use inventory::inventory_ini;
+pub use render::settings;
 pub use setting::{Origin, Scope, Setting};
 
 #[cfg(test)]

@@ -12,6 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::Bytes;
 
+mod kubernetes;
+
+pub use kubernetes::{
+    AddonsSpec, ApiSpec, ContainerEngine, ContainerRuntimeSpec, DnsMode, DnsSpec, Encapsulation, KubeletSpec,
+    KubernetesSpec, MilliCpus, MirrorsSpec, NetworkPlugin, PodNetworkSpec, RegistrySpec, ReservedSpec,
+};
+
 /// A checked cluster file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ClusterSpec {
@@ -23,6 +30,10 @@ pub struct ClusterSpec {
     pub network: NetworkSpec,
     /// What Kubespray is asked for.
     pub kubespray: KubespraySpec,
+    /// What of Kubernetes is asked for.
+    pub kubernetes: KubernetesSpec,
+    /// Where files and container images come from.
+    pub mirrors: MirrorsSpec,
     /// In the order of the file.
     pub machines: Vec<MachineSpec>,
 }

@@ -19,6 +19,10 @@ use crate::source::yaml::{Node, Value};
 use crate::spec::{Egress, HostSpec, ImageSpec, MachineKind, Role, Taint};
 use crate::units::Bytes;
 
+mod kubernetes;
+
+pub(super) use kubernetes::{Addons, Api, ContainerRuntime, Dns, Kubelet, Kubernetes, Mirrors, PodNetwork};
+
 record! {
     /// A small Kubernetes cloud: where its machines run, their network, and the machines themselves.
     struct Cluster("the cluster file") {
@@ -38,6 +42,10 @@ record! {
         network: Optional<Network>,
         /// Which Kubespray deploys Kubernetes, and what it is told.
         kubespray: Optional<Kubespray>,
+        /// What of Kubernetes is asked for. What is left out, Kubespray chooses.
+        kubernetes: Optional<Kubernetes>,
+        /// Where files and container images come from instead of the internet.
+        mirrors: Optional<Mirrors>,
         /// What every machine gets unless it says otherwise.
         defaults: Optional<Defaults>,
         /// The machines. At least one is a control plane.

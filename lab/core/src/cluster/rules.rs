@@ -15,6 +15,7 @@ use crate::spec::{ClusterSpec, HostSpec, KubespraySpec};
 mod kubernetes;
 mod machines;
 mod network;
+mod options;
 
 pub use machines::BASE_DISK;
 
@@ -42,11 +43,17 @@ pub(super) fn resolve(
     let mut machines: Vec<_> =
         drafts.iter().zip(addresses).filter_map(|(draft, address)| draft.finish(address?)).collect();
     kubernetes::place_etcd(&mut machines);
+    let kubespray = kubespray(&file.kubespray);
+    let variables = kubespray.as_ref().map(|kubespray| kubespray.variables.clone()).unwrap_or_default();
+    let kubernetes = options::kubernetes(&file.kubernetes, &variables, findings);
+    let mirrors = options::mirrors(&file.mirrors, &kubernetes, &variables, findings);
     Some(ClusterSpec {
         name: file.name.0.as_ref()?.value.0.clone(),
         host: host?,
         network: network?,
-        kubespray: kubespray(&file.kubespray)?,
+        kubespray: kubespray?,
+        kubernetes,
+        mirrors,
         machines,
     })
 }

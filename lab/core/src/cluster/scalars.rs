@@ -13,6 +13,8 @@ use crate::source::yaml::{Scalar, ScalarKind};
 use crate::spec::{Egress, HostSpec, ImageSpec, MachineKind, Role};
 use crate::units::Bytes;
 
+pub(super) mod kubernetes;
+
 /// Releases of Kubespray that the lab knows how to deploy, oldest first.
 pub const KUBESPRAY_VERSIONS: &[&str] = &["v2.29.0", "v2.29.1", "v2.30.0", "v2.31.0"];
 

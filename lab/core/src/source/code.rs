@@ -84,6 +84,16 @@ codes! {
     BadSource = "bad-source",
     /// A Kubespray version that is not known here.
     UnknownKubespray = "unknown-kubespray",
+    /// Not a version as Kubespray writes it.
+    BadVersion = "bad-version",
+    /// Not a number of processors.
+    BadQuantity = "bad-quantity",
+    /// A name that no feature gate can have.
+    BadFeatureGate = "bad-feature-gate",
+    /// Neither a file server nor a container registry.
+    BadMirror = "bad-mirror",
+    /// Something that the chosen network plugin or container runtime does not have.
+    UnsupportedCombination = "unsupported-combination",
     /// The subnet is written with bits set behind its prefix.
     SubnetHostBits = "subnet-host-bits",
     /// The subnet is not one of the private ones.
