@@ -5,8 +5,10 @@ use std::net::Ipv4Addr;
 
 use crate::identity::{HostKey, LabId, MachineIdentity, machine_numbers};
 use crate::spec::{
-    ClusterSpec, Egress, HostSpec, ImageSpec, KubernetesSpec, KubespraySpec, MachineKind, MachineSpec,
-    MirrorsSpec, NetworkSpec, Role, Taint,
+    AddonsSpec, ApiSpec, ClusterSpec, ContainerEngine, ContainerRuntimeSpec, DnsMode, DnsSpec, Egress,
+    Encapsulation, HostSpec, ImageSpec, KubeletSpec, KubernetesSpec, KubespraySpec, MachineKind, MachineSpec,
+    MilliCpus, MirrorsSpec, NetworkPlugin, NetworkSpec, PodNetworkSpec, RegistrySpec, ReservedSpec, Role,
+    Taint,
 };
 use crate::units::Bytes;
 
@@ -48,6 +50,47 @@ pub(crate) fn spec() -> ClusterSpec {
             machine("gpu-worker-2", 13),
         ],
     }
+}
+
+/// The same machines, with everything that can be asked of Kubernetes.
+pub(crate) fn everything() -> ClusterSpec {
+    let mut spec = spec();
+    spec.kubernetes = KubernetesSpec {
+        version: Some("1.34.3".to_owned()),
+        container_runtime: ContainerRuntimeSpec {
+            engine: Some(ContainerEngine::Containerd),
+            version: Some("2.2.1".to_owned()),
+        },
+        network: PodNetworkSpec {
+            plugin: Some(NetworkPlugin::Calico),
+            version: Some("3.30.6".to_owned()),
+            mtu: Some(1450),
+            encapsulation: Some(Encapsulation::Vxlan),
+            policy: Some(true),
+            pods: Some("10.244.0.0/16".parse().unwrap()),
+            services: Some("10.96.0.0/12".parse().unwrap()),
+            node_prefix: Some(24),
+        },
+        dns: DnsSpec {
+            mode: Some(DnsMode::Coredns),
+            node_local: Some(true),
+            node_local_address: Some(Ipv4Addr::new(169, 254, 25, 10)),
+        },
+        addons: AddonsSpec { metrics_server: Some(true), ingress_nginx: Some(true), helm: Some(false) },
+        kubelet: KubeletSpec {
+            max_pods: Some(110),
+            system_reserved: ReservedSpec { cpu: Some(MilliCpus(500)), memory: Some(Bytes::from_mib(512)) },
+        },
+        feature_gates: BTreeMap::from([("InPlacePodVerticalScaling".to_owned(), true)]),
+        api: ApiSpec { names: vec!["api.example.com".to_owned()] },
+    };
+    spec.mirrors = MirrorsSpec {
+        files: Some("http://files.lab:8080".to_owned()),
+        images: Some(RegistrySpec { address: "registry.lab:5000/kubernetes".to_owned(), plain_http: true }),
+    };
+    spec.machines[1].labels = BTreeMap::from([("workload-type".to_owned(), "general".to_owned())]);
+    spec.machines[2].labels = BTreeMap::from([("inference-ready".to_owned(), "true".to_owned())]);
+    spec
 }
 
 /// A worker.

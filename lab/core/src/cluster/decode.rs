@@ -272,7 +272,7 @@ impl JsonSchema for Anything {
 /// The entries of a mapping, the first of each key; repetitions are told.
 fn entries<'n>(node: &'n Node, expected: &str, findings: &mut Findings) -> Option<Vec<(&'n Node, &'n Node)>> {
     let Value::Map(entries) = &node.value else {
-        wrong_type(node, expected, findings);
+        wrong_type(node, expected, findings).hint("write a line for each: `name: value`");
         return None;
     };
     let mut seen: HashMap<&str, Span> = HashMap::new();

@@ -11,8 +11,8 @@ use schemars::JsonSchema;
 use super::decode::{Anything, Decode, List, Located, Map, Optional, Read, record};
 use super::names::{ClusterName, LabelKey, LabelValue, MachineName};
 use super::scalars::{
-    ApiVersion, Count, Digest, FileKind, GitSource, Group, KubesprayVersion, Model, Mtu, PciAddress, Text, Url,
-    VariableName,
+    ApiVersion, Count, Digest, FileKind, GitSource, Group, KubesprayVersion, Model, Mtu, PciAddress, Text,
+    Url, VariableName,
 };
 use crate::source::Findings;
 use crate::source::yaml::{Node, Value};

@@ -10,6 +10,7 @@ use super::*;
 use crate::spec::{HostSpec, ImageSpec, MachineKind, Role};
 use crate::units::Bytes;
 
+mod locate;
 mod messages;
 mod robustness;
 
@@ -49,6 +50,24 @@ kubespray:
   variables:
     all: {{download_run_once: yes}}
     k8s_cluster: {{kubelet_max_pods: 110, quoted: '110', nested: {{list: [1, 2.5, null]}}}}
+kubernetes:
+  version: 1.35.4
+  container_runtime: {{engine: containerd, version: 2.2}}
+  network:
+    plugin: calico
+    version: 3.31.5
+    mtu: 8950
+    encapsulation: vxlan
+    policy: false
+    pods: 10.244.0.0/16
+    services: 10.96.0.0/12
+    node_prefix: 25
+  dns: {{mode: coredns_dual, node_local: true, node_local_address: 169.254.25.10}}
+  addons: {{metrics_server: true, ingress_nginx: false, helm: true}}
+  kubelet: {{max_pods: 60, system_reserved: {{cpu: 0.25, memory: 512MiB}}}}
+  feature_gates: {{InPlacePodVerticalScaling: true, AnyVolumeDataSource: false}}
+  api: {{names: [api.example.com, 10.0.0.5, 'fd00::1']}}
+mirrors: {{files: 'http://files.lab:8080/', images: 'http://registry.lab:5000/kubernetes'}}
 ",
         "AB".repeat(64),
         "0f".repeat(64)

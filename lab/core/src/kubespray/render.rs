@@ -9,6 +9,8 @@ use crate::spec::ClusterSpec;
 
 mod options;
 pub(crate) mod plugin;
+#[cfg(test)]
+mod tests;
 mod user;
 
 /// A setting, and what its comment says besides where it comes from.

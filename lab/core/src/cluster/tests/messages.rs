@@ -105,6 +105,64 @@ const VALUES: &[Case] = &[
     ),
 ];
 
+const OPTIONS: &[Case] = &[
+    (
+        "a version with a `v`",
+        END,
+        "- name: a\nkubernetes: {version: v1.28.0, network: {version: 'v3.30.3'}}\n",
+    ),
+    ("half a version", END, "- name: a\nkubernetes: {version: 1.30, container_runtime: {version: 2}}\n"),
+    ("no version", END, "- name: a\nkubernetes: {version: latest}\n"),
+    (
+        "words of Kubernetes",
+        END,
+        "- name: a\nkubernetes: {container_runtime: {engine: cri-o}, network: {plugin: calcio, encapsulation: VXLAN}, dns: {mode: core_dns}}\n",
+    ),
+    (
+        "networks of Kubernetes",
+        END,
+        "- name: a\nkubernetes: {network: {pods: 10.244.0.0, services: 10.96.0.1/12, mtu: 500, node_prefix: 32}, dns: {node_local_address: local}}\n",
+    ),
+    (
+        "a kubelet",
+        END,
+        "- name: a\nkubernetes: {kubelet: {max_pods: 0, system_reserved: {cpu: half, memory: 512Mi}}}\n",
+    ),
+    ("feature gates as a list", END, "- name: a\nkubernetes: {feature_gates: ['CSIMigration=true']}\n"),
+    (
+        "feature gates",
+        END,
+        "- name: a\nkubernetes: {feature_gates: {csi-migration: true, CSIMigration: 'true'}}\n",
+    ),
+    (
+        "names of the API",
+        END,
+        "- name: a\nkubernetes: {api: {names: ['https://API.example.com:6443/', 10.0.0.300, 'a b']}}\n",
+    ),
+    ("an add-on that is no key", END, "- name: a\nkubernetes: {addons: {metrics-server: true}}\n"),
+    ("mirrors", END, "- name: a\nmirrors: {files: files.lab, images: 'oci://registry.lab'}\n"),
+    (
+        "what a network plugin does not have",
+        END,
+        "- name: a\nkubernetes: {network: {plugin: flannel, mtu: 1400, encapsulation: ipip, policy: true}}\n",
+    ),
+    (
+        "what a plugin of the user's own choice does not have",
+        END,
+        "- name: a\nkubernetes: {network: {version: 1.2.3, mtu: 1400}}\nkubespray: {variables: {k8s_cluster: {kube_network_plugin: weave}}}\n",
+    ),
+    (
+        "a plugin that is not known is one mistake",
+        END,
+        "- name: a\nkubernetes: {network: {plugin: weave, mtu: 1400}}\n",
+    ),
+    (
+        "a registry without TLS for another runtime",
+        END,
+        "- name: a\nkubernetes: {container_runtime: {engine: crio}}\nmirrors: {images: 'http://registry.lab:5000'}\n",
+    ),
+];
+
 const NAMES: &[Case] = &[
     ("upper case and underscores", "name: one", "name: GPU_worker_1"),
     ("a dash at the end", "name: one", "name: one-"),
@@ -234,6 +292,7 @@ fn rendered(cases: impl IntoIterator<Item = (&'static str, String)>, facts: Opti
 #[case::names(NAMES)]
 #[case::network(NETWORK)]
 #[case::kubernetes(KUBERNETES)]
+#[case::options(OPTIONS)]
 fn mistakes_are_told(#[context] context: Context, #[case] cases: &[Case]) {
     let name = context.description.unwrap();
     insta::assert_snapshot!(name, rendered(cases.iter().copied().map(edited), None));
@@ -254,9 +313,10 @@ fn mistakes_about_the_computer_are_told() {
 #[test]
 fn the_schema_refuses_single_values_too() {
     let validator = jsonschema::draft7::new(&schema()).unwrap();
-    let edits = [STRUCTURE, VALUES, NAMES].into_iter().flatten();
+    let edits = [STRUCTURE, VALUES, NAMES, OPTIONS].into_iter().flatten();
     for (title, text) in edits.map(|case| edited(*case)) {
-        let twice = ["the same key twice", "two machines with one name"].contains(&title);
+        let twice = ["the same key twice", "two machines with one name"].contains(&title)
+            || ["does not have", "for another runtime"].iter().any(|end| title.ends_with(end));
         match serde_saphyr::from_str::<serde_json::Value>(&text) {
             Ok(value) if !twice => assert!(!validator.is_valid(&value), "{title}"),
             // Not YAML, or wrong only beside another value.
@@ -268,7 +328,7 @@ fn the_schema_refuses_single_values_too() {
 /// A code that no case shows is a message that nobody has read.
 #[test]
 fn every_code_is_shown_by_a_case() {
-    let edits = [STRUCTURE, VALUES, NAMES, NETWORK, KUBERNETES, HOST].into_iter().flatten();
+    let edits = [STRUCTURE, VALUES, NAMES, NETWORK, KUBERNETES, OPTIONS, HOST].into_iter().flatten();
     let texts = edits.map(|case| edited(*case).1).chain(SYNTAX.iter().map(|(_, text)| (*text).to_owned()));
     let facts = facts();
     let shown: BTreeSet<Code> = texts

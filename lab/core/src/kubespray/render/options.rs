@@ -32,14 +32,14 @@ impl Group {
     }
 
     /// Sets a variable from a key of the cluster file.
-    fn from_file(&mut self, path: &str, name: &str, value: impl Into<Value>) {
+    fn key(&mut self, path: &str, name: &str, value: impl Into<Value>) {
         self.push(name, value, Origin::ClusterFile(path.to_owned()));
     }
 
     /// Sets a variable from a key of the cluster file, if the key is there.
     fn asked(&mut self, path: &str, name: &str, value: Option<impl Into<Value>>) {
         if let Some(value) = value {
-            self.from_file(path, name, value);
+            self.key(path, name, value);
         }
     }
 
@@ -75,7 +75,7 @@ fn all(spec: &ClusterSpec, variables: &Variables) -> Vec<Entry> {
     if let (Some(version), Ok(engine)) =
         (&container_runtime.version, container_engine(container_runtime.engine, variables))
     {
-        all.from_file("kubernetes.container_runtime.version", engine_version(engine), version.as_str());
+        all.key("kubernetes.container_runtime.version", engine_version(engine), version.as_str());
     }
     mirrors(&mut all, &spec.mirrors);
     all.entries
@@ -86,27 +86,27 @@ fn mirrors(all: &mut Group, mirrors: &MirrorsSpec) {
     const FILES: &str = "mirrors.files";
     const IMAGES: &str = "mirrors.images";
     if let Some(files) = &mirrors.files {
-        all.from_file(FILES, "files_repo", files.as_str());
+        all.key(FILES, "files_repo", files.as_str());
         for (name, host) in [
             ("github_url", "github.com"),
             ("dl_k8s_io_url", "dl.k8s.io"),
             ("storage_googleapis_url", "storage.googleapis.com"),
             ("get_helm_url", "get.helm.sh"),
         ] {
-            all.from_file(FILES, name, format!("{{{{ files_repo }}}}/{host}"));
+            all.key(FILES, name, format!("{{{{ files_repo }}}}/{host}"));
         }
     }
     if let Some(images) = &mirrors.images {
-        all.from_file(IMAGES, "registry_host", images.address.as_str());
+        all.key(IMAGES, "registry_host", images.address.as_str());
         for name in
             ["kube_image_repo", "gcr_image_repo", "github_image_repo", "docker_image_repo", "quay_image_repo"]
         {
-            all.from_file(IMAGES, name, "{{ registry_host }}");
+            all.key(IMAGES, name, "{{ registry_host }}");
         }
         if images.plain_http {
             // docs/CRI/containerd.md; the prefix and the mirror are hosts, without a path.
             let host = images.host();
-            all.from_file(
+            all.key(
                 IMAGES,
                 "containerd_registries_mirrors",
                 json!([{
@@ -121,18 +121,28 @@ fn mirrors(all: &mut Group, mirrors: &MirrorsSpec) {
 fn k8s_cluster(spec: &ClusterSpec, variables: &Variables, index: &Index) -> Vec<Entry> {
     let kubernetes = &spec.kubernetes;
     let mut group = Group::new("k8s_cluster");
-    group.always(
-        "so that the contexts of several clusters do not collide",
-        "cluster_name",
-        spec.name.as_str(),
-    );
-    group.always("services keep the domain that manifests expect", "dns_domain", "cluster.local");
+    names(&mut group, spec);
     network(&mut group, kubernetes, variables);
     dns(&mut group, kubernetes);
     kubelet(&mut group, kubernetes);
     api(&mut group, spec);
     addons(&mut group, kubernetes, index);
     group.entries
+}
+
+/// Kubespray takes the name of the cluster for the domain of its services too. Whoever sets the name means that.
+fn names(group: &mut Group, spec: &ClusterSpec) {
+    let variables = &spec.kubespray.variables;
+    let is_set = |group: &str| variables.get(group).is_some_and(|set| set.contains_key("cluster_name"));
+    if is_set("all") || is_set("k8s_cluster") {
+        return;
+    }
+    group.always(
+        "so that the contexts of several clusters do not collide",
+        "cluster_name",
+        spec.name.as_str(),
+    );
+    group.always("services keep the domain that manifests expect", "dns_domain", "cluster.local");
 }
 
 fn network(group: &mut Group, kubernetes: &KubernetesSpec, variables: &Variables) {
@@ -150,7 +160,7 @@ fn network(group: &mut Group, kubernetes: &KubernetesSpec, variables: &Variables
     }
     if let Some(encapsulation) = network.encapsulation {
         for (variable, value) in plugin_encapsulation(plugin, encapsulation) {
-            group.from_file(&path("encapsulation"), variable, *value);
+            group.key(&path("encapsulation"), variable, *value);
         }
     }
     if let Some(variable) = plugin_mtu(plugin) {
@@ -188,7 +198,7 @@ fn kubelet(group: &mut Group, kubernetes: &KubernetesSpec) {
     );
     if !kubernetes.feature_gates.is_empty() {
         let gates = kubernetes.feature_gates.iter().map(|(name, on)| format!("{name}={on}"));
-        group.from_file("kubernetes.feature_gates", "kube_feature_gates", gates.collect::<Vec<_>>());
+        group.key("kubernetes.feature_gates", "kube_feature_gates", gates.collect::<Vec<_>>());
     }
 }
 
@@ -209,7 +219,7 @@ fn api(group: &mut Group, spec: &ClusterSpec) {
     if asked.is_empty() {
         group.always("whoever comes by way of the machines' host calls the API by its names", NAMES, names);
     } else {
-        group.from_file("kubernetes.api.names", NAMES, names);
+        group.key("kubernetes.api.names", NAMES, names);
         if let Some(entry) = group.entries.last_mut() {
             entry.note = Some("and the names of the machines' host".to_owned());
         }
