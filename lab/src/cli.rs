@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub mod commands;
+pub mod kubespray;
 
 pub use commands::run;
 
@@ -190,6 +191,9 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Kubespray: what a release or a checkout of it knows
+    #[command(subcommand, after_help = "Example: cargo xtask kubespray index v2.30.0")]
+    Kubespray(kubespray::Command),
     /// Base images: build, list, verify, clear
     #[command(subcommand, after_help = "Example: cargo xtask image list")]
     Image(Image),

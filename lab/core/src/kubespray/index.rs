@@ -1,36 +1,61 @@
 //! What is known about one Kubespray: its variables and where they stand, the versions it installs,
 //! its playbooks, groups and ranges. Names, versions and places only, none of its text.
 //!
-//! Indexes of the known releases lie beside this file, so that rendering and checking need no
-//! checkout. `lab` makes the index of any other checkout.
+//! Indexes of the known releases lie in `indexes/`, so that rendering and checking need no checkout.
+//! `lab` reads the files of any other checkout, and [`build()`] makes its index from them.
+
+mod build;
+mod jinja;
+mod known;
+mod references;
+mod release;
+mod versions;
+mod write;
+mod yaml;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use build::{Built, Checkout, NotKubespray, Problem, build, wants};
+pub use known::{known_tags, known_text};
+pub use write::write;
+
 /// What is known about one Kubespray.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Index {
-    /// A release's tag, `v2.30.0`; of any other checkout what `git describe` calls it.
+    /// A release's tag, `v2.30.0`; of any other checkout what `git describe` calls it, or what its
+    /// `galaxy.yml` says.
     pub version: String,
-    /// All forty digits of the commit.
-    pub commit: String,
-    /// The ansible-core versions that its playbooks accept: from the first, below the second.
+    /// All forty digits of the commit, where the checkout is one of git.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// The ansible-core versions that its playbooks accept: from the first, below the second
+    /// (`playbooks/ansible_version.yml`).
     pub ansible_core: (String, String),
     /// The lines of its `requirements.txt`, without comments.
     pub requirements: Vec<String>,
-    /// Playbooks that are meant to be run, relative to the checkout.
+    /// Playbooks that are meant to be run, because no other playbook imports them; relative to the checkout.
     pub playbooks: Vec<String>,
-    /// Inventory groups that its playbooks and roles know.
+    /// Inventory groups that its playbooks and roles know, without `all`.
     pub groups: Vec<String>,
-    /// Supported distributions as its documentation names them.
+    /// Older names of groups that it still understands, with the group each one stands for
+    /// (`roles/dynamic_groups`).
+    pub old_groups: BTreeMap<String, String>,
+    /// Supported distributions as its `README.md` names them.
     pub distributions: Vec<String>,
-    /// Variables that take one of a few words, with the words (from its assertions).
+    /// Variables that take one of a few words, with the words (`roles/validate_inventory`).
     pub choices: BTreeMap<String, Vec<String>>,
-    /// Variables that it refuses to run with because they were removed.
+    /// Variables that have to be real booleans, not texts (`roles/validate_inventory`).
+    pub booleans: Vec<String>,
+    /// Variables that it refuses to run with because they were removed (`roles/validate_inventory`).
     pub refused: Vec<String>,
-    /// Components with checksums, by the name in front of `_checksums`: `kubelet`, `calicoctl_binary`.
+    /// Components with checksums, by the name in front of `_checksums`: `kubelet`, `calicoctl_binary`
+    /// (`checksums.yml`).
     pub components: BTreeMap<String, Component>,
+    /// Versions that it picks by the minor version of Kubernetes, `1.34`, and the variable, `etcd_version`.
+    pub picks: BTreeMap<String, BTreeMap<String, String>>,
     /// Every file that a place names, relative to the checkout.
     pub files: Vec<String>,
     /// Every variable that can be set, or that looks as if it could be.
@@ -39,26 +64,36 @@ pub struct Index {
 
 /// A component that Kubespray downloads and checks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Component {
     /// The variable that chooses its version, where there is one: `kube_version`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_variable: Option<String>,
-    /// The versions with a checksum, by architecture (`amd64`), in Kubespray's order: newest first.
+    /// The version that is installed unless an inventory says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
+    /// The versions with a checksum, by architecture (`amd64`, `no_arch`), in Kubespray's order: newest
+    /// first.
     pub versions: BTreeMap<String, Vec<String>>,
 }
 
 /// A variable of Kubespray.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Variable {
     /// Where roles give it a default, which the inventory overrides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub defaults: Vec<DefaultValue>,
-    /// Where roles set it for good: a value in an inventory has no effect.
+    /// Where roles set it for good (`vars/main.yml`): a value in an inventory has no effect.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fixed: Vec<Place>,
+    /// Where roles set it for some systems (`vars/debian.yml`): on those, a value in an inventory has no
+    /// effect.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sometimes_fixed: Vec<Place>,
     /// Where the sample inventory shows it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub sample: Vec<Place>,
+    pub sample: Vec<Example>,
     /// Where it is used; the first line of each file that does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub used: Vec<Place>,
@@ -66,14 +101,30 @@ pub struct Variable {
 
 /// A default value of a variable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DefaultValue {
     /// Where it stands.
     pub place: Place,
     /// What kind of value it is.
     pub shape: Shape,
-    /// The value, where it is a plain one: a word, a number, a yes or no, an empty collection.
+    /// The value, where it is a plain one: a word, a number, a yes or no, an empty collection. Of a
+    /// computed version, what it comes to when nothing else is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<serde_json::Value>,
+}
+
+/// A line of the sample inventory that shows a variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Example {
+    /// Where it stands.
+    pub place: Place,
+    /// Whether it is commented out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub commented: bool,
+    /// What kind of value it shows, where the line says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Shape>,
 }
 
 /// A line of the checkout: the number of its file in [`Index::files`], and the line, counted from 1.
@@ -107,4 +158,47 @@ impl Index {
         let file = usize::try_from(place.0).ok().and_then(|at| self.files.get(at));
         format!("{}:{}", file.map_or("?", String::as_str), place.1)
     }
+
+    /// The oldest and the newest Kubernetes that it installs.
+    #[must_use]
+    pub fn kubernetes(&self) -> Option<(&str, &str)> {
+        let versions = self.components.get("kubelet")?.versions.get("amd64")?;
+        Some((versions.last()?, versions.first()?))
+    }
+
+    /// Add-ons: names with `_enabled` behind them in the sample inventory's `addons.yml`.
+    #[must_use]
+    pub fn add_ons(&self) -> Vec<&str> {
+        let shown = |example: &Example| {
+            usize::try_from(example.place.0)
+                .ok()
+                .and_then(|at| self.files.get(at))
+                .is_some_and(|file| file.ends_with("/addons.yml"))
+        };
+        self.variables
+            .iter()
+            .filter(|(_, variable)| variable.sample.iter().any(shown))
+            .filter_map(|(name, _)| name.strip_suffix("_enabled"))
+            .collect()
+    }
 }
+
+impl Variable {
+    /// Whether a value in an inventory has an effect on every machine.
+    #[must_use]
+    pub const fn overridable(&self) -> bool {
+        self.fixed.is_empty()
+    }
+
+    /// Whether it is neither defined nor shown anywhere, only used.
+    #[must_use]
+    pub const fn only_used(&self) -> bool {
+        self.defaults.is_empty()
+            && self.fixed.is_empty()
+            && self.sometimes_fixed.is_empty()
+            && self.sample.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests;

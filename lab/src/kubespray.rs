@@ -1,0 +1,3 @@
+//! Kubespray on this computer.
+
+pub mod index;
