@@ -108,7 +108,10 @@ fn the_order_of_the_files_and_a_round_through_text_leave_no_trace() {
     with("roles/kubespray_defaults/vars/main/checksums.yml", None),
     "it has no `roles/kubespray_defaults/vars/main/checksums.yml`"
 )]
-#[case::broken_checksums(with("roles/kubespray_defaults/vars/main/checksums.yml", Some("a: b\nc: [\n")), "")]
+#[case::broken_checksums(
+    with("roles/kubespray_defaults/vars/main/checksums.yml", Some("a: b\nc: [\n")),
+    "roles/kubespray_defaults/vars/main/checksums.yml:2: not valid YAML: unclosed bracket '['"
+)]
 fn what_is_no_kubespray_is_refused(#[case] checkout: Checkout, #[case] expected: &str) {
     let error = build(&checkout).unwrap_err().to_string();
     assert_eq!(error, expected);
