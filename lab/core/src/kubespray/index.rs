@@ -42,12 +42,14 @@ pub struct Index {
     pub groups: Vec<String>,
     /// Older names of groups that it still understands, with the group each one stands for
     /// (`roles/dynamic_groups`).
+    #[serde(default)]
     pub old_groups: BTreeMap<String, String>,
     /// Supported distributions as its `README.md` names them.
     pub distributions: Vec<String>,
     /// Variables that take one of a few words, with the words (`roles/validate_inventory`).
     pub choices: BTreeMap<String, Vec<String>>,
     /// Variables that have to be real booleans, not texts (`roles/validate_inventory`).
+    #[serde(default)]
     pub booleans: Vec<String>,
     /// Variables that it refuses to run with because they were removed (`roles/validate_inventory`).
     pub refused: Vec<String>,
@@ -55,6 +57,7 @@ pub struct Index {
     /// (`checksums.yml`).
     pub components: BTreeMap<String, Component>,
     /// Versions that it picks by the minor version of Kubernetes, `1.34`, and the variable, `etcd_version`.
+    #[serde(default)]
     pub picks: BTreeMap<String, BTreeMap<String, String>>,
     /// Every file that a place names, relative to the checkout.
     pub files: Vec<String>,
