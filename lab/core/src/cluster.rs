@@ -21,7 +21,6 @@ mod tests;
 
 pub use locate::{Located, Places};
 pub use rules::BASE_DISK;
-pub use scalars::KUBESPRAY_VERSIONS;
 pub use schema::schema;
 
 /// What became of a cluster file.

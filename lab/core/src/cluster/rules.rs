@@ -9,6 +9,7 @@ use super::decode::{Located, Optional};
 use super::raw;
 use super::scalars::KubesprayVersion;
 use crate::host::HostFacts;
+use crate::kubespray::DEFAULT_RELEASE;
 use crate::source::Findings;
 use crate::spec::{ClusterSpec, HostSpec, KubespraySpec};
 
@@ -20,7 +21,7 @@ mod options;
 pub use machines::BASE_DISK;
 
 /// The Kubespray that is deployed where the file names none.
-const DEFAULT_KUBESPRAY: KubesprayVersion = KubesprayVersion("v2.30.0");
+const DEFAULT_KUBESPRAY: KubesprayVersion = KubesprayVersion(DEFAULT_RELEASE);
 
 /// Judges a file whose values were read one by one. What comes back is of use only if nothing was
 /// found, before or here.

@@ -7,6 +7,7 @@ use ipnet::Ipv4Net;
 use schemars::{Schema, json_schema};
 
 use super::decode::{FromScalar, Mistake};
+use crate::kubespray::TAGS;
 use crate::source::Code;
 use crate::source::suggest::{self, quote};
 use crate::source::yaml::{Scalar, ScalarKind};
@@ -14,9 +15,6 @@ use crate::spec::{Egress, HostSpec, ImageSpec, MachineKind, Role};
 use crate::units::Bytes;
 
 pub(super) mod kubernetes;
-
-/// Releases of Kubespray that the lab knows how to deploy, oldest first.
-pub const KUBESPRAY_VERSIONS: &[&str] = &["v2.29.0", "v2.29.1", "v2.30.0", "v2.31.0"];
 
 /// A scalar that is one of a few words.
 trait Word: Clone + 'static {
@@ -110,21 +108,14 @@ impl FromScalar for KubesprayVersion {
     const EXPECTED: &'static str = "a release of Kubespray, like v2.30.0";
 
     fn schema() -> Schema {
-        json_schema!({ "type": "string", "enum": KUBESPRAY_VERSIONS })
+        json_schema!({ "type": "string", "enum": TAGS })
     }
 
     fn read(scalar: &Scalar) -> Result<Self, Mistake> {
-        KUBESPRAY_VERSIONS
-            .iter()
-            .find(|version| **version == scalar.text)
-            .map(|version| Self(version))
-            .ok_or_else(|| {
-                Mistake::new(
-                    Code::UnknownKubespray,
-                    format!("unknown Kubespray version {}", quote(&scalar.text)),
-                )
-                .hint(suggest::one_of("versions", &scalar.text, KUBESPRAY_VERSIONS))
-            })
+        TAGS.iter().find(|version| **version == scalar.text).map(|version| Self(version)).ok_or_else(|| {
+            Mistake::new(Code::UnknownKubespray, format!("unknown Kubespray version {}", quote(&scalar.text)))
+                .hint(suggest::one_of("versions", &scalar.text, &TAGS))
+        })
     }
 }
 
