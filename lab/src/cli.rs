@@ -191,8 +191,8 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Kubespray: what a release or a checkout of it knows
-    #[command(subcommand, after_help = "Example: cargo xtask kubespray index v2.30.0")]
+    /// Kubespray: fetch a pinned one, see what is there and what it knows
+    #[command(subcommand, after_help = "Example: cargo xtask kubespray fetch")]
     Kubespray(kubespray::Command),
     /// Base images: build, list, verify, clear
     #[command(subcommand, after_help = "Example: cargo xtask image list")]

@@ -45,10 +45,61 @@ impl Layout {
         self.root.join("build/cache/libvirt")
     }
 
+    /// `build/3rd-party/kubespray/`: the pinned checkouts of Kubespray.
+    #[must_use]
+    pub fn kubespray(&self) -> KubesprayFiles {
+        KubesprayFiles { folder: self.root.join("build/3rd-party/kubespray") }
+    }
+
+    /// Environments of Python packages: those that `cargo xtask setup` makes, and one for each Kubespray.
+    #[must_use]
+    pub fn environments(&self) -> PathBuf {
+        self.root.join("build/environments")
+    }
+
     /// The files of the lab named `cluster`.
     #[must_use]
     pub fn lab(&self, cluster: &str) -> LabFiles {
         LabFiles { folder: self.output().join(cluster) }
+    }
+}
+
+/// The pinned checkouts of Kubespray, under `build/3rd-party/kubespray/`.
+#[derive(Debug, Clone)]
+pub struct KubesprayFiles {
+    /// `build/3rd-party/kubespray`.
+    pub folder: PathBuf,
+}
+
+impl KubesprayFiles {
+    /// One folder for each commit that was fetched.
+    #[must_use]
+    pub fn checkouts(&self) -> PathBuf {
+        self.folder.join("checkouts")
+    }
+
+    /// The checkout of a commit. It is whole when it is there: it is made beside and renamed.
+    #[must_use]
+    pub fn checkout(&self, commit: &str) -> PathBuf {
+        self.checkouts().join(commit)
+    }
+
+    /// Where the checkout of a commit is made.
+    #[must_use]
+    pub fn unfinished(&self, commit: &str) -> PathBuf {
+        self.checkouts().join(format!(".new-{commit}"))
+    }
+
+    /// Held by whoever makes or removes the checkout of a commit, shared by whoever uses it.
+    #[must_use]
+    pub fn lock(&self, commit: &str) -> PathBuf {
+        self.checkouts().join(format!(".{commit}.lock"))
+    }
+
+    /// A link to the checkout that was fetched last, for people and for tools of theirs.
+    #[must_use]
+    pub fn link(&self) -> PathBuf {
+        self.folder.join("kubespray-src")
     }
 }
 

@@ -6,10 +6,11 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -34,6 +35,8 @@ pub struct Invocation {
     pub directory: Option<PathBuf>,
     /// A file that receives both output streams as they come, beside what the caller reads.
     pub log: Option<PathBuf>,
+    /// A locked file that the program holds too; see [`Invocation::holding`].
+    pub held: Option<Arc<File>>,
 }
 
 /// What a program that ran to its end left.
@@ -106,6 +109,7 @@ pub fn invocation(program: impl AsRef<OsStr>) -> Invocation {
         environment: Vec::new(),
         directory: None,
         log: None,
+        held: None,
     }
 }
 
@@ -142,6 +146,14 @@ impl Invocation {
     #[must_use]
     pub fn log(mut self, path: impl Into<PathBuf>) -> Self {
         self.log = Some(path.into());
+        self
+    }
+
+    /// Gives the program a share in a locked file, as its standard input, of which nothing is read. If we are
+    /// killed, the lock lasts until the program has ended too, so that nobody works where it still does.
+    #[must_use]
+    pub fn holding(mut self, lock: &Arc<File>) -> Self {
+        self.held = Some(lock.clone());
         self
     }
 
@@ -184,7 +196,10 @@ impl Invocation {
         let lost = |source| ProcessError::Stream { program: program.clone(), source };
         let mut command = tokio::process::Command::from(self.command());
         command.process_group(0).kill_on_drop(true);
-        command.stdin(Stdio::null());
+        command.stdin(match &self.held {
+            Some(lock) => lock.try_clone().map_err(lost)?.into(),
+            None => Stdio::null(),
+        });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child =
             command.spawn().map_err(|source| ProcessError::Start { program: program.clone(), source })?;
@@ -192,7 +207,7 @@ impl Invocation {
         let log = match &self.log {
             Some(path) => {
                 let file = std::fs::OpenOptions::new().create(true).append(true).open(path).map_err(lost)?;
-                Some(std::sync::Arc::new(file))
+                Some(Arc::new(file))
             }
             None => None,
         };
@@ -336,10 +351,7 @@ impl Drop for GroupGuard {
     }
 }
 
-async fn drain(
-    stream: Option<impl tokio::io::AsyncRead + Unpin>,
-    log: Option<std::sync::Arc<std::fs::File>>,
-) -> String {
+async fn drain(stream: Option<impl tokio::io::AsyncRead + Unpin>, log: Option<Arc<File>>) -> String {
     let mut all = Vec::new();
     if let Some(mut stream) = stream {
         let mut buffer = vec![0; 16 << 10];
@@ -403,6 +415,23 @@ mod tests {
         // The orphan is reaped by whoever adopts it; dead or a zombie both mean that it no longer runs.
         let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
         assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+    }
+
+    #[tokio::test]
+    async fn a_lock_lasts_as_long_as_the_program_that_shares_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let lock = Arc::new(crate::files::try_lock(&path).unwrap().unwrap());
+        // As after a SIGKILL: the program lives on and we hold nothing any more.
+        let stdin = lock.try_clone().unwrap().into();
+        let mut child = invocation("sleep").arg("600").spawn(stdin, Stdio::null(), Stdio::null()).unwrap();
+        let run = invocation("true").holding(&lock);
+        run.read(&CancellationToken::new(), soon()).await.unwrap();
+        drop((run, lock));
+        assert!(crate::files::try_lock(&path).unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(crate::files::try_lock(&path).unwrap().is_some());
     }
 
     #[tokio::test]

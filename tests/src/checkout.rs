@@ -41,10 +41,28 @@ impl Checkout {
         for name in ["inventories", "home"] {
             fs::create_dir(checkout.root().join(name)).expect("a folder can be made in a new one");
         }
-        let shared = real_root().join("build");
-        fs::create_dir_all(&shared).expect("the checkout under test can be written");
-        symlink(shared, checkout.root().join("build")).expect("a link can be made in a new folder");
+        checkout.share("build");
         checkout
+    }
+
+    /// One whose `build/` is its own, but for the Python environments, which take long to make.
+    ///
+    /// # Panics
+    /// As [`Checkout::new`].
+    #[must_use]
+    pub fn with_own_build() -> Self {
+        let checkout = Self::new();
+        fs::remove_file(checkout.root().join("build")).expect("the link was made before");
+        fs::create_dir(checkout.root().join("build")).expect("a folder can be made in a new one");
+        checkout.share("build/environments");
+        checkout
+    }
+
+    /// Has a folder of the real checkout.
+    fn share(&self, folder: &str) {
+        let shared = real_root().join(folder);
+        fs::create_dir_all(&shared).expect("the checkout under test can be written");
+        symlink(shared, self.root().join(folder)).expect("a link can be made in a new folder");
     }
 
     /// One with a cluster file.

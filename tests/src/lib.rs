@@ -1,11 +1,13 @@
 //! What the tests of whole labs share: a checkout of their own, running programs, waiting, what a computer
 //! looks like before and after.
 //!
-//! The tests themselves are in `tools/` (real tools, no machine) and `lab/` (real machines).
+//! The tests themselves are in `tools/` (real tools, no machine), `kubespray/` (real Kubespray, no machine) and
+//! `lab/` (real machines).
 
 pub mod checkout;
 pub mod cluster;
 pub mod computer;
+pub mod kubespray;
 pub mod redact;
 pub mod run;
 pub mod skip;

@@ -215,6 +215,11 @@ impl Started {
         }
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.as_mut().is_none_or(|child| child.try_wait().is_ok_and(|ended| ended.is_some()))
+    }
+
     /// Says something to it that was started with [`Run::talk`].
     ///
     /// # Panics

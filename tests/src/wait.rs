@@ -21,7 +21,12 @@ pub fn until<T>(what: &str, deadline: Duration, mut probe: impl FnMut() -> Optio
 }
 
 /// A short rest between two looks.
-#[expect(clippy::disallowed_methods, reason = "this module is the one place of the tests that waits")]
 pub fn pause() {
-    std::thread::sleep(INTERVAL);
+    rest(INTERVAL);
+}
+
+/// Lets time pass, for tests in which something happens at a certain time.
+#[expect(clippy::disallowed_methods, reason = "this module is the one place of the tests that waits")]
+pub fn rest(length: Duration) {
+    std::thread::sleep(length);
 }

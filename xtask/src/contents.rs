@@ -17,6 +17,11 @@ cargo xtask: from one cluster.yaml to a lab of machines on this computer
     check [CLUSTER]       what is wrong with a cluster file
     image …               base images: build, list, remove
 
+  Kubespray
+    kubespray fetch       the pinned commit and the Ansible that it asks for
+    kubespray status|clean
+    inventory check [CLUSTER]   prove what Kubespray is given, without a machine
+
   For contributors
     lint                  formatting, clippy, licences, house rules
     ci                    exactly what CI runs: lint, then every test

@@ -36,6 +36,10 @@ pub enum Command {
     Check(Words),
     /// Build, list or remove base images (`lab image`).
     Image(Words),
+    /// Fetch the pinned Kubespray, and see what is known about it (`lab kubespray`).
+    Kubespray(Words),
+    /// Render and prove the inventory that Kubespray is given (`lab inventory`).
+    Inventory(Words),
     /// Run the tests.
     Test(Test),
     /// Check formatting, lints, licences and house rules.
@@ -105,6 +109,8 @@ pub enum Tier {
     Cli,
     /// Real Ansible and libvirt, no machines.
     Tools,
+    /// Real Kubespray, no machines.
+    Kubespray,
     /// Real machines.
     Lab,
 }

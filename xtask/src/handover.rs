@@ -82,6 +82,18 @@ fn is_dropped(name: &str) -> bool {
         ["CARGO", "RUSTUP", "ANSIBLE_", "LIBVIRT_", "VIRSH_", "KUBE", "LC_", "PYTHON", "GIT_"];
     const NAMES: [&str; 6] =
         ["LANG", "LANGUAGE", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "OUT_DIR", "RUST_RECURSION_COUNT"];
+    // How git reaches a server is the user's business; which repository it works on is ours.
+    const KEPT: [&str; 6] = [
+        "GIT_CONFIG_GLOBAL",
+        "GIT_CONFIG_SYSTEM",
+        "GIT_CONFIG_NOSYSTEM",
+        "GIT_SSL_",
+        "GIT_SSH",
+        "GIT_PROXY_",
+    ];
+    if KEPT.iter().any(|kept| name.starts_with(kept)) {
+        return false;
+    }
     NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
@@ -101,11 +113,11 @@ mod tests {
     #[test]
     fn drops_what_would_steer_the_lab_from_outside() {
         for name in
-            ["KUBECONFIG", "LIBVIRT_DEFAULT_URI", "ANSIBLE_CONFIG", "CARGO_PKG_NAME", "LC_ALL", "LANG"]
+            ["KUBECONFIG", "LIBVIRT_DEFAULT_URI", "ANSIBLE_CONFIG", "CARGO_PKG_NAME", "LC_ALL", "GIT_DIR"]
         {
             assert!(is_dropped(name), "{name}");
         }
-        for name in ["HOME", "PATH", "TERM", "NO_COLOR", "LAB_SKIPS", "RUST_BACKTRACE", "SSH_AUTH_SOCK"] {
+        for name in ["HOME", "PATH", "TERM", "NO_COLOR", "LAB_SKIPS", "RUST_BACKTRACE", "GIT_SSL_CAINFO"] {
             assert!(!is_dropped(name), "{name}");
         }
     }

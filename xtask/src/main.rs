@@ -52,6 +52,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Vm(words) => handover::run(&cx, Some("vm"), words.words),
         Command::Check(words) => handover::run(&cx, Some("check"), words.words),
         Command::Image(words) => handover::run(&cx, Some("image"), words.words),
+        Command::Kubespray(words) => handover::run(&cx, Some("kubespray"), words.words),
+        Command::Inventory(words) => handover::run(&cx, Some("inventory"), words.words),
         Command::Test(flags) => flags.run(&cx),
         Command::Lint(flags) => flags.run(&cx),
         Command::Ci(flags) => flags.run(&cx),

@@ -19,7 +19,7 @@ use crate::setup::environment::Environment;
 use crate::setup::{self, Needs};
 
 /// All tiers, from the quickest to the slowest.
-pub const TIERS: [Tier; 4] = [Tier::Core, Tier::Cli, Tier::Tools, Tier::Lab];
+pub const TIERS: [Tier; 5] = [Tier::Core, Tier::Cli, Tier::Tools, Tier::Kubespray, Tier::Lab];
 
 impl Tier {
     /// What people call it.
@@ -28,6 +28,7 @@ impl Tier {
             Self::Core => "core",
             Self::Cli => "cli",
             Self::Tools => "tools",
+            Self::Kubespray => "kubespray",
             Self::Lab => "lab",
         }
     }
@@ -37,7 +38,7 @@ impl Tier {
         match self {
             Self::Core => &["xtask", "lab-core"],
             Self::Cli => &["lab"],
-            Self::Tools | Self::Lab => &["lab-tests"],
+            Self::Tools | Self::Kubespray | Self::Lab => &["lab-tests"],
         }
     }
 
@@ -47,6 +48,7 @@ impl Tier {
         match self {
             Self::Core | Self::Cli => self.packages().contains(&package),
             Self::Tools => binary == "lab-tests::tools",
+            Self::Kubespray => binary == "lab-tests::kubespray",
             Self::Lab => binary == "lab-tests::lab",
         }
     }
@@ -57,6 +59,7 @@ impl Tier {
             Self::Core => "package(=xtask) | package(=lab-core)",
             Self::Cli => "package(=lab)",
             Self::Tools => "binary_id(=lab-tests::tools)",
+            Self::Kubespray => "binary_id(=lab-tests::kubespray)",
             Self::Lab => "binary_id(=lab-tests::lab)",
         }
     }
@@ -108,7 +111,7 @@ pub fn run(cx: &Cx, tiers: &[Tier], names: &[String]) -> anyhow::Result<Outcome>
         .env("LAB_SKIPS", &skips)
         .env("LAB_ROOT", &cx.root)
         .env("LAB_ANSIBLE", Environment::ansible(&cx.root).path);
-    if tiers.iter().any(|tier| matches!(tier, Tier::Tools | Tier::Lab)) {
+    if tiers.iter().any(|tier| matches!(tier, Tier::Tools | Tier::Kubespray | Tier::Lab)) {
         command = command.env("LAB_BIN", cargo::build_lab(cx)?);
     }
     let result = command.run();
@@ -185,11 +188,11 @@ impl Outcome {
 
     /// The table of tiers, the reasons of skips, and what makes the run a failure.
     fn text(&self, tiers: &[Tier], require: &[Tier]) -> (String, Vec<String>) {
-        let mut text = format!("\n{:<8}{:>8}{:>8}{:>9}\n", "TIER", "PASSED", "FAILED", "SKIPPED");
+        let mut text = format!("\n{:<10}{:>8}{:>8}{:>9}\n", "TIER", "PASSED", "FAILED", "SKIPPED");
         let mut problems = Vec::new();
         for tier in tiers {
             let [passed, failed, skipped] = self.counts(*tier);
-            text += &format!("{:<8}{passed:>8}{failed:>8}{skipped:>9}\n", tier.name());
+            text += &format!("{:<10}{passed:>8}{failed:>8}{skipped:>9}\n", tier.name());
             if failed > 0 {
                 problems.push(format!("{failed} tests of tier {} failed", tier.name()));
             }
@@ -231,9 +234,9 @@ impl Outcome {
         }
     }
 
-    /// Whether every test of these tiers ran and passed.
-    pub fn is_good(&self, tiers: &[Tier]) -> bool {
-        self.text(tiers, tiers).1.is_empty()
+    /// Whether no test of these tiers failed, and none of the required ones was skipped.
+    pub fn is_good(&self, tiers: &[Tier], require: &[Tier]) -> bool {
+        self.text(tiers, require).1.is_empty()
     }
 
     /// `N passed, N failed, N skipped`.
@@ -261,6 +264,7 @@ mod tests {
                 case("lab-core", "b", false),
                 case("lab::cli", "c", true),
                 case("lab-tests::tools", "d", false),
+                case("lab-tests::kubespray", "g", false),
                 case("lab-tests::lab", "e", false),
                 case("lab-tests::lab", "f", false),
             ],
@@ -272,15 +276,16 @@ mod tests {
     fn counts_by_tier_and_names_each_skip() {
         let (text, problems) = outcome().text(&TIERS, &[]);
         insta::assert_snapshot!(text, @r"
-        TIER      PASSED  FAILED  SKIPPED
-        core           2       0        0
-        cli            0       1        0
-        tools          1       0        0
-        lab            1       0        1
+        TIER        PASSED  FAILED  SKIPPED
+        core             2       0        0
+        cli              0       1        0
+        tools            1       0        0
+        kubespray        1       0        0
+        lab              1       0        1
         skipped lab-tests::lab e: there is no user to run as
         ");
         assert_eq!(problems, ["1 tests of tier cli failed"]);
-        assert_eq!(outcome().sum(&TIERS), "4 passed, 1 failed, 1 skipped");
+        assert_eq!(outcome().sum(&TIERS), "5 passed, 1 failed, 1 skipped");
     }
 
     #[test]

@@ -4,14 +4,14 @@
 mod access;
 pub mod index;
 mod inventory;
-pub(crate) mod render;
 mod release;
+pub(crate) mod render;
 mod setting;
 
 pub use access::{Access, AccessError, known_hosts, ssh_config};
 pub use inventory::inventory_ini;
-pub use render::settings;
 pub use release::{AnsibleRange, DEFAULT_RELEASE, Pythons, RELEASES, Release, TAGS, Version, release};
+pub use render::settings;
 pub use setting::{Origin, Scope, Setting};
 
 #[cfg(test)]

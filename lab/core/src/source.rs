@@ -7,7 +7,7 @@
 mod code;
 mod finding;
 mod render;
-pub(crate) mod suggest;
+pub mod suggest;
 pub(crate) mod yaml;
 
 pub use code::Code;

@@ -69,6 +69,7 @@ const COMPONENTS: &[Component] = &[
     Component { what: "subordinate ids in namespaces", present: &["newuidmap"], architecture: "", package: ["uidmap", "shadow-utils", "shadow", "shadow"] },
     Component { what: "namespace tools", present: &["unshare"], architecture: "", package: ["util-linux", "util-linux", "util-linux", "util-linux"] },
     Component { what: "an SSH client", present: &["ssh"], architecture: "", package: ["openssh-client", "openssh-clients", "openssh", "openssh-clients"] },
+    Component { what: "git, which fetches Kubespray", present: &["git"], architecture: "", package: ["git", "git", "git", "git"] },
     Component { what: "ext4 tools", present: &["mke2fs"], architecture: "", package: ["e2fsprogs", "e2fsprogs", "e2fsprogs", "e2fsprogs"] },
     Component { what: "partition tools", present: &["sfdisk"], architecture: "", package: ["fdisk", "util-linux", "util-linux", "util-linux"] },
     Component { what: "FAT tools", present: &["mkfs.vfat"], architecture: "", package: ["dosfstools", "dosfstools", "dosfstools", "dosfstools"] },

@@ -1,11 +1,8 @@
 //! The nearest right word, and how a reader's own words are quoted.
 
 /// `did you mean …?` where one of the known words is near, else all of them.
-pub(crate) fn one_of<'a>(
-    plural: &str,
-    written: &str,
-    known: impl IntoIterator<Item = &'a &'a str>,
-) -> String {
+#[must_use]
+pub fn one_of<'a>(plural: &str, written: &str, known: impl IntoIterator<Item = &'a &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().copied().collect();
     nearest(written, &known).map_or_else(
         || format!("known {plural}: {}", known.join(", ")),

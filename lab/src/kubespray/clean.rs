@@ -1,0 +1,126 @@
+//! `kubespray clean`: removes the checkouts and environments that no lab of this checkout of ours uses.
+//!
+//! Everything it removes can be fetched again. What a running command uses is left and named.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use crate::cx::Cx;
+use crate::files;
+
+use super::checkout::Checkout;
+use super::{environment, status};
+
+/// What became of it.
+#[derive(Debug, Default)]
+pub struct Cleaned {
+    /// What was removed, relative to the project's folder.
+    pub removed: Vec<String>,
+    /// What was left, each with its reason.
+    pub kept: Vec<String>,
+}
+
+/// Removes what is not used. Nothing there is success.
+///
+/// # Errors
+/// When something cannot be removed.
+pub async fn clean(cx: &Cx) -> anyhow::Result<Cleaned> {
+    let cx = cx.clone();
+    cx.clone().blocking(move || sweep(&cx)).await
+}
+
+fn sweep(cx: &Cx) -> anyhow::Result<Cleaned> {
+    let mut cleaned = Cleaned::default();
+    let places = cx.layout.kubespray();
+    let mut needed = Vec::new();
+    for commit in status::commits(cx) {
+        let path = places.checkout(&commit);
+        let labs = status::labs(cx, &commit);
+        let kept = match labs.as_slice() {
+            [] => remove_checkout(cx, &commit)?,
+            labs => Some(format!("the lab {} uses it", labs.join(", "))),
+        };
+        match kept {
+            Some(why) => {
+                cleaned.kept.push(format!("{}: {why}", shown(cx, &path)));
+                needed.extend(environment::place(cx, &Checkout { commit, path }).ok());
+            }
+            None => cleaned.removed.push(shown(cx, &path)),
+        }
+    }
+    remove_unfinished(cx)?;
+    for name in names(&cx.layout.environments())? {
+        let path = cx.layout.environments().join(&name);
+        let canonical = path.canonicalize().unwrap_or_else(|_| path.clone());
+        if !name.starts_with("kubespray-") || needed.contains(&canonical) {
+            continue;
+        }
+        let lock = environment::lock(&path);
+        let Some(_lock) = files::try_lock(&lock)? else {
+            cleaned.kept.push(format!("{}: a command is using it", shown(cx, &path)));
+            continue;
+        };
+        environment::remove(&path)?;
+        files::remove(&lock)?;
+        cleaned.removed.push(shown(cx, &path));
+    }
+    let link = places.link();
+    if link.is_symlink() && !link.exists() {
+        files::remove(&link)?;
+    }
+    for folder in [places.checkouts(), places.folder.clone()] {
+        // Only an empty one goes; anything else in it is not ours to judge.
+        let _ = std::fs::remove_dir(folder);
+    }
+    Ok(cleaned)
+}
+
+/// Removes a checkout; or says why not.
+fn remove_checkout(cx: &Cx, commit: &str) -> anyhow::Result<Option<String>> {
+    let places = cx.layout.kubespray();
+    let lock = places.lock(commit);
+    let Some(_lock) = files::try_lock(&lock)? else {
+        return Ok(Some("a command is using it".to_owned()));
+    };
+    let (path, going) = (places.checkout(commit), places.unfinished(commit));
+    files::remove(&going)?;
+    // Renamed first: an interruption must not leave half of it under its name.
+    std::fs::rename(&path, &going).with_context(|| format!("cannot rename `{}`", path.display()))?;
+    files::remove(&going)?;
+    files::remove(&lock)?;
+    Ok(None)
+}
+
+/// Removes what interrupted fetches left, and locks that nobody holds.
+fn remove_unfinished(cx: &Cx) -> anyhow::Result<()> {
+    let places = cx.layout.kubespray();
+    for name in names(&places.checkouts())? {
+        let lock = name.strip_prefix('.').and_then(|name| name.strip_suffix(".lock"));
+        let Some(commit) = name.strip_prefix(".new-").or(lock) else { continue };
+        if places.checkout(commit).exists() {
+            continue;
+        }
+        if let Some(_lock) = files::try_lock(&places.lock(commit))? {
+            files::remove(&places.unfinished(commit))?;
+            files::remove(&places.lock(commit))?;
+        }
+    }
+    Ok(())
+}
+
+fn shown(cx: &Cx, path: &Path) -> String {
+    path.strip_prefix(cx.layout.root()).unwrap_or(path).display().to_string()
+}
+
+/// Names in a folder, sorted; none where the folder is absent.
+fn names(folder: &Path) -> anyhow::Result<Vec<String>> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.with_context(|| format!("cannot read `{}`", folder.display()))?,
+    };
+    let mut names: Vec<_> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    Ok(names)
+}

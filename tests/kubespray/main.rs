@@ -1,0 +1,3 @@
+//! Real Kubespray, real git, real pip, no machine: fetching, proving what Kubespray is given, its own checks.
+
+mod fetch;

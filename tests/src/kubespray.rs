@@ -1,0 +1,50 @@
+//! Kubespray for tests: whether it can be reached, and calls of `lab` that may fetch it.
+
+use std::path::PathBuf;
+
+use crate::run::{Run, run};
+
+/// Where it is fetched from, unless git is told another place (`insteadOf`).
+pub const UPSTREAM: &str = "https://github.com/kubernetes-sigs/kubespray";
+
+/// The known releases, oldest first.
+pub const TAGS: [&str; 4] = lab_core::kubespray::TAGS;
+
+/// Variables that say how git and pip reach their servers, which tests take over from whoever runs them.
+const REACH: [&str; 4] = ["PIP_", "GIT_SSL_", "GIT_CONFIG_GLOBAL", "SSL_CERT_"];
+
+/// Why Kubespray cannot be fetched here; `None` where it can.
+#[must_use]
+pub fn unreachable() -> Option<String> {
+    let ask = ["20", "git", "ls-remote", "--exit-code", UPSTREAM, "refs/tags/v2.30.0"];
+    let answer = reaching(run("timeout").args(ask)).answer();
+    let last = answer.stderr.trim().lines().last().unwrap_or("no answer within 20 s").to_owned();
+    (answer.code != 0).then(|| format!("{UPSTREAM} cannot be reached: {last}"))
+}
+
+/// Skips the calling test where Kubespray cannot be fetched.
+#[macro_export]
+macro_rules! needs_kubespray {
+    () => {
+        if let Some(reason) = $crate::kubespray::unreachable() {
+            $crate::skip!("{reason}");
+        }
+    };
+}
+
+/// A program that reaches servers as the person does who runs the tests.
+#[must_use]
+pub fn reaching(run: Run) -> Run {
+    let mut run = run.env("GIT_TERMINAL_PROMPT", "0");
+    // The settings of git say where mirrors are; nothing else of the home takes part.
+    if let Some(settings) = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".gitconfig")) {
+        run = run.env("GIT_CONFIG_GLOBAL", settings);
+    }
+    for (name, value) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if REACH.iter().any(|prefix| name.starts_with(prefix)) {
+            run = run.env(&name, value);
+        }
+    }
+    run
+}
