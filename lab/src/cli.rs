@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub mod commands;
+pub mod inventory;
 pub mod kubespray;
 
 pub use commands::run;
@@ -194,6 +195,9 @@ pub enum Command {
     /// Kubespray: fetch a pinned one, see what is there and what it knows
     #[command(subcommand, after_help = "Example: cargo xtask kubespray fetch")]
     Kubespray(kubespray::Command),
+    /// Kubespray's inventory of a cluster: write it, compare it
+    #[command(subcommand, after_help = "Example: cargo xtask inventory render cloud-cluster")]
+    Inventory(inventory::Command),
     /// Base images: build, list, verify, clear
     #[command(subcommand, after_help = "Example: cargo xtask image list")]
     Image(Image),

@@ -6,6 +6,8 @@ use std::fmt;
 pub mod exit {
     /// Something that no other code names.
     pub const UNEXPECTED: u8 = 1;
+    /// `inventory diff` found a difference, as `diff` says it. Its own failures have other codes.
+    pub const DIFFERENT: u8 = 1;
     /// The arguments or the cluster file are wrong.
     pub const USAGE: u8 = 2;
     /// The computer lacks something.

@@ -165,10 +165,16 @@ impl LabFiles {
         self.folder.join("ssh_config")
     }
 
-    /// Kubespray's inventory of the living lab.
+    /// Kubespray's inventory of the living lab: hosts, and variables in folders beside them.
+    #[must_use]
+    pub fn inventory_folder(&self) -> PathBuf {
+        self.folder.join("inventory")
+    }
+
+    /// The hosts of that inventory: the file that Ansible is given.
     #[must_use]
     pub fn inventory(&self) -> PathBuf {
-        self.folder.join("inventory/inventory.ini")
+        self.inventory_folder().join("inventory.ini")
     }
 
     /// Ansible's settings for this lab.

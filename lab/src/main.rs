@@ -7,6 +7,7 @@ mod failure;
 mod files;
 mod host;
 mod image;
+mod inventory;
 mod kubespray;
 mod layout;
 mod life;

@@ -1,11 +1,10 @@
-//! Ansible and OpenSSH read the files through which machines are reached, and mean by them what we mean.
+//! OpenSSH reads the files through which machines are reached, and means by them what we mean.
 
 use std::collections::BTreeMap;
 use std::fs;
 
-use lab_core::kubespray::{Access, inventory_ini, known_hosts, ssh_config};
+use lab_core::kubespray::{Access, known_hosts, ssh_config};
 use lab_core::spec::ClusterSpec;
-use lab_tests::checkout::variable;
 use lab_tests::run;
 use tempfile::TempDir;
 
@@ -32,24 +31,7 @@ fn files(spec: &ClusterSpec) -> Files {
         spec.machines.iter().map(|machine| (machine.name.clone(), key.clone())).collect();
     fs::write(&access.known_hosts, known_hosts(spec, &keys)).unwrap();
     fs::write(&access.ssh_config, ssh_config(spec, &access).unwrap()).unwrap();
-    fs::write(path("inventory.ini"), inventory_ini(spec, &access).unwrap()).unwrap();
     Files { folder, access }
-}
-
-#[test]
-fn ansible_reads_the_inventory_as_it_is_meant() {
-    let files = files(&dev::spec());
-    let home = tempfile::tempdir().unwrap();
-    let listed = run(format!("{}/bin/ansible-inventory", variable("LAB_ANSIBLE")))
-        .args(["--list", "--inventory"])
-        .arg(files.folder.path().join("inventory.ini"))
-        .env("HOME", home.path())
-        .answer()
-        .ok();
-    assert_eq!(listed.stderr, "", "Ansible warns");
-    let folder = files.folder.path().display().to_string();
-    insta::assert_snapshot!(serde_json::to_string_pretty(&listed.json()).unwrap().replace(&folder, "[LAB]"));
-    assert!(!listed.stdout.contains("become"), "`become` would reach tasks that are handed to this computer");
 }
 
 /// What `ssh -G` says about one host, sorted; settings that we do not set are left out.

@@ -12,7 +12,11 @@ use lab_tests::checkout::real_root;
 
 /// Its checked cluster file.
 pub fn spec() -> ClusterSpec {
-    let path = "inventories/dev/cluster.yaml";
+    read("inventories/dev/cluster.yaml")
+}
+
+/// A checked cluster file of the project.
+pub fn read(path: &str) -> ClusterSpec {
     let text = fs::read_to_string(real_root().join(path)).unwrap();
     check(&SourceFile { path: path.to_owned(), text }, None).spec.unwrap()
 }

@@ -5,3 +5,4 @@ mod access;
 mod definitions;
 mod dev;
 mod identity;
+mod inventory;

@@ -9,9 +9,9 @@ pub(crate) mod render;
 mod setting;
 
 pub use access::{Access, AccessError, known_hosts, ssh_config};
-pub use inventory::inventory_ini;
+pub use inventory::Login;
 pub use release::{AnsibleRange, DEFAULT_RELEASE, Pythons, RELEASES, Release, TAGS, Version, release};
-pub use render::settings;
+pub use render::{Files, is_made_here, render, settings};
 pub use setting::{Origin, Scope, Setting};
 
 #[cfg(test)]

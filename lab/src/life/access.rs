@@ -5,10 +5,12 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use lab_core::identity::USER;
-use lab_core::kubespray::{Access, inventory_ini, known_hosts, ssh_config};
+use lab_core::kubespray::{Access, known_hosts, ssh_config};
 
+use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::files::{self, PUBLIC};
+use crate::inventory::{self, unsayable};
 
 use super::keys::Keys;
 use super::lab::Lab;
@@ -26,27 +28,27 @@ fn ansible_settings(lab: &Lab) -> anyhow::Result<String> {
     ))
 }
 
-/// Writes the files where their contents differ, and says whether any did.
+/// Writes the files where their contents differ, and says whether any of those did by which machines are
+/// logged in to.
 ///
 /// # Errors
-/// When a path of the lab cannot be said in them, or a file cannot be written.
-pub fn write(lab: &Lab, keys: &Keys) -> anyhow::Result<bool> {
+/// When a path of the lab cannot be said in them, a file of somebody else is in the way of the inventory, or a
+/// file cannot be written.
+pub fn write(cx: &Cx, lab: &Lab, keys: &Keys) -> anyhow::Result<bool> {
     let access = access(lab)?;
-    let unsayable = || {
-        Failure::new(exit::HOST, "the lab's folder cannot be used for SSH")
-            .hint("move the checkout to a folder whose path has only letters, digits, blanks and . _ - /")
-    };
     let texts = [
         (lab.files.known_hosts(), known_hosts(&lab.spec, &keys.public().host)),
         (lab.files.ssh_config(), ssh_config(&lab.spec, &access).with_context(unsayable)?),
         (lab.files.ansible_settings(), ansible_settings(lab)?),
-        (lab.files.inventory(), inventory_ini(&lab.spec, &access).with_context(unsayable)?),
     ];
     let mut changed = false;
     for (path, text) in texts {
         changed |= files::write_if_changed(&path, text.as_bytes(), PUBLIC)?;
     }
-    Ok(changed)
+    let folder = lab.files.inventory_folder();
+    let rendered = inventory::rendered(cx.layout.root(), &lab.spec, &lab.files, &folder)?;
+    let written = inventory::write(&folder, &rendered)?;
+    Ok(changed || written.written.iter().any(|path| folder.join(path) == lab.files.inventory()))
 }
 
 fn access(lab: &Lab) -> anyhow::Result<Access> {

@@ -25,18 +25,32 @@ use super::{access, reach};
 /// How long Ansible may take to log in to all machines. Its module starts Python on each: seconds under emulation.
 const PING: Duration = Duration::from_secs(600);
 
-/// What `up` would do, without doing anything.
+/// Prints what `up` would do, without doing anything.
 ///
 /// # Errors
 /// When the cluster file is wrong or the host does not answer.
 pub async fn show_plan(cx: &Cx, lab: &Lab, json: bool) -> anyhow::Result<()> {
+    tell_what_is_not_done(cx, lab);
+    let planned = planned(cx, lab).await?;
+    if json {
+        output::json(&planned)?;
+    } else {
+        output::print(render(&planned, std::io::stdout().is_terminal()))?;
+    }
+    Ok(())
+}
+
+/// What `up` would do, without doing anything.
+///
+/// # Errors
+/// When the host does not answer.
+pub async fn planned(cx: &Cx, lab: &Lab) -> anyhow::Result<Plan> {
     let keys = keys::read(lab)?;
     let keyed: BTreeMap<ImageSpec, String> = image_specs(lab)
         .into_iter()
         .map(|spec| image::key(&spec).map(|key| (spec, key)))
         .collect::<anyhow::Result<_>>()?;
     let accelerated = acceleration::decide(cx, None).await?;
-    tell_what_is_not_done(cx, lab);
     let (id, observed) = match lab.state()? {
         Some(state) => {
             let observed = match Reached::find(cx, lab, &state).await? {
@@ -55,13 +69,7 @@ pub async fn show_plan(cx: &Cx, lab: &Lab, json: bool) -> anyhow::Result<()> {
         images: &keyed,
         keys: &keys.public(),
     };
-    let planned = plan(&inputs, &observed);
-    if json {
-        output::json(&planned)?;
-    } else {
-        output::print(render(&planned, std::io::stdout().is_terminal()))?;
-    }
-    Ok(())
+    Ok(plan(&inputs, &observed))
 }
 
 fn image_specs(lab: &Lab) -> Vec<ImageSpec> {
@@ -112,7 +120,7 @@ async fn make(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&str>) -> anyh
     if let Some(only) = only {
         planned.machines.retain(|machine| machine.name == only);
     }
-    if access::write(lab, &keys)? {
+    if access::write(cx, lab, &keys)? {
         // What Ansible reached, it reached with other files.
         state.change(|state| state.pinged.clear())?;
     }

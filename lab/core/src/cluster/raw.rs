@@ -127,7 +127,7 @@ record! {
         /// Virtual processors. A control plane needs 2.
         #[schemars(extend("default" = 2))]
         cpus: Optional<Located<Count>>,
-        /// Memory, with its unit: at least 1GiB, for a control plane 2GiB.
+        /// Memory, with its unit: at least 1GiB, for Kubespray 1152MiB, for a control plane 2GiB.
         #[schemars(extend("default" = "2GiB"))]
         memory: Optional<Located<Bytes>>,
         /// Size of the root disk, with its unit. It grows as it is filled.

@@ -42,16 +42,18 @@ impl Access {
     /// # Errors
     /// Names the path and what is wrong with it.
     pub(super) fn check(&self) -> Result<(), AccessError> {
-        for path in [&self.key, &self.known_hosts, &self.ssh_config] {
-            // A quote or a backslash has no escape that all versions of OpenSSH know, `%`, `$` and `{`
-            // start a token or a variable in it or a template in Ansible, and `~` a home directory.
-            let bad =
-                |c: char| c.is_control() || matches!(c, '"' | '\'' | '\\' | '%' | '$' | '{' | '}' | '~');
-            if let Some(character) = path.chars().find(|c| bad(*c)) {
-                return Err(AccessError::Character { path: path.clone(), character });
-            }
-        }
-        Ok(())
+        [&self.key, &self.known_hosts, &self.ssh_config].into_iter().try_for_each(|path| check_path(path))
+    }
+}
+
+/// Checks that a path can be said to OpenSSH and to Ansible.
+pub(super) fn check_path(path: &str) -> Result<(), AccessError> {
+    // A quote or a backslash has no escape that all versions of OpenSSH know, `%`, `$` and `{`
+    // start a token or a variable in it or a template in Ansible, and `~` a home directory.
+    let bad = |c: char| c.is_control() || matches!(c, '"' | '\'' | '\\' | '%' | '$' | '{' | '}' | '~');
+    match path.chars().find(|c| bad(*c)) {
+        Some(character) => Err(AccessError::Character { path: path.to_owned(), character }),
+        None => Ok(()),
     }
 }
 
@@ -111,6 +113,6 @@ pub fn ssh_config(spec: &ClusterSpec, access: &Access) -> Result<String, AccessE
 }
 
 /// Paths may hold blanks.
-pub(super) fn quoted(path: &str) -> String {
+fn quoted(path: &str) -> String {
     format!("\"{path}\"")
 }

@@ -1,31 +1,71 @@
 //! The inventory that Kubespray and Ansible read.
 //!
-//! It names machines, groups and how to log in. Everything else (labels, taints, versions) belongs
-//! into group and host variables in YAML: in this format `true` is a text and a map is another one.
+//! It names machines, their addresses, groups and how to log in. Everything else (labels, taints, versions)
+//! belongs into group and host variables in YAML: in this format `true` is a text and a map is another one.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use super::access::{Access, AccessError, quoted};
-use crate::spec::{ClusterSpec, MachineSpec, Role};
+use super::access::AccessError;
+use super::render::{IN_INVENTORY, LAB_DIR, first_line};
+use super::setting::{Scope, Setting};
+use crate::spec::{ClusterSpec, Role};
 
-/// The text of `inventory.ini`.
+/// How the machines of an inventory are logged in to. Nothing in it is an absolute path unless the caller
+/// puts one there, so that an inventory can be committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The user to log in as.
+    pub user: String,
+    /// The folder of the lab, `output/<cluster>`: absolute, or relative to the folder of the inventory.
+    pub lab_dir: String,
+    /// The private key, relative to the folder of the lab.
+    pub key: String,
+    /// OpenSSH's settings, relative to the folder of the lab.
+    pub ssh_config: String,
+}
+
+impl Login {
+    /// The folder of the lab as Ansible finds it.
+    fn folder(&self) -> String {
+        if self.lab_dir.starts_with('/') {
+            self.lab_dir.clone()
+        } else {
+            format!("{{{{ inventory_dir }}}}/{}", self.lab_dir)
+        }
+    }
+}
+
+/// The text of `inventory.ini`. `settings`: those of machines stand beside their names, as far as they can.
 ///
 /// # Errors
 /// If a path cannot be written so that Ansible and OpenSSH read it back.
-pub fn inventory_ini(spec: &ClusterSpec, access: &Access) -> Result<String, AccessError> {
-    access.check()?;
-    let mut text = format!(
-        "# Made by the lab {} from its cluster file; changes are overwritten.\n\
-         # Give this file to Ansible by its own name: Kubespray's settings pass over .ini files in a directory.\n\n\
-         [all]\n",
-        spec.name
-    );
-    let width = spec.machines.iter().map(|machine| machine.name.len()).max().unwrap_or_default();
-    for MachineSpec { name, address, .. } in &spec.machines {
-        // Without `ip`, Kubespray takes whatever address the default route leads to.
-        let _ = writeln!(text, "{name:width$} ansible_host={address} ip={address}");
+pub(super) fn inventory_ini(
+    spec: &ClusterSpec,
+    settings: &[&Setting],
+    login: &Login,
+) -> Result<String, AccessError> {
+    for path in [&login.lab_dir, &login.key, &login.ssh_config] {
+        super::access::check_path(path)?;
     }
-    text.push_str(&variables(access));
+    let mut text = first_line(spec)
+        + "# Give this file to Ansible by its own name: Kubespray's settings pass over .ini files in a directory.\n\n\
+           [all]\n";
+    let width = spec.machines.iter().map(|machine| machine.name.len()).max().unwrap_or_default();
+    let mut beside: HashMap<&str, String> = HashMap::new();
+    for setting in settings {
+        if let Scope::Host(machine) = &setting.scope
+            && let Some(value) =
+                setting.value.as_str().filter(|_| IN_INVENTORY.contains(&setting.name.as_str()))
+        {
+            let _ = write!(beside.entry(machine).or_default(), " {}={value}", setting.name);
+        }
+    }
+    for machine in &spec.machines {
+        let words = beside.get(machine.name.as_str()).map_or("", String::as_str);
+        let _ = writeln!(text, "{:width$}{words}", machine.name);
+    }
+    text.push_str(&variables(login));
     for (group, role) in
         [("kube_control_plane", Role::ControlPlane), ("etcd", Role::Etcd), ("kube_node", Role::Worker)]
     {
@@ -40,15 +80,18 @@ pub fn inventory_ini(spec: &ClusterSpec, access: &Access) -> Result<String, Acce
 }
 
 /// How to log in. No `become` here: it would reach the tasks that Kubespray hands to this computer.
-fn variables(access: &Access) -> String {
+fn variables(login: &Login) -> String {
     // In this section a value is the rest of the line as it stands; blanks and quotes need no escape.
     // `ansible_ssh_args` stands before everything else on ssh's command line and takes the place of
     // Kubespray's own setting, which would turn host key checking off. The rest is in the ssh_config.
-    let ssh_args = format!("-F {} -o ControlMaster=no", quoted(&access.ssh_config));
+    let key = format!("{{{{ {LAB_DIR} }}}}/{}", login.key);
+    let ssh_args = format!("-F \"{{{{ {LAB_DIR} }}}}/{}\" -o ControlMaster=no", login.ssh_config);
+    let folder = login.folder();
     let values = [
-        ("ansible_user", access.user.as_str()),
+        (LAB_DIR, folder.as_str()),
+        ("ansible_user", &login.user),
         ("ansible_python_interpreter", "/usr/bin/python3"),
-        ("ansible_ssh_private_key_file", &access.key),
+        ("ansible_ssh_private_key_file", &key),
         ("ansible_ssh_args", &ssh_args),
         ("ansible_host_key_checking", "True"),
     ];

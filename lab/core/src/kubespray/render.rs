@@ -3,15 +3,23 @@
 
 use serde_json::Value;
 
+use super::access::AccessError;
 use super::index::Index;
+use super::inventory::{Login, inventory_ini};
 use super::setting::{Origin, Scope, Setting};
 use crate::spec::ClusterSpec;
 
+mod files;
 mod options;
 pub(crate) mod plugin;
 #[cfg(test)]
 mod tests;
 mod user;
+mod yaml;
+
+pub use files::{Files, is_made_here};
+pub(super) use files::{IN_INVENTORY, first_line};
+pub(super) use options::LAB_DIR;
 
 /// A setting, and what its comment says besides where it comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +42,18 @@ impl Entry {
 #[must_use]
 pub fn settings(spec: &ClusterSpec, index: &Index) -> Vec<Setting> {
     entries(spec, index).into_iter().map(|entry| entry.setting).collect()
+}
+
+/// Every file of the inventory of a cluster, by its path below the inventory's folder.
+///
+/// # Errors
+/// If a path of the login cannot be written so that Ansible and OpenSSH read it back.
+pub fn render(spec: &ClusterSpec, index: &Index, login: &Login) -> Result<Files, AccessError> {
+    let entries = entries(spec, index);
+    let settings: Vec<&Setting> = entries.iter().map(|entry| &entry.setting).collect();
+    let mut files = files::variables(spec, index, &entries);
+    files.insert("inventory.ini".to_owned(), inventory_ini(spec, &settings, login)?);
+    Ok(files)
 }
 
 fn entries(spec: &ClusterSpec, index: &Index) -> Vec<Entry> {

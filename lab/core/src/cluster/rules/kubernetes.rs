@@ -9,6 +9,9 @@ use crate::units::Bytes;
 
 /// With less, apt and Ansible's tasks swap to death.
 const MACHINE_MEMORY: Bytes = Bytes::from_gib(1);
+/// Kubespray asserts 1024 MB as the guest counts them, without what its kernel keeps for itself
+/// (roles/kubernetes/preinstall/tasks/0040-verify-settings.yml).
+const WORKER_MEMORY: Bytes = Bytes::from_mib(1152);
 /// Kubespray asserts 1500 MB as the guest counts them, and kubeadm 1700 MB.
 const CONTROL_PLANE_MEMORY: Bytes = Bytes::from_gib(2);
 /// What kubeadm's preflight asks for.
@@ -72,6 +75,16 @@ fn check_size(machine: &Draft<'_>, findings: &mut Findings) {
                 format!("{} is too little memory for {what}", memory.value),
             )
             .hint(format!("give {} at least {least}", machine.title()));
+    } else if let Some(memory) = machine.memory.filter(|memory| memory.value < WORKER_MEMORY)
+        && is(machine, Role::Worker)
+    {
+        findings
+            .warning(
+                Code::TooLittleMemory,
+                memory.span,
+                format!("{} is enough to boot, but Kubespray refuses a worker with so little", memory.value),
+            )
+            .hint(format!("give {} at least {WORKER_MEMORY}", machine.title()));
     }
     if let Some(cpus) = machine.cpus.filter(|cpus| control_plane && cpus.value.0 < CONTROL_PLANE_CPUS) {
         findings

@@ -230,6 +230,7 @@ const KUBERNETES: &[Case] = &[
         "roles: [control-plane]",
         "roles: [control-plane]\n    cpus: 1\n    memory: 1GiB",
     ),
+    ("a worker that is too small for Kubespray alone", END, "- {name: two, memory: 1GiB}\n"),
     ("small defaults", END, "- name: two\ndefaults: {cpus: 1, memory: 512MiB, disk: 8GiB}\n"),
     ("a small disk", END, "- {name: two, disk: 10GiB}\n"),
     ("a container", END, "- {name: two, kind: container}\n"),

@@ -18,7 +18,7 @@ use crate::spec::{ClusterSpec, HostSpec, KubernetesSpec, MachineSpec, MirrorsSpe
 use crate::units::Bytes;
 
 /// The variable of the inventory that names the folder of the lab.
-pub(super) const LAB_DIR: &str = "lab_dir";
+pub(in crate::kubespray) const LAB_DIR: &str = "lab_dir";
 
 /// Collects settings of one group.
 struct Group {

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use rstest::rstest;
@@ -6,26 +5,23 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::fixtures;
+use crate::kubespray::index;
 use crate::spec::{ClusterSpec, NetworkPlugin};
 
-/// An index that knows nothing but the names of variables.
-fn index(names: &[&str]) -> Index {
-    let variables: BTreeMap<_, _> = names.iter().map(|name| (*name, json!({}))).collect();
-    serde_json::from_value(json!({
-        "version": "v2.30.0",
-        "commit": "",
-        "ansible_core": ["2.17.3", "2.18.0"],
-        "requirements": [],
-        "playbooks": [],
-        "groups": [],
-        "distributions": [],
-        "choices": {},
-        "refused": [],
-        "components": {},
-        "files": [],
-        "variables": variables,
-    }))
-    .unwrap()
+mod topologies;
+
+/// What is known of a release.
+fn known(tag: &str) -> Index {
+    Index::known(tag).unwrap()
+}
+
+fn login() -> Login {
+    Login {
+        user: "debian".to_owned(),
+        lab_dir: "../../output/test".to_owned(),
+        key: "keys/id_ed25519".to_owned(),
+        ssh_config: "ssh_config".to_owned(),
+    }
 }
 
 /// The settings as lines.
@@ -64,12 +60,12 @@ fn with_variables(variables: &Value) -> ClusterSpec {
 
 #[test]
 fn a_file_that_asks_for_nothing_sets_little() {
-    insta::assert_snapshot!(told(&fixtures::spec(), &index(&[])));
+    insta::assert_snapshot!(told(&fixtures::spec(), &known("v2.31.0")));
 }
 
 #[test]
 fn everything_that_can_be_asked_for_is_set() {
-    insta::assert_snapshot!(told(&fixtures::everything(), &index(&["ingress_nginx_enabled"])));
+    insta::assert_snapshot!(told(&fixtures::everything(), &known("v2.30.0")));
 }
 
 #[test]
@@ -82,30 +78,28 @@ fn what_the_user_passes_on_takes_the_place_of_what_the_lab_says() {
     }));
     spec.kubernetes.network.mtu = Some(1450);
     spec.kubernetes.kubelet.max_pods = Some(110);
-    insta::assert_snapshot!(told(&spec, &index(&[])));
+    insta::assert_snapshot!(told(&spec, &known("v2.31.0")));
 }
 
 #[test]
 fn whoever_names_the_cluster_names_the_domain_of_its_services() {
-    let settings =
-        settings(&with_variables(&json!({ "k8s_cluster": { "cluster_name": "mine.lab" } })), &index(&[]));
+    let settings = settings(
+        &with_variables(&json!({ "k8s_cluster": { "cluster_name": "mine.lab" } })),
+        &known("v2.31.0"),
+    );
     assert_eq!(value(&settings, "k8s_cluster", "cluster_name"), Some(&json!("mine.lab")));
     assert_eq!(value(&settings, "k8s_cluster", "dns_domain"), None);
 }
 
 #[rstest]
-#[case::the_tag_has_it_and_it_is_wanted(&["ingress_nginx_enabled"], true, Some(true))]
-#[case::the_tag_has_it_and_it_is_not_wanted(&["ingress_nginx_enabled"], false, Some(false))]
-#[case::the_lint_refuses_what_is_wanted_and_gone(&[], true, Some(true))]
-#[case::what_is_gone_and_not_wanted_is_not_said(&[], false, None)]
-fn an_add_on_that_the_tag_has_dropped(
-    #[case] names: &[&str],
-    #[case] wanted: bool,
-    #[case] set: Option<bool>,
-) {
+#[case::the_tag_has_it_and_it_is_wanted("v2.30.0", true, Some(true))]
+#[case::the_tag_has_it_and_it_is_not_wanted("v2.30.0", false, Some(false))]
+#[case::the_lint_refuses_what_is_wanted_and_gone("v2.31.0", true, Some(true))]
+#[case::what_is_gone_and_not_wanted_is_not_said("v2.31.0", false, None)]
+fn an_add_on_that_the_tag_has_dropped(#[case] tag: &str, #[case] wanted: bool, #[case] set: Option<bool>) {
     let mut spec = fixtures::spec();
     spec.kubernetes.addons.ingress_nginx = Some(wanted);
-    let settings = settings(&spec, &index(names));
+    let settings = settings(&spec, &known(tag));
     assert_eq!(value(&settings, "k8s_cluster", "ingress_nginx_enabled"), set.map(Value::from).as_ref());
 }
 
@@ -119,7 +113,7 @@ fn an_add_on_that_the_tag_has_dropped(
 fn each_plugin_has_variables_of_its_own(#[case] plugin: NetworkPlugin, #[case] expected: &[&str]) {
     let mut spec = fixtures::everything();
     spec.kubernetes.network.plugin = Some(plugin);
-    let settings = settings(&spec, &index(&[]));
+    let settings = settings(&spec, &known("v2.31.0"));
     for name in expected {
         assert!(value(&settings, "k8s_cluster", name).is_some(), "{name}");
     }
@@ -141,9 +135,93 @@ fn the_certificate_holds_the_name_of_the_machines_host(#[case] uri: &str, #[case
     let mut spec = fixtures::spec();
     spec.host = crate::spec::HostSpec::Libvirt(uri.to_owned());
     let expected: Vec<&str> = ["192.168.200.1"].into_iter().chain(name).collect();
-    let settings = settings(&spec, &index(&[]));
+    let settings = settings(&spec, &known("v2.31.0"));
     assert_eq!(
         value(&settings, "k8s_cluster", "supplementary_addresses_in_ssl_keys"),
         Some(&json!(expected))
     );
+}
+
+#[test]
+fn the_same_spec_gives_the_same_bytes_wherever_the_inventory_is_to_lie_but_for_the_way_to_the_lab() {
+    let (spec, index) = (fixtures::everything(), known("v2.30.0"));
+    let here = render(&spec, &index, &login()).unwrap();
+    assert_eq!(here, render(&spec, &index, &login()).unwrap());
+    let elsewhere = Login { lab_dir: "..".to_owned(), ..login() };
+    let mut moved = render(&spec, &index, &elsewhere).unwrap();
+    let inventory = moved.get_mut("inventory.ini").unwrap();
+    *inventory = inventory.replace("{{ inventory_dir }}/..", "{{ inventory_dir }}/../../output/test");
+    assert_eq!(here, moved);
+    assert!(here.values().all(|text| is_made_here(text)));
+}
+
+#[rstest]
+#[case("/labs/100%/dev", '%')]
+#[case("/home/o'brien/dev", '\'')]
+#[case("../{{ x }}", '{')]
+fn a_way_to_the_lab_that_would_be_read_as_something_else_is_refused(
+    #[case] lab_dir: &str,
+    #[case] character: char,
+) {
+    let login = Login { lab_dir: lab_dir.to_owned(), ..login() };
+    let expected = AccessError::Character { path: lab_dir.to_owned(), character };
+    assert_eq!(render(&fixtures::spec(), &known("v2.30.0"), &login), Err(expected));
+}
+
+#[rstest]
+#[case("# Made by the lab dev from its cluster file; changes are overwritten.\n---\n", true)]
+#[case("# Made by the lab dev from its cluster file; changes are overwritten.", true)]
+#[case("# Made by hand\n", false)]
+#[case("", false)]
+fn a_file_of_ours_is_known_by_its_first_line(#[case] text: &str, #[case] ours: bool) {
+    assert_eq!(is_made_here(text), ours);
+}
+
+/// The words that a cluster file may say are those that every known release takes.
+#[test]
+fn words_of_the_cluster_file_are_those_of_the_releases() {
+    for tag in index::known_tags() {
+        let index = known(tag);
+        let words = |variable: &str| index.choices[variable].iter().map(String::as_str).collect::<Vec<_>>();
+        for (variable, ours) in [
+            (
+                "container_manager",
+                crate::spec::ContainerEngine::WORDS.iter().map(|(word, _)| *word).collect::<Vec<_>>(),
+            ),
+            ("kube_network_plugin", NetworkPlugin::WORDS.iter().map(|(word, _)| *word).collect()),
+            ("dns_mode", crate::spec::DnsMode::WORDS.iter().map(|(word, _)| *word).collect()),
+        ] {
+            let (mut ours, mut theirs) = (ours, words(variable));
+            ours.sort_unstable();
+            theirs.sort_unstable();
+            assert_eq!(ours, theirs, "{variable} of {tag}");
+        }
+    }
+}
+
+/// No release misses a variable that the lab sets, but for the add-ons that were dropped.
+#[test]
+fn every_variable_that_the_lab_sets_is_known_to_every_release() {
+    for tag in index::known_tags() {
+        let index = known(tag);
+        let mut unknown = Vec::new();
+        for (_, plugin) in NetworkPlugin::WORDS {
+            for (_, engine) in crate::spec::ContainerEngine::WORDS {
+                let mut spec = fixtures::everything();
+                spec.kubernetes.network.plugin = Some(*plugin);
+                spec.kubernetes.container_runtime.engine = Some(*engine);
+                let settings = settings(&spec, &index);
+                unknown.extend(
+                    settings
+                        .into_iter()
+                        .map(|setting| setting.name)
+                        .filter(|name| !index.variables.contains_key(name) && !name.starts_with("ansible_")),
+                );
+            }
+        }
+        unknown.sort();
+        unknown.dedup();
+        let expected: &[&str] = if tag == "v2.31.0" { &["ingress_nginx_enabled"] } else { &[] };
+        assert_eq!(unknown, expected, "{tag}");
+    }
 }

@@ -1,0 +1,146 @@
+//! The arguments of `inventory`, and one function for each of its commands.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use lab_core::kubespray::Files;
+use lab_core::plan::{Plan, render};
+use serde::Serialize;
+
+use crate::cx::Cx;
+use crate::failure::{Failure, exit};
+use crate::inventory::difference::{self, FileDifference};
+use crate::inventory::{self, Written};
+use crate::life::lab::Lab;
+use crate::life::up;
+use crate::output;
+
+use super::Cluster;
+
+/// What can be done with inventories.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write Kubespray's inventory of a cluster: hosts, group variables, host variables
+    #[command(after_help = "Files of your own in the same folders are left alone.\n\n\
+                      Examples:\n  cargo xtask inventory render cloud-cluster\n  \
+                      cargo xtask inventory render dev --output /tmp/dev")]
+    Render {
+        #[command(flatten)]
+        cluster: Cluster,
+        /// Where to write; default: the folder of the cluster file under inventories/
+        #[arg(long, short, value_name = "DIR")]
+        output: Option<PathBuf>,
+        /// Print what was written as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what `render` would change, and what of a living lab differs from its cluster file
+    #[command(
+        after_help = "Exit codes: 0 nothing differs, 1 something does, as of `diff`; any other: it could not be told.\n\n\
+                      Example: cargo xtask inventory diff cloud-cluster"
+    )]
+    Diff {
+        #[command(flatten)]
+        cluster: Cluster,
+        /// Print the differences as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Runs a command. Returns the exit code where the command has one of its own.
+///
+/// # Errors
+/// Whatever the command's room could not do.
+pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
+    match command {
+        Command::Render { cluster, output, json } => {
+            let lab = Lab::open(cx, &cluster.cluster)?;
+            write(cx, &lab, output.as_deref(), json)?;
+            Ok(0)
+        }
+        Command::Diff { cluster, json } => diff(cx, &Lab::open(cx, &cluster.cluster)?, json).await,
+    }
+}
+
+fn rendered(cx: &Cx, lab: &Lab, folder: &Path) -> anyhow::Result<Files> {
+    inventory::rendered(cx.layout.root(), &lab.spec, &lab.files, folder)
+}
+
+fn write(cx: &Cx, lab: &Lab, output: Option<&Path>, json: bool) -> anyhow::Result<()> {
+    let folder = match output {
+        Some(output) => std::path::absolute(output)?,
+        None => inventory::beside(cx, lab)?,
+    };
+    let Written { written, removed, unchanged } = &inventory::write(&folder, &rendered(cx, lab, &folder)?)?;
+    if json {
+        let folder = shown(cx, &folder);
+        return output::json(&serde_json::json!({
+            "folder": folder, "written": written, "removed": removed, "unchanged": unchanged,
+        }));
+    }
+    // Of thousands of machines nobody reads every line.
+    const MOST: usize = 30;
+    let lines = written.iter().map(|path| format!("wrote {path}"));
+    let lines: Vec<String> = lines.chain(removed.iter().map(|path| format!("removed {path}"))).collect();
+    for line in lines.iter().take(MOST) {
+        cx.progress.note(line);
+    }
+    if lines.len() > MOST {
+        cx.progress.note(&format!("and {} more", lines.len() - MOST));
+    }
+    cx.progress.note(&format!(
+        "`{}`: {} written, {} removed, {unchanged} as they were",
+        shown(cx, &folder),
+        written.len(),
+        removed.len()
+    ));
+    Ok(())
+}
+
+/// A folder as messages show it: from the checkout, where it lies in there.
+fn shown(cx: &Cx, folder: &Path) -> String {
+    folder.strip_prefix(cx.layout.root()).unwrap_or(folder).display().to_string()
+}
+
+/// What `diff` finds.
+#[derive(Debug, Serialize)]
+struct Found {
+    /// Files of the folder of the cluster file and of the living lab.
+    files: Vec<FileDifference>,
+    /// What `lab up` would do to a lab that was made; none where there is no lab.
+    plan: Option<Plan>,
+}
+
+async fn diff(cx: &Cx, lab: &Lab, json: bool) -> anyhow::Result<u8> {
+    let found = find(cx, lab).await.map_err(|error| {
+        // The code of whatever nobody foresaw is the one that says that something differs.
+        if error.is::<Failure>() { error } else { error.context(Failure::new(exit::HOST, "cannot compare")) }
+    })?;
+    let differs = !found.files.is_empty() || found.plan.as_ref().is_some_and(|plan| !plan.is_noop());
+    if json {
+        output::json(&found)?;
+    } else {
+        let color = std::io::stdout().is_terminal();
+        output::print(difference::text(&found.files, color))?;
+        if let Some(plan) = found.plan.filter(|plan| !plan.is_noop()) {
+            output::print(render(&plan, color))?;
+        }
+    }
+    Ok(if differs { exit::DIFFERENT } else { 0 })
+}
+
+async fn find(cx: &Cx, lab: &Lab) -> anyhow::Result<Found> {
+    let mut files = Vec::new();
+    // A cluster file elsewhere has no folder for its inventory until one is named.
+    if let Ok(folder) = inventory::beside(cx, lab) {
+        files.extend(difference::between(&folder, &shown(cx, &folder), &rendered(cx, lab, &folder)?)?);
+    }
+    if lab.state()?.is_none() {
+        return Ok(Found { files, plan: None });
+    }
+    let folder = lab.files.inventory_folder();
+    files.extend(difference::between(&folder, &shown(cx, &folder), &rendered(cx, lab, &folder)?)?);
+    Ok(Found { files, plan: Some(up::planned(cx, lab).await?) })
+}

@@ -1,0 +1,213 @@
+//! Inventories on disk: where they lie, what is written to them, what is taken away. What they say is
+//! decided by `lab_core::kubespray`; nothing here reads a file to learn what to write.
+
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::Context as _;
+use lab_core::identity::USER;
+use lab_core::kubespray::index::Index;
+use lab_core::kubespray::{Files, Login, is_made_here, render};
+use lab_core::spec::ClusterSpec;
+use serde::Serialize;
+
+use crate::cx::Cx;
+use crate::failure::{Failure, exit};
+use crate::files::{self, PUBLIC};
+use crate::layout::LabFiles;
+use crate::life::lab::Lab;
+
+pub mod difference;
+#[cfg(test)]
+mod tests;
+
+/// The folders of variables, in which nothing else is looked at.
+const FOLDERS: [&str; 2] = ["group_vars", "host_vars"];
+
+/// What a person is told when the paths of a lab cannot be said to OpenSSH and Ansible.
+#[must_use]
+pub fn unsayable() -> Failure {
+    Failure::new(exit::HOST, "the lab's folder cannot be used for SSH")
+        .hint("move the checkout to a folder whose path has only letters, digits, blanks and . _ - /")
+}
+
+/// The folder of the inventory that belongs to a cluster file: the file's own, where it lies under
+/// `inventories/`.
+///
+/// # Errors
+/// When it lies elsewhere.
+pub fn beside(cx: &Cx, lab: &Lab) -> anyhow::Result<PathBuf> {
+    let folder = lab.cluster_file.parent().filter(|folder| folder.parent() == Some(&cx.layout.inventories()));
+    folder.map(Path::to_owned).with_context(|| {
+        let words = lab.cluster_words(cx);
+        Failure::new(exit::USAGE, format!("`{words}` is not under inventories/"))
+            .hint(format!("say where to write: cargo xtask inventory render {words} --output DIR"))
+    })
+}
+
+/// Every file of the inventory of a cluster, as it is to lie in `folder`.
+///
+/// # Errors
+/// When a path cannot be said in them.
+pub fn rendered(root: &Path, spec: &ClusterSpec, files: &LabFiles, folder: &Path) -> anyhow::Result<Files> {
+    let version = &spec.kubespray.version;
+    let index = Index::known(version).with_context(|| format!("there is no index of Kubespray {version}"))?;
+    let inside = |path: PathBuf| {
+        let path = path.strip_prefix(&files.folder).context("a file of the lab lies outside its folder")?;
+        utf8(path)
+    };
+    let login = Login {
+        user: USER.to_owned(),
+        lab_dir: utf8(&way(root, folder, &files.folder))?,
+        key: inside(files.login_key())?,
+        ssh_config: inside(files.ssh_config())?,
+    };
+    render(spec, &index, &login).with_context(unsayable)
+}
+
+/// From a folder to another one: relative where both lie in the checkout, so that the way stays right when
+/// it is moved or cloned; else the other one itself.
+fn way(root: &Path, from: &Path, to: &Path) -> PathBuf {
+    let (Ok(from), Ok(to_inside)) = (from.strip_prefix(root), to.strip_prefix(root)) else {
+        return to.to_owned();
+    };
+    let (from, to): (Vec<Component<'_>>, Vec<Component<'_>>) =
+        (from.components().collect(), to_inside.components().collect());
+    let common = from.iter().zip(&to).take_while(|(one, other)| one == other).count();
+    let up = from[common..].iter().map(|_| Component::ParentDir);
+    up.chain(to[common..].iter().copied()).collect()
+}
+
+fn utf8(path: &Path) -> anyhow::Result<String> {
+    let unsayable = || Failure::new(exit::HOST, format!("the path `{}` is not UTF-8", path.display()));
+    path.to_str().map(str::to_owned).with_context(unsayable)
+}
+
+/// What writing did: paths below the folder.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Written {
+    /// Files that were not there or said something else.
+    pub written: Vec<String>,
+    /// Files of an earlier rendering that are no longer part of the inventory.
+    pub removed: Vec<String>,
+    /// How many files were right already.
+    pub unchanged: usize,
+}
+
+/// Brings a folder to the rendered files: each is replaced at once, those of an earlier rendering that are no
+/// longer wanted are removed, and nothing that somebody else wrote is touched.
+///
+/// # Errors
+/// When a file of somebody else is in the way, before anything is written; or a file cannot be written.
+pub fn write(folder: &Path, files: &Files) -> anyhow::Result<Written> {
+    let stale = stale(folder, files)?;
+    check_ways(folder, files)?;
+    let mut done = Written::default();
+    for (path, text) in files {
+        if files::write_if_changed(&folder.join(path), text.as_bytes(), PUBLIC)? {
+            done.written.push(path.clone());
+        } else {
+            done.unchanged += 1;
+        }
+    }
+    for path in stale {
+        files::remove(&folder.join(&path))?;
+        // A folder of variables that nobody needs any more goes with its last file.
+        if let Some(parent) = folder.join(&path).parent().filter(|parent| *parent != folder) {
+            let _ = std::fs::remove_dir(parent);
+        }
+        done.removed.push(path);
+    }
+    Ok(done)
+}
+
+/// Files of an earlier rendering that are no longer wanted, in order.
+///
+/// # Errors
+/// When a folder cannot be read.
+pub fn stale(folder: &Path, files: &Files) -> anyhow::Result<Vec<String>> {
+    let mut found = Vec::new();
+    if folder.join("inventory.ini").is_file() {
+        found.push("inventory.ini".to_owned());
+    }
+    for name in FOLDERS {
+        walk(folder, name, &mut found)?;
+    }
+    found.sort();
+    let mut stale = Vec::new();
+    for path in found.into_iter().filter(|path| !files.contains_key(path)) {
+        if is_ours(&folder.join(&path))? {
+            stale.push(path);
+        }
+    }
+    Ok(stale)
+}
+
+/// Every regular file below `below`, by its path from `folder`.
+fn walk(folder: &Path, below: &str, found: &mut Vec<String>) -> anyhow::Result<()> {
+    let path = folder.join(below);
+    let entries = match std::fs::read_dir(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.with_context(|| format!("cannot read `{}`", path.display()))?,
+    };
+    for entry in entries {
+        let entry = entry.with_context(|| format!("cannot read `{}`", path.display()))?;
+        // A name that is not UTF-8 is none of ours.
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let kind = entry.file_type().with_context(|| format!("cannot read `{}`", path.display()))?;
+        let name = format!("{below}/{name}");
+        if kind.is_dir() {
+            walk(folder, &name, found)?;
+        } else if kind.is_file() {
+            found.push(name);
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file was rendered here. One that is not text was not.
+fn is_ours(path: &Path) -> anyhow::Result<bool> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    Ok(String::from_utf8(bytes).is_ok_and(|text| is_made_here(&text)))
+}
+
+/// Looks for what would be lost, and for what Ansible would not read beside our files.
+fn check_ways(folder: &Path, files: &Files) -> anyhow::Result<()> {
+    for path in files.keys() {
+        let full = folder.join(path);
+        if full.is_dir() {
+            return Err(in_the_way(&full, "is a folder where a file is to be written"));
+        }
+        if full.symlink_metadata().is_ok() && !is_ours(&full)? {
+            return Err(in_the_way(&full, "was not rendered here and would be overwritten"));
+        }
+        if let Some(other) = hidden_by(folder, path).first() {
+            let what = format!("and `{path}` are for the same machines, and Ansible reads only one of them");
+            return Err(in_the_way(other, &what));
+        }
+    }
+    Ok(())
+}
+
+/// What stands for the same group or machine as one of our files. Of `all`, `all.yml`, `all.yaml` and
+/// `all.json`, in this order, Ansible reads the first that is there and passes over the others without a word.
+fn hidden_by(folder: &Path, path: &str) -> Vec<PathBuf> {
+    let mut parts = path.split('/');
+    let (Some(kind), Some(name)) = (parts.next(), parts.next()) else { return Vec::new() };
+    let stem = name.trim_end_matches(".yml");
+    ["", ".yml", ".yaml", ".json"]
+        .iter()
+        .map(|extension| format!("{stem}{extension}"))
+        .filter(|other| other != name)
+        .map(|other| folder.join(kind).join(other))
+        .filter(|other| other.symlink_metadata().is_ok())
+        .collect()
+}
+
+fn in_the_way(path: &Path, what: &str) -> anyhow::Error {
+    Failure::new(exit::USAGE, format!("`{}` {what}", path.display()))
+        .hint(
+            "say what it says in the cluster file (under `kubespray.variables` or `machines`), or move it to a file \
+             of its own in the folder of its group: group_vars/all/mine.yml",
+        )
+        .into()
+}
