@@ -5,6 +5,7 @@
 
 pub mod checkout;
 pub mod clean;
+pub mod difference;
 pub mod environment;
 mod git;
 pub mod index;

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::cx::Cx;
+use crate::kubespray::index::Question;
 use crate::kubespray::source::Request;
-use crate::kubespray::{self, clean, index, status};
+use crate::kubespray::{self, clean, difference, index, status};
 use crate::output;
 
 /// Kubespray: fetch a pinned one, see what is there and what it knows.
@@ -24,15 +25,42 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Read what a Kubespray checkout knows: its variables, versions, playbooks, groups
-    #[command(after_help = "Examples:\n  cargo xtask kubespray index path/to/kubespray\n  \
+    /// Show what a Kubespray knows: its versions, playbooks, groups, variables, or one of these
+    #[command(after_help = "Examples:\n  cargo xtask kubespray index v2.31.0\n  \
+        cargo xtask kubespray index v2.30.0 calico_mtu\n  \
         cargo xtask kubespray index path/to/kubespray --write index.json")]
     Index {
-        /// The folder of a checkout
-        checkout: PathBuf,
-        /// Write the index to a file instead of printing it
+        /// A known tag or the folder of a checkout; the default release without it
+        #[arg(value_name = "TAG-OR-FOLDER")]
+        what: Option<PathBuf>,
+        /// Show this variable whole: defaults, where it is used, whether it can be set, which releases have it
+        #[arg(value_name = "VARIABLE", conflicts_with_all = ["variable", "write"])]
+        name: Option<String>,
+        /// The same, where the release is left out
+        #[arg(long, value_name = "NAME", conflicts_with = "write")]
+        variable: Option<String>,
+        /// Write the whole index to a file, one variable a line
         #[arg(long, value_name = "FILE")]
         write: Option<PathBuf>,
+        /// Print the whole index, or the variable, as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what a change of Kubespray adds, removes and changes, and what of it a cluster uses
+    #[command(after_help = "Example: cargo xtask kubespray diff v2.30.0 v2.31.0 --cluster cloud-cluster")]
+    Diff {
+        /// A known tag or the folder of a checkout
+        #[arg(value_name = "FROM")]
+        from: PathBuf,
+        /// A known tag or the folder of a checkout
+        #[arg(value_name = "TO")]
+        to: PathBuf,
+        /// Say what of it this cluster file uses: a name under inventories/, or a path
+        #[arg(long, value_name = "NAME")]
+        cluster: Option<String>,
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Remove the checkouts and environments that no lab uses
     #[command(after_help = "Example: cargo xtask kubespray clean")]
@@ -74,9 +102,11 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
                 output::print(status::table(&found))?;
             }
         }
-        Command::Index { checkout, write } => {
-            let text = index::read(cx, &checkout, write.as_deref()).await?;
-            output::print(text)?;
+        Command::Index { what, name, variable, write, json } => {
+            index::answer(cx, &Question { what, variable: name.or(variable), write, json }).await?;
+        }
+        Command::Diff { from, to, cluster, json } => {
+            difference::show(cx, &from, &to, cluster.as_deref(), json).await?;
         }
         Command::Clean => {
             let cleaned = clean::clean(cx).await?;

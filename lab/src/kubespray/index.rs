@@ -1,39 +1,98 @@
 //! Reads the files of a Kubespray checkout for its index. What they say is decided in `lab-core`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use lab_core::kubespray::index::{Built, Checkout, Index, build, known_tags, wants, write};
-use lab_core::source::SourceFile;
+use lab_core::kubespray::index::{Built, Checkout, Index, build, summary, wants, write};
+use lab_core::kubespray::{DEFAULT_RELEASE, RELEASES, TAGS};
+use lab_core::source::{SourceFile, suggest};
 
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
-use crate::files;
 use crate::process::invocation;
 use crate::wait::Deadline;
+use crate::{files, output};
 
 /// Files of Kubespray are small; one that is not is none of it.
 const LARGEST: u64 = 4 << 20;
 
-/// Makes the index of a checkout and returns its text, or writes it to a file. What could not be read is
-/// said on standard error; an index that lacks a file is not written.
+/// What `kubespray index` is asked for.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// A known tag or the folder of a checkout; the default release where it is left out.
+    pub what: Option<PathBuf>,
+    /// The variable to show.
+    pub variable: Option<String>,
+    /// The file to write the index to.
+    pub write: Option<PathBuf>,
+    /// Whether to print JSON.
+    pub json: bool,
+}
+
+/// Answers `kubespray index`.
 ///
 /// # Errors
-/// As [`of_folder`], or if the file cannot be written.
-pub async fn read(cx: &Cx, folder: &Path, to: Option<&Path>) -> anyhow::Result<String> {
-    let Built { index, problems } = of_folder(cx, folder).await?;
-    for problem in &problems {
-        cx.progress.note(&format!("{}:{}: {}", problem.file, problem.line, problem.message));
+/// As [`of`], if the variable is not known, or if the index lacks a file and should be written.
+pub async fn answer(cx: &Cx, question: &Question) -> anyhow::Result<()> {
+    let default = PathBuf::from(DEFAULT_RELEASE);
+    let what = question.what.as_deref().unwrap_or(&default);
+    let Built { index, problems } = of(cx, what).await?;
+    if let Some(to) = &question.write {
+        if problems.iter().any(|problem| problem.missing) {
+            let message = format!("the index is not written: it would lack files of `{}`", what.display());
+            anyhow::bail!(Failure::new(exit::USAGE, message).hint("mend the checkout, or fetch it again"));
+        }
+        files::write_if_changed(to, write(&index).as_bytes(), files::PUBLIC)?;
+        return Ok(());
     }
-    let text = write(&index);
-    let Some(to) = to else { return Ok(text) };
-    if problems.iter().any(|problem| problem.missing) {
-        let message = format!("the index is not written: it would lack files of `{}`", folder.display());
-        anyhow::bail!(Failure::new(exit::USAGE, message).hint("mend or fetch the checkout again"));
+    match &question.variable {
+        Some(name) => {
+            let told = summary::tell(&index, name).with_context(|| unknown_variable(&index, name))?;
+            if question.json { output::json(&told) } else { output::print(summary::variable_text(&told)) }
+        }
+        None if question.json => output::print(write(&index)),
+        None => output::print(summary::summary_text(&index)),
     }
-    files::write_if_changed(to, text.as_bytes(), files::PUBLIC)?;
-    Ok(String::new())
+}
+
+fn unknown_variable(index: &Index, name: &str) -> Failure {
+    let failure = Failure::new(exit::USAGE, format!("Kubespray {} has no variable `{name}`", index.version));
+    match summary::unknown_variable_hint(index, name) {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// The index of a known tag, or of the checkout in a folder. What of a checkout could not be read is said
+/// on standard error.
+///
+/// # Errors
+/// If it is neither, or as [`of_folder`].
+pub async fn of(cx: &Cx, what: &Path) -> anyhow::Result<Built> {
+    if let Some(index) = what.to_str().and_then(Index::known) {
+        return Ok(Built { index, problems: Vec::new() });
+    }
+    let written = what.display().to_string();
+    if !what.exists() {
+        let variable =
+            Index::known(DEFAULT_RELEASE).is_some_and(|index| index.variables.contains_key(&written));
+        let hint = if variable {
+            format!(
+                "put `--variable` before the name of a variable: `cargo xtask kubespray index --variable {written}`"
+            )
+        } else {
+            suggest::one_of("releases", &written, &TAGS)
+        };
+        let message = format!("`{written}` is neither a known Kubespray nor a folder");
+        return Err(Failure::new(exit::USAGE, message).hint(hint).into());
+    }
+    let built = of_folder(cx, what).await?;
+    for problem in &built.problems {
+        let missing = if problem.missing { "; what it says is missing here" } else { "" };
+        cx.progress.note(&format!("{}:{}: {}{missing}", problem.file, problem.line, problem.message));
+    }
+    Ok(built)
 }
 
 /// Makes the index of the checkout in a folder.
@@ -103,9 +162,6 @@ async fn git(cx: &Cx, folder: &Path) -> (Option<String>, Option<String>) {
     let commit = ask(&["rev-parse", "HEAD"]).await;
     // A shallow checkout has the commit of a release and not its tag.
     let changed = version.as_ref().is_some_and(|version| version.ends_with("-dirty"));
-    let known = |tag: &&str| !changed && Index::known(tag).is_some_and(|index| index.commit == commit);
-    match commit.as_ref().and_then(|_| known_tags().find(known)) {
-        Some(tag) => (Some(tag.to_owned()), commit),
-        None => (version, commit),
-    }
+    let release = RELEASES.iter().find(|release| !changed && commit.as_deref() == Some(release.commit));
+    (release.map(|release| release.tag.to_owned()).or(version), commit)
 }

@@ -5,10 +5,12 @@
 //! `lab` reads the files of any other checkout, and [`build()`] makes its index from them.
 
 mod build;
+pub mod diff;
 mod jinja;
 mod known;
 mod references;
 mod release;
+pub mod summary;
 mod versions;
 mod write;
 mod yaml;
@@ -114,6 +116,9 @@ pub struct DefaultValue {
     /// computed version, what it comes to when nothing else is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<serde_json::Value>,
+    /// Eight digits that tell one value that is not a plain one from another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 /// A line of the sample inventory that shows a variable.
@@ -154,6 +159,9 @@ pub enum Shape {
     Computed,
 }
 
+/// The role that every play has.
+const DEFAULTS_ROLE: &str = "roles/kubespray_defaults/";
+
 impl Index {
     /// `roles/…/main.yml:12`.
     #[must_use]
@@ -169,6 +177,17 @@ impl Index {
         Some((versions.last()?, versions.first()?))
     }
 
+    /// The default of a variable that counts in most plays: the one of the role of defaults, which every play
+    /// has, before those of other roles, which count where these are run.
+    #[must_use]
+    pub fn main_default<'a>(&self, variable: &'a Variable) -> Option<&'a DefaultValue> {
+        let common = |default: &&DefaultValue| {
+            let file = usize::try_from(default.place.0).ok().and_then(|at| self.files.get(at));
+            file.is_some_and(|file| file.starts_with(DEFAULTS_ROLE))
+        };
+        variable.defaults.iter().find(common).or_else(|| variable.defaults.first())
+    }
+
     /// Add-ons: names with `_enabled` behind them in the sample inventory's `addons.yml`.
     #[must_use]
     pub fn add_ons(&self) -> Vec<&str> {
@@ -178,11 +197,10 @@ impl Index {
                 .and_then(|at| self.files.get(at))
                 .is_some_and(|file| file.ends_with("/addons.yml"))
         };
-        self.variables
-            .iter()
-            .filter(|(_, variable)| variable.sample.iter().any(shown))
-            .filter_map(|(name, _)| name.strip_suffix("_enabled"))
-            .collect()
+        let variables = self.variables.iter().filter(|(_, variable)| variable.sample.iter().any(shown));
+        let mut names: Vec<&str> = variables.filter_map(|(name, _)| name.strip_suffix("_enabled")).collect();
+        names.sort_unstable();
+        names
     }
 }
 
@@ -191,6 +209,17 @@ impl Variable {
     #[must_use]
     pub const fn overridable(&self) -> bool {
         self.fixed.is_empty()
+    }
+
+    /// Whether the sample inventory shows it and nothing else in the checkout has to do with it: either
+    /// nothing reads it any more, or it is for the inventory's own use.
+    #[must_use]
+    pub const fn only_shown(&self) -> bool {
+        self.defaults.is_empty()
+            && self.fixed.is_empty()
+            && self.sometimes_fixed.is_empty()
+            && self.used.is_empty()
+            && !self.sample.is_empty()
     }
 
     /// Whether it is neither defined nor shown anywhere, only used.

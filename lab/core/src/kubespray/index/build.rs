@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sha2::{Digest as _, Sha256};
+
 use super::references::{References, settable};
 use super::release::{self, Assertions, Playbooks};
 use super::versions::{self, Versions};
@@ -297,7 +299,8 @@ impl<'a> Variables<'a> {
                     if shape == Shape::Computed {
                         value = versions.get(name).map(|version| version.as_str().into());
                     }
-                    variable.defaults.push(DefaultValue { place, shape, value });
+                    let digest = value.is_none().then(|| digest(node)).flatten();
+                    variable.defaults.push(DefaultValue { place, shape, value, digest });
                 }
             }
         }
@@ -361,6 +364,37 @@ impl<'a> Variables<'a> {
         }
         (sorted.iter().map(|path| (*path).to_owned()).collect(), self.variables)
     }
+}
+
+/// Eight digits of a value that is not a plain one, the same as long as Ansible would read the same.
+fn digest(node: &Node) -> Option<String> {
+    fn add(node: &Node, digest: &mut Sha256) {
+        match &node.value {
+            Value::Null => digest.update([0]),
+            Value::Scalar { text, kind } => {
+                digest.update([if *kind == Kind::Text { 1 } else { 2 }]);
+                digest.update(text.trim_end());
+            }
+            Value::List(items) => {
+                digest.update([3]);
+                items.iter().for_each(|item| add(item, digest));
+            }
+            Value::Map(entries) => {
+                digest.update([4]);
+                entries.iter().for_each(|(key, value)| {
+                    add(key, digest);
+                    add(value, digest);
+                });
+            }
+        }
+        digest.update([5]);
+    }
+    if matches!(node.value, Value::Null) {
+        return None;
+    }
+    let mut digest = Sha256::new();
+    add(node, &mut digest);
+    Some(digest.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Longer texts are no plain values.

@@ -1,0 +1,40 @@
+use rstest::rstest;
+
+use super::*;
+
+fn known(tag: &str) -> Index {
+    Index::known(tag).unwrap()
+}
+
+#[test]
+fn an_index_in_short() {
+    insta::assert_snapshot!(summary_text(&known("v2.31.0")));
+}
+
+#[rstest]
+#[case::version("v2.31.0", "etcd_version")]
+#[case::choice("v2.31.0", "kube_network_plugin")]
+#[case::only_used("v2.30.0", "node_taints")]
+#[case::only_in_the_sample("v2.30.0", "calico_mtu")]
+#[case::fixed("v2.30.0", "kube_service_subnets")]
+#[case::sometimes_fixed("v2.30.0", "containerd_package")]
+#[case::boolean("v2.30.0", "deploy_netchecker")]
+#[case::refused("v2.31.0", "kubelet_static_pod_path")]
+fn a_variable_whole(#[case] tag: &str, #[case] name: &str) {
+    let told = tell(&known(tag), name).unwrap();
+    insta::assert_snapshot!(name.to_owned(), variable_text(&told));
+}
+
+#[rstest]
+#[case::removed("v2.31.0", "ingress_nginx_enabled", Some("v2.29.0, v2.29.1, v2.30.0 have it"))]
+#[case::new("v2.30.0", "kubelet_fail_cgroup_v1", Some("v2.31.0 has it"))]
+#[case::misspelt("v2.30.0", "calico_mtuu", Some("did you mean `calico_mtu`?"))]
+#[case::nothing_like_it("v2.30.0", "zzzzzzzzzzzzzzzzzzzz", None)]
+fn a_name_that_is_not_known_gets_the_next_best_thing(
+    #[case] tag: &str,
+    #[case] name: &str,
+    #[case] expected: Option<&str>,
+) {
+    assert_eq!(tell(&known(tag), name), None);
+    assert_eq!(unknown_variable_hint(&known(tag), name).as_deref(), expected);
+}
