@@ -18,6 +18,11 @@ pub const PUBLIC: u32 = 0o644;
 /// # Errors
 /// With the path and the system's reason.
 pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
+    replace(path, bytes, mode, true)
+}
+
+/// With `durable`, the bytes are on the disk before the name is theirs.
+fn replace(path: &Path, bytes: &[u8], mode: u32, durable: bool) -> anyhow::Result<()> {
     let folder = path.parent().with_context(|| format!("`{}` has no folder", path.display()))?;
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
     let name = path.file_name().with_context(|| format!("`{}` has no name", path.display()))?;
@@ -29,7 +34,9 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> 
         let mut file =
             OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
         file.write_all(bytes)?;
-        file.sync_data()?;
+        if durable {
+            file.sync_data()?;
+        }
         std::fs::rename(&temporary, path)
     })();
     if written.is_err() {
@@ -47,6 +54,19 @@ pub fn write_if_changed(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<
         return Ok(false);
     }
     write_atomic(path, bytes, mode)?;
+    Ok(true)
+}
+
+/// Writes a file that can be made again, only when its bytes differ, and says whether it did. The disk is not
+/// waited for, which takes most of the time of a small file: after a power cut it may be empty.
+///
+/// # Errors
+/// As [`write_atomic`].
+pub fn write_again(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<bool> {
+    if std::fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(false);
+    }
+    replace(path, bytes, mode, false)?;
     Ok(true)
 }
 

@@ -30,18 +30,12 @@ pub fn unsayable() -> Failure {
         .hint("move the checkout to a folder whose path has only letters, digits, blanks and . _ - /")
 }
 
-/// The folder of the inventory that belongs to a cluster file: the file's own, where it lies under
-/// `inventories/`.
-///
-/// # Errors
-/// When it lies elsewhere.
-pub fn beside(cx: &Cx, lab: &Lab) -> anyhow::Result<PathBuf> {
+/// The folder of the inventory that belongs to a cluster file: the file's own, where that lies under
+/// `inventories/`; none for a cluster file elsewhere.
+#[must_use]
+pub fn beside(cx: &Cx, lab: &Lab) -> Option<PathBuf> {
     let folder = lab.cluster_file.parent().filter(|folder| folder.parent() == Some(&cx.layout.inventories()));
-    folder.map(Path::to_owned).with_context(|| {
-        let words = lab.cluster_words(cx);
-        Failure::new(exit::USAGE, format!("`{words}` is not under inventories/"))
-            .hint(format!("say where to write: cargo xtask inventory render {words} --output DIR"))
-    })
+    folder.map(Path::to_owned)
 }
 
 /// Every file of the inventory of a cluster, as it is to lie in `folder`.
@@ -103,7 +97,7 @@ pub fn write(folder: &Path, files: &Files) -> anyhow::Result<Written> {
     check_ways(folder, files)?;
     let mut done = Written::default();
     for (path, text) in files {
-        if files::write_if_changed(&folder.join(path), text.as_bytes(), PUBLIC)? {
+        if files::write_again(&folder.join(path), text.as_bytes(), PUBLIC)? {
             done.written.push(path.clone());
         } else {
             done.unchanged += 1;
@@ -177,7 +171,9 @@ fn check_ways(folder: &Path, files: &Files) -> anyhow::Result<()> {
         if full.is_dir() {
             return Err(in_the_way(&full, "is a folder where a file is to be written"));
         }
-        if full.symlink_metadata().is_ok() && !is_ours(&full)? {
+        // Nothing is lost with an empty file, which is what a power cut may have left.
+        let found = full.symlink_metadata().ok().filter(|found| found.len() > 0);
+        if found.is_some() && !is_ours(&full)? {
             return Err(in_the_way(&full, "was not rendered here and would be overwritten"));
         }
         if let Some(other) = hidden_by(folder, path).first() {

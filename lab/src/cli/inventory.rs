@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use clap::Subcommand;
 use lab_core::kubespray::Files;
 use lab_core::plan::{Plan, render};
@@ -38,11 +39,15 @@ pub enum Command {
     /// Show what `render` would change, and what of a living lab differs from its cluster file
     #[command(
         after_help = "Exit codes: 0 nothing differs, 1 something does, as of `diff`; any other: it could not be told.\n\n\
-                      Example: cargo xtask inventory diff cloud-cluster"
+                      Examples:\n  cargo xtask inventory diff cloud-cluster\n  \
+                      cargo xtask inventory diff dev --output /tmp/dev"
     )]
     Diff {
         #[command(flatten)]
         cluster: Cluster,
+        /// Where it was written; default: the folder of the cluster file under inventories/
+        #[arg(long, short, value_name = "DIR")]
+        output: Option<PathBuf>,
         /// Print the differences as JSON
         #[arg(long)]
         json: bool,
@@ -60,7 +65,9 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
             write(cx, &lab, output.as_deref(), json)?;
             Ok(0)
         }
-        Command::Diff { cluster, json } => diff(cx, &Lab::open(cx, &cluster.cluster)?, json).await,
+        Command::Diff { cluster, output, json } => {
+            diff(cx, &Lab::open(cx, &cluster.cluster)?, output.as_deref(), json).await
+        }
     }
 }
 
@@ -68,11 +75,20 @@ fn rendered(cx: &Cx, lab: &Lab, folder: &Path) -> anyhow::Result<Files> {
     inventory::rendered(cx.layout.root(), &lab.spec, &lab.files, folder)
 }
 
+/// The folder that an inventory is to lie in.
+fn folder(cx: &Cx, lab: &Lab, command: &str, output: Option<&Path>) -> anyhow::Result<PathBuf> {
+    match output {
+        Some(output) => Ok(std::path::absolute(output)?),
+        None => inventory::beside(cx, lab).with_context(|| {
+            let words = lab.cluster_words(cx);
+            Failure::new(exit::USAGE, format!("`{words}` is not under inventories/"))
+                .hint(format!("name the folder: cargo xtask inventory {command} {words} --output DIR"))
+        }),
+    }
+}
+
 fn write(cx: &Cx, lab: &Lab, output: Option<&Path>, json: bool) -> anyhow::Result<()> {
-    let folder = match output {
-        Some(output) => std::path::absolute(output)?,
-        None => inventory::beside(cx, lab)?,
-    };
+    let folder = folder(cx, lab, "render", output)?;
     let Written { written, removed, unchanged } = &inventory::write(&folder, &rendered(cx, lab, &folder)?)?;
     if json {
         let folder = shown(cx, &folder);
@@ -113,8 +129,8 @@ struct Found {
     plan: Option<Plan>,
 }
 
-async fn diff(cx: &Cx, lab: &Lab, json: bool) -> anyhow::Result<u8> {
-    let found = find(cx, lab).await.map_err(|error| {
+async fn diff(cx: &Cx, lab: &Lab, output: Option<&Path>, json: bool) -> anyhow::Result<u8> {
+    let found = find(cx, lab, output).await.map_err(|error| {
         // The code of whatever nobody foresaw is the one that says that something differs.
         if error.is::<Failure>() { error } else { error.context(Failure::new(exit::HOST, "cannot compare")) }
     })?;
@@ -131,16 +147,19 @@ async fn diff(cx: &Cx, lab: &Lab, json: bool) -> anyhow::Result<u8> {
     Ok(if differs { exit::DIFFERENT } else { 0 })
 }
 
-async fn find(cx: &Cx, lab: &Lab) -> anyhow::Result<Found> {
-    let mut files = Vec::new();
-    // A cluster file elsewhere has no folder for its inventory until one is named.
-    if let Ok(folder) = inventory::beside(cx, lab) {
-        files.extend(difference::between(&folder, &shown(cx, &folder), &rendered(cx, lab, &folder)?)?);
-    }
-    if lab.state()?.is_none() {
+async fn find(cx: &Cx, lab: &Lab, output: Option<&Path>) -> anyhow::Result<Found> {
+    let lives = lab.state()?.is_some();
+    let compare =
+        |folder: &Path| difference::between(folder, &shown(cx, folder), &rendered(cx, lab, folder)?);
+    let mut files = match folder(cx, lab, "diff", output) {
+        Ok(folder) => compare(&folder)?,
+        // Of a lab whose cluster file lies elsewhere there is its own inventory to compare.
+        Err(_) if lives => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    if !lives {
         return Ok(Found { files, plan: None });
     }
-    let folder = lab.files.inventory_folder();
-    files.extend(difference::between(&folder, &shown(cx, &folder), &rendered(cx, lab, &folder)?)?);
+    files.append(&mut compare(&lab.files.inventory_folder())?);
     Ok(Found { files, plan: Some(up::planned(cx, lab).await?) })
 }
