@@ -95,8 +95,20 @@ impl<T: FromScalar> JsonSchema for Located<T> {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        T::schema()
+        described::<T>()
     }
+}
+
+/// The schema of a scalar with what editors say in place of a pattern that nobody can read. The reference
+/// of the cluster file takes its words from there.
+fn described<T: FromScalar>() -> Schema {
+    let mut schema = T::schema();
+    let says_itself = ["enum", "minimum"].into_iter().any(|key| schema.get(key).is_some())
+        || schema.get("type").is_some_and(|kind| kind == "boolean");
+    if !says_itself {
+        schema.insert("patternErrorMessage".to_owned(), format!("expected {}", T::EXPECTED).into());
+    }
+    schema
 }
 
 /// Tells that something else belongs here.
@@ -217,7 +229,7 @@ impl<K: FromScalar, V: JsonSchema> JsonSchema for Map<K, V> {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let values = generator.subschema_for::<V>();
-        json_schema!({ "type": "object", "propertyNames": K::schema(), "additionalProperties": values })
+        json_schema!({ "type": "object", "propertyNames": described::<K>(), "additionalProperties": values })
     }
 }
 

@@ -60,6 +60,15 @@ pub(super) fn variables(spec: &ClusterSpec, index: &Index, entries: &[Entry]) ->
     files
 }
 
+/// The file of one setting, for the reference.
+#[cfg(test)]
+pub(super) fn path(spec: &ClusterSpec, index: &Index, scope: &Scope, name: &str) -> String {
+    if matches!(scope, Scope::Host(_)) && IN_INVENTORY.contains(&name) {
+        return "inventory.ini".to_owned();
+    }
+    Shelf::new(spec, index).path(scope, name)
+}
+
 /// What the comment above a setting says.
 fn said_of(Entry { setting, note }: &Entry) -> String {
     let from = match &setting.origin {

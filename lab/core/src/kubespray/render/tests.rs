@@ -8,6 +8,7 @@ use crate::fixtures;
 use crate::kubespray::index;
 use crate::spec::{ClusterSpec, NetworkPlugin};
 
+mod configuration;
 mod topologies;
 
 /// What is known of a release.

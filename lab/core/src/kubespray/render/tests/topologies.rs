@@ -130,6 +130,50 @@ fn each_release_is_given_its_inventory(#[context] context: Context, #[case] text
     insta::assert_snapshot!(context.description.unwrap(), told);
 }
 
+/// What the original plan sets, as `cloud-cluster` says it: the value in its right form, or nothing where the
+/// plan's own was Kubespray's default, belongs to the release, or does harm.
+#[rstest]
+#[case("container_manager", "all", json!("containerd"))]
+#[case("containerd_version", "all", Value::Null)]
+#[case("containerd_storage_dir", "all", Value::Null)]
+#[case("kube_version", "all", Value::Null)]
+#[case("kube_network_plugin", "k8s_cluster", json!("calico"))]
+#[case("calico_version", "k8s_cluster", json!("3.30.6"))]
+#[case("calico_cni_version", "k8s_cluster", Value::Null)]
+#[case("enable_network_policy", "k8s_cluster", json!(true))]
+#[case("calico_mtu", "k8s_cluster", json!(1440))]
+#[case("kube_service_addresses", "k8s_cluster", json!("10.96.0.0/12"))]
+#[case("kube_pods_subnet", "k8s_cluster", json!("10.244.0.0/16"))]
+#[case("kube_network_node_prefix", "k8s_cluster", json!(24))]
+#[case("dns_mode", "k8s_cluster", json!("coredns"))]
+#[case("enable_nodelocaldns", "k8s_cluster", json!(true))]
+#[case("nodelocaldns_ip", "k8s_cluster", json!("169.254.25.10"))]
+#[case("ingress_nginx_enabled", "k8s_cluster", json!(true))]
+#[case("ingress_nginx_host_network", "k8s_cluster", json!(false))]
+#[case("ingress_nginx_namespace", "k8s_cluster", json!("ingress-nginx"))]
+#[case("metrics_server_enabled", "k8s_cluster", json!(true))]
+#[case("metrics_server_kubelet_insecure_tls", "k8s_cluster", json!(true))]
+#[case("metrics_server_kubelet_preferred_address_types", "k8s_cluster", json!("InternalIP"))]
+#[case("kubelet_max_pods", "k8s_cluster", json!(110))]
+#[case("kube_read_only_port", "k8s_cluster", Value::Null)]
+#[case("kubeconfig_localhost", "k8s_cluster", json!(true))]
+#[case("kubectl_localhost", "k8s_cluster", json!(true))]
+#[case("kube_feature_gates", "k8s_cluster", Value::Null)]
+#[case("system_reserved", "k8s_cluster", Value::Null)]
+#[case("system_memory_reserved", "k8s_cluster", json!("512Mi"))]
+#[case("system_cpu_reserved", "k8s_cluster", json!("500m"))]
+fn the_original_plan_is_said_in_its_right_form(
+    #[case] name: &str,
+    #[case] group: &str,
+    #[case] expected: Value,
+) {
+    let index = known("v2.30.0");
+    let settings = settings(&spec(&plan(&index), &index), &index);
+    assert_eq!(value(&settings, group, name).cloned().unwrap_or_default(), expected);
+    let elsewhere = if group == "all" { "k8s_cluster" } else { "all" };
+    assert_eq!(value(&settings, elsewhere, name), None);
+}
+
 /// A cluster file with thousands of machines.
 fn large(machines: usize) -> String {
     let mut text = format!(
