@@ -110,7 +110,7 @@ pub async fn of_folder(cx: &Cx, folder: &Path) -> anyhow::Result<Built> {
         let checkout = Checkout { version, commit, files };
         build(&checkout).map_err(|error| {
             let hint = "give the folder of a Kubespray checkout, or a known tag";
-            let message = format!("`{}` is not Kubespray", at.display());
+            let message = format!("`{}` is not a Kubespray of v2.28.0 or newer", at.display());
             anyhow::Error::from(error).context(Failure::new(exit::USAGE, message).hint(hint))
         })
     })
@@ -164,4 +164,50 @@ async fn git(cx: &Cx, folder: &Path) -> (Option<String>, Option<String>) {
     let changed = version.as_ref().is_some_and(|version| version.ends_with("-dirty"));
     let release = RELEASES.iter().find(|release| !changed && commit.as_deref() == Some(release.commit));
     (release.map(|release| release.tag.to_owned()).or(version), commit)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn only_files_of_the_checkout_that_matter_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("kubespray");
+        let vars = root.join("roles/web/vars");
+        fs::create_dir_all(&vars).unwrap();
+        fs::create_dir_all(root.join("docs")).unwrap();
+        fs::write(folder.path().join("secret.yml"), "secret: 1").unwrap();
+        fs::write(root.join("docs/a.yml"), "a: 1").unwrap();
+        fs::write(vars.join("debian.yml"), b"name: \xff").unwrap();
+        fs::write(vars.join("notes.txt"), "").unwrap();
+        symlink("debian.yml", vars.join("ubuntu.yml")).unwrap();
+        symlink(folder.path().join("secret.yml"), vars.join("outside.yml")).unwrap();
+        symlink("nowhere.yml", vars.join("dangling.yml")).unwrap();
+        // A folder that leads back to where it came from.
+        symlink(&root, root.join("roles/round")).unwrap();
+        let mut files = Vec::new();
+        walk(&root.canonicalize().unwrap(), "", &mut files).unwrap();
+        let mut read: Vec<(&str, &str)> = files.iter().map(|file| (&*file.path, &*file.text)).collect();
+        read.sort_unstable();
+        assert_eq!(
+            read,
+            [
+                ("roles/web/vars/debian.yml", "name: \u{fffd}"),
+                ("roles/web/vars/ubuntu.yml", "name: \u{fffd}")
+            ]
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_far_too_large_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = fs::File::create(folder.path().join("site.yml")).unwrap();
+        file.set_len(LARGEST + 1).unwrap();
+        let error = walk(folder.path(), "", &mut Vec::new()).unwrap_err();
+        assert_eq!(crate::failure::code(&error), exit::USAGE);
+    }
 }

@@ -159,8 +159,8 @@ pub enum Shape {
     Computed,
 }
 
-/// The role that every play has.
-const DEFAULTS_ROLE: &str = "roles/kubespray_defaults/";
+/// The role that every play has, by both its names.
+const DEFAULTS_ROLES: [&str; 2] = ["roles/kubespray_defaults/", "roles/kubespray-defaults/"];
 
 impl Index {
     /// `roles/…/main.yml:12`.
@@ -183,7 +183,7 @@ impl Index {
     pub fn main_default<'a>(&self, variable: &'a Variable) -> Option<&'a DefaultValue> {
         let common = |default: &&DefaultValue| {
             let file = usize::try_from(default.place.0).ok().and_then(|at| self.files.get(at));
-            file.is_some_and(|file| file.starts_with(DEFAULTS_ROLE))
+            file.is_some_and(|file| DEFAULTS_ROLES.iter().any(|role| file.starts_with(role)))
         };
         variable.defaults.iter().find(common).or_else(|| variable.defaults.first())
     }

@@ -8,7 +8,7 @@ use super::references::{References, settable};
 use super::release::{self, Assertions, Playbooks};
 use super::versions::{self, Versions};
 use super::yaml::{self, Kind, Node, Value};
-use super::{DefaultValue, Example, Index, Place, Shape, Variable};
+use super::{DEFAULTS_ROLES, DefaultValue, Example, Index, Place, Shape, Variable};
 use crate::source::SourceFile;
 
 /// The files of a checkout, as `lab` reads them.
@@ -44,7 +44,7 @@ pub struct Problem {
     pub missing: bool,
 }
 
-/// The folder is no Kubespray, or none that can be understood.
+/// The folder is no Kubespray, or one from before v2.28.0, whose files lay elsewhere, or a damaged one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotKubespray {
     /// A file that every Kubespray has is not there.
@@ -172,11 +172,7 @@ pub fn build(checkout: &Checkout) -> Result<Built, NotKubespray> {
 
     let defaults_role = |kind: Role| {
         let kubespray_defaults = move |path: &str| {
-            role(path) == Some(kind)
-                && matches!(
-                    path.split('/').nth(1),
-                    Some("kubespray_defaults" | "kubespray-defaults" | "download")
-                )
+            role(path) == Some(kind) && DEFAULTS_ROLES.iter().any(|role| path.starts_with(role))
         };
         let entries = all(&kubespray_defaults).into_iter().flat_map(Node::entries);
         entries.filter_map(|(name, value)| Some((name.scalar()?, value)))
