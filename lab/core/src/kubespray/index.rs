@@ -11,6 +11,7 @@ mod known;
 mod references;
 mod release;
 pub mod summary;
+mod variables;
 mod versions;
 mod write;
 mod yaml;

@@ -36,49 +36,35 @@ pub(super) fn distributions(text: &str) -> Vec<String> {
 
 /// `**Rocky Linux** [9, 10](docs/…) (experimental in 10: see …)` is `Rocky Linux 9, 10 (experimental in 10)`.
 fn distribution(line: &str) -> String {
-    let mut text = String::new();
-    let mut rest = line;
-    while let Some(at) = rest.find(['*', '[', ']', '(']) {
-        text.push_str(&rest[..at]);
-        let (mark, after) = rest[at..].split_at(1);
-        rest = after;
-        match mark {
-            "(" => {
-                let end = closing(rest);
-                let inner = &rest[..end];
-                rest = rest.get(end + 1..).unwrap_or_default();
-                // Of a remark only what comes before the place to read on.
-                let remark = inner.split(": see").next().unwrap_or_default();
-                if !text.ends_with(']') && remark.starts_with("experimental") {
-                    text.push_str(&format!("({remark})"));
-                }
-                while text.ends_with(']') {
-                    text.pop();
-                }
-            }
-            // Kept until the next character shows whether the address of a link follows.
-            "]" if rest.starts_with('(') => text.push(']'),
-            _ => {}
+    let text = without_links(&line.replace("**", ""));
+    match text.split_once(" (") {
+        // Of a remark only what comes before the place to read on.
+        Some((name, remark)) if remark.starts_with("experimental") => {
+            format!("{name} ({})", remark.split([':', ')']).next().unwrap_or_default())
         }
+        Some((name, _)) => name.to_owned(),
+        None => text,
     }
-    text.push_str(rest);
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Where the bracket closes that was opened just before `text`.
-fn closing(text: &str) -> usize {
-    let mut open = 1;
-    for (at, c) in text.char_indices() {
-        match c {
-            '(' => open += 1,
-            ')' => open -= 1,
-            _ => {}
-        }
-        if open == 0 {
-            return at;
+/// Markdown with the words of each link in its place.
+fn without_links(markdown: &str) -> String {
+    let mut text = String::new();
+    let mut rest = markdown;
+    while let Some((before, inside)) = rest.split_once('[') {
+        text.push_str(before);
+        match inside.split_once("](").map(|(words, after)| (words, after.split_once(')'))) {
+            Some((words, Some((_, after)))) => {
+                text.push_str(words);
+                rest = after;
+            }
+            _ => {
+                text.push('[');
+                rest = inside;
+            }
         }
     }
-    text.len()
+    text + rest
 }
 
 /// What is learned from playbooks, one after the other.
@@ -220,7 +206,7 @@ mod tests {
         "**Rocky Linux** [9, 10](docs/rhel.md) (experimental in 10: see [notes](docs/rhel.md#10))",
         "Rocky Linux 9, 10 (experimental in 10)"
     )]
-    #[case::unclosed("**Odd** [9](docs", "Odd 9")]
+    #[case::unclosed("**Odd** [9](docs [10", "Odd [9](docs [10")]
     fn a_distribution_loses_links_and_notes(#[case] line: &str, #[case] expected: &str) {
         assert_eq!(distribution(line), expected);
     }

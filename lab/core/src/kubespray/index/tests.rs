@@ -170,3 +170,35 @@ fn the_versions_of_a_release_are_those_that_kubespray_installs() {
     assert!(Index::known("v2.30.0").unwrap().add_ons().contains(&"ingress_nginx"));
     assert_eq!(Index::known("v1.0.0"), None);
 }
+
+#[test]
+fn every_known_release_comes_with_its_index() {
+    assert!(known_tags().eq(crate::kubespray::TAGS));
+    for release in crate::kubespray::RELEASES {
+        assert_eq!(Index::known(release.tag).unwrap().commit.as_deref(), Some(release.commit));
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+    #[test]
+    fn no_file_of_a_checkout_makes_it_panic(text in "[a-z{}%#:\\-!&*|>'\"\\[\\], \n\u{e9}]{0,80}") {
+        for path in [
+            "roles/web/defaults/main.yml",
+            "roles/web/tasks/main.yml",
+            "roles/web/templates/w.conf.j2",
+            "roles/dynamic_groups/tasks/main.yml",
+            "roles/validate_inventory/tasks/main.yml",
+            "roles/kubespray_defaults/vars/main/checksums.yml",
+            "roles/kubespray_defaults/defaults/main/main.yml",
+            "playbooks/ansible_version.yml",
+            "inventory/sample/group_vars/all/all.yml",
+            "README.md",
+        ] {
+            if let Ok(built) = build(&with(path, Some(&text))) {
+                let index: Index = serde_json::from_str(&write(&built.index)).unwrap();
+                assert_eq!(index, built.index);
+            }
+        }
+    }
+}
