@@ -29,6 +29,10 @@ fn machines_come_and_go_and_keep_their_data() {
     checkout.write("two", &cluster.text());
     a_machine_goes_only_when_its_loss_was_agreed_to(&checkout);
 
+    let text = cluster.text();
+    checkout.write("two", &text.replace("[control-plane]", "[control-plane, worker]"));
+    an_inventory_that_changed_is_proven_again(&checkout);
+
     all_is_stopped_and_started(&checkout);
     assert_eq!(checkout.on("two", "node", "cat /var/lib/kept"), "kept\n");
     checkout.destroy("two", &before);
@@ -88,6 +92,14 @@ fn a_machine_goes_only_when_its_loss_was_agreed_to(checkout: &Checkout) {
     assert!(!checkout.output("two").join("disks/second.qcow2").exists());
     let found = checkout.lab(&["ssh", "node", "--cluster", "two", "--", "getent hosts second"]).answer();
     assert_eq!(found.code, 2, "the network has forgotten it: {found}");
+}
+
+fn an_inventory_that_changed_is_proven_again(checkout: &Checkout) {
+    let up = checkout.lab(&["up", "two"]).answer().ok();
+    assert!(up.stderr.contains("nothing to do"), "another role is no change of a machine: {up}");
+    assert!(up.stderr.contains("1 of 1 machines answered"), "{up}");
+    let again = checkout.lab(&["up", "two"]).answer().ok();
+    assert!(!again.stderr.contains("answered"), "it was proven already: {again}");
 }
 
 fn all_is_stopped_and_started(checkout: &Checkout) {
