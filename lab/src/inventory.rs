@@ -169,16 +169,16 @@ fn check_ways(folder: &Path, files: &Files) -> anyhow::Result<()> {
     for path in files.keys() {
         let full = folder.join(path);
         if full.is_dir() {
-            return Err(in_the_way(&full, "is a folder where a file is to be written"));
+            return Err(in_the_way(&full, "is a folder where a file is to be written", path));
         }
         // Nothing is lost with an empty file, which is what a power cut may have left.
         let found = full.symlink_metadata().ok().filter(|found| found.len() > 0);
         if found.is_some() && !is_ours(&full)? {
-            return Err(in_the_way(&full, "was not rendered here and would be overwritten"));
+            return Err(in_the_way(&full, "was not rendered here and would be overwritten", path));
         }
         if let Some(other) = hidden_by(folder, path).first() {
             let what = format!("and `{path}` are for the same machines, and Ansible reads only one of them");
-            return Err(in_the_way(other, &what));
+            return Err(in_the_way(other, &what, path));
         }
     }
     Ok(())
@@ -199,11 +199,13 @@ fn hidden_by(folder: &Path, path: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-fn in_the_way(path: &Path, what: &str) -> anyhow::Error {
-    Failure::new(exit::USAGE, format!("`{}` {what}", path.display()))
-        .hint(
-            "say what it says in the cluster file (under `kubespray.variables` or `machines`), or move it to a file \
-             of its own in the folder of its group: group_vars/all/mine.yml",
-        )
-        .into()
+/// `ours`: the file that it keeps from being written or read.
+fn in_the_way(path: &Path, what: &str, ours: &str) -> anyhow::Error {
+    let hint = match ours.rsplit_once('/') {
+        Some((folder, _)) if folder.starts_with("group_vars/") => {
+            format!("give it a name of its own in the folder of its group: {folder}/mine.yml")
+        }
+        _ => "move it away, and say what it says in the cluster file".to_owned(),
+    };
+    Failure::new(exit::USAGE, format!("`{}` {what}", path.display())).hint(hint).into()
 }

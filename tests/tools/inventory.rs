@@ -9,7 +9,8 @@ use lab_core::kubespray::index::Index;
 use lab_core::kubespray::{Login, Scope, render, settings};
 use lab_core::spec::ClusterSpec;
 use lab_tests::checkout::variable;
-use lab_tests::{Run, run};
+use lab_tests::cluster::Cluster;
+use lab_tests::{Checkout, Run, redact, run};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -188,4 +189,52 @@ fn ansible_finds_the_lab_from_the_folder_of_the_inventory() {
     let key = format!("IdentityFile=\"{inventory}/../keys/id_ed25519\"");
     assert!(words.contains(&key.as_str()), "{words:?}");
     assert!(words.contains(&"192.168.200.10"), "{words:?}");
+}
+
+/// One call after the other, with what each says and its exit code.
+fn said(checkout: &Checkout, calls: &[&[&str]]) -> String {
+    let answer = |words: &&[&str]| format!("$ lab {}\n{}\n", words.join(" "), checkout.lab(words).answer());
+    calls.iter().map(answer).collect()
+}
+
+#[test]
+fn an_inventory_is_written_and_compared_by_commands() {
+    let checkout = Checkout::with(&Cluster::new("one", &["node", "worker"]));
+    let mut told = said(
+        &checkout,
+        &[
+            &["inventory", "render", "one"],
+            &["inventory", "diff", "one"],
+            &["inventory", "render", "one", "--json"],
+        ],
+    );
+    let text = Cluster::new("one", &["node", "worker"])
+        .text()
+        .replace("[worker]", "[worker]\n    labels: {zone: a}");
+    checkout.write("one", &text);
+    told += &said(
+        &checkout,
+        &[
+            &["inventory", "diff", "one"],
+            &["inventory", "diff", "one", "--json"],
+            &["inventory", "render", "one"],
+        ],
+    );
+    checkout.write("one", &Cluster::new("one", &["node", "worker"]).text());
+    let folder = checkout.root().join("inventories/one");
+    fs::write(folder.join("group_vars/k8s_cluster.yml"), "mine: true\n").unwrap();
+    told += &said(&checkout, &[&["inventory", "render", "one"]]);
+    fs::remove_file(folder.join("group_vars/k8s_cluster.yml")).unwrap();
+    fs::rename(folder.join("cluster.yaml"), checkout.root().join("elsewhere.yaml")).unwrap();
+    let elsewhere = checkout.root().join("elsewhere.yaml").display().to_string();
+    told += &said(
+        &checkout,
+        &[
+            &["inventory", "render", &elsewhere],
+            &["inventory", "diff", &elsewhere],
+            &["inventory", "diff", &elsewhere, "--output", "inventories/one"],
+            &["inventory", "render", &elsewhere, "--output", "inventories/one"],
+        ],
+    );
+    redact::settings(&checkout.root().display().to_string()).bind(|| insta::assert_snapshot!(told));
 }

@@ -141,6 +141,7 @@ async fn diff(cx: &Cx, lab: &Lab, output: Option<&Path>, json: bool) -> anyhow::
         let color = std::io::stdout().is_terminal();
         output::print(difference::text(&found.files, color))?;
         if let Some(plan) = found.plan.filter(|plan| !plan.is_noop()) {
+            output::line(format_args!("`cargo xtask lab up {}` would do:", lab.cluster_words(cx)))?;
             output::print(render(&plan, color))?;
         }
     }

@@ -244,7 +244,18 @@ impl Decode for Anything {
             Value::Scalar(scalar) => match scalar.kind {
                 ScalarKind::Bool(value) => value.into(),
                 ScalarKind::Integer(value) => value.into(),
-                ScalarKind::Float(value) => value.into(),
+                ScalarKind::Float(value) => match whole_number(&scalar.text) {
+                    None => value.into(),
+                    Some(Ok(value)) => value.into(),
+                    Some(Err(_)) => {
+                        let message =
+                            format!("{} is too large to be passed on as it is", quote(&scalar.text));
+                        findings
+                            .error(Code::OutOfRange, node.span, message)
+                            .hint(format!("put it in quotes if it may be a text: \"{}\"", scalar.text));
+                        return None;
+                    }
+                },
                 ScalarKind::Text => scalar.text.as_str().into(),
             },
             Value::List(items) => {
@@ -265,6 +276,12 @@ impl Decode for Anything {
         };
         Some(Self(value))
     }
+}
+
+/// A whole number that does not fit the type that whole numbers are read with, and would be rounded.
+fn whole_number(text: &str) -> Option<Result<u64, std::num::ParseIntError>> {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse())
 }
 
 impl JsonSchema for Anything {

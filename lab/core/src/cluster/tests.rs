@@ -48,7 +48,7 @@ kubespray:
   version: v2.31.0
   source: ../mirrors/kubespray
   variables:
-    all: {{download_run_once: yes}}
+    all: {{download_run_once: yes, large: 18446744073709551615}}
     k8s_cluster: {{kubelet_max_pods: 110, quoted: '110', nested: {{list: [1, 2.5, null]}}}}
 kubernetes:
   version: 1.35.4

@@ -30,6 +30,8 @@ macro_rules! codes {
 codes! {
     /// The text is not YAML.
     Syntax = "syntax",
+    /// A tag that is for another program.
+    UnknownTag = "unknown-tag",
     /// There is nothing in the file.
     EmptyFile = "empty-file",
     /// A key that does not exist here.

@@ -4,10 +4,11 @@
 //! fit, and people want to hear of all their mistakes at once.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
+use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned, Tagged};
 
 use super::code::Code;
 use super::finding::{Findings, Lines, Span};
+use super::suggest::quote;
 
 /// One value and where it stands.
 #[derive(Debug)]
@@ -73,8 +74,8 @@ pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 20_000 },
     };
     let lines = Lines::new(text);
-    match serde_saphyr::from_str_with_options::<Spanned<Tree>>(text, options) {
-        Ok(tree) => Some(place(tree, text, &lines)),
+    match serde_saphyr::from_str_with_options::<Placed>(text, options) {
+        Ok(tree) => Some(place(tree, text, &lines, findings)),
         Err(error) => {
             let span = error.location().map_or(Span { start: 0, end: 0 }, |at| span(at, text, &lines));
             let error = error.to_string();
@@ -120,6 +121,9 @@ const SYNTAX: &[(&str, &str, &str)] = &[
     ("non-finite float", "an infinite number", "put it in quotes if it is a text"),
 ];
 
+/// A node with its place and its tag, as the parser tells them.
+type Placed = Spanned<Tagged<Tree>>;
+
 /// A node as serde hands it over; places are added by `place`.
 enum Tree {
     Null,
@@ -127,8 +131,8 @@ enum Tree {
     Integer(i64),
     Float(f64),
     Text(String),
-    List(Vec<Spanned<Self>>),
-    Map(Vec<(Spanned<Self>, Spanned<Self>)>),
+    List(Vec<Placed>),
+    Map(Vec<(Placed, Placed)>),
 }
 
 impl<'de> Deserialize<'de> for Tree {
@@ -190,22 +194,31 @@ impl<'de> Deserialize<'de> for Tree {
 
 /// Adds spans and, for scalars that are not texts, what is written in the file. An alias stands
 /// where it is used and reads as what it stands for.
-fn place(tree: Spanned<Tree>, text: &str, lines: &Lines<'_>) -> Node {
+fn place(tree: Placed, text: &str, lines: &Lines<'_>, findings: &mut Findings) -> Node {
     let own = span(tree.referenced, text, lines);
     let defined = span(tree.defined, text, lines);
     let written = || text[defined.start..defined.end].to_owned();
     let scalar = |kind| Value::Scalar(Scalar { text: written(), kind });
-    let value = match tree.value {
+    let Tagged(tree, tag) = tree.value;
+    // Those of YAML itself say what is seen anyway. Any other means something to another program.
+    if let Some(tag) = tag.filter(|tag| !tag.contains("tag:yaml.org,2002:") && !tag.starts_with("!!")) {
+        findings
+            .error(Code::UnknownTag, own, format!("the tag {} means nothing here", quote(&tag)))
+            .hint("take it away; a value that only Ansible understands belongs into a file of your own, group_vars/all/mine.yml");
+    }
+    let value = match tree {
         Tree::Null => Value::Null,
         Tree::Bool(value) => scalar(ScalarKind::Bool(value)),
         Tree::Integer(value) => scalar(ScalarKind::Integer(value)),
         Tree::Float(value) => scalar(ScalarKind::Float(value)),
         Tree::Text(text) => Value::Scalar(Scalar { text, kind: ScalarKind::Text }),
-        Tree::List(items) => Value::List(items.into_iter().map(|item| place(item, text, lines)).collect()),
+        Tree::List(items) => {
+            Value::List(items.into_iter().map(|item| place(item, text, lines, findings)).collect())
+        }
         Tree::Map(entries) => Value::Map(
             entries
                 .into_iter()
-                .map(|(key, value)| (place(key, text, lines), place(value, text, lines)))
+                .map(|(key, value)| (place(key, text, lines, findings), place(value, text, lines, findings)))
                 .collect(),
         ),
     };
