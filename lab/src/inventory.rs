@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::Context as _;
 use lab_core::identity::USER;
 use lab_core::kubespray::index::Index;
-use lab_core::kubespray::{Files, Login, is_made_here, render};
+use lab_core::kubespray::{Files, Login, made_for, render};
 use lab_core::spec::ClusterSpec;
 use serde::Serialize;
 
@@ -74,6 +74,24 @@ fn way(root: &Path, from: &Path, to: &Path) -> PathBuf {
 fn utf8(path: &Path) -> anyhow::Result<String> {
     let unsayable = || Failure::new(exit::HOST, format!("the path `{}` is not UTF-8", path.display()));
     path.to_str().map(str::to_owned).with_context(unsayable)
+}
+
+/// Refuses a folder with the inventory of another lab, which would be lost.
+///
+/// # Errors
+/// When it is another's, or cannot be read.
+pub fn check_owner(folder: &Path, lab: &str) -> anyhow::Result<()> {
+    let path = folder.join("inventory.ini");
+    let text = files::read_if_present(&path)?.unwrap_or_default();
+    match made_for(&text).filter(|owner| *owner != lab) {
+        None => Ok(()),
+        Some(owner) => Err(Failure::new(
+            exit::USAGE,
+            format!("`{}` is the inventory of the lab `{owner}`, not of `{lab}`", path.display()),
+        )
+        .hint("choose another folder; if the cluster was renamed, remove the file first")
+        .into()),
+    }
 }
 
 /// What writing did: paths below the folder.
@@ -161,7 +179,7 @@ fn walk(folder: &Path, below: &str, found: &mut Vec<String>) -> anyhow::Result<(
 /// Whether a file was rendered here. One that is not text was not.
 fn is_ours(path: &Path) -> anyhow::Result<bool> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    Ok(String::from_utf8(bytes).is_ok_and(|text| is_made_here(&text)))
+    Ok(String::from_utf8(bytes).is_ok_and(|text| made_for(&text).is_some()))
 }
 
 /// Looks for what would be lost, and for what Ansible would not read beside our files.

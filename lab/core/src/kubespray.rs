@@ -11,7 +11,7 @@ mod setting;
 pub use access::{Access, AccessError, known_hosts, ssh_config};
 pub use inventory::Login;
 pub use release::{AnsibleRange, DEFAULT_RELEASE, Pythons, RELEASES, Release, TAGS, Version, release};
-pub use render::{Files, is_made_here, render, settings};
+pub use render::{Files, made_for, render, settings};
 pub use setting::{Origin, Scope, Setting};
 
 #[cfg(test)]

@@ -89,6 +89,9 @@ fn folder(cx: &Cx, lab: &Lab, command: &str, output: Option<&Path>) -> anyhow::R
 
 fn write(cx: &Cx, lab: &Lab, output: Option<&Path>, json: bool) -> anyhow::Result<()> {
     let folder = folder(cx, lab, "render", output)?;
+    if output.is_some() {
+        inventory::check_owner(&folder, &lab.spec.name)?;
+    }
     let Written { written, removed, unchanged } = &inventory::write(&folder, &rendered(cx, lab, &folder)?)?;
     if json {
         let folder = shown(cx, &folder);

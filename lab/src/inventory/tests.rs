@@ -102,6 +102,16 @@ fn what_is_in_the_way_is_refused_before_anything_is_written(#[case] path: &str, 
 }
 
 #[test]
+fn the_inventory_of_another_lab_is_not_written_over() {
+    let folder = folder();
+    check_owner(folder.path(), "test").unwrap();
+    write(folder.path(), &files(&["inventory.ini"])).unwrap();
+    check_owner(folder.path(), "test").unwrap();
+    let error = check_owner(folder.path(), "other").unwrap_err();
+    assert!(error.to_string().ends_with("is the inventory of the lab `test`, not of `other`"), "{error}");
+}
+
+#[test]
 fn differences_are_shown_as_diff_shows_them() {
     let folder = folder();
     write(folder.path(), &files(&["group_vars/all/all.yml", "host_vars/gone.yml"])).unwrap();

@@ -17,7 +17,7 @@ mod tests;
 mod user;
 mod yaml;
 
-pub use files::{Files, is_made_here};
+pub use files::{Files, made_for};
 pub(super) use files::{IN_INVENTORY, first_line};
 pub(super) use options::LAB_DIR;
 

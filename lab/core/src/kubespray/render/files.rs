@@ -1,6 +1,6 @@
 //! Which file a setting is written to, and what that file says. One file is one text; nothing is on disk.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 
 use super::plugin::{network_plugin, plugin_policy};
 use super::{Entry, yaml};
@@ -27,37 +27,42 @@ pub(in crate::kubespray) fn first_line(spec: &ClusterSpec) -> String {
     format!("{FIRST}{}{FIRST_END}\n", spec.name)
 }
 
-/// Whether a file was made here, for whatever lab, so that it may be written over and removed.
+/// The lab that a file was made for, if it was made here, so that it may be written over and removed.
 #[must_use]
-pub fn is_made_here(text: &str) -> bool {
-    let first = text.lines().next().unwrap_or_default();
-    first.starts_with(FIRST) && first.ends_with(FIRST_END)
+pub fn made_for(text: &str) -> Option<&str> {
+    text.lines().next()?.strip_prefix(FIRST)?.strip_suffix(FIRST_END)
 }
 
 /// The files of variables.
 pub(super) fn variables(spec: &ClusterSpec, index: &Index, entries: &[Entry]) -> Files {
     let shelf = Shelf::new(spec, index);
-    let mut files = Files::new();
-    let mut last: BTreeMap<String, &Entry> = BTreeMap::new();
+    // Each file with the setting that was written to it last.
+    let mut drafts: BTreeMap<String, (String, &Entry)> = BTreeMap::new();
     for entry in entries {
         let setting = &entry.setting;
         if matches!(setting.scope, Scope::Host(_)) && IN_INVENTORY.contains(&setting.name.as_str()) {
             continue;
         }
-        let path = shelf.path(&setting.scope, &setting.name);
-        let text = files.entry(path.clone()).or_insert_with(|| first_line(spec) + "---\n");
-        // Settings of one origin share its comment.
-        let before = last.insert(path, entry);
-        let together = |before: &Entry| before.setting.origin == setting.origin && before.note == entry.note;
-        if !before.is_some_and(together) {
-            if before.is_some() {
-                text.push('\n');
+        let text = match drafts.entry(shelf.path(&setting.scope, &setting.name)) {
+            btree_map::Entry::Vacant(vacant) => {
+                let (text, _) = vacant.insert((first_line(spec) + "---\n", entry));
+                yaml::comment(text, &said_of(entry));
+                text
             }
-            yaml::comment(text, &said_of(entry));
-        }
+            btree_map::Entry::Occupied(occupied) => {
+                let (text, last) = occupied.into_mut();
+                // Settings of one origin share its comment.
+                if last.setting.origin != setting.origin || last.note != entry.note {
+                    text.push('\n');
+                    yaml::comment(text, &said_of(entry));
+                }
+                *last = entry;
+                text
+            }
+        };
         yaml::entry(text, &setting.name, &setting.value);
     }
-    files
+    drafts.into_iter().map(|(path, (text, _))| (path, text)).collect()
 }
 
 /// The file of one setting, for the reference.

@@ -153,7 +153,7 @@ fn the_same_spec_gives_the_same_bytes_wherever_the_inventory_is_to_lie_but_for_t
     let inventory = moved.get_mut("inventory.ini").unwrap();
     *inventory = inventory.replace("{{ inventory_dir }}/..", "{{ inventory_dir }}/../../output/test");
     assert_eq!(here, moved);
-    assert!(here.values().all(|text| is_made_here(text)));
+    assert!(here.values().all(|text| made_for(text) == Some("dev")));
 }
 
 #[rstest]
@@ -170,12 +170,12 @@ fn a_way_to_the_lab_that_would_be_read_as_something_else_is_refused(
 }
 
 #[rstest]
-#[case("# Made by the lab dev from its cluster file; changes are overwritten.\n---\n", true)]
-#[case("# Made by the lab dev from its cluster file; changes are overwritten.", true)]
-#[case("# Made by hand\n", false)]
-#[case("", false)]
-fn a_file_of_ours_is_known_by_its_first_line(#[case] text: &str, #[case] ours: bool) {
-    assert_eq!(is_made_here(text), ours);
+#[case("# Made by the lab dev from its cluster file; changes are overwritten.\n---\n", Some("dev"))]
+#[case("# Made by the lab dev from its cluster file; changes are overwritten.", Some("dev"))]
+#[case("# Made by the lab dev by hand\n", None)]
+#[case("", None)]
+fn a_file_of_ours_is_known_by_its_first_line(#[case] text: &str, #[case] lab: Option<&str>) {
+    assert_eq!(made_for(text), lab);
 }
 
 /// The words that a cluster file may say are those that every known release takes.
