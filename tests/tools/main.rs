@@ -5,4 +5,5 @@ mod access;
 mod definitions;
 mod dev;
 mod identity;
+mod inventories;
 mod inventory;

@@ -2,15 +2,18 @@
 //! Kubespray itself.
 
 mod access;
+mod groups;
 pub mod index;
 mod inventory;
 mod release;
+pub mod read;
 pub(crate) mod render;
 mod setting;
 
 pub use access::{Access, AccessError, known_hosts, ssh_config};
 pub use inventory::Login;
 pub use release::{AnsibleRange, DEFAULT_RELEASE, Pythons, RELEASES, Release, TAGS, Version, release};
+pub use groups::{Group, Groups, Host, Values};
 pub use render::{Files, made_for, render, settings};
 pub use setting::{Origin, Scope, Setting};
 

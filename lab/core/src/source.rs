@@ -12,8 +12,8 @@ pub(crate) mod yaml;
 
 pub use code::Code;
 pub(crate) use finding::Findings;
-pub use finding::{Finding, Related, Severity, Span};
-pub use render::render;
+pub use finding::{Finding, Place, Related, Severity, Span};
+pub use render::{render, render_files};
 
 /// A file as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]

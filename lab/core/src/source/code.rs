@@ -132,6 +132,12 @@ codes! {
     MemoryExceedsHost = "memory-exceeds-host",
     /// A machine asks for more processors than the computer has.
     CpusExceedHost = "cpus-exceed-host",
+    /// A line of a file of hosts that Ansible refuses or passes over.
+    BadInventory = "bad-inventory",
+    /// A file of variables that Ansible does not read.
+    UnreadFile = "unread-file",
+    /// Something that cannot be judged, because it is encrypted.
+    NotJudged = "not-judged",
 }
 
 impl fmt::Display for Code {

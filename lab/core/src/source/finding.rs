@@ -1,6 +1,6 @@
 //! Findings: what is wrong with a file, as data. Decides nothing and prints nothing.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
@@ -15,14 +15,37 @@ pub struct Span {
     pub end: usize,
 }
 
+/// A range of one of several files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The number of the file among those that were read.
+    pub file: usize,
+    /// Where in it.
+    pub span: Span,
+}
+
 /// Whether a finding stops the use of the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// The file cannot be used.
+    /// The file cannot be used, or what it asks for does not come.
     Error,
     /// The file can be used; the reader should know.
     Warning,
+    /// Nothing is wrong; what was passed over, or what could be plainer.
+    Note,
+}
+
+impl Severity {
+    /// `error`, `warning`, `note`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
 }
 
 /// One thing that is wrong with a file. In JSON: the same fields, `code` as its text.
@@ -37,6 +60,12 @@ pub struct Finding {
     /// What to do about it, where there is something better than the message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// What says so: a place in Kubespray, `roles/…/main.yml:12`, or the name of a document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The number of the file among those that were read; 0 where there is only one.
+    #[serde(skip)]
+    pub file: usize,
     /// Counted from 1.
     pub line: usize,
     /// Counted from 1, in characters.
@@ -53,6 +82,9 @@ pub struct Finding {
 pub struct Related {
     /// A few words, `first used here`.
     pub message: String,
+    /// The number of the file, as in [`Finding::file`].
+    #[serde(skip)]
+    pub file: usize,
     /// Counted from 1.
     pub line: usize,
     /// Counted from 1, in characters.
@@ -68,9 +100,21 @@ impl Finding {
         self
     }
 
-    /// Adds another place that has to do with it.
+    /// Adds what says so.
+    pub(crate) fn source(&mut self, source: impl Into<String>) -> &mut Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Adds another place of the same file that has to do with it.
     pub(crate) fn related(&mut self, span: Span, message: impl Into<String>) -> &mut Self {
-        self.related.push(Related { message: message.into(), line: 0, column: 0, span });
+        self.related_at(Place { file: self.file, span }, message)
+    }
+
+    /// Adds another place that has to do with it.
+    pub(crate) fn related_at(&mut self, place: Place, message: impl Into<String>) -> &mut Self {
+        let Place { file, span } = place;
+        self.related.push(Related { message: message.into(), file, line: 0, column: 0, span });
         self
     }
 }
@@ -81,17 +125,42 @@ pub(crate) struct Findings(Vec<Finding>);
 
 impl Findings {
     pub(crate) fn error(&mut self, code: Code, span: Span, message: impl Into<String>) -> &mut Finding {
-        self.push(code, Severity::Error, span, message.into())
+        self.at(Severity::Error, code, Place { file: 0, span }, message)
     }
 
     pub(crate) fn warning(&mut self, code: Code, span: Span, message: impl Into<String>) -> &mut Finding {
-        self.push(code, Severity::Warning, span, message.into())
+        self.at(Severity::Warning, code, Place { file: 0, span }, message)
     }
 
-    fn push(&mut self, code: Code, severity: Severity, span: Span, message: String) -> &mut Finding {
-        let finding =
-            Finding { code, severity, message, hint: None, line: 0, column: 0, span, related: Vec::new() };
-        self.0.push_mut(finding)
+    /// A finding in one of several files.
+    pub(crate) fn at(
+        &mut self,
+        severity: Severity,
+        code: Code,
+        place: Place,
+        message: impl Into<String>,
+    ) -> &mut Finding {
+        self.0.push_mut(Finding {
+            code,
+            severity,
+            message: message.into(),
+            hint: None,
+            source: None,
+            file: place.file,
+            line: 0,
+            column: 0,
+            span: place.span,
+            related: Vec::new(),
+        })
+    }
+
+    /// Takes over what was found in one file, as that of file number `file`.
+    pub(crate) fn take(&mut self, other: Self, file: usize) {
+        self.0.extend(other.0.into_iter().map(|mut finding| {
+            finding.file = file;
+            finding.related.iter_mut().for_each(|related| related.file = file);
+            finding
+        }));
     }
 
     pub(crate) fn has_errors(&self) -> bool {
@@ -99,18 +168,28 @@ impl Findings {
     }
 
     /// The findings in the order of the file, with lines and columns.
-    pub(crate) fn finish(mut self, text: &str) -> Vec<Finding> {
-        let lines = Lines::new(text);
+    pub(crate) fn finish(self, text: &str) -> Vec<Finding> {
+        self.finish_files(|_| text)
+    }
+
+    /// The findings in the order of the files and their lines, with lines and columns. `text`: a file by its number.
+    pub(crate) fn finish_files<'a>(mut self, text: impl Fn(usize) -> &'a str) -> Vec<Finding> {
+        let mut files: HashMap<usize, Lines<'a>> = HashMap::new();
+        let mut place = |file: usize, span: Span| {
+            files.entry(file).or_insert_with(|| Lines::new(text(file))).place(span.start)
+        };
         for finding in &mut self.0 {
-            (finding.line, finding.column) = lines.place(finding.span.start);
+            (finding.line, finding.column) = place(finding.file, finding.span);
             for related in &mut finding.related {
-                (related.line, related.column) = lines.place(related.span.start);
+                (related.line, related.column) = place(related.file, related.span);
             }
         }
-        self.0.sort_by_key(|finding| finding.span);
+        self.0.sort_by_key(|finding| (finding.file, finding.span));
         // What is wrong with the defaults is found again with every machine that takes it from there.
         let mut told = HashSet::new();
-        self.0.retain(|finding| told.insert((finding.code, finding.span, finding.message.clone())));
+        self.0.retain(|finding| {
+            told.insert((finding.code, finding.file, finding.span, finding.message.clone()))
+        });
         self.0
     }
 }

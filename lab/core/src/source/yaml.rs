@@ -81,9 +81,9 @@ pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
             let error = error.to_string();
             // The location is told by the finding itself.
             let told = error.split(" at line ").next().unwrap_or_default().trim();
-            match SYNTAX.iter().find(|(part, ..)| told.contains(part)) {
-                Some((_, message, hint)) => {
-                    findings.error(Code::Syntax, span, format!("not valid YAML: {message}")).hint(*hint);
+            match common_mistake(told) {
+                Some((message, hint)) => {
+                    findings.error(Code::Syntax, span, format!("not valid YAML: {message}")).hint(hint);
                 }
                 None => {
                     findings.error(Code::Syntax, span, format!("not valid YAML: {told}"));
@@ -92,6 +92,11 @@ pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
             None
         }
     }
+}
+
+/// What to say of a parser's message, and what to do, where it is a mistake that people often make.
+pub(crate) fn common_mistake(told: &str) -> Option<(&'static str, &'static str)> {
+    SYNTAX.iter().find(|(part, ..)| told.contains(part)).map(|(_, message, hint)| (*message, *hint))
 }
 
 /// The mistakes that people make most: a part of what the parser says, what we say, and what to do.

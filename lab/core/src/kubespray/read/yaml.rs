@@ -1,0 +1,431 @@
+//! YAML as Ansible reads it, with places: version 1.1 of the language, where `yes` is a boolean and
+//! `010` is eight.
+//!
+//! Owns the tree of such a file. Knows nothing of hosts, groups or variables. The cluster file has a
+//! stricter reader of its own in [`crate::source`]; here what another program wrote must be read the
+//! way that program would.
+
+use std::collections::HashMap;
+
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, StructureStyle};
+use serde_json::Value;
+
+use crate::source::{Code, Findings, Place, Severity, Span, suggest, yaml};
+
+/// Deeper than any inventory, and little enough for every stack.
+const DEPTH: usize = 64;
+/// Values that aliases may add: enough for every inventory, too little for a bomb.
+const ALIASED: usize = 100_000;
+
+/// One value and where it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    /// The first line of a scalar; of a list or a mapping its first item or key.
+    pub(crate) span: Span,
+    pub(crate) tree: Tree,
+}
+
+/// What a node holds.
+#[derive(Debug, Clone)]
+pub(crate) enum Tree {
+    Null,
+    Bool(bool),
+    Integer(i64),
+    Float(f64),
+    Text(String),
+    List(Vec<Node>),
+    /// In the order of the file, with every repetition of a key; merged mappings are in their place.
+    Map(Vec<(Node, Node)>),
+}
+
+impl Node {
+    /// The text that a key stands for, as JSON would write it.
+    pub(crate) fn key(&self) -> Option<String> {
+        match &self.tree {
+            Tree::Text(text) => Some(text.clone()),
+            Tree::Bool(value) => Some(value.to_string()),
+            Tree::Integer(number) => Some(number.to_string()),
+            Tree::Float(number) => Some(number.to_string()),
+            Tree::Null => Some("null".to_owned()),
+            Tree::List(_) | Tree::Map(_) => None,
+        }
+    }
+
+    /// The value without places. Of a key that is there twice, the last one, as Ansible takes it.
+    pub(crate) fn into_value(self) -> Value {
+        match self.tree {
+            Tree::Null => Value::Null,
+            Tree::Bool(value) => value.into(),
+            Tree::Integer(value) => value.into(),
+            Tree::Float(value) => value.into(),
+            Tree::Text(text) => text.into(),
+            Tree::List(items) => items.into_iter().map(Self::into_value).collect(),
+            Tree::Map(entries) => {
+                let entries = entries.into_iter();
+                let entries = entries.filter_map(|(key, value)| Some((key.key()?, value.into_value())));
+                Value::Object(entries.collect())
+            }
+        }
+    }
+
+    /// How many values it holds, itself among them.
+    fn size(&self) -> usize {
+        match &self.tree {
+            Tree::List(items) => 1 + items.iter().map(Self::size).sum::<usize>(),
+            Tree::Map(entries) => {
+                1 + entries.iter().map(|(key, value)| key.size() + value.size()).sum::<usize>()
+            }
+            _ => 1,
+        }
+    }
+}
+
+/// Reads one document. A syntax error becomes a finding, and there is nothing to go on with. An
+/// empty file is a null.
+pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
+    let mut builder = Builder {
+        text,
+        findings,
+        stack: Vec::new(),
+        anchors: HashMap::new(),
+        root: None,
+        replayed: 0,
+        failed: false,
+    };
+    let options = granit_parser::options! {
+        // As PyYAML reads it.
+        block_scalar_eof_without_line_feed: true,
+        emit_comments: false,
+        flow_nesting_limit: DEPTH,
+        block_nesting_limit: DEPTH,
+    };
+    for event in Parser::new_from_str_with_options(text, options) {
+        match event {
+            Ok((event, span)) => builder.event(event, span),
+            Err(error) => builder.syntax(&error),
+        }
+        if builder.failed {
+            return None;
+        }
+    }
+    let empty = Node { span: Span { start: 0, end: 0 }, tree: Tree::Null };
+    Some(builder.root.unwrap_or(empty))
+}
+
+/// A collection that is still open, with its anchor.
+enum Open {
+    List { start: usize, items: Vec<Node>, anchor: usize },
+    Map { start: usize, entries: Vec<(Node, Node)>, key: Option<Node>, anchor: usize, is_flow: bool },
+}
+
+struct Builder<'a> {
+    text: &'a str,
+    findings: &'a mut Findings,
+    stack: Vec<Open>,
+    anchors: HashMap<usize, Node>,
+    root: Option<Node>,
+    /// Values that aliases have added.
+    replayed: usize,
+    failed: bool,
+}
+
+impl Builder<'_> {
+    fn event(&mut self, event: Event<'_>, at: granit_parser::Span) {
+        match event {
+            Event::Scalar(value, style, anchor, tag) => {
+                let tag = tag.as_deref().map(granit_parser::Tag::original);
+                let tree = if style == ScalarStyle::Plain && tag.is_none() {
+                    plain(&value)
+                } else {
+                    tagged(value.into_owned(), tag.as_deref())
+                };
+                let span = self.span(&at);
+                self.node(Node { span, tree }, anchor);
+            }
+            Event::SequenceStart(_, anchor, _) => {
+                let start = self.span(&at).start;
+                self.stack.push(Open::List { start, items: Vec::new(), anchor });
+            }
+            Event::MappingStart(style, anchor, _) => {
+                let (start, is_flow) = (self.span(&at).start, style == StructureStyle::Flow);
+                self.stack.push(Open::Map { start, entries: Vec::new(), key: None, anchor, is_flow });
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(),
+            Event::Alias(anchor) => {
+                let span = self.span(&at);
+                let Some(node) = self.anchors.get(&anchor).cloned() else {
+                    self.fail(span, "an alias inside what it stands for", "write the value out");
+                    return;
+                };
+                self.replayed += node.size();
+                if self.replayed > ALIASED {
+                    self.fail(span, "too many aliases", "write the values out");
+                    return;
+                }
+                self.node(Node { span, ..node }, 0);
+            }
+            Event::DocumentStart(..) if self.root.is_some() => {
+                let span = self.span(&at);
+                self.fail(span, "a second document", "Ansible reads one document: take away the `---`");
+            }
+            _ => {}
+        }
+    }
+
+    fn close(&mut self) {
+        let (tree, start, anchor) = match self.stack.pop() {
+            Some(Open::List { start, items, anchor }) => (Tree::List(items), start, anchor),
+            Some(Open::Map { start, entries, anchor, is_flow, .. }) => {
+                // `{{ name }}` without quotes is a mapping whose key is a mapping.
+                if is_flow && matches!(entries.first(), Some((Node { tree: Tree::Map(_), .. }, _))) {
+                    let span = Span { start, end: (start + 1).min(self.text.len()) };
+                    let hint = "put the whole value in quotes: \"{{ … }}\"";
+                    self.fail(span, "a template without quotes around it", hint);
+                    return;
+                }
+                (Tree::Map(merged(entries)), start, anchor)
+            }
+            None => return,
+        };
+        let first = match &tree {
+            Tree::List(items) => items.first().map(|item| item.span),
+            Tree::Map(entries) => entries.first().map(|(key, _)| key.span),
+            _ => None,
+        };
+        self.node(Node { span: first.unwrap_or(Span { start, end: start }), tree }, anchor);
+    }
+
+    /// Puts a whole value where it belongs.
+    fn node(&mut self, node: Node, anchor: usize) {
+        if anchor > 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        match self.stack.last_mut() {
+            None => self.root = Some(node),
+            Some(Open::List { items, .. }) => items.push(node),
+            Some(Open::Map { entries, key, .. }) => match key.take() {
+                Some(key) => entries.push((key, node)),
+                None => *key = Some(node),
+            },
+        }
+    }
+
+    fn syntax(&mut self, error: &ScanError) {
+        let at = error.marker().byte_offset().unwrap_or(self.text.len()).min(self.text.len());
+        let span = Span { start: at, end: at };
+        let told = error.to_string();
+        let told = told.split(" at byte ").next().unwrap_or_default().split(" at line ").next();
+        let told = told.unwrap_or_default().trim();
+        match (error.kind(), yaml::common_mistake(told)) {
+            (ErrorKind::UnknownAnchor, _) => self.fail(
+                span,
+                "an alias to an anchor that is not there",
+                "write `&name` before the first `*name`",
+            ),
+            (_, Some((message, hint))) => self.fail(span, message, hint),
+            (_, None) => {
+                self.failed = true;
+                self.findings.error(Code::Syntax, span, format!("not valid YAML: {told}"));
+            }
+        }
+    }
+
+    fn fail(&mut self, span: Span, message: &str, hint: &str) {
+        self.failed = true;
+        self.findings.error(Code::Syntax, span, format!("not valid YAML: {message}")).hint(hint);
+    }
+
+    /// The bytes of an event, up to the end of its first line.
+    fn span(&self, at: &granit_parser::Span) -> Span {
+        let range = at.byte_range().unwrap_or_default();
+        let start = range.start.min(self.text.len());
+        let whole = self.text.get(start..range.end.min(self.text.len())).unwrap_or_default();
+        let line = whole.split(['\n', '\r']).next().unwrap_or_default();
+        Span { start, end: start + line.trim_end().len() }
+    }
+}
+
+/// Takes the entries of `<<: *other` in: what is written beside it wins.
+fn merged(entries: Vec<(Node, Node)>) -> Vec<(Node, Node)> {
+    let is_merge = |key: &Node| matches!(&key.tree, Tree::Text(text) if text == "<<");
+    if !entries.iter().any(|(key, _)| is_merge(key)) {
+        return entries;
+    }
+    let own: Vec<String> = entries.iter().filter_map(|(key, _)| key.key()).collect();
+    let mut result = Vec::with_capacity(entries.len());
+    for (key, value) in entries {
+        if !is_merge(&key) {
+            result.push((key, value));
+            continue;
+        }
+        let sources = match value.tree {
+            Tree::List(items) => items,
+            _ => vec![value],
+        };
+        for source in sources {
+            let Tree::Map(inherited) = source.tree else { continue };
+            for (name, value) in inherited {
+                let known = name.key().is_some_and(|name| {
+                    own.contains(&name)
+                        || result.iter().any(|(before, _)| before.key().as_ref() == Some(&name))
+                });
+                if !known {
+                    result.push((name, value));
+                }
+            }
+        }
+    }
+    result
+}
+
+/// A scalar in quotes, in a block, or with a tag.
+fn tagged(value: String, tag: Option<&str>) -> Tree {
+    match tag {
+        Some("!!int" | "!!float" | "!!bool" | "!!null") => plain(&value),
+        _ => Tree::Text(value),
+    }
+}
+
+/// What YAML 1.1 takes a plain scalar for (<https://yaml.org/type/>, as PyYAML has it).
+fn plain(value: &str) -> Tree {
+    let Some(first) = value.bytes().next() else { return Tree::Null };
+    // Most scalars are words: only these can start something else.
+    if !matches!(first, b'0'..=b'9' | b'+' | b'-' | b'.' | b'~')
+        && !matches!(first.to_ascii_lowercase(), b'y' | b'n' | b't' | b'f' | b'o')
+    {
+        return Tree::Text(value.to_owned());
+    }
+    match value {
+        "~" | "null" | "Null" | "NULL" => return Tree::Null,
+        "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return Tree::Bool(true),
+        "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => return Tree::Bool(false),
+        _ => {}
+    }
+    integer(value)
+        .map(Tree::Integer)
+        .or_else(|| float(value).map(Tree::Float))
+        .unwrap_or_else(|| Tree::Text(value.to_owned()))
+}
+
+/// `-12`, `1_000`, `0x1f`, `0b101`, `017` (octal), `1:30` (base 60).
+fn integer(value: &str) -> Option<i64> {
+    let (negative, digits) = match value.as_bytes().first()? {
+        b'-' => (true, &value[1..]),
+        b'+' => (false, &value[1..]),
+        _ => (false, value),
+    };
+    let number = |digits: &str, radix: u32| {
+        let clean: String = digits.chars().filter(|c| *c != '_').collect();
+        i64::from_str_radix(&clean, radix).ok().filter(|_| !clean.starts_with(['-', '+']))
+    };
+    let parsed = if let Some(hexadecimal) = digits.strip_prefix("0x") {
+        number(hexadecimal, 16)
+    } else if let Some(binary) = digits.strip_prefix("0b") {
+        number(binary, 2)
+    } else if digits == "0" {
+        Some(0)
+    } else if let Some(octal) = digits.strip_prefix('0') {
+        number(octal, 8)
+    } else if digits.starts_with(|c: char| c.is_ascii_digit()) {
+        let mut parts = digits.split(':');
+        let mut total = number(parts.next()?, 10)?;
+        for part in parts {
+            let part = Some(part).filter(|part| matches!(part.len(), 1 | 2))?;
+            let part = part.parse::<i64>().ok().filter(|part| (0..60).contains(part))?;
+            total = total.checked_mul(60)?.checked_add(part)?;
+        }
+        Some(total)
+    } else {
+        None
+    }?;
+    Some(if negative { -parsed } else { parsed })
+}
+
+/// `1.5`, `.5`, `1.`, `1.5e+3`; neither `1e3` nor an infinity, which JSON cannot say.
+fn float(value: &str) -> Option<f64> {
+    let unsigned = value.strip_prefix(['-', '+']).unwrap_or(value);
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (unsigned, None),
+    };
+    let (whole, fraction) = mantissa.split_once('.')?;
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
+    let starts = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+    let bare = whole.is_empty() && starts(fraction) && unsigned == value;
+    if !digits(whole) || !digits(fraction) || !(starts(whole) || bare) {
+        return None;
+    }
+    if let Some(exponent) = exponent {
+        let behind = exponent.strip_prefix(['-', '+'])?;
+        if behind.is_empty() || !behind.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+    }
+    let clean: String = value.chars().filter(|c| *c != '_').collect();
+    clean.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+/// Tells of every key that is there twice in one mapping, however deep. Ansible takes the last one.
+pub(crate) fn tell_duplicates(node: &Node, file: usize, findings: &mut Findings) {
+    match &node.tree {
+        Tree::List(items) => items.iter().for_each(|item| tell_duplicates(item, file, findings)),
+        Tree::Map(entries) => {
+            let mut seen: HashMap<String, Span> = HashMap::with_capacity(entries.len());
+            for (key, value) in entries {
+                tell_duplicates(value, file, findings);
+                let Some(name) = key.key() else { continue };
+                if let Some(before) = seen.insert(name, key.span) {
+                    let name = key.key().unwrap_or_default();
+                    let message =
+                        format!("the key {} is here twice, and only this one counts", suggest::quote(&name));
+                    let place = Place { file, span: key.span };
+                    findings
+                        .at(Severity::Warning, Code::DuplicateKey, place, message)
+                        .related(before, "has no effect");
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Where a part of a value stands: `name` is the span of the variable's name, `path` leads on by keys and
+/// by numbers of items.
+pub(crate) fn locate(text: &str, name: Span, path: &[Step<'_>]) -> Option<Span> {
+    fn find(node: &Node, name: Span) -> Option<&Node> {
+        match &node.tree {
+            Tree::Map(entries) => entries
+                .iter()
+                .find_map(|(key, value)| if key.span == name { Some(value) } else { find(value, name) }),
+            Tree::List(items) => items.iter().find_map(|item| find(item, name)),
+            _ => None,
+        }
+    }
+    let root = parse(text, &mut Findings::default())?;
+    let mut node = find(&root, name)?;
+    let mut span = node.span;
+    for step in path {
+        match (step, &node.tree) {
+            (Step::Item(at), Tree::List(items)) => node = items.get(*at)?,
+            (Step::Key(wanted) | Step::Value(wanted), Tree::Map(entries)) => {
+                let (key, value) =
+                    entries.iter().rev().find(|(key, _)| key.key().as_deref() == Some(*wanted))?;
+                node = if matches!(step, Step::Key(_)) { key } else { value };
+            }
+            _ => return None,
+        }
+        span = node.span;
+    }
+    Some(span)
+}
+
+/// One step into a value.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Step<'a> {
+    /// The value of a key.
+    Value(&'a str),
+    /// The key itself; the last step.
+    Key(&'a str),
+    /// An item of a list.
+    Item(usize),
+}
