@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub mod check;
 pub mod commands;
 pub mod inventory;
 pub mod kubespray;
@@ -183,15 +184,17 @@ pub enum Command {
     /// Start, stop or look at one machine
     #[command(subcommand, after_help = "Example: cargo xtask vm restart cpu-worker")]
     Vm(Vm),
-    /// Check a cluster file; changes nothing
-    #[command(after_help = "Example: cargo xtask check dev")]
-    Check {
-        #[command(flatten)]
-        cluster: Cluster,
-        /// Print the findings as JSON
-        #[arg(long)]
-        json: bool,
-    },
+    /// Check a cluster file and what it renders to, or an inventory that somebody else wrote; changes nothing
+    #[command(after_help = "Examples:
+  cargo xtask check dev
+  \
+        cargo xtask check --inventory inventory/mycluster --kubespray v2.31.0
+  \
+        cargo xtask check --explain removed-variable
+
+\
+        A comment allows a finding on its line or the next one: # lab:allow CODE: reason")]
+    Check(check::Check),
     /// Kubespray: fetch a pinned one, see what is there and what it knows
     #[command(subcommand, after_help = "Example: cargo xtask kubespray fetch")]
     Kubespray(kubespray::Command),

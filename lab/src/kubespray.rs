@@ -9,6 +9,7 @@ pub mod difference;
 pub mod environment;
 mod git;
 pub mod index;
+pub mod read;
 pub mod source;
 pub mod status;
 

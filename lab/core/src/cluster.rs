@@ -11,7 +11,7 @@ use crate::spec::ClusterSpec;
 
 mod decode;
 mod locate;
-mod names;
+pub(crate) mod names;
 mod raw;
 mod rules;
 mod scalars;

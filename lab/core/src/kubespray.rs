@@ -5,15 +5,16 @@ mod access;
 mod groups;
 pub mod index;
 mod inventory;
-mod release;
+pub mod lint;
 pub mod read;
+mod release;
 pub(crate) mod render;
 mod setting;
 
 pub use access::{Access, AccessError, known_hosts, ssh_config};
+pub use groups::{Group, Groups, Host, Values};
 pub use inventory::Login;
 pub use release::{AnsibleRange, DEFAULT_RELEASE, Pythons, RELEASES, Release, TAGS, Version, release};
-pub use groups::{Group, Groups, Host, Values};
 pub use render::{Files, made_for, render, settings};
 pub use setting::{Origin, Scope, Setting};
 

@@ -1,12 +1,11 @@
 //! One function a command: opens the lab, calls the room that does the work, prints data on standard output.
 
 use anyhow::Context as _;
-use lab_core::source;
-use lab_core::spec::{HostSpec, ImageSpec};
+use lab_core::spec::ImageSpec;
 
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
-use crate::life::lab::{self, Lab, Reached};
+use crate::life::lab::{Lab, Reached};
 use crate::life::{destroy, down, gc, image_use, shell, single, status, topology, up};
 use crate::output;
 use crate::{image, proxy};
@@ -78,7 +77,7 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
             }
         }
         Command::Vm(vm) => return one_machine(cx, vm).await,
-        Command::Check { cluster, json } => return check(cx, &cluster.cluster, json),
+        Command::Check(arguments) => return super::check::run(cx, arguments).await,
         Command::Kubespray(command) => return super::kubespray::run(cx, command).await,
         Command::Inventory(command) => return super::inventory::run(cx, command).await,
         Command::Image(image) => return images(cx, image).await,
@@ -133,26 +132,6 @@ async fn one_machine(cx: &Cx, vm: Vm) -> anyhow::Result<u8> {
         }
     }
     Ok(0)
-}
-
-fn check(cx: &Cx, cluster: &str, json: bool) -> anyhow::Result<u8> {
-    let path = lab::cluster_file(cx, cluster)?;
-    let (source, checked) = lab::read(cx, &path)?;
-    if json {
-        output::json(&checked.findings)?;
-    } else {
-        let color = std::io::IsTerminal::is_terminal(&std::io::stdout());
-        output::print(source::render(&checked.findings, &source, color))?;
-        if let Some(spec) = &checked.spec {
-            let host = if spec.host == HostSpec::Embedded { "the embedded host" } else { "a libvirt" };
-            output::line(format_args!(
-                "`{}` is right: {} machines on {host}",
-                source.path,
-                spec.machines.len()
-            ))?;
-        }
-    }
-    Ok(if checked.spec.is_some() { 0 } else { exit::USAGE })
 }
 
 async fn images(cx: &Cx, command: Image) -> anyhow::Result<u8> {

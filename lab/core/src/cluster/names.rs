@@ -164,30 +164,40 @@ impl FromScalar for Taint {
     }
 
     fn read(scalar: &Scalar) -> Result<Self, Mistake> {
-        let text = scalar.as_text(Self::EXPECTED)?;
-        let bad =
-            |problem: String| Mistake::new(Code::BadTaint, format!("the taint {} {problem}", quote(text)));
-        let Some((key_and_value, effect)) = text.rsplit_once(':') else {
-            return Err(bad("has no effect".to_owned())
-                .hint(format!("write it like {}:NoSchedule", suggest::shorten(text))));
-        };
-        if !EFFECTS.contains(&effect) {
-            return Err(bad(format!("has the unknown effect {}", quote(effect)))
-                .hint(suggest::one_of("effects", effect, EFFECTS)));
-        }
-        let (key, value) = key_and_value.split_once('=').unwrap_or((key_and_value, ""));
-        if key.is_empty() {
-            return Err(bad("has no key".to_owned()).hint("write it like gpu=present:NoSchedule"));
-        }
-        qualified_name(key).map_err(|problem| bad(format!("has the key {}, which {problem}", quote(key))))?;
-        label_value(value)
-            .map_err(|problem| bad(format!("has the value {}, which {problem}", quote(value))))?;
-        Ok(Self { key: key.to_owned(), value: value.to_owned(), effect: effect.to_owned() })
+        taint(scalar.as_text(Self::EXPECTED)?).map_err(|(message, hint)| {
+            let mistake = Mistake::new(Code::BadTaint, message);
+            match hint {
+                Some(hint) => mistake.hint(hint),
+                None => mistake,
+            }
+        })
     }
 }
 
+/// Reads a taint as kubectl writes it. The error: what is wrong, and what to do where that is clear.
+pub(crate) fn taint(text: &str) -> Result<Taint, (String, Option<String>)> {
+    let bad = |problem: String, hint: Option<String>| (format!("the taint {} {problem}", quote(text)), hint);
+    let Some((key_and_value, effect)) = text.rsplit_once(':') else {
+        let hint = format!("write it like {}:NoSchedule", suggest::shorten(text));
+        return Err(bad("has no effect".to_owned(), Some(hint)));
+    };
+    if !EFFECTS.contains(&effect) {
+        let hint = suggest::one_of("effects", effect, EFFECTS);
+        return Err(bad(format!("has the unknown effect {}", quote(effect)), Some(hint)));
+    }
+    let (key, value) = key_and_value.split_once('=').unwrap_or((key_and_value, ""));
+    if key.is_empty() {
+        return Err(bad("has no key".to_owned(), Some("write it like gpu=present:NoSchedule".to_owned())));
+    }
+    qualified_name(key)
+        .map_err(|problem| bad(format!("has the key {}, which {problem}", quote(key)), None))?;
+    label_value(value)
+        .map_err(|problem| bad(format!("has the value {}, which {problem}", quote(value)), None))?;
+    Ok(Taint { key: key.to_owned(), value: value.to_owned(), effect: effect.to_owned() })
+}
+
 /// Checks Kubernetes' qualified name: an optional DNS subdomain and `/`, then a name.
-fn qualified_name(text: &str) -> Result<(), String> {
+pub(crate) fn qualified_name(text: &str) -> Result<(), String> {
     let (prefix, name) = match text.split_once('/') {
         Some((prefix, name)) => (Some(prefix), name),
         None => (None, text),
@@ -212,7 +222,7 @@ fn qualified_name(text: &str) -> Result<(), String> {
 }
 
 /// Checks what a label's value and the last part of its key have in common.
-fn label_value(text: &str) -> Result<(), String> {
+pub(crate) fn label_value(text: &str) -> Result<(), String> {
     let inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if let Some(c) = text.chars().find(|c| !inside(*c)) {
         Err(format!("may not hold `{}`: only letters, digits, `-`, `_` and `.`", c.escape_default()))

@@ -207,7 +207,14 @@ impl Groups {
             ("calico-rr", "calico_rr"),
             ("no-floating", "no_floating"),
         ];
-        let mut changed = false;
+        /// Groups that Kubespray looks for, and that may be empty.
+        const KNOWN: [&str; 6] =
+            ["kube_control_plane", "kube_node", "etcd", "calico_rr", "k8s_cluster", "no_floating"];
+        let before = self.groups.len();
+        for name in KNOWN {
+            self.group(name, None);
+        }
+        let mut changed = self.groups.len() > before;
         let mut added = false;
         for (old, new) in OLD {
             added |= self.imply_members(&[old], new);

@@ -23,6 +23,26 @@ macro_rules! codes {
                     $(Self::$name => $text,)+
                 }
             }
+
+            /// What kind of mistake it is, in one sentence.
+            #[must_use]
+            pub fn summary(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),+).trim(),)+
+                }
+            }
+
+            /// Whether it is one of inventories and variables, and not of the cluster file itself.
+            #[must_use]
+            pub fn is_of_lint(self) -> bool {
+                self >= Self::BadInventory
+            }
+
+            /// The code of this text.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.as_str() == text)
+            }
         }
     };
 }
@@ -90,7 +110,7 @@ codes! {
     BadVersion = "bad-version",
     /// Not a number of processors.
     BadQuantity = "bad-quantity",
-    /// A name that no feature gate can have.
+    /// A feature gate that is not written as `Name=true`, or whose name no gate can have.
     BadFeatureGate = "bad-feature-gate",
     /// Neither a file server nor a container registry.
     BadMirror = "bad-mirror",
@@ -132,12 +152,83 @@ codes! {
     MemoryExceedsHost = "memory-exceeds-host",
     /// A machine asks for more processors than the computer has.
     CpusExceedHost = "cpus-exceed-host",
+    // From here on, those of the lint; see `is_of_lint`.
     /// A line of a file of hosts that Ansible refuses or passes over.
     BadInventory = "bad-inventory",
     /// A file of variables that Ansible does not read.
     UnreadFile = "unread-file",
     /// Something that cannot be judged, because it is encrypted.
     NotJudged = "not-judged",
+    /// A variable that this Kubespray does not have.
+    UnknownVariable = "unknown-variable",
+    /// A variable that this Kubespray does not have any more.
+    RemovedVariable = "removed-variable",
+    /// An add-on that is asked for, and that this Kubespray does not install any more.
+    DroppedAddon = "dropped-addon",
+    /// A variable that a role sets for good, so that an inventory cannot.
+    FixedVariable = "fixed-variable",
+    /// A variable that reaches no machine, or not those that need it.
+    IneffectiveVariable = "ineffective-variable",
+    /// A file of variables that reaches more machines than its name says.
+    MisplacedFile = "misplaced-file",
+    /// A value of the wrong kind: a text for a list, a list for a mapping.
+    WrongShape = "wrong-shape",
+    /// The text `true` or `false` where a yes or no belongs.
+    TextBoolean = "text-boolean",
+    /// A word that is none of those that Kubespray takes.
+    UnknownChoice = "unknown-choice",
+    /// A variable that means nothing without another.
+    MissingCompanion = "missing-companion",
+    /// A version that is written as Kubespray does not read it.
+    VersionFormat = "version-format",
+    /// A version that this Kubespray cannot install.
+    UnsupportedVersion = "unsupported-version",
+    /// Two versions that do not go together.
+    VersionPair = "version-pair",
+    /// Two networks that have addresses in common.
+    OverlappingNetworks = "overlapping-networks",
+    /// A network of pods that is too small for the machines or for the pods of one.
+    TooFewPodAddresses = "too-few-pod-addresses",
+    /// Packets that are larger than the machines' network carries.
+    MtuTooLarge = "mtu-too-large",
+    /// A size of packets, or a choice, that does not fit to how packets are wrapped.
+    MtuEncapsulation = "mtu-encapsulation",
+    /// A feature gate that this Kubernetes does not know any more.
+    RemovedFeatureGate = "removed-feature-gate",
+    /// A feature gate that this Kubernetes does not know.
+    UnknownFeatureGate = "unknown-feature-gate",
+    /// A feature gate that is set twice.
+    DuplicateFeatureGate = "duplicate-feature-gate",
+    /// No machine is a member of etcd.
+    NoEtcd = "no-etcd",
+    /// A group that is only made when Kubespray runs.
+    ImpliedGroup = "implied-group",
+    /// A group under the name that an older Kubespray had for it.
+    OldGroup = "old-group",
+    /// An address of the API that its certificate does not name.
+    UncertifiedAddress = "uncertified-address",
+    /// A member of etcd whose name depends on the order of the group.
+    UnpinnedEtcdName = "unpinned-etcd-name",
+    /// A kubelet that answers without asking who it is.
+    OpenKubelet = "open-kubelet",
+    /// A way to log in that is weaker than it need be.
+    WeakAuthentication = "weak-authentication",
+    /// Nothing says what somebody unknown may not do.
+    AnonymousAccess = "anonymous-access",
+    /// Passwords and tokens in a log.
+    ShownSecrets = "shown-secrets",
+    /// Assertions of Kubespray that are switched off.
+    IgnoredAsserts = "ignored-asserts",
+    /// `become` for everybody, this computer among them.
+    BecomeEverywhere = "become-everywhere",
+    /// Machines that are not asked for their keys.
+    HostKeyChecking = "host-key-checking",
+    /// A password that is not encrypted.
+    PlainPassword = "plain-password",
+    /// A comment that allows a finding, and is not written as one.
+    BadAllowance = "bad-allowance",
+    /// A comment that allows a finding that is not there.
+    UnusedAllowance = "unused-allowance",
 }
 
 impl fmt::Display for Code {

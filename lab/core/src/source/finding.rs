@@ -66,6 +66,9 @@ pub struct Finding {
     /// The number of the file among those that were read; 0 where there is only one.
     #[serde(skip)]
     pub file: usize,
+    /// What the finding belongs to, where that begins on another line: a comment there allows it too.
+    #[serde(skip)]
+    pub anchor: Option<Place>,
     /// Counted from 1.
     pub line: usize,
     /// Counted from 1, in characters.
@@ -147,6 +150,7 @@ impl Findings {
             hint: None,
             source: None,
             file: place.file,
+            anchor: None,
             line: 0,
             column: 0,
             span: place.span,

@@ -40,3 +40,19 @@ pub(crate) fn shorten(written: &str) -> String {
     }
     short
 }
+
+/// The known word that differs from the written one by the fewest slips of the fingers, if not by more than
+/// `slips`.
+pub(crate) fn nearest_within<'a>(
+    written: &str,
+    known: impl Iterator<Item = &'a str>,
+    slips: usize,
+) -> Option<&'a str> {
+    let folded = fold(written);
+    known
+        .filter(|word| word.len().abs_diff(written.len()) <= slips + 3)
+        .map(|word| (strsim::damerau_levenshtein(&folded, &fold(word)), word))
+        .filter(|(distance, _)| *distance <= slips)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, word)| word)
+}

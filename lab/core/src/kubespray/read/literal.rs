@@ -233,8 +233,8 @@ impl Reader<'_> {
         let mut at = 0;
         loop {
             let left = inside.get(at..)?;
-            if left.starts_with(quote) {
-                self.rest = &left[quote.len()..];
+            if let Some(behind) = left.strip_prefix(quote) {
+                self.rest = behind;
                 return Some(text);
             }
             let next = left.chars().next()?;

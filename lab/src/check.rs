@@ -1,0 +1,128 @@
+//! `check`: reads a cluster file or an inventory, has it judged, prints what was found. Changes nothing.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+use lab_core::kubespray::index::{Index, known_tags};
+use lab_core::kubespray::lint::{self, Kubespray, Options, Report};
+use lab_core::kubespray::{DEFAULT_RELEASE, settings};
+use lab_core::source::Severity;
+use lab_core::spec::HostSpec;
+
+use crate::cx::Cx;
+use crate::failure::{Failure, exit};
+use crate::files::{self, PUBLIC};
+use crate::host::facts;
+use crate::kubespray::{index, read};
+use crate::life::lab;
+use crate::output;
+
+/// How the findings are told.
+#[derive(Debug, Clone)]
+pub struct Telling {
+    /// As JSON on standard output.
+    pub json: bool,
+    /// As SARIF into this file; `-` is standard output.
+    pub sarif: Option<PathBuf>,
+    /// Whether warnings count as errors.
+    pub strict: bool,
+}
+
+/// Checks a cluster file, and what it renders to. `kubespray`: another one than the file names. Returns the exit code.
+///
+/// # Errors
+/// When the file cannot be read, or there is no such Kubespray.
+pub async fn cluster(
+    cx: &Cx,
+    cluster: &str,
+    kubespray: Option<&Path>,
+    options: &Options,
+    telling: &Telling,
+) -> anyhow::Result<u8> {
+    let path = lab::cluster_file(cx, cluster)?;
+    let (source, checked) = lab::read(cx, &path)?;
+    let Some(spec) = &checked.spec else {
+        let report = Report::cluster(checked.findings, Vec::new(), source);
+        return tell(&report, "", telling, None);
+    };
+    let what = kubespray.unwrap_or(Path::new(&spec.kubespray.version));
+    let index = index::of(cx, what).await?.index;
+    let facts = facts::collect();
+    let judged = Kubespray { index: &index, others };
+    let linted = lint::cluster(source.clone(), spec, &settings(spec, &index), &judged, Some(&facts), options);
+    let report = Report::cluster(checked.findings, linted, source);
+    let host = if spec.host == HostSpec::Embedded { "the embedded host" } else { "a libvirt" };
+    let right = format!(
+        "`{}` is right: {} machines on {host}, Kubespray {}",
+        report.files[0].path,
+        spec.machines.len(),
+        index.version
+    );
+    tell(&report, &index.version, telling, Some(&right))
+}
+
+/// Checks an inventory that somebody else wrote. Returns the exit code.
+///
+/// # Errors
+/// When a file cannot be read, or there is no such Kubespray.
+pub async fn inventory(
+    cx: &Cx,
+    given: &Path,
+    kubespray: Option<&Path>,
+    options: &Options,
+    telling: &Telling,
+) -> anyhow::Result<u8> {
+    let index = index::of(cx, kubespray.unwrap_or(Path::new(DEFAULT_RELEASE))).await?.index;
+    let path = given.to_owned();
+    let read = cx.blocking(move || read::inventory(&path)).await?;
+    let (hosts, files) = (read.groups.hosts().len(), read.files.len());
+    let report = lint::inventory(read, &Kubespray { index: &index, others }, options);
+    let right = format!(
+        "`{}` is right for Kubespray {}: {hosts} machines in {files} files",
+        given.display(),
+        index.version
+    );
+    tell(&report, &index.version, telling, Some(&right))
+}
+
+/// What a code means.
+///
+/// # Errors
+/// When there is none like it.
+pub fn explain(code: &str) -> anyhow::Result<()> {
+    match lint::codes::explain(code) {
+        Ok(text) => output::print(text),
+        Err((message, hint)) => Err(Failure::new(exit::USAGE, message).hint(hint).into()),
+    }
+}
+
+/// Every Kubespray that is known without a checkout.
+fn others() -> Vec<Index> {
+    known_tags().filter_map(Index::known).collect()
+}
+
+/// Prints a report. `right`: what to say where there is nothing to mend.
+fn tell(report: &Report, kubespray: &str, telling: &Telling, right: Option<&str>) -> anyhow::Result<u8> {
+    let (errors, warnings) = (report.count(Severity::Error), report.count(Severity::Warning));
+    let bad = errors > 0 || (telling.strict && warnings > 0);
+    let to_output = telling.sarif.as_deref() == Some(Path::new("-"));
+    if let Some(path) = &telling.sarif {
+        let sarif = lint::sarif(report, env!("CARGO_PKG_VERSION"));
+        if to_output {
+            output::json(&sarif)?;
+        } else {
+            files::write_atomic(path, format!("{sarif:#}\n").as_bytes(), PUBLIC)?;
+        }
+    }
+    if telling.json {
+        output::json(&report.json(kubespray))?;
+    } else if !to_output {
+        output::print(report.render(std::io::stdout().is_terminal()))?;
+        match right.filter(|_| errors == 0) {
+            Some(right) if report.findings.is_empty() && report.allowed.is_empty() => output::line(right)?,
+            Some(right) => output::line(format_args!("{right}; {}", report.summary()))?,
+            None => output::line(report.summary())?,
+        }
+    }
+    Ok(if bad { exit::USAGE } else { 0 })
+}

@@ -1,0 +1,221 @@
+//! Collects the files of an inventory that somebody else wrote. What Ansible would read of them, and what they say,
+//! is decided in `lab-core`.
+
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use anyhow::Context as _;
+use lab_core::kubespray::Scope;
+use lab_core::kubespray::read::{self, Entry, HOSTS_FILES, Inventory, Variables, Wanted};
+use lab_core::source::SourceFile;
+
+use crate::failure::{Failure, exit};
+
+/// Files of inventories are small; one that is not is none of it.
+const LARGEST: u64 = 16 << 20;
+/// Fewer files than this are read by one thread.
+const PER_THREAD: usize = 64;
+
+/// Reads a whole inventory. `given`: its folder, or its file of hosts.
+///
+/// # Errors
+/// When there is no file of hosts, or more than one; when a file cannot be read or is no text.
+pub fn inventory(given: &Path) -> anyhow::Result<Inventory> {
+    let hosts = hosts_file(given)?;
+    let folder = hosts.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let text = text(&hosts)?;
+    if text.starts_with("#!") {
+        let message = format!("`{}` is a program, and nothing is run here", hosts.display());
+        let hint = format!(
+            "write down what it says: ansible-inventory -i {} --list --yaml --output hosts.yaml",
+            hosts.display()
+        );
+        return Err(Failure::new(exit::USAGE, message).hint(hint).into());
+    }
+    let mut reading = read::hosts(SourceFile { path: shown(&hosts), text });
+    let mut entries = Vec::new();
+    for name in ["group_vars", "host_vars"] {
+        list(folder, name, &mut entries)?;
+    }
+    let prefix = if given == Path::new(".") || hosts.parent() == Some(Path::new("")) {
+        String::new()
+    } else {
+        format!("{}/", shown(folder))
+    };
+    let wanted = reading.wanted(&entries, &prefix);
+    let files = all(folder, &prefix, &wanted)?;
+    Ok(reading.finish(files))
+}
+
+/// As a message shows a path: without `./` in front.
+fn shown(path: &Path) -> String {
+    path.strip_prefix("./").unwrap_or(path).display().to_string()
+}
+
+/// The file of hosts that is meant.
+fn hosts_file(given: &Path) -> anyhow::Result<PathBuf> {
+    if given.is_file() {
+        return Ok(given.to_owned());
+    }
+    if !given.is_dir() {
+        let message = format!("there is no inventory `{}`", given.display());
+        return Err(Failure::new(exit::USAGE, message).hint("give its folder, or its file of hosts").into());
+    }
+    let found: Vec<PathBuf> =
+        HOSTS_FILES.iter().map(|name| given.join(name)).filter(|path| path.is_file()).collect();
+    match &found[..] {
+        [one] => Ok(one.clone()),
+        [] => {
+            let message = format!("`{}` has no file of hosts", given.display());
+            let hint = format!(
+                "it is looked for as {}; give the file itself if it is named otherwise",
+                HOSTS_FILES.join(", ")
+            );
+            Err(Failure::new(exit::USAGE, message).hint(hint).into())
+        }
+        [first, ..] => {
+            let names: Vec<_> = found.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+            let message = format!("`{}` has several files of hosts: {}", given.display(), names.join(", "));
+            let hint = format!("say which one: --inventory {}", first.display());
+            Err(Failure::new(exit::USAGE, message).hint(hint).into())
+        }
+    }
+}
+
+/// Everything below a folder of the inventory. A link counts as what it leads to; a circle of links ends.
+fn list(root: &Path, relative: &str, entries: &mut Vec<Entry>) -> anyhow::Result<()> {
+    /// Deeper than any inventory.
+    const DEPTH: usize = 12;
+    let folder = root.join(relative);
+    let listed = match std::fs::read_dir(&folder) {
+        Ok(listed) => listed,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", folder.display())),
+    };
+    for entry in listed {
+        let entry = entry.with_context(|| format!("cannot read `{}`", folder.display()))?;
+        // A name that is no text is that of no group and no host.
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let path = format!("{relative}/{name}");
+        let kind = entry.file_type().with_context(|| format!("cannot read `{path}`"))?;
+        let is_folder = if kind.is_symlink() { entry.path().is_dir() } else { kind.is_dir() };
+        entries.push(Entry { path: path.clone(), is_folder });
+        if is_folder && path.matches('/').count() < DEPTH {
+            list(root, &path, entries)?;
+        }
+    }
+    Ok(())
+}
+
+/// A file of variables: for whom it is, its text, what it says.
+type Read = (Scope, SourceFile, Variables);
+
+/// Reads all files that are wanted, in their order. Thousands of small files are shared among the processors.
+fn all(folder: &Path, prefix: &str, wanted: &[Wanted]) -> anyhow::Result<Vec<Read>> {
+    let one = |wanted: &Wanted| -> anyhow::Result<Read> {
+        let text = text(&folder.join(&wanted.path))?;
+        let variables = read::variables(&text);
+        let path = format!("{prefix}{}", wanted.path);
+        Ok((wanted.scope.clone(), SourceFile { path, text }, variables))
+    };
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let threads = processors.min(wanted.len() / PER_THREAD).max(1);
+    if threads == 1 {
+        return wanted.iter().map(one).collect();
+    }
+    let share = wanted.len().div_ceil(threads);
+    thread::scope(|scope| {
+        let workers: Vec<_> = wanted
+            .chunks(share)
+            .map(|share| scope.spawn(move || share.iter().map(one).collect::<anyhow::Result<Vec<Read>>>()))
+            .collect();
+        let mut files = Vec::with_capacity(wanted.len());
+        for worker in workers {
+            let read = worker.join().map_err(|_| anyhow::anyhow!("reading the inventory broke off"))?;
+            files.extend(read?);
+        }
+        Ok(files)
+    })
+}
+
+fn text(path: &Path) -> anyhow::Result<String> {
+    let unreadable = || Failure::new(exit::USAGE, format!("cannot read `{}`", path.display()));
+    let mut file = std::fs::File::open(path).with_context(unreadable)?;
+    let size = file.metadata().with_context(unreadable)?.len();
+    if size > LARGEST {
+        let message = format!("`{}` is too large for a file of an inventory", path.display());
+        return Err(Failure::new(exit::USAGE, message).into());
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
+    std::io::Read::read_to_end(&mut file, &mut bytes).with_context(unreadable)?;
+    String::from_utf8(bytes).map_err(|_| {
+        let message = format!("`{}` is not UTF-8 text", path.display());
+        Failure::new(exit::USAGE, message).into()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn many_files_keep_their_order() {
+        let mut hosts = "[kube_node]\n".to_owned();
+        let mut files = Vec::new();
+        for number in 0..1_000 {
+            hosts += &format!("n{number}\n");
+            files.push((
+                format!("host_vars/n{number}.yml"),
+                format!("ip: 10.0.{}.{}\n", number / 250, number % 250),
+            ));
+        }
+        files.push(("inventory.ini".to_owned(), hosts));
+        let files: Vec<(&str, &str)> =
+            files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+        let folder = folder(&files);
+        let read = inventory(folder.path()).unwrap();
+        assert_eq!(read.files.len(), 1_001);
+        assert_eq!(read.settings.len(), 1_000);
+        assert!(read.files[1].path.ends_with("/host_vars/n0.yml"), "{}", read.files[1].path);
+        assert!(read.files[1_000].path.ends_with("/host_vars/n999.yml"));
+    }
+
+    #[test]
+    fn a_link_is_what_it_leads_to_and_a_circle_ends() {
+        let folder = folder(&[("hosts", "[g]\na\n"), ("shared/x.yml", "x: 1\n")]);
+        std::os::unix::fs::symlink(folder.path().join("shared"), folder.path().join("group_vars")).unwrap();
+        std::os::unix::fs::symlink(folder.path().join("shared"), folder.path().join("shared/g")).unwrap();
+        let read = inventory(&folder.path().join("hosts")).unwrap();
+        assert_eq!(read.settings.len(), 11, "one for each folder inside itself, as deep as is looked");
+    }
+
+    #[test]
+    fn what_is_no_inventory_is_told() {
+        let told = |given: &Path| {
+            let error = inventory(given).unwrap_err();
+            let hint = error.downcast_ref::<Failure>().and_then(|failure| failure.hint.clone());
+            format!("{error}; {}", hint.unwrap_or_default())
+        };
+        let empty = folder(&[("README.md", "")]);
+        assert!(told(empty.path()).contains("has no file of hosts; it is looked for as inventory.ini"));
+        let two = folder(&[("hosts", ""), ("hosts.yml", "")]);
+        assert!(told(two.path()).contains("several files of hosts: hosts.yml, hosts; say which one"));
+        let program = folder(&[("hosts", "#!/bin/sh\n")]);
+        assert!(told(program.path()).contains("is a program"));
+        assert!(told(&empty.path().join("gone")).contains("there is no inventory"));
+        fs::write(empty.path().join("hosts"), b"\xff").unwrap();
+        assert!(told(empty.path()).contains("is not UTF-8"));
+    }
+}
