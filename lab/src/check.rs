@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use lab_core::kubespray::index::{Index, known_tags};
 use lab_core::kubespray::lint::{self, Kubespray, Options, Report};
 use lab_core::kubespray::{DEFAULT_RELEASE, settings};
-use lab_core::source::Severity;
-use lab_core::spec::HostSpec;
+use lab_core::source::{Finding, Severity, SourceFile};
+use lab_core::spec::{ClusterSpec, HostSpec};
 
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::files::{self, PUBLIC};
 use crate::host::facts;
 use crate::kubespray::{index, read};
-use crate::life::lab;
+use crate::life::lab::{self, Lab};
 use crate::output;
 
 /// How the findings are told.
@@ -26,6 +26,33 @@ pub struct Telling {
     pub sarif: Option<PathBuf>,
     /// Whether warnings count as errors.
     pub strict: bool,
+}
+
+/// What Kubespray would refuse of a lab whose file is right by itself: errors of the lint that the file does not
+/// allow.
+///
+/// # Errors
+/// When the file cannot be read, or there is no such Kubespray.
+pub async fn refused(cx: &Cx, lab: &Lab) -> anyhow::Result<Report> {
+    let (source, checked) = lab::read(cx, &lab.cluster_file)?;
+    let index = index::of(cx, Path::new(&lab.spec.kubespray.version)).await?.index;
+    let mut report = judge(source, checked.findings, &lab.spec, &index, &Options::default());
+    report.findings.retain(|finding| finding.severity == Severity::Error);
+    Ok(report)
+}
+
+/// What is found in a cluster file and in what it renders to.
+fn judge(
+    source: SourceFile,
+    checked: Vec<Finding>,
+    spec: &ClusterSpec,
+    index: &Index,
+    options: &Options,
+) -> Report {
+    let judged = Kubespray { index, others };
+    let facts = facts::collect();
+    let linted = lint::cluster(source.clone(), spec, &settings(spec, index), &judged, Some(&facts), options);
+    Report::cluster(checked, linted, source)
 }
 
 /// Checks a cluster file, and what it renders to. `kubespray`: another one than the file names. Returns the exit code.
@@ -47,10 +74,7 @@ pub async fn cluster(
     };
     let what = kubespray.unwrap_or(Path::new(&spec.kubespray.version));
     let index = index::of(cx, what).await?.index;
-    let facts = facts::collect();
-    let judged = Kubespray { index: &index, others };
-    let linted = lint::cluster(source.clone(), spec, &settings(spec, &index), &judged, Some(&facts), options);
-    let report = Report::cluster(checked.findings, linted, source);
+    let report = judge(source, checked.findings, spec, &index, options);
     let host = if spec.host == HostSpec::Embedded { "the embedded host" } else { "a libvirt" };
     let right = format!(
         "`{}` is right: {} machines on {host}, Kubespray {}",

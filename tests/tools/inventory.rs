@@ -238,3 +238,16 @@ fn an_inventory_is_written_and_compared_by_commands() {
     );
     redact::settings(&checkout.root().display().to_string()).bind(|| insta::assert_snapshot!(told));
 }
+
+#[test]
+fn what_kubespray_would_refuse_is_not_written() {
+    let checkout = Checkout::new();
+    let text = Cluster::new("one", &["node", "worker"]).text();
+    let options = "kubespray: {version: v2.31.0}\nkubernetes: {addons: {ingress_nginx: true}}\n";
+    checkout.write("one", &(text + options));
+    let told = said(&checkout, &[&["inventory", "render", "one"], &["inventory", "diff", "one"]]);
+    assert!(!checkout.root().join("inventories/one/inventory.ini").exists(), "{told}");
+    let (refused, diff) = told.split_once("$ lab inventory diff").unwrap();
+    redact::settings(&checkout.root().display().to_string()).bind(|| insta::assert_snapshot!(refused));
+    assert!(diff.contains("+ingress_nginx_enabled: true"), "what it would be can be seen: {diff}");
+}

@@ -9,6 +9,7 @@ use lab_core::kubespray::Files;
 use lab_core::plan::{Plan, render};
 use serde::Serialize;
 
+use crate::check;
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::inventory::difference::{self, FileDifference};
@@ -62,6 +63,16 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Render { cluster, output, json } => {
             let lab = Lab::open(cx, &cluster.cluster)?;
+            let refused = check::refused(cx, &lab).await?;
+            if !refused.findings.is_empty() {
+                cx.progress.note(refused.render(std::io::stderr().is_terminal()).trim_end());
+                let count = refused.findings.len();
+                let mistakes = if count == 1 { "mistake" } else { "mistakes" };
+                let message = format!("`{}` has {count} {mistakes}", refused.files[0].path);
+                return Err(Failure::new(exit::USAGE, message)
+                    .hint("nothing was written; a finding that is meant can be allowed, see docs/lint.md")
+                    .into());
+            }
             write(cx, &lab, output.as_deref(), json)?;
             Ok(0)
         }

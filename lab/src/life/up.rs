@@ -8,6 +8,7 @@ use std::time::Duration;
 use lab_core::plan::{Action, Inputs, MachineState, Observed, Plan, desired, plan, render};
 use lab_core::spec::ImageSpec;
 
+use crate::check;
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::host::acceleration;
@@ -119,6 +120,12 @@ async fn make(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&str>) -> anyh
     let mut planned = plan(&inputs, &observed);
     if let Some(only) = only {
         planned.machines.retain(|machine| machine.name == only);
+    }
+    if !check::refused(cx, lab).await?.findings.is_empty() {
+        // Machines can be had without Kubernetes.
+        let words = lab.cluster_words(cx);
+        cx.progress
+            .note(&format!("Kubespray would not deploy this cluster: `cargo xtask check {words}` says why"));
     }
     if access::write(cx, lab, &keys)? {
         // What Ansible reached, it reached with other files.
