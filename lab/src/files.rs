@@ -106,6 +106,21 @@ pub fn remove(path: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// With the path and the system's reason.
 pub fn try_lock(path: &Path) -> anyhow::Result<Option<File>> {
+    take(path, File::try_lock)
+}
+
+/// Takes a lock that others may share, and that keeps out [`try_lock`]; `None` when somebody holds it alone.
+///
+/// # Errors
+/// With the path and the system's reason.
+pub fn try_share(path: &Path) -> anyhow::Result<Option<File>> {
+    take(path, File::try_lock_shared)
+}
+
+fn take(
+    path: &Path,
+    lock: impl Fn(&File) -> Result<(), std::fs::TryLockError>,
+) -> anyhow::Result<Option<File>> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
     }
@@ -117,7 +132,7 @@ pub fn try_lock(path: &Path) -> anyhow::Result<Option<File>> {
             .mode(SECRET)
             .open(path)
             .with_context(|| format!("cannot open `{}`", path.display()))?;
-        match file.try_lock() {
+        match lock(&file) {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => return Ok(None),
             Err(std::fs::TryLockError::Error(error)) => {
@@ -172,7 +187,10 @@ mod tests {
         let held = try_lock(&path).unwrap();
         assert!(held.is_some());
         assert!(try_lock(&path).unwrap().is_none());
+        assert!(try_share(&path).unwrap().is_none());
         drop(held);
         assert!(try_lock(&path).unwrap().is_some());
+        let shared = [try_share(&path).unwrap(), try_share(&path).unwrap()];
+        assert!(shared.iter().all(Option::is_some) && try_lock(&path).unwrap().is_none());
     }
 }

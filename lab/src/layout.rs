@@ -27,6 +27,12 @@ impl Layout {
         self.root.join("inventories")
     }
 
+    /// `ansible/`, the playbooks and roles that are ours.
+    #[must_use]
+    pub fn ansible(&self) -> PathBuf {
+        self.root.join("ansible")
+    }
+
     /// `output/`, the folder of all living labs.
     #[must_use]
     pub fn output(&self) -> PathBuf {
@@ -175,6 +181,12 @@ impl LabFiles {
     #[must_use]
     pub fn inventory(&self) -> PathBuf {
         self.inventory_folder().join("inventory.ini")
+    }
+
+    /// Sockets of shared SSH connections. Its name is short because their paths may have 107 bytes.
+    #[must_use]
+    pub fn sockets(&self) -> PathBuf {
+        self.folder.join("cp")
     }
 
     /// Ansible's settings for this lab.

@@ -14,7 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::wait::Deadline;
@@ -192,6 +193,42 @@ impl Invocation {
         cancel: &CancellationToken,
         deadline: Deadline,
     ) -> Result<Output, ProcessError> {
+        self.run(cancel, deadline, None).await
+    }
+
+    /// Runs the program to its end, whatever its status, and hands out each line of its standard output as it
+    /// comes. The output that is returned has none: it may be more than should be kept.
+    ///
+    /// # Errors
+    /// As [`Invocation::output`].
+    pub async fn stream(
+        &self,
+        cancel: &CancellationToken,
+        deadline: Deadline,
+        mut each: impl FnMut(&str),
+    ) -> Result<Output, ProcessError> {
+        let (sender, mut lines) = mpsc::unbounded_channel();
+        let mut run = std::pin::pin!(self.run(cancel, deadline, Some(sender)));
+        loop {
+            tokio::select! {
+                // Only when nobody can send any more is there no line left.
+                Some(line) = lines.recv() => each(&line),
+                ended = &mut run => {
+                    while let Ok(line) = lines.try_recv() {
+                        each(&line);
+                    }
+                    return ended;
+                }
+            }
+        }
+    }
+
+    async fn run(
+        &self,
+        cancel: &CancellationToken,
+        deadline: Deadline,
+        lines: Option<mpsc::UnboundedSender<String>>,
+    ) -> Result<Output, ProcessError> {
         let program = self.name();
         let lost = |source| ProcessError::Stream { program: program.clone(), source };
         let mut command = tokio::process::Command::from(self.command());
@@ -211,7 +248,10 @@ impl Invocation {
             }
             None => None,
         };
-        let stdout = tokio::spawn(drain(child.stdout.take(), log.clone()));
+        let stdout = match lines {
+            Some(lines) => tokio::spawn(hand_out(child.stdout.take(), log.clone(), lines)),
+            None => tokio::spawn(drain(child.stdout.take(), log.clone())),
+        };
         let stderr = tokio::spawn(drain(child.stderr.take(), log));
         let why = tokio::select! {
             status = child.wait() => Ok(status.map_err(lost)?),
@@ -367,6 +407,28 @@ async fn drain(stream: Option<impl tokio::io::AsyncRead + Unpin>, log: Option<Ar
     String::from_utf8_lossy(&all).into_owned()
 }
 
+/// Hands out a stream line by line, and keeps nothing.
+async fn hand_out(
+    stream: Option<impl tokio::io::AsyncRead + Unpin>,
+    log: Option<Arc<File>>,
+    lines: mpsc::UnboundedSender<String>,
+) -> String {
+    let Some(stream) = stream else { return String::new() };
+    let mut stream = tokio::io::BufReader::new(stream);
+    let mut line = Vec::new();
+    while let Ok(1..) = stream.read_until(b'\n', &mut line).await {
+        if let Some(log) = &log {
+            use std::io::Write as _;
+            // A log that cannot be written must not end the program it belongs to.
+            let _ = log.as_ref().write_all(&line);
+        }
+        // Whoever listened may have gone; the program is let run to its end all the same.
+        let _ = lines.send(String::from_utf8_lossy(line.trim_ascii_end()).into_owned());
+        line.clear();
+    }
+    String::new()
+}
+
 /// The end of what a program said: standard error where there is any, else standard output.
 fn last_words(stdout: &str, stderr: &str) -> String {
     let text = if stderr.trim().is_empty() { stdout } else { stderr };
@@ -375,77 +437,4 @@ fn last_words(stdout: &str, stderr: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    fn soon() -> Deadline {
-        Deadline::after(Duration::from_secs(20))
-    }
-
-    #[tokio::test]
-    async fn a_failure_quotes_what_the_program_said_last() {
-        let error = invocation("sh")
-            .args(["-c", "echo said; echo cause >&2; exit 3"])
-            .read(&CancellationToken::new(), soon())
-            .await
-            .unwrap_err();
-        assert_eq!(error.to_string(), "`sh` failed with exit status: 3, its last words:\ncause");
-    }
-
-    #[tokio::test]
-    async fn a_missing_program_is_named() {
-        let error = invocation("no-such-program").read(&CancellationToken::new(), soon()).await.unwrap_err();
-        assert!(error.to_string().starts_with("cannot run `no-such-program`: "), "{error}");
-    }
-
-    #[tokio::test]
-    async fn a_late_program_goes_with_its_children() {
-        let folder = tempfile::tempdir().unwrap();
-        let pid_file = folder.path().join("pid");
-        let script = format!("sleep 600 & echo $! > {}; wait", pid_file.display());
-        let error = invocation("sh")
-            .args(["-c", &script])
-            .read(&CancellationToken::new(), Deadline::after(Duration::from_millis(400)))
-            .await
-            .unwrap_err();
-        assert!(matches!(error, ProcessError::Late { .. }), "{error}");
-        let child: i32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
-        // The orphan is reaped by whoever adopts it; dead or a zombie both mean that it no longer runs.
-        let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
-        assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
-    }
-
-    #[tokio::test]
-    async fn a_lock_lasts_as_long_as_the_program_that_shares_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("lock");
-        let lock = Arc::new(crate::files::try_lock(&path).unwrap().unwrap());
-        // As after a SIGKILL: the program lives on and we hold nothing any more.
-        let stdin = lock.try_clone().unwrap().into();
-        let mut child = invocation("sleep").arg("600").spawn(stdin, Stdio::null(), Stdio::null()).unwrap();
-        let run = invocation("true").holding(&lock);
-        run.read(&CancellationToken::new(), soon()).await.unwrap();
-        drop((run, lock));
-        assert!(crate::files::try_lock(&path).unwrap().is_none());
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert!(crate::files::try_lock(&path).unwrap().is_some());
-    }
-
-    #[tokio::test]
-    async fn a_log_receives_both_streams() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("log");
-        let text = invocation("sh")
-            .args(["-c", "echo words; echo wrong >&2"])
-            .log(&log)
-            .read(&CancellationToken::new(), soon())
-            .await
-            .unwrap();
-        let kept = std::fs::read_to_string(log).unwrap();
-        assert_eq!(text, "words\n");
-        assert!(kept.contains("words\n") && kept.contains("wrong\n"), "{kept}");
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 
 mod access;
 mod groups;
+mod ansible;
 pub mod index;
 mod inventory;
 pub mod lint;
@@ -13,6 +14,7 @@ mod setting;
 
 pub use access::{Access, AccessError, known_hosts, ssh_config};
 pub use groups::{Group, Groups, Host, Values};
+pub use ansible::AnsibleSettings;
 pub use inventory::Login;
 pub use release::{AnsibleRange, DEFAULT_RELEASE, Pythons, RELEASES, Release, TAGS, Version, release};
 pub use render::{Files, made_for, render, settings};

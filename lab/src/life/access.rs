@@ -5,27 +5,35 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use lab_core::identity::USER;
-use lab_core::kubespray::{Access, known_hosts, ssh_config};
+use lab_core::kubespray::{Access, AnsibleSettings, known_hosts, ssh_config};
 
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::files::{self, PUBLIC};
 use crate::inventory::{self, unsayable};
+use crate::kubespray::source::Pin;
 
 use super::keys::Keys;
 use super::lab::Lab;
 
-/// Ansible's settings: nothing of the user's takes part, what it keeps stays in the lab's folder, and
-/// pipelining saves each module two copies over ssh.
-fn ansible_settings(lab: &Lab) -> anyhow::Result<String> {
+/// Ansible's settings for the Kubespray that the cluster file names, whether it is fetched or not: nothing of the
+/// user's takes part, and what Ansible keeps stays in the lab's folder.
+///
+/// # Errors
+/// When a path of the lab is not UTF-8.
+pub fn ansible_settings(cx: &Cx, lab: &Lab) -> anyhow::Result<AnsibleSettings> {
+    let pin = Pin::new(&lab.spec.kubespray.version)?;
     let settings = lab.files.ansible_settings();
-    let folder = utf8(settings.parent().context("Ansible's settings have no folder")?)?;
-    Ok(format!(
-        "# Made by the lab {} from its cluster file; changes are overwritten.\n\
-         [defaults]\nhome = {folder}/home\nlocal_tmp = {folder}/tmp\nhost_key_checking = True\n\n\
-         [ssh_connection]\npipelining = True\n",
-        lab.spec.name
-    ))
+    Ok(AnsibleSettings {
+        cluster: lab.spec.name.clone(),
+        checkout: utf8(&cx.layout.kubespray().checkout(&pin.commit))?,
+        roles: vec![utf8(&cx.layout.ansible().join("roles"))?],
+        inventory: utf8(&lab.files.inventory())?,
+        folder: utf8(settings.parent().context("Ansible's settings have no folder")?)?,
+        ssh_config: utf8(&lab.files.ssh_config())?,
+        sockets: utf8(&lab.files.sockets())?,
+        machines: lab.spec.machines.len(),
+    })
 }
 
 /// Writes the files where their contents differ, and says whether any of those did by which machines are
@@ -39,7 +47,7 @@ pub fn write(cx: &Cx, lab: &Lab, keys: &Keys) -> anyhow::Result<bool> {
     let texts = [
         (lab.files.known_hosts(), known_hosts(&lab.spec, &keys.public().host)),
         (lab.files.ssh_config(), ssh_config(&lab.spec, &access).with_context(unsayable)?),
-        (lab.files.ansible_settings(), ansible_settings(lab)?),
+        (lab.files.ansible_settings(), ansible_settings(cx, lab)?.text().with_context(unsayable)?),
     ];
     let mut changed = false;
     for (path, text) in texts {
@@ -51,7 +59,11 @@ pub fn write(cx: &Cx, lab: &Lab, keys: &Keys) -> anyhow::Result<bool> {
     Ok(changed || written.written.iter().any(|path| folder.join(path) == lab.files.inventory()))
 }
 
-fn access(lab: &Lab) -> anyhow::Result<Access> {
+/// How the machines of a lab are logged in to.
+///
+/// # Errors
+/// When a path of the lab is not UTF-8.
+pub fn access(lab: &Lab) -> anyhow::Result<Access> {
     Ok(Access {
         user: USER.to_owned(),
         key: utf8(&lab.files.login_key())?,

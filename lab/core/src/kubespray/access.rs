@@ -113,6 +113,6 @@ pub fn ssh_config(spec: &ClusterSpec, access: &Access) -> Result<String, AccessE
 }
 
 /// Paths may hold blanks.
-fn quoted(path: &str) -> String {
+pub(super) fn quoted(path: &str) -> String {
     format!("\"{path}\"")
 }
