@@ -16,6 +16,8 @@ pub mod exit {
     pub const PLAN: u8 = 11;
     /// Machines could not be made or reached.
     pub const PROVISION: u8 = 20;
+    /// A playbook failed.
+    pub const DEPLOY: u8 = 21;
     /// A check of the living lab failed.
     pub const CHECKS: u8 = 30;
     /// Something of a lab was left behind.

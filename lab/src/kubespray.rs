@@ -10,6 +10,7 @@ pub mod environment;
 mod git;
 pub mod index;
 pub mod read;
+pub mod play;
 pub mod source;
 pub mod status;
 

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod apply;
+pub mod connections;
 pub mod console;
 pub mod destroy;
 pub mod down;

@@ -2,8 +2,9 @@
 //! Kubespray itself.
 
 mod access;
-mod groups;
 mod ansible;
+pub mod events;
+mod groups;
 pub mod index;
 mod inventory;
 pub mod lint;
@@ -13,8 +14,8 @@ pub(crate) mod render;
 mod setting;
 
 pub use access::{Access, AccessError, known_hosts, ssh_config};
-pub use groups::{Group, Groups, Host, Values};
 pub use ansible::AnsibleSettings;
+pub use groups::{Group, Groups, Host, Values};
 pub use inventory::Login;
 pub use release::{AnsibleRange, DEFAULT_RELEASE, Pythons, RELEASES, Release, TAGS, Version, release};
 pub use render::{Files, made_for, render, settings};

@@ -1,5 +1,6 @@
 //! The arguments of `kubespray`, and which room each goes to. Decides nothing.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -7,7 +8,8 @@ use clap::{Args, Subcommand};
 use crate::cx::Cx;
 use crate::kubespray::index::Question;
 use crate::kubespray::source::Request;
-use crate::kubespray::{self, clean, difference, index, status};
+use crate::kubespray::{self, clean, difference, index, play, status};
+use crate::life::lab::Lab;
 use crate::output;
 
 /// Kubespray: fetch a pinned one, see what is there and what it knows.
@@ -62,6 +64,22 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Run a playbook on a living lab, with its pinned Kubespray, as root on its machines
+    #[command(
+        after_help = "Examples:\n  cargo xtask kubespray play dev playbooks/facts.yml\n  cargo xtask kubespray play dev reset.yml -- -e '{\"skip_confirmation\": true}'"
+    )]
+    Play {
+        /// A name under inventories/, or the path of a cluster file
+        cluster: String,
+        /// A file, or the name of one under ansible/playbooks/ or in Kubespray
+        playbook: String,
+        /// Print Ansible's events as JSON, one a line
+        #[arg(long)]
+        json: bool,
+        /// More words for ansible-playbook; give variables as JSON, else every value is a text
+        #[arg(last = true)]
+        arguments: Vec<OsString>,
+    },
     /// Remove the checkouts and environments that no lab uses
     #[command(after_help = "Example: cargo xtask kubespray clean")]
     Clean,
@@ -107,6 +125,9 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
         }
         Command::Diff { from, to, cluster, json } => {
             difference::show(cx, &from, &to, cluster.as_deref(), json).await?;
+        }
+        Command::Play { cluster, playbook, json, arguments } => {
+            play::run(cx, &Lab::open(cx, &cluster)?, &playbook, &arguments, json).await?;
         }
         Command::Clean => {
             let cleaned = clean::clean(cx).await?;

@@ -54,6 +54,14 @@ pub struct Contents {
     pub packages: Vec<String>,
 }
 
+impl Environment {
+    /// One of its programs.
+    #[must_use]
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.path.join("bin").join(name)
+    }
+}
+
 /// Where the environment of a checkout lies, made or not.
 ///
 /// # Errors

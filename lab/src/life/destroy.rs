@@ -15,6 +15,7 @@ use crate::host::embedded;
 use crate::layout::LabFiles;
 use crate::provider::libvirt::Libvirt;
 
+use super::connections;
 use super::lab::{cluster_file, hold};
 use super::state::StateFile;
 
@@ -73,6 +74,7 @@ pub async fn destroy(cx: &Cx, cluster: &str, files: &LabFiles) -> anyhow::Result
         let (uri, lab) = (uri.clone(), state.lab.clone());
         cx.blocking(move || remove_from_libvirt(&Libvirt::open(&uri)?, &lab)).await.with_context(left)?;
     }
+    connections::close(files).await;
     embedded::end(&files.host(), &cx.cancel).await.with_context(left)?;
     let kept = [files.runs(), files.lock(), files.state()];
     let folder = files.folder.clone();

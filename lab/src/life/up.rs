@@ -199,7 +199,8 @@ fn tell_what_is_not_done(cx: &Cx, lab: &Lab) {
     }
 }
 
-fn run_id() -> String {
+/// A name for the record of this run, the newest last in order.
+pub fn run_id() -> String {
     let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
     format!("{now}-{}", std::process::id())
 }
