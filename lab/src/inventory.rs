@@ -45,17 +45,24 @@ pub fn beside(cx: &Cx, lab: &Lab) -> Option<PathBuf> {
 pub fn rendered(root: &Path, spec: &ClusterSpec, files: &LabFiles, folder: &Path) -> anyhow::Result<Files> {
     let version = &spec.kubespray.version;
     let index = Index::known(version).with_context(|| format!("there is no index of Kubespray {version}"))?;
+    render(spec, &index, &login(root, files, folder)?).with_context(unsayable)
+}
+
+/// How the machines of a lab are logged in to by an inventory that lies in `folder`.
+///
+/// # Errors
+/// When a path is not UTF-8.
+pub fn login(root: &Path, files: &LabFiles, folder: &Path) -> anyhow::Result<Login> {
     let inside = |path: PathBuf| {
         let path = path.strip_prefix(&files.folder).context("a file of the lab lies outside its folder")?;
         utf8(path)
     };
-    let login = Login {
+    Ok(Login {
         user: USER.to_owned(),
         lab_dir: utf8(&way(root, folder, &files.folder))?,
         key: inside(files.login_key())?,
         ssh_config: inside(files.ssh_config())?,
-    };
-    render(spec, &index, &login).with_context(unsayable)
+    })
 }
 
 /// From a folder to another one: relative where both lie in the checkout, so that the way stays right when

@@ -11,6 +11,7 @@ mod git;
 pub mod index;
 pub mod read;
 pub mod play;
+pub mod prove;
 pub mod source;
 pub mod status;
 

@@ -189,6 +189,12 @@ impl LabFiles {
         self.folder.join("cp")
     }
 
+    /// Every file and image that a deploy will need, as `inventory check` found them.
+    #[must_use]
+    pub fn artifacts_lock(&self) -> PathBuf {
+        self.inventory_folder().join("artifacts.lock.json")
+    }
+
     /// Ansible's settings for this lab.
     #[must_use]
     pub fn ansible_settings(&self) -> PathBuf {

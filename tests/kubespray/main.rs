@@ -1,4 +1,7 @@
-//! Real Kubespray, real git, real pip, no machine: fetching, proving what Kubespray is given, its own checks.
+//! Real Kubespray, real git, real pip, and no machine but one: fetching, proving what Kubespray is given, its own checks,
+//! a playbook.
 
 mod fetch;
 mod index;
+mod play;
+mod prove;

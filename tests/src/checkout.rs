@@ -42,6 +42,7 @@ impl Checkout {
             fs::create_dir(checkout.root().join(name)).expect("a folder can be made in a new one");
         }
         checkout.share("build");
+        checkout.share("ansible");
         checkout
     }
 

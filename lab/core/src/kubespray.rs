@@ -9,6 +9,7 @@ pub mod index;
 mod inventory;
 pub mod lint;
 pub mod read;
+pub mod prove;
 mod release;
 pub(crate) mod render;
 mod setting;

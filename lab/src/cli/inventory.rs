@@ -14,6 +14,7 @@ use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::inventory::difference::{self, FileDifference};
 use crate::inventory::{self, Written};
+use crate::kubespray::prove;
 use crate::life::lab::Lab;
 use crate::life::up;
 use crate::output;
@@ -34,6 +35,23 @@ pub enum Command {
         #[arg(long, short, value_name = "DIR")]
         output: Option<PathBuf>,
         /// Print what was written as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prove the inventory of a cluster: what Ansible reads, what Kubespray asserts, what it will download. No
+    /// machine is needed or asked
+    #[command(
+        after_help = "Exit codes: 0 it holds, 30 it does not. Without a checkout of Kubespray only Ansible's part is proven.\n\n\
+                      Examples:\n  cargo xtask inventory check cloud-cluster\n  \
+                      cargo xtask inventory check dev --require-checkout"
+    )]
+    Check {
+        #[command(flatten)]
+        cluster: Cluster,
+        /// Fail where Kubespray is not fetched, instead of saying what was not proven
+        #[arg(long)]
+        require_checkout: bool,
+        /// Print what was proven as JSON
         #[arg(long)]
         json: bool,
     },
@@ -78,6 +96,9 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
         }
         Command::Diff { cluster, output, json } => {
             diff(cx, &Lab::open(cx, &cluster.cluster)?, output.as_deref(), json).await
+        }
+        Command::Check { cluster, require_checkout, json } => {
+            prove::run(cx, &Lab::open(cx, &cluster.cluster)?, require_checkout, json).await
         }
     }
 }

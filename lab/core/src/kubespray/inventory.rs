@@ -79,22 +79,27 @@ pub(super) fn inventory_ini(
     Ok(text)
 }
 
-/// How to log in. No `become` here: it would reach the tasks that Kubespray hands to this computer.
+/// How to log in, as lines.
 fn variables(login: &Login) -> String {
+    let lines: String =
+        login_variables(login).iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+    format!("\n[all:vars]\n{lines}")
+}
+
+/// How to log in: the variables of every machine. No `become` here: it would reach the tasks that Kubespray
+/// hands to this computer.
+pub(super) fn login_variables(login: &Login) -> [(&'static str, String); 6] {
     // In this section a value is the rest of the line as it stands; blanks and quotes need no escape.
     // `ansible_ssh_args` stands before everything else on ssh's command line and takes the place of
     // Kubespray's own setting, which would turn host key checking off. The rest is in the ssh_config.
     let key = format!("{{{{ {LAB_DIR} }}}}/{}", login.key);
     let ssh_args = format!("-F \"{{{{ {LAB_DIR} }}}}/{}\" -o ControlMaster=no", login.ssh_config);
-    let folder = login.folder();
-    let values = [
-        (LAB_DIR, folder.as_str()),
-        ("ansible_user", &login.user),
-        ("ansible_python_interpreter", "/usr/bin/python3"),
-        ("ansible_ssh_private_key_file", &key),
-        ("ansible_ssh_args", &ssh_args),
-        ("ansible_host_key_checking", "True"),
-    ];
-    let lines: String = values.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
-    format!("\n[all:vars]\n{lines}")
+    [
+        (LAB_DIR, login.folder()),
+        ("ansible_user", login.user.clone()),
+        ("ansible_python_interpreter", "/usr/bin/python3".to_owned()),
+        ("ansible_ssh_private_key_file", key),
+        ("ansible_ssh_args", ssh_args),
+        ("ansible_host_key_checking", "True".to_owned()),
+    ]
 }

@@ -1,0 +1,368 @@
+//! `artifacts.lock.json`: every file and every container image that a deploy will need, as Kubespray's own defaults
+//! resolve them for an inventory. Sorted, and the same bytes for the same inventory.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// All that a deploy will need.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lock {
+    /// Which Kubespray says so.
+    pub kubespray: Pinned,
+    /// The version of Kubernetes, `1.34.3`.
+    pub kubernetes: String,
+    /// The architecture of the machines in Kubespray's words, `amd64`.
+    pub architecture: String,
+    /// Files, by name.
+    pub files: Vec<File>,
+    /// Container images, by name.
+    pub images: Vec<Image>,
+}
+
+/// A Kubespray.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Pinned {
+    /// Its tag.
+    pub version: String,
+    /// Its commit.
+    pub commit: String,
+}
+
+/// A file that machines download.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct File {
+    /// Kubespray's name for it, `kubeadm`.
+    pub name: String,
+    /// Where it is downloaded from.
+    pub url: String,
+    /// Lower-case hexadecimal.
+    pub sha256: String,
+    /// Where it is put on a machine; the name of the file in a cache is the last part of it.
+    pub dest: String,
+    /// The groups whose machines need it.
+    pub groups: Vec<String>,
+    /// The machines that need it, where not every machine of the groups does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machines: Option<Vec<String>>,
+}
+
+/// A container image that machines pull.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Image {
+    /// Kubespray's name for it, `calico_node`.
+    pub name: String,
+    /// `quay.io/calico/node:v3.30.6`.
+    pub image: String,
+    /// `sha256:…`, where Kubespray or the inventory pins one.
+    pub digest: Option<String>,
+    /// The groups whose machines need it.
+    pub groups: Vec<String>,
+    /// The machines that need it, where not every machine of the groups does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machines: Option<Vec<String>>,
+}
+
+/// What the playbook `resolve-artifacts.yml` says for one machine.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Resolved {
+    /// The groups of the machine.
+    groups: BTreeSet<String>,
+    /// `amd64`.
+    architecture: String,
+    kubernetes: String,
+    kubeadm_image_repo: String,
+    /// What it could need.
+    downloads: BTreeMap<String, Download>,
+    /// Images that Kubespray could use and does not list.
+    unlisted: Vec<Unlisted>,
+}
+
+/// An entry of Kubespray's `downloads` (roles/kubespray_defaults/defaults/main/download.yml), or of the like.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+struct Download {
+    enabled: bool,
+    #[serde(default)]
+    container: bool,
+    #[serde(default)]
+    repo: Value,
+    #[serde(default)]
+    tag: Value,
+    #[serde(default)]
+    url: Value,
+    #[serde(default)]
+    dest: Value,
+    #[serde(default)]
+    checksum: Value,
+    #[serde(default)]
+    groups: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+struct Unlisted {
+    name: String,
+    #[serde(flatten)]
+    download: Download,
+}
+
+/// Why there is no lock.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LockError {
+    /// An entry lacks what is needed to download it.
+    #[error("`{name}` for {machine} has no {what}: it cannot be downloaded")]
+    Incomplete {
+        /// The entry.
+        name: String,
+        /// For whom.
+        machine: String,
+        /// What it lacks.
+        what: &'static str,
+    },
+    /// Machines of one cluster would get different ones.
+    #[error("machines get different {what}: {values}")]
+    Differs {
+        /// What.
+        what: &'static str,
+        /// The values.
+        values: String,
+    },
+    /// Nothing was resolved.
+    #[error("nothing was resolved")]
+    Nothing,
+}
+
+/// Reads what one machine's task said; `None` for any other task.
+#[must_use]
+pub fn resolved(returned: &Value) -> Option<Resolved> {
+    let said = match &returned["msg"] {
+        Value::String(text) => serde_json::from_str(text).ok()?,
+        other => other.clone(),
+    };
+    said.get("lab_resolved")?.as_bool()?.then_some(())?;
+    serde_json::from_value(said).ok()
+}
+
+/// The lock, from what was resolved for machines that stand for others (see [`super::representatives`]).
+///
+/// # Errors
+/// When something has no checksum or no address, or machines disagree about what must be one.
+pub fn lock(
+    kubespray: Pinned,
+    resolved: &BTreeMap<String, Resolved>,
+    stands_for: &BTreeMap<String, Vec<String>>,
+) -> Result<Lock, LockError> {
+    let one = |what: &'static str, value: fn(&Resolved) -> &String| {
+        let values: BTreeSet<&String> = resolved.values().map(value).collect();
+        match values.iter().collect::<Vec<_>>().as_slice() {
+            [] => Err(LockError::Nothing),
+            [one] => Ok((**one).clone()),
+            many => {
+                let many: Vec<&str> = many.iter().map(|value| value.as_str()).collect();
+                Err(LockError::Differs { what, values: many.join(", ") })
+            }
+        }
+    };
+    let kubernetes = one("versions of Kubernetes", |machine| &machine.kubernetes)?;
+    let architecture = one("architectures", |machine| &machine.architecture)?;
+    let mut needs = Needs::default();
+    for (machine, resolved) in resolved {
+        for (name, download) in &resolved.downloads {
+            needs.add(machine, resolved, name, download)?;
+        }
+        for Unlisted { name, download } in &resolved.unlisted {
+            needs.add(machine, resolved, name, &Download { container: true, ..download.clone() })?;
+        }
+        for (name, download) in kubeadm_images(resolved) {
+            needs.add(machine, resolved, &name, &download)?;
+        }
+    }
+    let everybody =
+        |machine: &String| stands_for.get(machine).cloned().unwrap_or_else(|| vec![machine.clone()]);
+    let users = |need: &Need| {
+        let groups: Vec<String> = need.groups.iter().cloned().collect();
+        let members = resolved.iter().filter(|(_, one)| !one.groups.is_disjoint(&need.groups));
+        let all: BTreeSet<&String> = members.map(|(machine, _)| machine).collect();
+        let some = all.len() != need.machines.len();
+        let mut machines: Vec<String> = need.machines.iter().flat_map(everybody).collect();
+        machines.sort();
+        (groups, some.then_some(machines))
+    };
+    let files = needs.files.iter().map(|((name, url, sha256, dest), need)| {
+        let (groups, machines) = users(need);
+        let [name, url, sha256, dest] = [name, url, sha256, dest].map(Clone::clone);
+        File { name, url, sha256, dest, groups, machines }
+    });
+    let images = needs.images.iter().map(|((name, image, digest), need)| {
+        let (groups, machines) = users(need);
+        Image { name: name.clone(), image: image.clone(), digest: digest.clone(), groups, machines }
+    });
+    let (files, images) = (files.collect(), images.collect());
+    Ok(Lock { kubespray, kubernetes, architecture, files, images })
+}
+
+/// What kubeadm pulls by itself and Kubespray pulls before it (roles/download/tasks/prep_kubeadm_images.yml): the list of
+/// `kubeadm config images list` without what Kubespray lists itself.
+fn kubeadm_images(resolved: &Resolved) -> Vec<(String, Download)> {
+    let image = |name: &str, repo: String, tag: String| {
+        let download = Download {
+            enabled: true,
+            container: true,
+            repo: Value::String(repo),
+            tag: Value::String(tag),
+            url: Value::Null,
+            dest: Value::Null,
+            checksum: Value::Null,
+            groups: vec!["k8s_cluster".to_owned()],
+        };
+        (format!("kubeadm_{name}"), download)
+    };
+    let parts = ["kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler"];
+    let of_kubernetes = parts.map(|name| {
+        image(name, format!("{}/{name}", resolved.kubeadm_image_repo), format!("v{}", resolved.kubernetes))
+    });
+    of_kubernetes.into()
+}
+
+/// Who needs something.
+#[derive(Debug, Default)]
+struct Need {
+    groups: BTreeSet<String>,
+    machines: BTreeSet<String>,
+}
+
+/// Everything that is needed: the same thing for several machines is one thing.
+#[derive(Debug, Default)]
+struct Needs {
+    /// Name, URL, digest, destination.
+    files: BTreeMap<(String, String, String, String), Need>,
+    /// Name, image, digest.
+    images: BTreeMap<(String, String, Option<String>), Need>,
+}
+
+impl Needs {
+    fn add(
+        &mut self,
+        machine: &str,
+        of: &Resolved,
+        name: &str,
+        download: &Download,
+    ) -> Result<(), LockError> {
+        // As roles/download/tasks/main.yml: what none of the machine's groups needs is not downloaded.
+        if !download.enabled || !download.groups.iter().any(|group| of.groups.contains(group)) {
+            return Ok(());
+        }
+        let lacks = |what| LockError::Incomplete { name: name.to_owned(), machine: machine.to_owned(), what };
+        let need = if download.container {
+            let repo = text(&download.repo).ok_or_else(|| lacks("repository"))?;
+            let tag = text(&download.tag).ok_or_else(|| lacks("tag"))?;
+            let digest = text(&download.checksum).map(|digest| match digest.split_once(':') {
+                Some(_) => digest,
+                None => format!("sha256:{digest}"),
+            });
+            self.images.entry((name.to_owned(), format!("{repo}:{tag}"), digest)).or_default()
+        } else {
+            let url = text(&download.url).ok_or_else(|| lacks("address"))?;
+            let checksum = text(&download.checksum).ok_or_else(|| lacks("checksum"))?;
+            let sha256 = checksum.strip_prefix("sha256:").unwrap_or(&checksum).to_lowercase();
+            if sha256.len() != 64 || !sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                return Err(lacks("SHA-256"));
+            }
+            let dest = text(&download.dest).ok_or_else(|| lacks("destination"))?;
+            self.files.entry((name.to_owned(), url, sha256, dest)).or_default()
+        };
+        need.groups.extend(download.groups.iter().cloned());
+        need.machines.insert(machine.to_owned());
+        Ok(())
+    }
+}
+
+/// A text, where there is one: a template that gives nothing gives `None` in Python's words.
+fn text(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    Some(text).filter(|text| !text.is_empty() && text != "None")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn says(groups: &[&str], downloads: Value) -> Resolved {
+        let said = json!({
+            "lab_resolved": true, "groups": groups, "architecture": "amd64", "kubernetes": "1.34.3",
+            "kubeadm_image_repo": "registry.k8s.io", "downloads": downloads,
+            "unlisted": [{"name": "nfd", "enabled": true, "repo": "r/nfd", "tag": "v1", "groups": ["kube_node"]}],
+        });
+        resolved(&json!({"msg": said.to_string()})).unwrap()
+    }
+
+    fn downloads() -> Value {
+        json!({
+            "kubectl": {"file": true, "enabled": true, "url": "https://x/kubectl", "dest": "/tmp/kubectl",
+                "checksum": format!("sha256:{}", "A".repeat(64)), "groups": ["kube_control_plane"]},
+            "coredns": {"container": true, "enabled": true, "repo": "r/coredns", "tag": "v1", "checksum": "",
+                "groups": ["k8s_cluster"]},
+            "pinned": {"container": true, "enabled": true, "repo": "r/p", "tag": 3.1, "checksum": "b".repeat(64),
+                "groups": ["k8s_cluster"]},
+            "unwanted": {"container": true, "enabled": false, "repo": "r/u", "tag": "", "groups": ["k8s_cluster"]},
+        })
+    }
+
+    fn pinned() -> Pinned {
+        Pinned { version: "v2.30.0".into(), commit: "f4ccdb5e72395eaf9f3444056ebd1a6625ddb89a".into() }
+    }
+
+    #[test]
+    fn the_lock_of_two_kinds_of_machines() {
+        let machines = BTreeMap::from([
+            ("cp".to_owned(), says(&["k8s_cluster", "kube_control_plane", "etcd"], downloads())),
+            ("worker".to_owned(), says(&["k8s_cluster", "kube_node"], downloads())),
+        ]);
+        let stands_for =
+            BTreeMap::from([("worker".to_owned(), vec!["worker".to_owned(), "worker-2".to_owned()])]);
+        let lock = lock(pinned(), &machines, &stands_for).unwrap();
+        insta::assert_snapshot!(serde_json::to_string_pretty(&lock).unwrap());
+    }
+
+    #[test]
+    fn what_only_some_machines_of_a_group_need_names_them() {
+        let mut other = downloads();
+        other["coredns"]["tag"] = json!("v2");
+        let machines = BTreeMap::from([
+            ("cp".to_owned(), says(&["k8s_cluster"], downloads())),
+            ("worker".to_owned(), says(&["k8s_cluster"], other)),
+        ]);
+        let stands_for =
+            BTreeMap::from([("worker".to_owned(), vec!["worker-2".to_owned(), "worker".to_owned()])]);
+        let lock = lock(pinned(), &machines, &stands_for).unwrap();
+        let coredns: Vec<_> = lock.images.iter().filter(|image| image.name == "coredns").collect();
+        assert_eq!(coredns[0].machines.as_deref(), Some(&["cp".to_owned()][..]));
+        assert_eq!(coredns[1].machines.as_deref(), Some(&["worker".to_owned(), "worker-2".to_owned()][..]));
+    }
+
+    #[test]
+    fn what_cannot_be_downloaded_is_said() {
+        let without = |key: &str| {
+            let mut downloads = downloads();
+            downloads["kubectl"][key] = json!("None");
+            let machines = BTreeMap::from([("cp".to_owned(), says(&["kube_control_plane"], downloads))]);
+            lock(pinned(), &machines, &BTreeMap::new()).unwrap_err().to_string()
+        };
+        assert_eq!(without("checksum"), "`kubectl` for cp has no checksum: it cannot be downloaded");
+        assert_eq!(without("url"), "`kubectl` for cp has no address: it cannot be downloaded");
+        assert_eq!(lock(pinned(), &BTreeMap::new(), &BTreeMap::new()), Err(LockError::Nothing));
+    }
+
+    #[test]
+    fn only_our_own_task_is_read() {
+        assert_eq!(resolved(&json!({"msg": "hello"})), None);
+        assert_eq!(resolved(&json!({"msg": {"lab_resolved": false}})), None);
+        assert_eq!(resolved(&json!({})), None);
+    }
+}

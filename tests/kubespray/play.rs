@@ -1,0 +1,79 @@
+//! Running a playbook on a living lab, the one thing of this tier that needs a machine.
+
+use std::fs;
+use std::path::PathBuf;
+
+use lab_tests::checkout::walk;
+use lab_tests::cluster::Cluster;
+use lab_tests::computer::Computer;
+use lab_tests::kubespray::reaching;
+use lab_tests::{Answer, Checkout, needs_kubespray};
+
+const PLAYBOOK: &str = r#"
+- name: Look at the machine
+  hosts: kube_control_plane
+  tasks:
+    - name: Be root there
+      ansible.builtin.command: id -u
+      register: id
+      changed_when: false
+      failed_when: id.stdout != "0"
+    - name: Know what was given
+      ansible.builtin.assert:
+        that:
+          - kubespray_version == "v2.30.0"
+          - kubespray_checkout is directory
+          - given == 3
+          - ansible_facts.hostname == "node"
+    - name: Be oneself here
+      ansible.builtin.assert:
+        that: ansible_connection | default('ssh') == 'ssh'
+      delegate_to: localhost
+      connection: local
+      become: false
+    - name: Fail where asked
+      ansible.builtin.fail:
+        msg: as was asked
+      when: fails | default(false)
+"#;
+
+fn play(checkout: &Checkout, words: &[&str]) -> Answer {
+    let playbook = checkout.root().join("look.yml");
+    fs::write(&playbook, PLAYBOOK).unwrap();
+    reaching(checkout.lab(&["kubespray", "play", "one"]).arg(&playbook).arg("--").args(words)).answer()
+}
+
+/// The files of this name in the records of runs.
+fn records(checkout: &Checkout, name: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    walk(&checkout.output("one").join("runs"), &mut |path| {
+        if path.file_name().is_some_and(|file| file == name) {
+            found.push(path.to_owned());
+        }
+    });
+    found.sort();
+    found
+}
+
+#[test]
+fn a_playbook_runs_as_root_on_a_living_lab_and_leaves_a_record_and_no_connection() {
+    needs_kubespray!();
+    let checkout = Checkout::with(&Cluster::new("one", &["node"]));
+    let before = Computer::look(checkout.root());
+    let early = play(&checkout, &[]).code(20);
+    assert!(early.stderr.contains("the lab `one` does not run"), "{early}");
+
+    checkout.lab(&["up", "one"]).answer().ok();
+    let answer = play(&checkout, &["-e", "{\"given\": 3}"]).ok();
+    assert!(answer.stdout.starts_with("MACHINE"), "a recap for people: {answer}");
+    let events = fs::read_to_string(&records(&checkout, "ansible.jsonl")[0]).unwrap();
+    let last: serde_json::Value = serde_json::from_str(events.lines().last().unwrap()).unwrap();
+    assert_eq!(last["_event"], "v2_playbook_on_stats");
+    assert_eq!(last["stats"]["node"]["failures"], 0);
+    assert!(checkout.output("one").join("ansible/facts/node").exists(), "facts are kept for this lab");
+    assert_eq!(fs::read_dir(checkout.output("one").join("cp")).unwrap().count(), 0, "connections are ended");
+
+    let failed = play(&checkout, &["-e", "{\"given\": 3, \"fails\": true}"]).code(21);
+    assert!(failed.stderr.contains("error: node: Fail where asked: as was asked"), "{failed}");
+    checkout.destroy("one", &before);
+}
