@@ -70,19 +70,9 @@ fn listed(lock: &Value) -> String {
             assert_eq!(entry.get("machines"), None, "no machine of the plan is an exception");
             let name = entry["name"].as_str().unwrap();
             let place = entry[key].as_str().unwrap();
-            format!(
-                "{name:<32} {:<18} {}",
-                groups.join(" "),
-                place.rsplit_once('/').map_or(place, |(folder, name)| {
-                    if key == "dest" {
-                        name
-                    } else if folder.is_empty() {
-                        name
-                    } else {
-                        place
-                    }
-                })
-            )
+            // Of a file its name is enough; an image is not known without its registry.
+            let place = if key == "dest" { place.rsplit('/').next().unwrap() } else { place };
+            format!("{name:<32} {:<18} {place}", groups.join(" "))
         });
         lines.collect::<Vec<_>>().join("\n")
     };
