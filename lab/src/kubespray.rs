@@ -9,9 +9,9 @@ pub mod difference;
 pub mod environment;
 mod git;
 pub mod index;
-pub mod read;
 pub mod play;
 pub mod prove;
+pub mod read;
 pub mod source;
 pub mod status;
 
