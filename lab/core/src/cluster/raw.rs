@@ -10,10 +10,8 @@ use schemars::JsonSchema;
 
 use super::decode::{Anything, Decode, List, Located, Map, Optional, Read, record};
 use super::names::{ClusterName, LabelKey, LabelValue, MachineName};
-use super::scalars::{
-    ApiVersion, Count, Digest, FileKind, GitSource, Group, KubesprayVersion, Model, Mtu, PciAddress, Text,
-    Url, VariableName,
-};
+use super::scalars::kubespray::{GitSource, Group, KubesprayVersion, VariableName};
+use super::scalars::{ApiVersion, Count, Digest, FileKind, Model, Mtu, PciAddress, Text, Url};
 use crate::source::Findings;
 use crate::source::yaml::{Node, Value};
 use crate::spec::{Egress, HostSpec, ImageSpec, MachineKind, Role, Taint};

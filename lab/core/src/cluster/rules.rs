@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::decode::{Located, Optional};
 use super::raw;
-use super::scalars::KubesprayVersion;
+use super::scalars::kubespray::KubesprayVersion;
 use crate::host::HostFacts;
 use crate::kubespray::DEFAULT_RELEASE;
 use crate::source::Findings;

@@ -7,7 +7,6 @@ use ipnet::Ipv4Net;
 use schemars::{Schema, json_schema};
 
 use super::decode::{FromScalar, Mistake};
-use crate::kubespray::TAGS;
 use crate::source::Code;
 use crate::source::suggest::{self, quote};
 use crate::source::yaml::{Scalar, ScalarKind};
@@ -15,6 +14,7 @@ use crate::spec::{Egress, HostSpec, ImageSpec, MachineKind, Role};
 use crate::units::Bytes;
 
 pub(super) mod kubernetes;
+pub(super) mod kubespray;
 
 /// A scalar that is one of a few words.
 trait Word: Clone + 'static {
@@ -98,70 +98,6 @@ impl Word for ImageSpec {
     const NOUN: (&'static str, &'static str) = ("image", "images");
     const CODE: Code = Code::BadImage;
     const WORDS: &'static [(&'static str, Self)] = &[("debian13", Self::Debian13)];
-}
-
-/// A release of Kubespray.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct KubesprayVersion(pub(super) &'static str);
-
-impl FromScalar for KubesprayVersion {
-    const EXPECTED: &'static str = "a release of Kubespray, like v2.30.0";
-
-    fn schema() -> Schema {
-        json_schema!({ "type": "string", "enum": TAGS })
-    }
-
-    fn read(scalar: &Scalar) -> Result<Self, Mistake> {
-        TAGS.iter().find(|version| **version == scalar.text).map(|version| Self(version)).ok_or_else(|| {
-            Mistake::new(Code::UnknownKubespray, format!("unknown Kubespray version {}", quote(&scalar.text)))
-                .hint(suggest::one_of("versions", &scalar.text, &TAGS))
-        })
-    }
-}
-
-/// A group of Kubespray's inventory that variables may be set for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Group(pub(super) &'static str);
-
-const GROUPS: &[&str] = &["all", "k8s_cluster", "kube_control_plane", "kube_node", "etcd", "calico_rr"];
-
-impl FromScalar for Group {
-    const EXPECTED: &'static str = "a group of Kubespray";
-
-    fn schema() -> Schema {
-        json_schema!({ "enum": GROUPS })
-    }
-
-    fn read(scalar: &Scalar) -> Result<Self, Mistake> {
-        GROUPS.iter().find(|group| **group == scalar.text).map(|group| Self(group)).ok_or_else(|| {
-            Mistake::new(Code::UnknownGroup, format!("Kubespray has no group {}", quote(&scalar.text)))
-                .hint(suggest::one_of("groups", &scalar.text, GROUPS))
-        })
-    }
-}
-
-/// The name of an Ansible variable.
-#[derive(Debug, Clone)]
-pub(super) struct VariableName(pub(super) String);
-
-impl FromScalar for VariableName {
-    const EXPECTED: &'static str = "the name of a variable";
-
-    fn schema() -> Schema {
-        json_schema!({ "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" })
-    }
-
-    fn read(scalar: &Scalar) -> Result<Self, Mistake> {
-        let text = scalar.as_text(Self::EXPECTED)?;
-        let valid = !text.starts_with(|c: char| c.is_ascii_digit())
-            && !text.is_empty()
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if valid {
-            return Ok(Self(text.to_owned()));
-        }
-        let mistake = Mistake::new(Code::BadVariable, format!("{} is not a name of a variable", quote(text)));
-        Err(mistake.hint("letters, digits and `_`, no digit first"))
-    }
 }
 
 impl FromScalar for bool {
@@ -378,31 +314,6 @@ impl FromScalar for Text {
             "" => Err(Mistake::new(Code::BadImage, "the path is empty")),
             text => Ok(Self(text.to_owned())),
         }
-    }
-}
-
-/// Where git fetches from: a URL or a directory.
-#[derive(Debug, Clone)]
-pub(super) struct GitSource(pub(super) String);
-
-impl FromScalar for GitSource {
-    const EXPECTED: &'static str = "a git URL or a directory";
-
-    fn schema() -> Schema {
-        json_schema!({ "type": "string", "pattern": "^[^-\\s][^\\x00-\\x1f]*$" })
-    }
-
-    fn read(scalar: &Scalar) -> Result<Self, Mistake> {
-        let text = scalar.as_text(Self::EXPECTED)?;
-        // git would take it for an option, however it is called.
-        let bad = text.is_empty()
-            || text.starts_with(|c: char| c == '-' || c.is_whitespace())
-            || text.chars().any(char::is_control);
-        if bad {
-            let what = format!("{} is neither a git URL nor a directory", quote(&scalar.text));
-            return Err(Mistake::new(Code::BadSource, what));
-        }
-        Ok(Self(text.to_owned()))
     }
 }
 

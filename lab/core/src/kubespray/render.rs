@@ -20,6 +20,7 @@ mod yaml;
 pub use files::{Files, made_for};
 pub(super) use files::{IN_INVENTORY, first_line};
 pub(super) use options::LAB_DIR;
+pub(crate) use user::GROUPS;
 
 /// A setting, and what its comment says besides where it comes from.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,13 +9,14 @@ use crate::source::suggest::shorten;
 
 /// The groups that user variables may be set for, in the order in which their settings are told: the wide
 /// ones first, as Ansible reads them.
-const GROUPS: [&str; 6] = ["all", "k8s_cluster", "kube_control_plane", "kube_node", "etcd", "calico_rr"];
+pub(crate) const GROUPS: &[&str] =
+    &["all", "k8s_cluster", "kube_control_plane", "kube_node", "etcd", "calico_rr"];
 
 /// The settings of groups with the user's among them, in the order of [`GROUPS`]; in each group the lab's own
 /// first, the user's behind them by name, and one that takes the place of another in that place.
 pub(super) fn merge(lab: Vec<Entry>, variables: &Variables) -> Vec<Entry> {
     let mut merged = Vec::with_capacity(lab.len());
-    for group in GROUPS {
+    for &group in GROUPS {
         let mut own: Vec<Entry> = variables
             .get(group)
             .into_iter()
