@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::wait::{Probe, until};
 
 fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(20))
@@ -36,9 +37,14 @@ async fn a_late_program_goes_with_its_children() {
         .unwrap_err();
     assert!(matches!(error, ProcessError::Late { .. }), "{error}");
     let child: i32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
-    // The orphan is reaped by whoever adopts it; dead or a zombie both mean that it no longer runs.
-    let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
-    assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+    // A kill takes effect when its target is scheduled next, and the orphan is reaped by whoever adopts it;
+    // gone or a zombie both mean that it no longer runs.
+    let look = || async {
+        let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        if stat.is_empty() || stat.contains(") Z ") { Probe::Ready(()) } else { Probe::NotYet(stat) }
+    };
+    let cancel = CancellationToken::new();
+    until(&cancel, "the end of the orphan", soon(), Duration::from_millis(10), look).await.unwrap();
 }
 
 #[tokio::test]
