@@ -1,5 +1,7 @@
 //! `check`: reads a cluster file or an inventory, has it judged, prints what was found. Changes nothing.
 
+pub mod measure;
+
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 

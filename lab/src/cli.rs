@@ -278,4 +278,6 @@ pub enum Internal {
         /// LOCAL_PORT=ADDRESS:PORT
         forwards: Vec<String>,
     },
+    /// Time rendering and checking a cluster of many machines, for the benchmark
+    MeasureCheck { folder: PathBuf, machines: usize },
 }

@@ -53,6 +53,7 @@ fn run_internal(internal: Internal) -> anyhow::Result<()> {
         Internal::HostInner { folder } => host::supervisor::inner(&folder).map(|never| match never {}),
         Internal::Enter { pid, command } => host::enter::run(pid, &command).map(|never| match never {}),
         Internal::Forward { pid, forwards } => proxy::run(pid, &forwards),
+        Internal::MeasureCheck { folder, machines } => check::measure::run(&folder, machines),
     }
 }
 

@@ -8,7 +8,7 @@ mod computer;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -20,6 +20,7 @@ use crate::failure::{CHECKS, Failure};
 use crate::flags;
 use crate::host::Host;
 use crate::json::Json;
+use crate::setup::environment::Environment;
 use crate::setup::{self, Needs};
 
 /// Something that is measured.
@@ -29,18 +30,21 @@ struct Measurement {
     what: &'static str,
     /// Seconds; reaching it is not required of every computer.
     goal: f64,
+    /// Whether it needs machines, and so the base image.
+    machines: bool,
     /// Measures it, and perhaps others.
     scenario: fn(&mut Bench<'_>) -> anyhow::Result<()>,
 }
 
 #[rustfmt::skip] // One line a measurement reads as the table it is.
-const MEASUREMENTS: [Measurement; 6] = [
-    Measurement { name: "cold-xtask", what: "build of xtask from nothing, crates downloaded", goal: 15.0, scenario: cold_xtask },
-    Measurement { name: "one-machine", what: "one machine from nothing to a login over SSH, image built", goal: 12.0, scenario: one_machine },
-    Measurement { name: "four-machines", what: "the four machines of `dev` from nothing to the last login over SSH, image built", goal: 45.0, scenario: four_machines },
-    Measurement { name: "four-ansible", what: "the same until Ansible has pinged all four", goal: 90.0, scenario: four_machines },
-    Measurement { name: "no-op-up", what: "`lab up` of the four when there is nothing to do", goal: 1.0, scenario: four_machines },
-    Measurement { name: "destroy", what: "`lab destroy` of the four", goal: 3.0, scenario: four_machines },
+const MEASUREMENTS: [Measurement; 7] = [
+    Measurement { name: "cold-xtask", what: "build of xtask from nothing, crates downloaded", goal: 15.0, machines: false, scenario: cold_xtask },
+    Measurement { name: "one-machine", what: "one machine from nothing to a login over SSH, image built", goal: 12.0, machines: true, scenario: one_machine },
+    Measurement { name: "four-machines", what: "the four machines of `dev` from nothing to the last login over SSH, image built", goal: 45.0, machines: true, scenario: four_machines },
+    Measurement { name: "four-ansible", what: "the same until Ansible has pinged all four", goal: 90.0, machines: true, scenario: four_machines },
+    Measurement { name: "no-op-up", what: "`lab up` of the four when there is nothing to do", goal: 1.0, machines: true, scenario: four_machines },
+    Measurement { name: "destroy", what: "`lab destroy` of the four", goal: 3.0, machines: true, scenario: four_machines },
+    Measurement { name: "lint-5000", what: "the inventory of 5,000 machines rendered, read and checked", goal: 0.25, machines: false, scenario: lint_5000 },
 ];
 
 /// Seconds from the start of `lab up`.
@@ -61,6 +65,8 @@ struct Bench<'a> {
     directory: PathBuf,
     /// Seconds by the name of the measurement, in the order of the runs.
     seconds: BTreeMap<&'static str, Vec<f64>>,
+    /// What else is to be said below the table.
+    remarks: Vec<String>,
 }
 
 impl flags::Bench {
@@ -70,10 +76,14 @@ impl flags::Bench {
         setup::ensure(cx, &Host::real(), Needs { lab: true, tools: false }, cx.yes)?;
         let directory = cx.root.join("build/bench");
         fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
-        let mut bench = Bench { cx, directory, seconds: BTreeMap::new() };
+        let mut bench = Bench { cx, directory, seconds: BTreeMap::new(), remarks: Vec::new() };
 
-        eprintln!("building the lab program and the base image, if they are not there");
-        let image = bench.timed(|bench| bench.xtask(&["image", "build", "--yes"]))?;
+        let image = if chosen.iter().any(|measurement| measurement.machines) {
+            eprintln!("building the lab program and the base image, if they are not there");
+            bench.timed(|bench| bench.xtask(&["image", "build", "--yes"]))?
+        } else {
+            0.0
+        };
 
         let mut scenarios: Vec<fn(&mut Bench<'_>) -> anyhow::Result<()>> = Vec::new();
         for measurement in &chosen {
@@ -93,6 +103,9 @@ impl flags::Bench {
         }
 
         println!("{}", table(&chosen, &bench.seconds));
+        for remark in &bench.remarks {
+            println!("{remark}");
+        }
         if let Some(path) = &self.json {
             let json = json(&chosen, &bench.seconds, computer::describe(cx), image);
             fs::write(path, format!("{json}\n"))
@@ -126,6 +139,50 @@ fn cold_xtask(bench: &mut Bench<'_>) -> anyhow::Result<()> {
     })?;
     bench.record("cold-xtask", seconds);
     Ok(())
+}
+
+/// What the optimised program needs to render and check a large inventory, and what Ansible needs to read the same
+/// files.
+fn lint_5000(bench: &mut Bench<'_>) -> anyhow::Result<()> {
+    let cx = bench.cx;
+    eprintln!("building the optimised lab program, if it is not there");
+    cargo(cx).args(["build", "--quiet", "--release", "--package", "lab"]).run()?;
+    let program = release_directory()?.join("lab");
+    let folder = bench.directory.join("lint-5000");
+    let told =
+        cx.sh.cmd(program).args(["internal", "measure-check"]).arg(&folder).arg("5000").quiet().read()?;
+    let ours = milliseconds(&told, "render_read_lint").context("the measurement told no time")? / 1000.0;
+    bench.record("lint-5000", ours);
+
+    let ansible = Environment::ansible(&cx.root).path.join("bin/ansible-inventory");
+    let inventory = folder.join("inventory.ini");
+    let theirs = bench.timed(|_| {
+        let list = cx.sh.cmd(ansible).args(["--list", "--inventory"]).arg(inventory);
+        Ok(list.quiet().ignore_stdout().run()?)
+    })?;
+    bench.remarks.push(format!(
+        "ansible-inventory --list reads the same 5,000 machines in {theirs:.2} s: {:.0} times as long",
+        theirs / ours
+    ));
+    Ok(())
+}
+
+/// Where cargo puts optimised programs: beside the directory that we lie in.
+fn release_directory() -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe().context("cannot find this program's own file")?;
+    let target = own.parent().and_then(Path::parent).context("this program's own file has no directory")?;
+    Ok(target.join("release"))
+}
+
+/// A number of the JSON that `lab internal measure-check` prints.
+fn milliseconds(json: &str, name: &str) -> Option<f64> {
+    let (_, behind) = json.split_once(&format!("\"{name}\":"))?;
+    let number: String = behind
+        .trim_start()
+        .chars()
+        .take_while(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | '-'))
+        .collect();
+    number.parse().ok()
 }
 
 fn one_machine(bench: &mut Bench<'_>) -> anyhow::Result<()> {
@@ -293,6 +350,7 @@ mod tests {
         four-ansible           -                -    90 s  failed
         no-op-up               -                -     1 s  failed
         destroy           4.50 s      4.50–4.50 s     3 s  no
+        lint-5000              -                -  0.25 s  failed
         ");
         insta::assert_snapshot!(json(&chosen[..2], &seconds, Json::Null, 1.0), @r#"
         {
@@ -322,6 +380,14 @@ mod tests {
           ]
         }
         "#);
+    }
+
+    #[test]
+    fn a_time_is_found_in_what_the_program_tells() {
+        let told = "{\n  \"milliseconds\": {\n    \"lint\": 4.5,\n    \"render_read_lint\": 171.25\n  }\n}";
+        assert_eq!(milliseconds(told, "render_read_lint"), Some(171.25));
+        assert_eq!(milliseconds(told, "lint"), Some(4.5));
+        assert_eq!(milliseconds(told, "gone"), None);
     }
 
     #[test]

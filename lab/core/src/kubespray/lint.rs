@@ -103,17 +103,16 @@ pub fn cluster(
     // What the computer routes is not in the embedded host's network.
     let facts = facts.filter(|_| matches!(spec.host, HostSpec::Libvirt(_)));
     let network = spec.network.subnet;
-    let found = Places::of(&files[0]).find("network.subnet").map_or(START.span, |found| found.value);
+    let of_network = || {
+        let found = places.get_or_init(|| Places::of(&files[0])).find("network.subnet");
+        found.map_or(START, |found| Place { file: 0, span: found.value })
+    };
     let subject = Subject {
         groups: &groups,
         settings,
         files: &files,
         place: &place,
-        network: Some(Network {
-            subnet: network,
-            mtu: spec.network.mtu,
-            place: Place { file: 0, span: found },
-        }),
+        network: Some(Network { subnet: network, mtu: spec.network.mtu, place: &of_network }),
         facts,
         implied_cluster: false,
         options,
@@ -145,11 +144,12 @@ fn groups_of(spec: &ClusterSpec) -> Groups {
 const START: Place = Place { file: 0, span: Span { start: 0, end: 0 } };
 
 /// The network of a cluster file.
-#[derive(Debug, Clone, Copy)]
-struct Network {
+#[derive(Clone, Copy)]
+struct Network<'a> {
     subnet: Ipv4Net,
     mtu: u16,
-    place: Place,
+    /// Where it is written. Looked for only when it is asked for: that costs as much as reading the file.
+    place: &'a dyn Fn() -> Place,
 }
 
 /// What is judged.
@@ -160,7 +160,7 @@ struct Subject<'a> {
     /// Where a setting's name and its value stand.
     place: &'a dyn Fn(&Setting) -> (Place, Place),
     /// Of a cluster file.
-    network: Option<Network>,
+    network: Option<Network<'a>>,
     facts: Option<&'a HostFacts>,
     implied_cluster: bool,
     options: &'a Options,

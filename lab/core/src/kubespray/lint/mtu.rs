@@ -88,7 +88,7 @@ fn fits(
     let most = link.saturating_sub(bytes);
     let code = if mtu > link { Code::MtuTooLarge } else { Code::MtuEncapsulation };
     let severity = if known { Severity::Error } else { Severity::Warning };
-    let related = lint.subject.network.map(|network| network.place);
+    let related = lint.subject.network.map(|network| (network.place)());
     let link = if known { format!("a network of {link}") } else { format!("an ordinary network of {link}") };
     let message = match wrapping {
         Some(wrapping) => {

@@ -56,7 +56,9 @@ pub(super) fn check(lint: &mut Lint<'_>) {
             }
             continue;
         }
-        if removed::tell(lint, name) || used.contains(name) {
+        // A name that the inventory itself uses is its own, unless Kubespray refuses to run with it.
+        let is_own = used.contains(name) && !lint.index.refused.iter().any(|refused| refused == name);
+        if is_own || removed::tell(lint, name) {
             continue;
         }
         compared += 1;

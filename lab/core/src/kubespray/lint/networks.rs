@@ -104,7 +104,7 @@ fn machines(lint: &mut Lint<'_>, network: &Network<'_>) {
     let found = match lint.subject.network {
         Some(own) if own.subnet.contains(&net) || net.contains(&own.subnet) => {
             let what = format!("{}, the network of the machines", own.subnet);
-            Some((what, own.place, 0))
+            Some((what, (own.place)(), 0))
         }
         Some(_) => None,
         None => {
