@@ -79,9 +79,9 @@ pub async fn cluster(
     let report = judge(source, checked.findings, spec, &index, options);
     let host = if spec.host == HostSpec::Embedded { "the embedded host" } else { "a libvirt" };
     let right = format!(
-        "`{}` is right: {} machines on {host}, Kubespray {}",
+        "`{}` is right: {} on {host}, Kubespray {}",
         report.files[0].path,
-        spec.machines.len(),
+        counted(spec.machines.len(), "machine"),
         index.version
     );
     tell(&report, &index.version, telling, Some(&right))
@@ -104,11 +104,18 @@ pub async fn inventory(
     let (hosts, files) = (read.groups.hosts().len(), read.files.len());
     let report = lint::inventory(read, &Kubespray { index: &index, others }, options);
     let right = format!(
-        "`{}` is right for Kubespray {}: {hosts} machines in {files} files",
+        "`{}` is right for Kubespray {}: {} in {}",
         given.display(),
-        index.version
+        index.version,
+        counted(hosts, "machine"),
+        counted(files, "file")
     );
     tell(&report, &index.version, telling, Some(&right))
+}
+
+/// `1 machine`, `2 machines`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// What a code means.

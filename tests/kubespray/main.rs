@@ -3,5 +3,6 @@
 
 mod fetch;
 mod index;
+mod lint;
 mod play;
 mod prove;

@@ -2,6 +2,7 @@
 //! started.
 
 mod access;
+mod check;
 mod definitions;
 mod dev;
 mod identity;

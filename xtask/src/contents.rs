@@ -14,7 +14,7 @@ cargo xtask: from one cluster.yaml to a lab of machines on this computer
     lab plan|up|down|destroy|status
     lab ssh|exec|console|logs|topology|proxy|gc
     vm start|stop|restart|status MACHINE
-    check [CLUSTER]       what is wrong with a cluster file
+    check [CLUSTER]       what is wrong with a cluster file, or with any inventory (--inventory DIR)
     image …               base images: build, list, remove
 
   Kubespray

@@ -1,0 +1,130 @@
+//! `check` as people call it: an inventory that somebody else wrote, what it prints, how it ends.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lab_core::kubespray::TAGS;
+use lab_tests::checkout::real_root;
+use lab_tests::{Checkout, Run, redact};
+use rstest::rstest;
+use serde_json::json;
+
+/// The inventory of the original plan, as it was written.
+fn plan() -> PathBuf {
+    real_root().join("tests/fixtures/original-plan")
+}
+
+fn check(checkout: &Checkout, inventory: &Path, words: &[&str]) -> Run {
+    checkout.lab(&["check", "--inventory"]).arg(inventory).args(words)
+}
+
+/// An inventory with one misspelt name and one warning.
+fn small(checkout: &Checkout) -> PathBuf {
+    let folder = checkout.root().join("mine");
+    fs::create_dir_all(folder.join("group_vars")).unwrap();
+    fs::write(
+        folder.join("hosts.yaml"),
+        "all: {children: {kube_control_plane: {hosts: {a: }}, etcd: {hosts: {a: }}}}\n",
+    )
+    .unwrap();
+    fs::write(folder.join("group_vars/all.yml"), "unsafe_show_logs: true\nkube_verison: 1.34.3\n").unwrap();
+    folder
+}
+
+#[test]
+fn the_original_plan_is_refused_with_every_mistake_in_it() {
+    let checkout = Checkout::new();
+    let said = check(&checkout, &plan(), &["--kubespray", "v2.31.0"]).answer().code(2);
+    assert_eq!(said.stderr, "");
+    assert!(said.stdout.ends_with("\n10 errors, 3 warnings\n"), "{said}");
+    let said = check(&checkout, &plan().join("inventory.ini"), &["--json"]).answer().code(2).json();
+    assert_eq!(said["counts"], json!({"errors": 9, "warnings": 1, "notes": 0, "allowed": 0}));
+    assert_eq!(said["kubespray"], "v2.30.0", "the default release");
+}
+
+#[test]
+fn warnings_alone_are_no_failure_unless_asked_for() {
+    let checkout = Checkout::new();
+    let folder = small(&checkout);
+    fs::write(folder.join("group_vars/all.yml"), "unsafe_show_logs: true\n").unwrap();
+    let said = check(&checkout, &folder, &[]).answer().ok();
+    redact::settings(&checkout.root().display().to_string()).bind(|| insta::assert_snapshot!(said.stdout));
+    check(&checkout, &folder, &["--strict"]).answer().code(2);
+    let allowed = "unsafe_show_logs: true # lab:allow shown-secrets: for a day\n";
+    fs::write(folder.join("group_vars/all.yml"), allowed).unwrap();
+    let said = check(&checkout, &folder, &["--strict"]).answer().ok();
+    assert!(
+        said.stdout.contains("is right for Kubespray v2.30.0: 1 machine in 2 files; 1 allowed"),
+        "{said}"
+    );
+}
+
+#[test]
+fn findings_go_to_a_file_as_sarif_while_people_read_them() {
+    let checkout = Checkout::new();
+    let folder = small(&checkout);
+    let file = checkout.root().join("findings.sarif");
+    let said = check(&checkout, &folder, &["--sarif", file.to_str().unwrap()]).answer().code(2);
+    assert!(said.stdout.contains("error[unknown-variable]"), "{said}");
+    let written: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(written["version"], "2.1.0");
+    assert_eq!(written["runs"][0]["results"].as_array().unwrap().len(), 2);
+    let printed = check(&checkout, &folder, &["--sarif", "-"]).answer().code(2).json();
+    assert_eq!(printed, written);
+}
+
+#[rstest]
+#[case::both_on_standard_output("both", &["check", "--inventory", "mine", "--json", "--sarif", "-"])]
+#[case::no_such_inventory("no_such_inventory", &["check", "--inventory", "gone"])]
+#[case::no_hosts("no_hosts", &["check", "--inventory", "inventories"])]
+#[case::no_such_release("no_such_release", &["check", "--inventory", "mine", "--kubespray", "v2.31"])]
+#[case::no_such_code("no_such_code", &["check", "--explain", "removed-varable"])]
+fn what_cannot_be_done_is_told(#[case] name: &str, #[case] words: &[&str]) {
+    let checkout = Checkout::new();
+    small(&checkout);
+    let said = checkout.lab(words).answer().code(2);
+    assert_eq!(said.stdout, "");
+    redact::settings(&checkout.root().display().to_string()).bind(|| {
+        insta::assert_snapshot!(format!("check_{name}"), said.stderr);
+    });
+}
+
+#[test]
+fn a_code_is_explained() {
+    let said = Checkout::new().lab(&["check", "--explain", "unread-file"]).answer().ok();
+    insta::assert_snapshot!(said.stdout);
+}
+
+/// What the lab renders is right to its own check: for every release where the file asks for no version of its own.
+#[test]
+fn a_rendered_inventory_has_no_findings() {
+    let checkout = Checkout::new();
+    let own = |name: &str| {
+        fs::read_to_string(real_root().join("inventories").join(name).join("cluster.yaml")).unwrap()
+    };
+    let dev = own("dev");
+    assert!(!dev.contains("\nkubespray:"), "a release is added below");
+    let mut clusters = vec![("cloud-cluster", "v2.30.0", own("cloud-cluster"))];
+    clusters.extend(TAGS.map(|tag| ("dev", tag, format!("{dev}\nkubespray: {{version: {tag}}}\n"))));
+    for (name, tag, text) in clusters {
+        checkout.write(name, &text);
+        let folder = checkout.root().join(format!("rendered-{name}-{tag}"));
+        checkout.lab(&["inventory", "render", name, "--output"]).arg(&folder).answer().ok();
+        let said = check(&checkout, &folder, &["--kubespray", tag, "--json"]).answer().ok().json();
+        assert_eq!(said["findings"], json!([]), "{name} with {tag}");
+    }
+}
+
+#[test]
+fn a_cluster_file_is_judged_by_what_it_renders_to() {
+    let checkout = Checkout::new();
+    let text = lab_tests::cluster::Cluster::new("mine", &["one"]).text();
+    let variables = "kubespray:\n  variables:\n    k8s_cluster:\n      kube_feature_gate: []\n      deploy_netchecker: true\n";
+    checkout.write("mine", &format!("{text}{variables}"));
+    let said = checkout.lab(&["check", "mine"]).answer().code(2);
+    redact::settings(&checkout.root().display().to_string()).bind(|| insta::assert_snapshot!(said.stdout));
+    let newer = checkout.lab(&["check", "mine", "--kubespray", "v2.31.0", "--json"]).answer().code(2).json();
+    let codes: Vec<_> =
+        newer["findings"].as_array().unwrap().iter().map(|finding| &finding["code"]).collect();
+    assert_eq!(codes, ["unknown-variable", "dropped-addon"]);
+}
