@@ -58,6 +58,8 @@ fn the_labs_that_come_with_the_project_hold_without_any_network() {
     let left: Vec<_> =
         fs::read_dir(checkout.output("dev")).unwrap().flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(left, ["inventory"], "nothing else is left in the lab's folder");
+    checkout.lab(&["destroy", "dev"]).answer().ok();
+    assert!(!checkout.output("dev").exists(), "nor is that after a destroy");
 }
 
 /// One line for each file and image of a lock.

@@ -1,5 +1,5 @@
-//! Real tools read what the lab writes: Ansible, OpenSSH, libvirt's schema checker, cpio, blkid. No machine is
-//! started.
+//! Real tools read what the lab writes, and do what it tells them: Ansible, OpenSSH, libvirt's schema checker, cpio,
+//! blkid, CMake, make. No machine is started.
 
 mod access;
 mod check;
@@ -8,3 +8,4 @@ mod dev;
 mod identity;
 mod inventories;
 mod inventory;
+mod targets;

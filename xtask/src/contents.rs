@@ -19,7 +19,7 @@ cargo xtask: from one cluster.yaml to a lab of machines on this computer
 
   Kubespray
     kubespray fetch       the pinned commit and the Ansible that it asks for
-    kubespray status|clean
+    kubespray status|clean|play
     inventory render|diff [CLUSTER]   write what Kubespray is given, or show what that would change
     inventory check [CLUSTER]   prove what Kubespray is given, without a machine
 

@@ -94,6 +94,11 @@ pub fn playbook(cx: &Cx, checkout: &Checkout, word: &str) -> anyhow::Result<Path
 /// When the lab does not run, Kubespray cannot be had, or the playbook fails.
 pub async fn run(cx: &Cx, lab: &Lab, word: &str, arguments: &[OsString], json: bool) -> anyhow::Result<()> {
     let reached = running(cx, lab).await?;
+    anyhow::ensure!(
+        lab.files.inventory().is_file(),
+        Failure::new(exit::PLAN, format!("the lab `{}` has no inventory for Kubespray", lab.spec.name))
+            .hint(format!("`cargo xtask check {}` says why, `lab up` writes it", lab.cluster_words(cx)))
+    );
     let request = Request::of_lab(lab)?;
     let Fetched { checkout, environment, .. } = super::fetch(cx, &request).await?;
     let _share = share(cx, &checkout, &environment)?;

@@ -57,6 +57,12 @@ pub fn find(cx: &Cx, cluster: &str) -> anyhow::Result<(String, LabFiles)> {
 pub async fn destroy(cx: &Cx, cluster: &str, files: &LabFiles) -> anyhow::Result<()> {
     if !files.state().exists() && !files.host().folder.exists() {
         cx.progress.note(&format!("there is no lab `{cluster}`"));
+        // What was proven about its inventory needs no lab, and goes with it all the same.
+        files::remove(&files.artifacts_lock())?;
+        for folder in [files.inventory_folder(), files.folder.clone()] {
+            // Only an empty one goes.
+            let _ = std::fs::remove_dir(folder);
+        }
         return Ok(());
     }
     let held = hold(files, cluster)?;
