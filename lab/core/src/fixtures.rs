@@ -86,7 +86,7 @@ pub(crate) fn everything() -> ClusterSpec {
     };
     spec.mirrors = MirrorsSpec {
         files: Some("http://files.lab:8080".to_owned()),
-        images: Some(RegistrySpec { address: "registry.lab:5000/kubernetes".to_owned(), plain_http: true }),
+        images: Some(RegistrySpec { address: "registry.lab:5000/kubernetes".to_owned() }),
     };
     spec.machines[1].labels = BTreeMap::from([("workload-type".to_owned(), "general".to_owned())]);
     spec.machines[2].labels = BTreeMap::from([("inference-ready".to_owned(), "true".to_owned())]);

@@ -47,7 +47,7 @@ pub(super) fn resolve(
     let kubespray = kubespray(&file.kubespray);
     let variables = kubespray.as_ref().map(|kubespray| kubespray.variables.clone()).unwrap_or_default();
     let kubernetes = options::kubernetes(&file.kubernetes, &variables, findings);
-    let mirrors = options::mirrors(&file.mirrors, &kubernetes, &variables, findings);
+    let mirrors = options::mirrors(&file.mirrors);
     Some(ClusterSpec {
         name: file.name.0.as_ref()?.value.0.clone(),
         host: host?,

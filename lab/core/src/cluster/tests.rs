@@ -67,7 +67,7 @@ kubernetes:
   kubelet: {{max_pods: 60, system_reserved: {{cpu: 0.25, memory: 512MiB}}}}
   feature_gates: {{InPlacePodVerticalScaling: true, AnyVolumeDataSource: false}}
   api: {{names: [api.example.com, 10.0.0.5, 'fd00::1']}}
-mirrors: {{files: 'http://files.lab:8080/', images: 'http://registry.lab:5000/kubernetes'}}
+mirrors: {{files: 'http://files.lab:8080/', images: 'https://registry.lab:5000/kubernetes'}}
 ",
         "AB".repeat(64),
         "0f".repeat(64)

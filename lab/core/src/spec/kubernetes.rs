@@ -117,21 +117,11 @@ pub struct MirrorsSpec {
     pub images: Option<RegistrySpec>,
 }
 
-/// A container registry.
+/// A container registry that is spoken to with TLS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RegistrySpec {
     /// As it stands in front of an image's name: `registry.lab:5000`, `harbor.lab/kubernetes`.
     pub address: String,
-    /// Whether it is spoken to without TLS.
-    pub plain_http: bool,
-}
-
-impl RegistrySpec {
-    /// The registry without what is behind its host and port: `harbor.lab`.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        self.address.split('/').next().unwrap_or(&self.address)
-    }
 }
 
 /// Thousandths of a processor.

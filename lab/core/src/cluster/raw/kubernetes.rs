@@ -127,8 +127,7 @@ record! {
         /// URL of a file server. Below it, paths begin with the host that a file comes from: `github.com/…`,
         /// `dl.k8s.io/…`, `storage.googleapis.com/…`, `get.helm.sh/…`.
         files: Optional<Located<MirrorUrl>>,
-        /// Container registry: a host, a port and a path where it has them. With `http://` in front it is spoken
-        /// to without TLS.
+        /// Container registry that speaks TLS: a host, a port and a path where it has them.
         images: Optional<Located<RegistrySpec>>,
     }
 }

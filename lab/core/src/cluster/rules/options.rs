@@ -9,8 +9,8 @@ use crate::kubespray::render::plugin::{
 use crate::source::suggest::quote;
 use crate::source::{Code, Findings, Span};
 use crate::spec::{
-    AddonsSpec, ApiSpec, ContainerEngine, ContainerRuntimeSpec, DnsSpec, KubeletSpec, KubernetesSpec,
-    MirrorsSpec, NetworkPlugin, PodNetworkSpec, ReservedSpec,
+    AddonsSpec, ApiSpec, ContainerRuntimeSpec, DnsSpec, KubeletSpec, KubernetesSpec, MirrorsSpec,
+    NetworkPlugin, PodNetworkSpec, ReservedSpec,
 };
 
 /// What was asked for. What was told to be wrong comes out as if it were not there.
@@ -129,29 +129,7 @@ fn api(raw: &raw::Api) -> ApiSpec {
 }
 
 /// Where files and images come from.
-pub(super) fn mirrors(
-    file: &Optional<raw::Mirrors>,
-    kubernetes: &KubernetesSpec,
-    variables: &Variables,
-    findings: &mut Findings,
-) -> MirrorsSpec {
+pub(super) fn mirrors(file: &Optional<raw::Mirrors>) -> MirrorsSpec {
     let Some(raw) = given(file) else { return MirrorsSpec::default() };
-    // Only for containerd is there one variable that says so in every Kubespray.
-    let engine = plugin::container_engine(kubernetes.container_runtime.engine, variables);
-    if let Some(images) = given(&raw.images).filter(|images| images.value.plain_http)
-        && engine != Ok(ContainerEngine::Containerd)
-    {
-        let name = engine.as_ref().map_or_else(|word| quote(word), |engine| quote(engine.as_str()));
-        findings
-            .error(
-                Code::UnsupportedCombination,
-                images.span,
-                format!("a registry without TLS cannot be said to the container runtime {name}"),
-            )
-            .hint(format!(
-                "write {} and name it in `kubespray.variables`, or use containerd",
-                quote(&images.value.address)
-            ));
-    }
     MirrorsSpec { files: value(&raw.files).map(|url| url.0), images: value(&raw.images) }
 }

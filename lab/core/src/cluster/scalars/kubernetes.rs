@@ -281,7 +281,7 @@ impl FromScalar for RegistrySpec {
     const EXPECTED: &'static str = "a container registry, like registry.lab:5000";
 
     fn schema() -> Schema {
-        json_schema!({ "type": "string", "pattern": "^(https?://)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]+)?(/[-a-z0-9._/]*)?$" })
+        json_schema!({ "type": "string", "pattern": "^(https://)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]+)?(/[-a-z0-9._/]*)?$" })
     }
 
     fn read(scalar: &Scalar) -> Result<Self, Mistake> {
@@ -290,12 +290,16 @@ impl FromScalar for RegistrySpec {
             ScalarKind::Text => scalar.text.as_str(),
             _ => scalar.as_text(Self::EXPECTED)?,
         };
-        let (rest, plain_http) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
-            (Some(rest), _) => (rest, true),
-            (_, Some(rest)) => (rest, false),
-            _ => (text, false),
-        };
-        let address = rest.trim_end_matches('/');
+        if text.starts_with("http://") {
+            // roles/container-engine/containerd/templates/hosts.toml.j2 says `skip_verify` of every mirror, and with it
+            // containerd speaks TLS whatever the scheme.
+            return Err(Mistake::new(
+                Code::BadMirror,
+                "a registry without TLS cannot be given to Kubespray's containerd",
+            )
+            .hint("give it a certificate that the machines trust, and leave `http://` out"));
+        }
+        let address = text.strip_prefix("https://").unwrap_or(text).trim_end_matches('/');
         let (authority, path) = address.split_once('/').unwrap_or((address, ""));
         let (host, port) = authority.split_once(':').unwrap_or((authority, "443"));
         let path_is_plain = path.bytes().all(|byte| {
@@ -303,7 +307,7 @@ impl FromScalar for RegistrySpec {
         });
         let is_host = is_dns_name(host) || host.parse::<std::net::Ipv4Addr>().is_ok();
         if is_host && port.parse::<u16>().is_ok_and(|port| port != 0) && path_is_plain {
-            return Ok(Self { address: address.to_owned(), plain_http });
+            return Ok(Self { address: address.to_owned() });
         }
         Err(Mistake::new(Code::BadMirror, format!("{} is not a container registry", quote(text))).hint(
             "write its host, and a port and a path if it has them: registry.lab:5000, harbor.lab/kubernetes",

@@ -166,11 +166,7 @@ const OPTIONS: &[Case] = &[
         END,
         "- name: a\nkubernetes: {network: {plugin: weave, mtu: 1400}}\n",
     ),
-    (
-        "a registry without TLS for another runtime",
-        END,
-        "- name: a\nkubernetes: {container_runtime: {engine: crio}}\nmirrors: {images: 'http://registry.lab:5000'}\n",
-    ),
+    ("a registry without TLS", END, "- name: a\nmirrors: {images: 'http://registry.lab:5000'}\n"),
 ];
 
 const NAMES: &[Case] = &[

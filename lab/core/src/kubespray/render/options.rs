@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Entry;
 use super::plugin::{
@@ -102,18 +102,6 @@ fn mirrors(all: &mut Group, mirrors: &MirrorsSpec) {
             ["kube_image_repo", "gcr_image_repo", "github_image_repo", "docker_image_repo", "quay_image_repo"]
         {
             all.key(IMAGES, name, "{{ registry_host }}");
-        }
-        if images.plain_http {
-            // docs/CRI/containerd.md; the prefix and the mirror are hosts, without a path.
-            let host = images.host();
-            all.key(
-                IMAGES,
-                "containerd_registries_mirrors",
-                json!([{
-                    "prefix": host,
-                    "mirrors": [{ "host": format!("http://{host}"), "capabilities": ["pull", "resolve"], "skip_verify": false }],
-                }]),
-            );
         }
     }
 }

@@ -47,7 +47,7 @@ kubernetes:
   version: <kube_version>
   container_runtime: {engine: containerd, version: <containerd_version>}
   network: {plugin: calico, version: <calico_version>, encapsulation: ipip, mtu: 1480}
-mirrors: {files: 'http://files.lab:8080', images: 'http://registry.lab:5000'}
+mirrors: {files: 'http://files.lab:8080', images: registry.lab:5000}
 kubespray:
   variables:
     all: {download_validate_certs: off, unsafe_show_logs: false}
