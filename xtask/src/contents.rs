@@ -19,6 +19,7 @@ cargo xtask: from one cluster.yaml to a lab of machines on this computer
 
   Kubespray
     kubespray fetch       the pinned commit and the Ansible that it asks for
+    kubespray index|diff  every variable and version that a release knows; what the next one changes
     kubespray status|clean|play
     inventory render|diff [CLUSTER]   write what Kubespray is given, or show what that would change
     inventory check [CLUSTER]   prove what Kubespray is given, without a machine
