@@ -26,7 +26,11 @@ const SETTINGS: [&str; 8] = [
 pub fn git(folder: &Path) -> Invocation {
     let settings = SETTINGS.iter().flat_map(|setting| ["-c", setting]);
     // Nobody is there to answer. Without optional locks several may look at one checkout at a time.
-    let git = invocation("git").arg("--no-optional-locks").args(settings).arg("-C").arg(folder);
+    // Root may look at what an ordinary user fetched.
+    let mut owner = std::ffi::OsString::from("safe.directory=");
+    owner.push(folder);
+    let git = invocation("git").arg("--no-optional-locks").args(settings).arg("-c").arg(owner);
+    let git = git.arg("-C").arg(folder);
     git.env("GIT_TERMINAL_PROMPT", "0").env("GIT_CEILING_DIRECTORIES", folder.parent().unwrap_or(folder))
 }
 
