@@ -72,7 +72,7 @@ pub async fn cluster(
     let (source, checked) = lab::read(cx, &path)?;
     let Some(spec) = &checked.spec else {
         let report = Report::cluster(checked.findings, Vec::new(), source);
-        return tell(&report, "", telling, None);
+        return tell(&report, None, telling, None);
     };
     let what = kubespray.unwrap_or(Path::new(&spec.kubespray.version));
     let index = index::of(cx, what).await?.index;
@@ -84,7 +84,7 @@ pub async fn cluster(
         counted(spec.machines.len(), "machine"),
         index.version
     );
-    tell(&report, &index.version, telling, Some(&right))
+    tell(&report, Some(&index.version), telling, Some(&right))
 }
 
 /// Checks an inventory that somebody else wrote. Returns the exit code.
@@ -110,7 +110,7 @@ pub async fn inventory(
         counted(hosts, "machine"),
         counted(files, "file")
     );
-    tell(&report, &index.version, telling, Some(&right))
+    tell(&report, Some(&index.version), telling, Some(&right))
 }
 
 /// `1 machine`, `2 machines`.
@@ -135,7 +135,12 @@ fn others() -> Vec<Index> {
 }
 
 /// Prints a report. `right`: what to say where there is nothing to mend.
-fn tell(report: &Report, kubespray: &str, telling: &Telling, right: Option<&str>) -> anyhow::Result<u8> {
+fn tell(
+    report: &Report,
+    kubespray: Option<&str>,
+    telling: &Telling,
+    right: Option<&str>,
+) -> anyhow::Result<u8> {
     let (errors, warnings) = (report.count(Severity::Error), report.count(Severity::Warning));
     let bad = errors > 0 || (telling.strict && warnings > 0);
     let to_output = telling.sarif.as_deref() == Some(Path::new("-"));

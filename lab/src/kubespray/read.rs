@@ -23,7 +23,10 @@ const PER_THREAD: usize = 64;
 pub fn inventory(given: &Path) -> anyhow::Result<Inventory> {
     let hosts = hosts_file(given)?;
     let folder = hosts.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let text = text(&hosts)?;
+    let text = String::from_utf8(bytes(&hosts)?).map_err(|_| {
+        let message = format!("`{}` is not UTF-8 text", hosts.display());
+        Failure::new(exit::USAGE, message)
+    })?;
     if text.starts_with("#!") {
         let message = format!("`{}` is a program, and nothing is run here", hosts.display());
         let hint = format!(
@@ -113,9 +116,14 @@ type Read = (Scope, SourceFile, Variables);
 /// Reads all files that are wanted, in their order. Thousands of small files are shared among the processors.
 fn all(folder: &Path, prefix: &str, wanted: &[Wanted]) -> anyhow::Result<Vec<Read>> {
     let one = |wanted: &Wanted| -> anyhow::Result<Read> {
-        let text = text(&folder.join(&wanted.path))?;
-        let variables = read::variables(&text);
         let path = format!("{prefix}{}", wanted.path);
+        let (text, variables) = match String::from_utf8(bytes(&folder.join(&wanted.path))?) {
+            Ok(text) => {
+                let variables = read::variables(&text);
+                (text, variables)
+            }
+            Err(_) => (String::new(), read::no_text()),
+        };
         Ok((wanted.scope.clone(), SourceFile { path, text }, variables))
     };
     let processors = thread::available_parallelism().map_or(1, usize::from);
@@ -138,7 +146,7 @@ fn all(folder: &Path, prefix: &str, wanted: &[Wanted]) -> anyhow::Result<Vec<Rea
     })
 }
 
-fn text(path: &Path) -> anyhow::Result<String> {
+fn bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
     let unreadable = || Failure::new(exit::USAGE, format!("cannot read `{}`", path.display()));
     let mut file = std::fs::File::open(path).with_context(unreadable)?;
     let size = file.metadata().with_context(unreadable)?.len();
@@ -148,10 +156,7 @@ fn text(path: &Path) -> anyhow::Result<String> {
     }
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
     std::io::Read::read_to_end(&mut file, &mut bytes).with_context(unreadable)?;
-    String::from_utf8(bytes).map_err(|_| {
-        let message = format!("`{}` is not UTF-8 text", path.display());
-        Failure::new(exit::USAGE, message).into()
-    })
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -199,6 +204,21 @@ mod tests {
         std::os::unix::fs::symlink(folder.path().join("shared"), folder.path().join("shared/g")).unwrap();
         let read = inventory(&folder.path().join("hosts")).unwrap();
         assert_eq!(read.settings.len(), 11, "one for each folder inside itself, as deep as is looked");
+    }
+
+    #[test]
+    fn a_file_that_is_no_text_is_one_finding_among_others() {
+        let folder = folder(&[
+            ("hosts", "[kube_control_plane]\na\n[etcd]\na\n"),
+            ("group_vars/all/b.yml", "x_y: 1\n"),
+        ]);
+        fs::write(folder.path().join("group_vars/all/a.yml"), b"x: \xff\n").unwrap();
+        let read = inventory(folder.path()).unwrap();
+        let index = lab_core::kubespray::index::Index::known("v2.30.0").unwrap();
+        let kubespray = lab_core::kubespray::lint::Kubespray { index: &index, others: Vec::new };
+        let report = lab_core::kubespray::lint::inventory(read, &kubespray, &Default::default());
+        let codes: Vec<_> = report.findings.iter().map(|finding| finding.code.as_str()).collect();
+        assert_eq!(codes, ["syntax", "unknown-variable"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 mod allow;
 pub mod codes;
+mod companions;
 mod gates;
 mod groups;
 mod mtu;
@@ -194,6 +195,7 @@ impl<'a> Lint<'a> {
     fn judge(mut self) -> Findings {
         names::check(&mut self);
         shapes::check(&mut self);
+        companions::check(&mut self);
         versions::check(&mut self);
         networks::check(&mut self);
         mtu::check(&mut self);

@@ -70,6 +70,15 @@ pub fn variables(text: &str) -> Variables {
     Variables { entries, findings }
 }
 
+/// A file of variables that cannot be read because it is no text.
+#[must_use]
+pub fn no_text() -> Variables {
+    let mut findings = Findings::default();
+    let start = Span { start: 0, end: 0 };
+    findings.error(Code::Syntax, start, "the file is not UTF-8 text").hint("save it as UTF-8");
+    Variables { entries: Vec::new(), findings }
+}
+
 fn entries(text: &str, findings: &mut Findings) -> Vec<(String, Value, Span, Span)> {
     if text.starts_with(VAULT) {
         let place = Place { file: 0, span: Span { start: 0, end: VAULT.len() - 1 } };

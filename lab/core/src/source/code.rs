@@ -163,6 +163,8 @@ codes! {
     UnknownVariable = "unknown-variable",
     /// A variable that this Kubespray does not have any more.
     RemovedVariable = "removed-variable",
+    /// A variable that nobody should set any more.
+    DeprecatedVariable = "deprecated-variable",
     /// An add-on that is asked for, and that this Kubespray does not install any more.
     DroppedAddon = "dropped-addon",
     /// A variable that a role sets for good, so that an inventory cannot.

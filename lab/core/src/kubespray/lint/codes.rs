@@ -47,6 +47,8 @@ explanations! {
             "Use letters, digits and `_`.", "ansible-core";
         RemovedVariable: "An older Kubespray had the variable, this one does not: it has no effect, or Kubespray refuses to run with it.",
             "Take it away, or set what took its place.", "the indexes of both versions; roles/validate_inventory/tasks/main.yml; roles/network_plugin/calico/tasks/check.yml";
+        DeprecatedVariable: "Kubespray still takes the variable, warns of it, or does something with it that nobody wants any more.",
+            "Set what took its place.", "roles/validate_inventory/tasks/main.yml; roles/kubernetes/node-label/tasks/main.yml";
         DroppedAddon: "The inventory asks for an add-on that this Kubespray does not install any more: there would be none, and nothing says so. Since v2.31.0 these are ingress-nginx, the dashboard and netchecker.",
             "Install the add-on by other means, or choose an older Kubespray.", "the indexes of both versions";
         FixedVariable: "The variable stands in the `vars` of a role, which win over every inventory.",
@@ -66,7 +68,7 @@ explanations! {
         UnknownChoice: "Kubespray knows a few words for this variable, and asserts that it is one of them.",
             "Write one of the words.", "roles/validate_inventory/tasks/main.yml; roles/network_plugin/calico/tasks/check.yml";
         MissingCompanion: "Kubespray asserts that the one is set with the other.",
-            "Set both.", "roles/validate_inventory/tasks/main.yml";
+            "Set both.", "roles/validate_inventory/tasks/main.yml; roles/kubernetes-apps/metallb/tasks/main.yml; roles/network_plugin/calico/tasks/check.yml";
         BadLabel: "`node_labels` is a flat mapping of texts, for each machine that has the variable. Anything else becomes a label that Kubernetes refuses near the end of a deployment, or one that was not meant.",
             "Put the labels of each machine into its host_vars, with every value in quotes.", "roles/kubernetes/node-label/tasks/main.yml";
         BadTaint: "`node_taints` is a list of texts, `key=value:Effect`. Anything else fails near the end of a deployment, or is passed over without a word (since v2.31.0).",

@@ -26,6 +26,16 @@ pub(super) fn check(lint: &mut Lint<'_>) {
             continue;
         };
         removed::tell_shown(lint, name, variable);
+        if let Some((_, message, hint)) = DEPRECATED.iter().find(|(deprecated, ..)| *deprecated == name) {
+            let source = lint.source_of(name);
+            for (setting, more) in lint.to_tell(name) {
+                let message = format!("`{name}` {message}{}", and(more));
+                let finding =
+                    lint.tell(Severity::Warning, Code::DeprecatedVariable, setting, Part::Name, message);
+                finding.hint(*hint);
+                finding.source.clone_from(&source);
+            }
+        }
         if !variable.fixed.is_empty() {
             let place = lint.index.place(variable.fixed[0]);
             for (setting, more) in lint.to_tell(name) {
@@ -163,31 +173,56 @@ fn used_in_templates(settings: &[Setting]) -> HashSet<&str> {
     words
 }
 
-/// Variables that roles refuse by name, with what took their place and the file that says so.
+/// Variables that this Kubespray still has and that nobody should set any more: what there is to say, what to do.
 #[rustfmt::skip]
-const REPLACED: [(&str, &str, &str); 3] = [
-    ("ipip", "calico_ipip_mode", "calico/tasks/check.yml"),
-    ("ipip_mode", "calico_ipip_mode", "calico/tasks/check.yml"),
-    ("calcio_ipam_autoallocateblocks", "calico_ipam_autoallocateblocks", "calico/tasks/check.yml"),
+const DEPRECATED: [(&str, &str, &str); 2] = [
+    ("enable_dual_stack_networks", "is deprecated", "set `ipv4_stack: true` and `ipv6_stack: true` in its place"),
+    ("nvidia_accelerator_enabled", "is left over from a role that installed NVIDIA's driver 390", "leave drivers to the GPU Operator"),
 ];
 
-/// Tells of a variable that Calico's role refuses by name. True if it is one.
+/// A variable that a role refuses by name.
+struct Replaced {
+    old: &'static str,
+    new: &'static str,
+    /// The file that says so.
+    file: &'static str,
+    /// The add-on whose role looks; else Calico's does, where it is the plugin.
+    switch: Option<&'static str>,
+}
+
+#[rustfmt::skip] // One line a name reads as the table it is.
+const REPLACED: [Replaced; 4] = [
+    Replaced { old: "ipip", new: "calico_ipip_mode", file: "calico/tasks/check.yml", switch: None },
+    Replaced { old: "ipip_mode", new: "calico_ipip_mode", file: "calico/tasks/check.yml", switch: None },
+    Replaced { old: "calcio_ipam_autoallocateblocks", new: "calico_ipam_autoallocateblocks", file: "calico/tasks/check.yml", switch: None },
+    Replaced { old: "matallb_auto_assign", new: "metallb_auto_assign", file: "kubernetes-apps/metallb/tasks/main.yml", switch: Some("metallb_enabled") },
+];
+
+/// Tells of a variable that a role refuses by name. True if it is one.
 fn replaced(lint: &mut Lint<'_>, name: &str) -> bool {
-    let Some((_, right, file)) = REPLACED.iter().find(|(old, ..)| *old == name) else { return false };
+    let Some(Replaced { new, file, switch, .. }) = REPLACED.iter().find(|replaced| replaced.old == name)
+    else {
+        return false;
+    };
     // Only the role of the plugin that is chosen looks, and not where asserts are switched off.
     let on = |name: &str| lint.value(name).and_then(truth) == Some(true);
-    let refuses = lint.text("kube_network_plugin").is_none_or(|plugin| plugin == "calico")
-        && !on("ignore_assert_errors");
+    let refuses = match switch {
+        Some(switch) => on(switch),
+        None => {
+            let calico = lint.text("kube_network_plugin").is_none_or(|plugin| plugin == "calico");
+            calico && !on("ignore_assert_errors")
+        }
+    };
     let (severity, then) = if refuses {
         (Severity::Error, "Kubespray refuses to run with it")
     } else {
         (Severity::Warning, "it has no effect")
     };
-    let source = lint.asserted(name, file).or_else(|| lint.source_of(right));
+    let source = lint.asserted(name, file).or_else(|| lint.source_of(new));
     for (setting, more) in lint.to_tell(name) {
         let message = format!("`{name}` was removed{}: {then}", and(more));
         let finding = lint.tell(severity, Code::RemovedVariable, setting, Part::Name, message);
-        finding.hint(format!("set `{right}` in its place"));
+        finding.hint(format!("set `{new}` in its place"));
         finding.source.clone_from(&source);
     }
     true

@@ -81,9 +81,9 @@ impl Report {
         if text.is_empty() { "nothing found".to_owned() } else { text }
     }
 
-    /// Everything, for a script. `kubespray`: the version that was judged against.
+    /// Everything, for a script. `kubespray`: the version that was judged against, if it came to that.
     #[must_use]
-    pub fn json(&self, kubespray: &str) -> Value {
+    pub fn json(&self, kubespray: Option<&str>) -> Value {
         let allowed = self.allowed.iter().map(|allowed| {
             let mut value = self.finding(&allowed.finding);
             value["reason"] = json!(allowed.reason);

@@ -15,7 +15,8 @@ use crate::source::{Code, Severity, suggest};
 const VALIDATE: &str = "roles/validate_inventory/";
 
 /// Words that roles assert, and that the index does not hold: variable, words, the file that asserts.
-const CHOICES: [(&str, &[&str], &str); 5] = [
+const CHOICES: [(&str, &[&str], &str); 6] = [
+    ("cloud_provider", &["", "external"], VALIDATE),
     ("calico_network_backend", &["bird", "vxlan", "none"], "calico/tasks/check.yml"),
     ("calico_ipip_mode", &["Always", "CrossSubnet", "Never"], "calico/tasks/check.yml"),
     ("calico_vxlan_mode", &["Always", "CrossSubnet", "Never"], "calico/tasks/check.yml"),
@@ -46,7 +47,6 @@ pub(super) fn check(lint: &mut Lint<'_>) {
             }
         }
     }
-    versus_download(lint);
 }
 
 fn choice_of(lint: &mut Lint<'_>, setting: &Setting, words: &[&str], file: &str) {
@@ -57,13 +57,16 @@ fn choice_of(lint: &mut Lint<'_>, setting: &Setting, words: &[&str], file: &str)
         Value::Null => String::new(),
         value => value.to_string(),
     };
-    if setting.value.is_string() && words.contains(&text.as_str()) {
+    // Where nothing may be said, no is nothing too.
+    let nothing = words.contains(&"") && matches!(setting.value, Value::Null | Value::Bool(false));
+    if nothing || setting.value.is_string() && words.contains(&text.as_str()) {
         return;
     }
     let name = &setting.name;
     let source = lint.asserted(name, file);
     let message = format!("`{name}` cannot be {}", shown(&setting.value));
-    let hint = suggest::one_of("words", &text, words);
+    let named: Vec<&str> = words.iter().copied().filter(|word| !word.is_empty()).collect();
+    let hint = suggest::one_of("words", &text, &named);
     let finding = lint.tell(Severity::Error, Code::UnknownChoice, setting, Part::Value, message);
     finding.hint(hint);
     finding.source = source;
@@ -162,22 +165,4 @@ fn expected(variable: &Variable, is_asserted: bool) -> Option<Shape> {
     let differs =
         shown.into_iter().any(|shape| shape != first && !matches!(shape, Shape::Null | Shape::Computed));
     (agreed && !differs).then_some(first)
-}
-
-/// `download_localhost` means nothing without `download_run_once`, and Kubespray asserts it.
-fn versus_download(lint: &mut Lint<'_>) {
-    let on = |lint: &Lint<'_>, name: &str| lint.value(name).and_then(super::truth) == Some(true);
-    if on(lint, "download_localhost") && !on(lint, "download_run_once") {
-        let Some(setting) = lint.setting("download_localhost") else { return };
-        let source = lint.asserted("download_localhost", VALIDATE);
-        let finding = lint.tell(
-            Severity::Error,
-            Code::MissingCompanion,
-            setting,
-            Part::Name,
-            "`download_localhost` needs `download_run_once: true`",
-        );
-        finding.hint("set `download_run_once: true` beside it");
-        finding.source = source;
-    }
 }

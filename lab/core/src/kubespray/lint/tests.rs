@@ -167,7 +167,7 @@ fn a_code_is_explained_by_its_name() {
 fn a_report_as_json() {
     let variables = "kube_verison: 1.34.3\n# lab:allow removed-variable: for an older cluster\netcd_cert_dir_mode: '0700'\n";
     let report = judge(&[("inventory.ini", HOSTS), ("group_vars/all.yml", variables)], "v2.30.0");
-    insta::assert_snapshot!(serde_json::to_string_pretty(&report.json("v2.30.0")).unwrap());
+    insta::assert_snapshot!(serde_json::to_string_pretty(&report.json(Some("v2.30.0"))).unwrap());
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn try_out(files: &[(&str, &str)]) {
             assert!(finding.line <= file.text.split('\n').count().max(1), "{finding:?}");
         }
         assert_eq!(report.render(false).is_empty(), report.findings.is_empty());
-        let counts = &report.json(tag)["findings"];
+        let counts = &report.json(Some(tag))["findings"];
         assert_eq!(counts.as_array().map(Vec::len), Some(report.findings.len()));
         let results = &sarif(&report, "")["runs"][0]["results"];
         assert_eq!(results.as_array().map(Vec::len), Some(report.findings.len() + report.allowed.len()));

@@ -4,7 +4,7 @@
 //! `NAME.json` only the first one that is there; of a folder every file with one of these endings or none, sorted,
 //! folders inside it too.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
 
 use crate::kubespray::groups::Groups;
@@ -59,13 +59,13 @@ pub(super) fn choose(groups: &Groups, entries: &[Entry]) -> (Vec<Wanted>, Vec<Un
     let tree: BTreeMap<&str, bool> =
         entries.iter().map(|entry| (entry.path.as_str(), entry.is_folder)).collect();
     let (mut wanted, mut unread) = (Vec::new(), Vec::new());
-    let mut used: BTreeSet<&str> = BTreeSet::new();
+    let mut used: HashSet<&str> = HashSet::new();
     let group_names: Vec<&str> = groups.groups().iter().map(|group| group.name.as_str()).collect();
     let host_names: Vec<&str> = groups.hosts().iter().map(|host| host.name.as_str()).collect();
     for (folder, names) in [("group_vars", &group_names), ("host_vars", &host_names)] {
         // One folder of thousands of files is not searched again for each of them.
-        let names_here: BTreeSet<&str> = names.iter().copied().collect();
-        let mut candidates: BTreeMap<&str, Vec<(usize, &str, bool)>> = BTreeMap::new();
+        let names_here: HashSet<&str> = names.iter().copied().collect();
+        let mut candidates: HashMap<&str, Vec<(usize, &str, bool)>> = HashMap::with_capacity(names.len());
         for (path, is_folder) in top_level(&tree, folder) {
             let file = &path[folder.len() + 1..];
             for (rank, ending) in ENDINGS.iter().enumerate() {

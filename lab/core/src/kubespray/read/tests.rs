@@ -369,6 +369,16 @@ fn aliases_cannot_make_a_small_file_large() {
     assert_eq!(variables(&bomb).findings.finish(&bomb)[0].code, Code::Syntax);
 }
 
+/// Each anchor stands on the one before: no single value is deep, and the last one would be.
+#[test]
+fn aliases_cannot_make_a_shallow_file_deep() {
+    let mut text = "a0: &a0 [x]\n".to_owned();
+    for level in 1..200 {
+        let _ = writeln!(text, "a{level}: &a{level} {}*a{}{}", "[".repeat(40), level - 1, "]".repeat(40));
+    }
+    assert_eq!(variables(&text).findings.finish(&text)[0].code, Code::Syntax);
+}
+
 /// Reads a text as everything that it could be, and looks at what must hold of every result.
 fn try_out(text: &str) {
     for path in ["inventory.ini", "hosts.yaml", "hosts"] {

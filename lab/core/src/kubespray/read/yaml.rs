@@ -68,15 +68,17 @@ impl Node {
         }
     }
 
-    /// How many values it holds, itself among them.
-    fn size(&self) -> usize {
-        match &self.tree {
-            Tree::List(items) => 1 + items.iter().map(Self::size).sum::<usize>(),
-            Tree::Map(entries) => {
-                1 + entries.iter().map(|(key, value)| key.size() + value.size()).sum::<usize>()
-            }
-            _ => 1,
-        }
+    /// How many values it holds, itself among them, and how deep they are inside one another.
+    fn size(&self) -> (usize, usize) {
+        let inside: Box<dyn Iterator<Item = &Self> + '_> = match &self.tree {
+            Tree::List(items) => Box::new(items.iter()),
+            Tree::Map(entries) => Box::new(entries.iter().flat_map(|(key, value)| [key, value])),
+            _ => return (1, 1),
+        };
+        let (count, depth) = inside
+            .map(Self::size)
+            .fold((0, 0), |(count, deepest), (more, depth)| (count + more, deepest.max(depth)));
+        (count + 1, depth + 1)
     }
 }
 
@@ -157,8 +159,10 @@ impl Builder<'_> {
                     self.fail(span, "an alias inside what it stands for", "write the value out");
                     return;
                 };
-                self.replayed += node.size();
-                if self.replayed > ALIASED {
+                let (count, depth) = node.size();
+                self.replayed += count;
+                // Aliases of aliases could be deeper than any stack.
+                if self.replayed > ALIASED || self.stack.len() + depth > DEPTH {
                     self.fail(span, "too many aliases", "write the values out");
                     return;
                 }

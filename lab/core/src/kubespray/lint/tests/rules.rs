@@ -45,6 +45,27 @@ use super::*;
 #[case::a_right_choice("kube_network_plugin: kube-ovn\nkube_proxy_mode: nftables", "")]
 #[case::download_alone("download_localhost: true", "!missing-companion 1")]
 #[case::download_together("download_localhost: true\ndownload_run_once: true", "")]
+#[case::etcd_in_docker("etcd_deployment_type: docker", "!missing-companion 1")]
+#[case::everything_in_docker("etcd_deployment_type: docker\ncontainer_manager: docker", "")]
+#[case::gvisor("gvisor_enabled: true\ncontainer_manager: crio", "!missing-companion 1")]
+#[case::gvisor_with_the_default("gvisor_enabled: true", "")]
+#[case::kata("kata_containers_enabled: true\ncontainer_manager: docker", "!missing-companion 1")]
+#[case::renewal("kube_external_ca_mode: true\nauto_renew_certificates: true", "!missing-companion 1")]
+#[case::metallb("metallb_enabled: true", "!missing-companion 1")]
+#[case::metallb_without_ipvs("metallb_enabled: true\nkube_proxy_mode: iptables", "")]
+#[case::metallb_with_arp("metallb_enabled: true\nkube_proxy_strict_arp: true", "")]
+#[case::metallb_with_a_template(
+    "metallb_enabled: true\nkube_proxy_strict_arp: \"{{ metallb_enabled }}\"",
+    ""
+)]
+#[case::cloud("cloud_provider: external", "!missing-companion 1")]
+#[case::cloud_by_name("cloud_provider: openstack", "!unknown-choice 1")]
+#[case::whole_cloud("cloud_provider: external\nexternal_cloud_provider: openstack", "")]
+#[case::no_cloud("cloud_provider: ''", "")]
+#[case::route_reflectors("peer_with_calico_rr: true", "!missing-companion 1")]
+#[case::route_reflectors_with_id("peer_with_calico_rr: true\ncluster_id: 1.0.0.1", "")]
+#[case::deprecated("nvidia_accelerator_enabled: true", "deprecated-variable 1")]
+#[case::typo_of_another_time("matallb_auto_assign: true", "removed-variable 1")]
 // Versions.
 #[case::prefix("kube_version: v1.34.3", "!version-format 1")]
 #[case::prefix_of_a_part("calico_cni_version: v3.30.6", "!version-format 1")]
