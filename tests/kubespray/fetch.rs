@@ -158,6 +158,31 @@ fn a_fetch_that_is_killed_at_any_time_is_followed_by_one_that_works() {
     assert_eq!(names(&checkouts(&checkout)), [commit("v2.30.0")], "nothing half made is left");
 }
 
+/// The program that fills an environment lives on when ours is killed: who comes next waits for it and begins anew.
+#[test]
+fn an_environment_whose_making_was_killed_is_made_anew() {
+    needs_kubespray!();
+    let checkout = Checkout::with_own_build();
+    fs::remove_file(checkout.root().join("build/environments")).unwrap();
+    let fetch = kubespray(&checkout, &["fetch"]).start();
+    let environments = checkout.root().join("build/environments");
+    // A new environment has pip and what goes with it; the next name is of what pip brings, Ansible's thousands last.
+    let name = lab_tests::wait::until("a package", Duration::from_secs(300), || {
+        let [name] = <[String; 1]>::try_from(names(&environments)).ok()?;
+        let lib = environments.join(&name).join("lib");
+        let packages = names(&lib.join(names(&lib).first()?).join("site-packages"));
+        packages.iter().any(|package| package.starts_with("cryptography")).then_some(name)
+    });
+    fetch.signal(Signal::SIGKILL);
+    assert!(!environments.join(&name).join("complete").exists(), "it was killed too late");
+
+    let again = kubespray(&checkout, &["fetch", "--json"]).answer().ok();
+    assert!(again.stderr.contains("waiting for another command"), "{again}");
+    let program = again.json()["environment"]["path"].as_str().unwrap().to_owned() + "/bin/ansible-playbook";
+    run(program).arg("--version").env("HOME", checkout.home()).answer().ok();
+    assert_eq!(names(&environments), [name]);
+}
+
 #[test]
 fn a_fetch_that_is_stopped_leaves_nothing_half_made() {
     needs_kubespray!();

@@ -74,6 +74,10 @@ pub fn refusals(failed: &[(String, String, Failure)], settings: &[Setting]) -> V
             causes(&format!("{} {message} {task}", assertion.as_deref().unwrap_or("")), machine, settings);
         found.push(Refusal { task, message, assertion, machines: vec![machine.clone()], causes });
     }
+    for refusal in &mut found {
+        // Machines fail at the same time, in no order.
+        refusal.machines.sort();
+    }
     found
 }
 
@@ -185,8 +189,8 @@ mod tests {
                 "kube_pods_subnet cannot be the same network segment as kube_service_addresses",
                 "kube_pods_subnet | ansible.utils.ipaddr(kube_service_addresses) | string == 'None'",
             ),
-            fails("resolve", "a", "'dict object' has no\n attribute", ""),
             fails("resolve", "b", "'dict object' has no\n attribute", ""),
+            fails("resolve", "a", "'dict object' has no\n attribute", ""),
             fails(
                 "resolve",
                 "b",
