@@ -171,6 +171,8 @@ codes! {
     FixedVariable = "fixed-variable",
     /// A variable that reaches no machine, or not those that need it.
     IneffectiveVariable = "ineffective-variable",
+    /// A value that another one for the same machines takes the place of.
+    OverriddenVariable = "overridden-variable",
     /// A file of variables that reaches more machines than its name says.
     MisplacedFile = "misplaced-file",
     /// A value of the wrong kind: a text for a list, a list for a mapping.

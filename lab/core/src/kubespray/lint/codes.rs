@@ -55,6 +55,8 @@ explanations! {
             "Take it away; only `--extra-vars` on the command line would win.", "roles/*/vars/main.yml";
         IneffectiveVariable: "The variable is set for a group without machines, or for `k8s_cluster` where machines that are only members of etcd need it too.",
             "Set it for the group that has the machines, or for everybody in group_vars/all.", "ansible-core; roles/etcd";
+        OverriddenVariable: "Of several values for the same group or the same machine, Ansible takes the last one that it reads: files sorted by name, all of them after the file of hosts.",
+            "Keep one of them.", "ansible-core, lib/ansible/vars/plugins.py";
         MisplacedFile: "A file in the folder of one group reaches all of that group, whatever its own name. Kubespray's sample has `group_vars/k8s_cluster/kube_control_plane.yml`, which reaches the workers too.",
             "Move it to group_vars/GROUP.yml.", "inventory/sample/group_vars/k8s_cluster/kube_control_plane.yml";
     }
@@ -110,6 +112,8 @@ explanations! {
         BadName: "Kubespray names the node after the machine, and Kubernetes takes small letters, digits, `-` and `.`.",
             "Rename the machine.", "roles/kubernetes/preinstall/tasks/0040-verify-settings.yml";
         DuplicateName: "Members of etcd are told apart by their names.", "Give each its own.", "roles/etcd";
+        UnknownGroup: "Kubespray does nothing with machines of a group that it does not know.",
+            "Use the name that Kubespray has. Groups of your own may have any name that is not nearly one of these.", "the `hosts` of Kubespray's playbooks";
         NoControlPlane: "Kubernetes needs a control plane.", "Put a machine into `kube_control_plane`.", "roles/validate_inventory/tasks/main.yml";
         NoEtcd: "Kubernetes keeps everything in etcd.", "Put machines into `etcd`.", "roles/validate_inventory/tasks/main.yml";
         EvenEtcd: "An even number of members survives no more failures than one less, and is one more that can fail.",

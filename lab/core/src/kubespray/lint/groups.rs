@@ -1,9 +1,14 @@
 //! Who is in which group, and variables that reach nobody or more than was meant.
 
+use std::collections::HashMap;
+
 use super::{Lint, Part, truth};
-use crate::kubespray::setting::{Origin, Scope};
-use crate::source::suggest::quote;
+use crate::kubespray::setting::{Origin, Scope, Setting};
+use crate::source::suggest::{nearest_within, quote};
 use crate::source::{Code, Place, Severity};
+
+/// More values of one variable that have no effect than this are not told of.
+const MOST: usize = 20;
 
 /// Variables that members of etcd need, and that do not reach them from `k8s_cluster` where they are nothing else.
 const ALSO_FOR_ETCD: [&str; 8] = [
@@ -21,7 +26,9 @@ pub(super) fn check(lint: &mut Lint<'_>) {
     roles(lint);
     implied(lint);
     old_names(lint);
+    misspelt(lint);
     nobody(lint);
+    overridden(lint);
     misplaced(lint);
     only_etcd(lint);
 }
@@ -77,9 +84,7 @@ fn implied(lint: &mut Lint<'_>) {
     if !lint.subject.implied_cluster {
         return;
     }
-    let is_set = |setting: &crate::kubespray::setting::Setting| {
-        setting.scope == Scope::Group("k8s_cluster".to_owned())
-    };
+    let is_set = |setting: &Setting| setting.scope == Scope::Group("k8s_cluster".to_owned());
     let Some(setting) = lint.subject.settings.iter().find(|setting| is_set(setting)) else { return };
     let source = lint.index.files.iter().find(|file| file.starts_with("roles/dynamic_groups/")).cloned();
     let message = "the group `k8s_cluster` is made only when Kubespray runs: what reads the inventory before, or without it, misses its variables";
@@ -101,6 +106,64 @@ fn old_names(lint: &mut Lint<'_>) {
         let finding = lint.tell_at(Severity::Warning, Code::OldGroup, at, message);
         finding.hint(format!("name it `{new}`"));
         finding.source = source;
+    }
+}
+
+/// A group whose name is nearly one of Kubespray's, and whose machines are not in that one.
+fn misspelt(lint: &mut Lint<'_>) {
+    let groups = lint.subject.groups;
+    let known: Vec<&str> = lint.index.groups.iter().map(String::as_str).chain(["k8s_cluster"]).collect();
+    for group in groups.groups() {
+        let name = group.name.as_str();
+        let is_known = matches!(name, "all" | "ungrouped")
+            || known.contains(&name)
+            || lint.index.old_groups.contains_key(name);
+        let members = groups.members(name);
+        if is_known || members.is_empty() {
+            continue;
+        }
+        let Some(near) = nearest_within(name, known.iter().copied(), 2) else { continue };
+        let meant = groups.members(near);
+        if members.iter().any(|host| meant.contains(host)) {
+            continue;
+        }
+        let message =
+            format!("{} is no group of Kubespray: it does nothing with these machines", quote(name));
+        lint.tell_at(Severity::Error, Code::UnknownGroup, group.place, message)
+            .hint(format!("did you mean `{near}`?"));
+    }
+}
+
+/// A value that another file of the same group, or another line, takes the place of.
+fn overridden(lint: &mut Lint<'_>) {
+    let mut names: Vec<&str> = lint.values.names().collect();
+    names.sort_unstable();
+    for name in names {
+        let mut last: HashMap<&Scope, &Setting> = HashMap::new();
+        let mut losers: Vec<(&Setting, &Setting)> = Vec::new();
+        for setting in lint.values.all(name) {
+            let Some(before) = last.get(&setting.scope).copied() else {
+                last.insert(&setting.scope, setting);
+                continue;
+            };
+            // The settings are in the order in which Ansible reads them, those of the file of hosts first.
+            last.insert(&setting.scope, setting);
+            if before.value != setting.value {
+                losers.push((before, setting));
+            }
+        }
+        for (loser, winner) in losers.into_iter().take(MOST) {
+            let winner = (lint.subject.place)(winner).0;
+            let whom = match &loser.scope {
+                Scope::Group(group) if group == "all" => "everybody".to_owned(),
+                Scope::Group(group) => format!("the group {}", quote(group)),
+                Scope::Host(host) => quote(host),
+            };
+            let message = format!("`{name}` is set again for {whom}, and this value has no effect");
+            lint.tell(Severity::Warning, Code::OverriddenVariable, loser, Part::Name, message)
+                .hint("keep one of the two")
+                .related_at(winner, "this one counts");
+        }
     }
 }
 

@@ -258,6 +258,20 @@ fn variables_of_a_machine(#[case] variables: &str, #[case] expected: &str) {
     "[kube_control_plane]\na\n[etcd]\na\n[gpus]\n[gpus:vars]\nkube_log_level=3\n",
     "ineffective-variable 7"
 )]
+#[case::misspelt_group("[kube_control_plane]\na\n[etcd]\na\n[kube_nodes]\nb\n", "!unknown-group 5")]
+#[case::misspelt_by_dashes(
+    "[kube_control_plane]\na\n[etcd]\na\n[kube-control-plane]\nb\n",
+    "!unknown-group 5"
+)]
+#[case::part_of_a_group("[kube_control_plane]\na\n[etcd:children]\netcd1\n[etcd1]\na\n", "")]
+#[case::group_of_the_users_own(
+    "[kube_control_plane]\na\n[etcd]\na\n[gpu_nodes]\nb\n[kube_node:children]\ngpu_nodes\n",
+    ""
+)]
+#[case::set_twice(
+    "[kube_control_plane]\na x_ip=1 ip=192.0.2.1\n[etcd]\na ip=192.0.2.2\n[all:vars]\nkube_log_level=2\nkube_log_level=3\n[kube_node:vars]\ny=\"{{ x_ip }} {{ y }}\"\n[kube_node]\n",
+    "overridden-variable 2|overridden-variable 6"
+)]
 #[case::kubesprays_own_may_be_empty(
     "[kube_control_plane]\na\n[etcd]\na\n[calico_rr]\n[calico_rr:vars]\ncluster_id=1.0.0.1\n",
     ""
@@ -287,6 +301,32 @@ fn inventories(#[case] hosts: &str, #[case] expected: &str) {
 fn names_of_files(#[case] path: &str, #[case] expected: &str) {
     let report = judge(&[("inventory.ini", HOSTS), (path, "kube_memory_reserved: 512Mi\n")], "v2.30.0");
     assert_eq!(short(&report).join("|"), expected);
+}
+
+/// A file wins over the file of hosts, and a later file over an earlier one; the same value again is no loss.
+#[test]
+fn a_value_that_does_not_count_is_told_with_the_one_that_does() {
+    let hosts = format!("{HOSTS}[all:vars]\nkube_log_level=1\nkubelet_max_pods=100\n");
+    let files = [
+        ("inventory.ini", hosts.as_str()),
+        ("group_vars/all/a.yml", "kube_log_level: 2\nkubelet_max_pods: 100\n"),
+        ("group_vars/all/b.yml", "kube_log_level: 3\n"),
+        ("group_vars/k8s_cluster.yml", "kube_log_level: 4\n"),
+    ];
+    let report = judge(&files, "v2.30.0");
+    let told: Vec<_> = report
+        .findings
+        .iter()
+        .map(|finding| {
+            let related = &finding.related[0];
+            (report.files[finding.file].path.as_str(), finding.line, report.files[related.file].path.as_str())
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [("inventory.ini", 15, "group_vars/all/a.yml"), ("group_vars/all/a.yml", 1, "group_vars/all/b.yml")]
+    );
+    insta::assert_snapshot!(report.render(false));
 }
 
 #[test]
