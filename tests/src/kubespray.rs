@@ -46,5 +46,6 @@ pub fn reaching(run: Run) -> Run {
             run = run.env(&name, value);
         }
     }
-    run
+    // pip's cache belongs to its user, and tests look at what a lab left in their home.
+    run.env("PIP_NO_CACHE_DIR", "1")
 }
