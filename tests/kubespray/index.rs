@@ -4,18 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use lab_core::kubespray::index::{Index, known_text, write};
-use lab_tests::kubespray::{TAGS, UPSTREAM, reaching};
-use lab_tests::{Checkout, needs_kubespray, redact, run};
+use lab_tests::kubespray::{TAGS, clone};
+use lab_tests::{Checkout, needs_kubespray, redact};
 use rstest::rstest;
-
-/// A checkout of a release, without what came before it.
-fn clone(tag: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let clone =
-        run("git").args(["clone", "--quiet", "--depth=1", "--branch", tag, UPSTREAM]).arg(folder.path());
-    reaching(clone).answer().ok();
-    folder
-}
 
 fn index(checkout: &Checkout, words: &[&str]) -> lab_tests::Run {
     checkout.lab(&["kubespray", "index"]).args(words)

@@ -8,8 +8,8 @@ use lab_core::kubespray::index::{Index, known_tags};
 use lab_core::kubespray::lint::{self, Kubespray, Options, Report};
 use lab_core::kubespray::read::{self, Entry};
 use lab_core::source::{Severity, SourceFile};
-use lab_tests::kubespray::{TAGS, UPSTREAM, reaching};
-use lab_tests::{Checkout, needs_kubespray, run};
+use lab_tests::kubespray::{TAGS, clone};
+use lab_tests::{Checkout, needs_kubespray};
 
 /// What is found in the variables of Kubespray's own test cases, and why it is true: code, variable, the tags in
 /// which it is there (all where there is none), the reason.
@@ -41,15 +41,6 @@ node2 ip=192.0.2.12
 kube_control_plane
 kube_node
 ";
-
-/// A checkout of a release, without what came before it.
-fn clone(tag: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let clone =
-        run("git").args(["clone", "--quiet", "--depth=1", "--branch", tag, UPSTREAM]).arg(folder.path());
-    reaching(clone).answer().ok();
-    folder
-}
 
 fn others() -> Vec<Index> {
     known_tags().filter_map(Index::known).collect()

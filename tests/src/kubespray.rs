@@ -49,3 +49,16 @@ pub fn reaching(run: Run) -> Run {
     // pip's cache belongs to its user, and tests look at what a lab left in their home.
     run.env("PIP_NO_CACHE_DIR", "1")
 }
+
+/// A checkout of a release, without what came before it.
+///
+/// # Panics
+/// When it cannot be cloned.
+#[must_use]
+pub fn clone(tag: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("the system gives folders");
+    let clone =
+        run("git").args(["clone", "--quiet", "--depth=1", "--branch", tag, UPSTREAM]).arg(folder.path());
+    reaching(clone).answer().ok();
+    folder
+}
