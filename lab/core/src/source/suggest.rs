@@ -15,10 +15,15 @@ pub(crate) fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
     let written = fold(written);
     known
         .iter()
-        .map(|word| (strsim::normalized_damerau_levenshtein(&written, &fold(word)), *word))
-        .filter(|(likeness, _)| *likeness >= 0.6)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, word)| word)
+        .map(|word| (fold(word), *word))
+        .map(|(folded, word)| (strsim::normalized_damerau_levenshtein(&written, &folded), folded, word))
+        .filter(|(likeness, ..)| *likeness >= 0.6)
+        // Of two that are as near, the one that was begun: `v2.30` is nearer to `v2.30.0` than to `v2.31.0`.
+        .max_by(|(one, first, _), (other, second, _)| {
+            let begun = |word: &str| word.starts_with(&written);
+            one.total_cmp(other).then_with(|| begun(first).cmp(&begun(second)))
+        })
+        .map(|(.., word)| word)
 }
 
 /// `autoStart`, `auto-start` and `auto_start` are the same word to a person. Cut, so that no
@@ -55,4 +60,20 @@ pub(crate) fn nearest_within<'a>(
         .filter(|(distance, _)| *distance <= slips)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case("v2.30", Some("v2.30.0"))]
+    #[case("v2.31.1", Some("v2.31.0"))]
+    #[case("master", None)]
+    fn of_words_that_are_as_near_the_one_that_was_begun_is_meant(
+        #[case] written: &str,
+        #[case] meant: Option<&str>,
+    ) {
+        assert_eq!(nearest(written, &["v2.29.0", "v2.30.0", "v2.31.0"]), meant);
+    }
 }
