@@ -7,6 +7,7 @@
 //! gives the same bytes.
 #![forbid(unsafe_code)]
 
+pub mod artifacts;
 pub mod cluster;
 pub mod domain;
 pub mod host;

@@ -1,0 +1,26 @@
+//! What of a cluster's files and images can be built here: from which Go modules and packages of Debian, into which
+//! archives and images, and what cannot be had that way and why.
+//!
+//! Only data and decisions: [`parts`] is the table, [`plan`] judges a lock by it. It must not know of a store, a
+//! compiler or a disk.
+
+mod checksum;
+mod go_module;
+mod key;
+mod parts;
+mod plan;
+mod table;
+mod version;
+
+pub use checksum::checksum_variable;
+pub use go_module::{Upstream, go_mod};
+pub use key::key;
+pub use parts::{
+    Image, Kind, Member, Module, ModuleVersion, Part, Product, Program, Source, Stamp, Stamped, Stub,
+};
+pub use plan::{Entry, How, plan};
+pub use table::{DEBIAN_USERLAND, PARTS, UserlandFile, part};
+pub use version::{of_file, of_image, staging};
+
+#[cfg(test)]
+mod tests;

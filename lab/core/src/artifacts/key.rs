@@ -1,0 +1,34 @@
+//! The name of a build: the same recipe, versions and compiler give the same name, anything else another one.
+
+use sha2::{Digest as _, Sha256};
+
+use super::parts::{Part, Product};
+use super::table::DEBIAN_USERLAND;
+
+/// Raised when the code around the recipes changes what comes out of them.
+const FORMAT: u32 = 1;
+
+/// The key of one part, 16 hexadecimal digits. `version` is the one asked for, `kubernetes` the cluster's, `compiler`
+/// the version of Go. Packages of Debian are not part of it: they move on by themselves, and a build records them.
+#[must_use]
+pub fn key(part: &Part, version: &str, kubernetes: &str, architecture: &str, compiler: &str) -> String {
+    let mut digest = Sha256::new();
+    let mut add = |text: &str| {
+        // The length first, so that no two lists of inputs read the same.
+        digest.update((text.len() as u64).to_le_bytes());
+        digest.update(text.as_bytes());
+    };
+    add(&FORMAT.to_string());
+    add(&serde_json::to_string(part).expect("the table has a JSON form"));
+    if part.product.needs_debian() {
+        add(&serde_json::to_string(&DEBIAN_USERLAND).expect("the table has a JSON form"));
+    }
+    add(version);
+    add(architecture);
+    // What takes nothing from the compiler or from Kubernetes is not made anew for another one.
+    if !matches!(part.product, Product::Debian { .. }) {
+        add(kubernetes);
+        add(compiler);
+    }
+    digest.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}

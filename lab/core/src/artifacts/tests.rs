@@ -1,0 +1,168 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use rstest::rstest;
+
+use super::*;
+use crate::kubespray::prove::{File, Image as LockImage, Lock, Pinned};
+
+#[rstest]
+#[case("https://x/etcd/releases/download/v3.5.33/etcd-v3.5.33-linux-amd64.tar.gz", "3.5.33")]
+#[case("https://x/plugins/releases/download/v1.8.0/cni-plugins-linux-amd64-v1.8.0.tgz", "1.8.0")]
+#[case("https://x/containerd/releases/download/v2.2.1/containerd-2.2.1-linux-amd64.tar.gz", "2.2.1")]
+#[case("https://x/runc/releases/download/v1.3.4/runc.amd64", "1.3.4")]
+#[case("https://x/runc/releases/download/v1.4.0-rc.2/runc.amd64", "1.4.0-rc.2")]
+#[case("https://dl.k8s.io/release/v1.34.3/bin/linux/amd64/kubelet", "1.34.3")]
+#[case("https://x/projectcalico/calico/archive/v3.30.6.tar.gz", "3.30.6")]
+#[case("http://10.77.0.1/files/helm-v3.18.4-linux-amd64.tar.gz", "3.18.4")]
+fn the_version_of_a_file_is_in_its_address(#[case] url: &str, #[case] version: &str) {
+    assert_eq!(of_file(url).as_deref(), Some(version));
+}
+
+#[rstest]
+#[case("registry.k8s.io/pause:3.10.1", Some("3.10.1"))]
+#[case("registry.k8s.io/coredns/coredns:v1.12.1", Some("1.12.1"))]
+#[case("localhost:5000/coredns:v1.12.1@sha256:00", Some("1.12.1"))]
+#[case("localhost:5000/coredns", None)]
+#[case("docker.io/library/busybox:latest", None)]
+fn the_version_of_an_image_is_its_tag(#[case] reference: &str, #[case] version: Option<&str>) {
+    assert_eq!(of_image(reference).as_deref(), version);
+}
+
+#[test]
+fn the_libraries_of_kubernetes_have_versions_of_their_own() {
+    assert_eq!(staging("1.34.3").as_deref(), Some("0.34.3"));
+    assert_eq!(staging("2.0.0"), None);
+}
+
+#[test]
+fn every_program_that_a_part_names_is_one_of_its_module() {
+    for part in PARTS {
+        if let Some((module, programs)) = part.product.programs() {
+            assert!(!programs.is_empty(), "{}", part.name);
+            for program in programs {
+                assert!(module.package(program).is_some(), "{}: {program}", part.name);
+            }
+        }
+        if let Product::Image(image) = &part.product {
+            let entrypoint = image.entrypoint[0].trim_start_matches('/');
+            assert!(image.members.iter().any(|member| member.path == entrypoint), "{}", part.name);
+        }
+    }
+}
+
+#[test]
+fn every_file_that_is_built_has_a_variable_for_its_checksum() {
+    for part in PARTS.iter().filter(|part| part.kind == Kind::File) {
+        if !matches!(part.product, Product::None { .. }) {
+            assert!(checksum_variable(part.name).is_some(), "{}", part.name);
+        }
+    }
+}
+
+#[test]
+fn the_key_changes_with_whatever_the_build_depends_on() {
+    let kubelet = part(Kind::File, "kubelet").unwrap();
+    let kubectl = part(Kind::File, "kubectl").unwrap();
+    let keys = BTreeSet::from([
+        key(kubelet, "1.34.3", "1.34.3", "amd64", "go1.26.8"),
+        key(kubelet, "1.34.4", "1.34.3", "amd64", "go1.26.8"),
+        key(kubelet, "1.34.3", "1.34.3", "arm64", "go1.26.8"),
+        key(kubelet, "1.34.3", "1.34.3", "amd64", "go1.26.9"),
+        key(kubectl, "1.34.3", "1.34.3", "amd64", "go1.26.8"),
+    ]);
+    assert_eq!(keys.len(), 5);
+    let again = key(kubelet, "1.34.3", "1.34.3", "amd64", "go1.26.8");
+    assert!(keys.contains(&again) && again.len() == 16);
+    let runc = part(Kind::File, "runc").unwrap();
+    let of_debian = |compiler| key(runc, "1.3.4", "1.34.3", "amd64", compiler);
+    assert_eq!(of_debian("go1.26.8"), of_debian("go1.26.9"), "runc is not compiled");
+}
+
+fn module_of(kind: Kind, name: &str) -> &'static Module {
+    part(kind, name).unwrap().product.programs().unwrap().0
+}
+
+/// What `go mod edit -json` says of a module like k8s.io/kubernetes.
+const UPSTREAM: &str = r#"{"Go": "1.24.0", "Godebug": [{"Key": "default", "Value": "go1.24"}], "Require": null, "Replace": [
+    {"Old": {"Path": "k8s.io/api"}, "New": {"Path": "./staging/src/k8s.io/api"}},
+    {"Old": {"Path": "k8s.io/sample-cli-plugin"}, "New": {"Path": "./staging/src/k8s.io/sample-cli-plugin"}},
+    {"Old": {"Path": "example.org/a", "Version": "v1.0.0"}, "New": {"Path": "example.org/b", "Version": "v1.0.1"}},
+    {"Old": {"Path": "example.org/own"}, "New": {"Path": "../own"}}]}"#;
+
+#[test]
+fn the_go_mod_repeats_what_counts_for_nothing_in_a_dependency() {
+    let upstream: Upstream = serde_json::from_str(UPSTREAM).unwrap();
+    insta::assert_snapshot!(go_mod(module_of(Kind::File, "kubelet"), "1.34.3", &upstream));
+}
+
+#[test]
+fn the_go_mod_of_a_fork_of_a_stub_and_of_our_own() {
+    let upstream: Upstream = serde_json::from_str(r#"{"Go": "1.24.3", "Godebug": null}"#).unwrap();
+    let of = |kind, name, version| go_mod(module_of(kind, name), version, &upstream);
+    let all = [
+        of(Kind::Image, "kube_router", "2.2.1"),
+        of(Kind::File, "nerdctl", "2.2.1"),
+        of(Kind::File, "etcd", "3.5.33"),
+        of(Kind::File, "crictl", "0.34.3"),
+        go_mod(module_of(Kind::Image, "pod_infra"), "3.10.1", &Upstream::default()),
+    ];
+    insta::assert_snapshot!(all.join("\n----\n\n"));
+}
+
+fn file(name: &str, url: &str) -> File {
+    File {
+        name: name.into(),
+        url: url.into(),
+        sha256: "0".repeat(64),
+        dest: String::new(),
+        groups: vec![],
+        machines: None,
+    }
+}
+
+fn image(name: &str, image: &str) -> LockImage {
+    LockImage { name: name.into(), image: image.into(), digest: None, groups: vec![], machines: None }
+}
+
+#[test]
+fn each_entry_of_a_lock_is_built_or_says_why_not() {
+    let lock = Lock {
+        kubespray: Pinned { version: "v2.30.0".into(), commit: "f4ccdb5".into() },
+        kubernetes: "1.34.3".into(),
+        architecture: "amd64".into(),
+        files: vec![
+            file("calicoctl", "https://x/calico/releases/download/v3.30.6/calicoctl-linux-amd64"),
+            file("cni", "https://x/download/v1.8.0/cni-plugins-linux-amd64-v1.8.0.tgz"),
+            file("crictl", "https://x/download/v1.34.0/crictl-v1.34.0-linux-amd64.tar.gz"),
+            file("kubelet", "https://dl.k8s.io/release/latest/kubelet"),
+            file("runc", "https://x/download/v1.3.4/runc.amd64"),
+            file("youki", "https://x/v0.5.7/youki-0.5.7-x86_64-gnu.tar.gz"),
+        ],
+        images: vec![
+            image("kubeadm_kube-proxy", "registry.k8s.io/kube-proxy:v1.34.3"),
+            image("nodelocaldns", "registry.k8s.io/dns/k8s-dns-node-cache:1.25.0"),
+            image("pod_infra", "registry.k8s.io/pause:3.10.1"),
+        ],
+    };
+    let lines = plan(&lock).into_iter().map(|entry| {
+        let how = match entry.how {
+            How::Build { part, module_version } => format!("{} at {module_version}", part.name),
+            How::Not { reason, instead } => format!("no: {reason}; instead: {instead}"),
+        };
+        format!("{:?} {} {}: {how}", entry.kind, entry.name, entry.version)
+    });
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn stamps_are_what_the_linker_wants() {
+    let module = module_of(Kind::File, "kubelet");
+    let arguments: BTreeMap<_, _> = module
+        .stamps
+        .iter()
+        .filter(|stamp| stamp.package == "k8s.io/component-base/version")
+        .map(|stamp| (stamp.variable, stamp.argument("1.34.3")))
+        .collect();
+    assert_eq!(arguments["gitVersion"], "k8s.io/component-base/version.gitVersion=v1.34.3");
+    assert_eq!(arguments["gitMinor"], "k8s.io/component-base/version.gitMinor=34");
+}
