@@ -45,6 +45,12 @@ impl Layout {
         self.root.join("build/images")
     }
 
+    /// The store of artefacts: every file and image that a deploy needs.
+    #[must_use]
+    pub fn artifacts(&self) -> ArtifactFiles {
+        ArtifactFiles { folder: self.root.join("build/artifacts") }
+    }
+
     /// libvirt's cache of what the installed QEMU can do, shared by all embedded hosts of this checkout.
     #[must_use]
     pub fn libvirt_cache(&self) -> PathBuf {
@@ -67,6 +73,51 @@ impl Layout {
     #[must_use]
     pub fn lab(&self, cluster: &str) -> LabFiles {
         LabFiles { folder: self.output().join(cluster) }
+    }
+}
+
+/// The store of artefacts, under `build/artifacts/`, shared by all labs of this checkout.
+#[derive(Debug, Clone)]
+pub struct ArtifactFiles {
+    /// `build/artifacts`.
+    pub folder: PathBuf,
+}
+
+impl ArtifactFiles {
+    /// Every file, manifest, configuration and layer, named by its digest.
+    #[must_use]
+    pub fn blobs(&self) -> PathBuf {
+        self.folder.join("blobs/sha256")
+    }
+
+    /// The records of files.
+    #[must_use]
+    pub fn file_records(&self) -> PathBuf {
+        self.folder.join("files")
+    }
+
+    /// The records of images.
+    #[must_use]
+    pub fn image_records(&self) -> PathBuf {
+        self.folder.join("images")
+    }
+
+    /// What is being written.
+    #[must_use]
+    pub fn unfinished(&self) -> PathBuf {
+        self.folder.join("unfinished")
+    }
+
+    /// Blobs that turned out to have other bytes than their names say.
+    #[must_use]
+    pub fn corrupt(&self) -> PathBuf {
+        self.folder.join("corrupt")
+    }
+
+    /// Shared by all that fill the store, held alone by who removes what is unused.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.folder.join(".lock")
     }
 }
 

@@ -1,6 +1,7 @@
 //! The `lab` binary: parses arguments, makes the context, maps an error to an exit code. Decides nothing
 //! else.
 
+mod artifacts;
 mod check;
 mod cli;
 mod cx;

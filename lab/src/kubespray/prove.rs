@@ -331,7 +331,7 @@ async fn artifacts(bench: &Bench<'_>, kubespray: &Kubespray) -> Found {
         }
     }
     let pinned = Pinned { version: kubespray.pin.version.clone(), commit: kubespray.checkout.commit.clone() };
-    let lock = match prove::lock(pinned, &resolved, &bench.stands_for) {
+    let lock = match prove::lock(pinned, "", &resolved, &bench.stands_for) {
         Ok(lock) => lock,
         Err(error) => return Ok(Err(vec![error.to_string()])),
     };

@@ -7,10 +7,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// All that a deploy will need.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lock {
     /// Which Kubespray says so.
     pub kubespray: Pinned,
+    /// The digest of everything that this was computed from: another one means that it is out of date.
+    #[serde(default)]
+    pub inputs: String,
     /// The version of Kubernetes, `1.34.3`.
     pub kubernetes: String,
     /// The architecture of the machines in Kubespray's words, `amd64`.
@@ -22,7 +25,7 @@ pub struct Lock {
 }
 
 /// A Kubespray.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pinned {
     /// Its tag.
     pub version: String,
@@ -31,25 +34,26 @@ pub struct Pinned {
 }
 
 /// A file that machines download.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
     /// Kubespray's name for it, `kubeadm`.
     pub name: String,
     /// Where it is downloaded from.
     pub url: String,
-    /// Lower-case hexadecimal.
-    pub sha256: String,
+    /// Lower-case hexadecimal. None where neither Kubespray nor the inventory has one, as for a version that its maker never
+    /// published: only an own build can give such a file.
+    pub sha256: Option<String>,
     /// Where it is put on a machine; the name of the file in a cache is the last part of it.
     pub dest: String,
     /// The groups whose machines need it.
     pub groups: Vec<String>,
     /// The machines that need it, where not every machine of the groups does.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machines: Option<Vec<String>>,
 }
 
 /// A container image that machines pull.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     /// Kubespray's name for it, `calico_node`.
     pub name: String,
@@ -60,7 +64,7 @@ pub struct Image {
     /// The groups whose machines need it.
     pub groups: Vec<String>,
     /// The machines that need it, where not every machine of the groups does.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machines: Option<Vec<String>>,
 }
 
@@ -146,9 +150,10 @@ pub fn resolved(returned: &Value) -> Option<Resolved> {
 /// The lock, from what was resolved for machines that stand for others (see [`super::representatives`]).
 ///
 /// # Errors
-/// When something has no checksum or no address, or machines disagree about what must be one.
+/// When something has no address or a checksum that is none, or machines disagree about what must be one.
 pub fn lock(
     kubespray: Pinned,
+    inputs: &str,
     resolved: &BTreeMap<String, Resolved>,
     stands_for: &BTreeMap<String, Vec<String>>,
 ) -> Result<Lock, LockError> {
@@ -190,15 +195,15 @@ pub fn lock(
     };
     let files = needs.files.iter().map(|((name, url, sha256, dest), need)| {
         let (groups, machines) = users(need);
-        let [name, url, sha256, dest] = [name, url, sha256, dest].map(Clone::clone);
-        File { name, url, sha256, dest, groups, machines }
+        let [name, url, dest] = [name, url, dest].map(Clone::clone);
+        File { name, url, sha256: sha256.clone(), dest, groups, machines }
     });
     let images = needs.images.iter().map(|((name, image, digest), need)| {
         let (groups, machines) = users(need);
         Image { name: name.clone(), image: image.clone(), digest: digest.clone(), groups, machines }
     });
     let (files, images) = (files.collect(), images.collect());
-    Ok(Lock { kubespray, kubernetes, architecture, files, images })
+    Ok(Lock { kubespray, inputs: inputs.to_owned(), kubernetes, architecture, files, images })
 }
 
 /// What kubeadm pulls by itself and Kubespray pulls before it (roles/download/tasks/prep_kubeadm_images.yml): the list of
@@ -235,7 +240,7 @@ struct Need {
 #[derive(Debug, Default)]
 struct Needs {
     /// Name, URL, digest, destination.
-    files: BTreeMap<(String, String, String, String), Need>,
+    files: BTreeMap<(String, String, Option<String>, String), Need>,
     /// Name, image, digest.
     images: BTreeMap<(String, String, Option<String>), Need>,
 }
@@ -263,11 +268,14 @@ impl Needs {
             self.images.entry((name.to_owned(), format!("{repo}:{tag}"), digest)).or_default()
         } else {
             let url = text(&download.url).ok_or_else(|| lacks("address"))?;
-            let checksum = text(&download.checksum).ok_or_else(|| lacks("checksum"))?;
-            let sha256 = checksum.strip_prefix("sha256:").unwrap_or(&checksum).to_lowercase();
-            if sha256.len() != 64 || !sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                return Err(lacks("SHA-256"));
-            }
+            let sha256 = match text(&download.checksum) {
+                Some(checksum) => {
+                    let digits = checksum.strip_prefix("sha256:").unwrap_or(&checksum).to_lowercase();
+                    let good = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+                    Some(digits).filter(|_| good).ok_or_else(|| lacks("SHA-256")).map(Some)?
+                }
+                None => None,
+            };
             let dest = text(&download.dest).ok_or_else(|| lacks("destination"))?;
             self.files.entry((name.to_owned(), url, sha256, dest)).or_default()
         };
@@ -326,8 +334,10 @@ mod tests {
         ]);
         let stands_for =
             BTreeMap::from([("worker".to_owned(), vec!["worker".to_owned(), "worker-2".to_owned()])]);
-        let lock = lock(pinned(), &machines, &stands_for).unwrap();
-        insta::assert_snapshot!(serde_json::to_string_pretty(&lock).unwrap());
+        let lock = lock(pinned(), "0", &machines, &stands_for).unwrap();
+        let text = serde_json::to_string_pretty(&lock).unwrap();
+        assert_eq!(serde_json::from_str::<Lock>(&text).unwrap(), lock, "what is written is read again");
+        insta::assert_snapshot!(text);
     }
 
     #[test]
@@ -340,7 +350,7 @@ mod tests {
         ]);
         let stands_for =
             BTreeMap::from([("worker".to_owned(), vec!["worker-2".to_owned(), "worker".to_owned()])]);
-        let lock = lock(pinned(), &machines, &stands_for).unwrap();
+        let lock = lock(pinned(), "0", &machines, &stands_for).unwrap();
         let coredns: Vec<_> = lock.images.iter().filter(|image| image.name == "coredns").collect();
         assert_eq!(coredns[0].machines.as_deref(), Some(&["cp".to_owned()][..]));
         assert_eq!(coredns[1].machines.as_deref(), Some(&["worker".to_owned(), "worker-2".to_owned()][..]));
@@ -352,11 +362,30 @@ mod tests {
             let mut downloads = downloads();
             downloads["kubectl"][key] = json!("None");
             let machines = BTreeMap::from([("cp".to_owned(), says(&["kube_control_plane"], downloads))]);
-            lock(pinned(), &machines, &BTreeMap::new()).unwrap_err().to_string()
+            lock(pinned(), "0", &machines, &BTreeMap::new()).unwrap_err().to_string()
         };
-        assert_eq!(without("checksum"), "`kubectl` for cp has no checksum: it cannot be downloaded");
+        assert_eq!(without("dest"), "`kubectl` for cp has no destination: it cannot be downloaded");
         assert_eq!(without("url"), "`kubectl` for cp has no address: it cannot be downloaded");
-        assert_eq!(lock(pinned(), &BTreeMap::new(), &BTreeMap::new()), Err(LockError::Nothing));
+        assert_eq!(lock(pinned(), "0", &BTreeMap::new(), &BTreeMap::new()), Err(LockError::Nothing));
+    }
+
+    #[rstest::rstest]
+    #[case(json!("None"), Ok(None))]
+    #[case(json!(""), Ok(None))]
+    #[case(json!(format!("sha256:{}", "A".repeat(64))), Ok(Some("a".repeat(64))))]
+    #[case(json!("sha512:abc"), Err("`kubectl` for cp has no SHA-256: it cannot be downloaded".to_owned()))]
+    fn a_file_without_a_checksum_is_named_and_one_with_another_kind_is_refused(
+        #[case] checksum: Value,
+        #[case] expected: Result<Option<String>, String>,
+    ) {
+        let mut downloads = downloads();
+        downloads["kubectl"]["checksum"] = checksum;
+        let machines = BTreeMap::from([("cp".to_owned(), says(&["kube_control_plane"], downloads))]);
+        let made = lock(pinned(), "0", &machines, &BTreeMap::new());
+        assert_eq!(
+            made.map(|lock| lock.files[0].sha256.clone()).map_err(|error| error.to_string()),
+            expected
+        );
     }
 
     #[test]
