@@ -4,4 +4,5 @@
 
 #![allow(dead_code, unused_imports, reason = "the commands that use it follow")]
 
+pub mod build;
 pub mod store;

@@ -8,6 +8,8 @@ mod cloud;
 mod debian;
 mod mirror;
 mod store;
+
+pub use debian::the_mirror as debian_mirror;
 #[cfg(test)]
 mod tests;
 

@@ -108,6 +108,12 @@ impl ArtifactFiles {
         self.folder.join("unfinished")
     }
 
+    /// Where own builds are made: folders of builds that go on, their locks and logs.
+    #[must_use]
+    pub fn builds(&self) -> PathBuf {
+        self.folder.join("builds")
+    }
+
     /// Blobs that turned out to have other bytes than their names say.
     #[must_use]
     pub fn corrupt(&self) -> PathBuf {

@@ -7,6 +7,7 @@
 mod checksum;
 mod go_module;
 mod key;
+mod modules;
 mod parts;
 mod plan;
 mod table;
@@ -19,7 +20,7 @@ pub use parts::{
     Image, Kind, Member, Module, ModuleVersion, Part, Product, Program, Source, Stamp, Stamped, Stub,
 };
 pub use plan::{Entry, How, plan};
-pub use table::{DEBIAN_USERLAND, PARTS, UserlandFile, part};
+pub use table::{DEBIAN_USERLAND, PARTS, Userland, UserlandFile, part};
 pub use version::{of_file, of_image, staging};
 
 #[cfg(test)]

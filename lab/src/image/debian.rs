@@ -124,6 +124,12 @@ fn packages() -> String {
     PACKAGES.iter().copied().chain([FAT_TOOLS]).collect::<Vec<_>>().join(",")
 }
 
+/// The mirror of Debian to take packages from: the one that is named, else the computer's own; mmdebstrap knows one where
+/// there is neither.
+pub fn the_mirror() -> Option<String> {
+    std::env::var(MIRROR_VARIABLE).ok().or_else(|| mirror::of_this_computer(Path::new("/")))
+}
+
 /// Makes the image in the claimed folder.
 pub(super) async fn build(
     cx: &Cx,
@@ -136,7 +142,7 @@ pub(super) async fn build(
             format!("the lab's own image is made for x86_64 only, not for {}", std::env::consts::ARCH);
         return Err(Failure::new(exit::HOST, words).hint("name a cloud image in the cluster file").into());
     }
-    let mirror = std::env::var(MIRROR_VARIABLE).ok().or_else(|| mirror::of_this_computer(Path::new("/")));
+    let mirror = the_mirror();
     let work = WorkFolder::make(cx, claim, deadline).await?;
     for (name, text) in RECIPE {
         files::write_atomic(&work.path.join(name), text.as_bytes(), files::PUBLIC)?;

@@ -113,7 +113,7 @@ fn file(name: &str, url: &str) -> File {
     File {
         name: name.into(),
         url: url.into(),
-        sha256: "0".repeat(64),
+        sha256: Some("0".repeat(64)),
         dest: String::new(),
         groups: vec![],
         machines: None,
@@ -128,6 +128,7 @@ fn image(name: &str, image: &str) -> LockImage {
 fn each_entry_of_a_lock_is_built_or_says_why_not() {
     let lock = Lock {
         kubespray: Pinned { version: "v2.30.0".into(), commit: "f4ccdb5".into() },
+        inputs: String::new(),
         kubernetes: "1.34.3".into(),
         architecture: "amd64".into(),
         files: vec![

@@ -4,6 +4,7 @@
 //! an own build of the same thing has a record beside it, `<SHA-256>.own-build.json`. So fetching and building never write the
 //! same file, and the exact thing is used where both are there.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -41,6 +42,20 @@ impl Source {
     }
 }
 
+/// What really went into an own build. Its record's version is the one that was had.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// The version of Go, `go1.26.8`; `None` for what was not compiled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compiler: Option<String>,
+    /// The Go module, `go.etcd.io/etcd/server/v3@v3.5.33`; `None` for what stands on none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub module: Option<String>,
+    /// Packages of Debian with their versions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub packages: BTreeMap<String, String>,
+}
+
 /// A file that machines download.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRecord {
@@ -58,6 +73,9 @@ pub struct FileRecord {
     /// The key of an own build: the digest of everything that it was made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_key: Option<String>,
+    /// What really went into an own build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<Made>,
 }
 
 /// A container image for one architecture.
@@ -83,6 +101,9 @@ pub struct ImageRecord {
     /// The key of an own build: the digest of everything that it was made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_key: Option<String>,
+    /// What really went into an own build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<Made>,
 }
 
 impl ImageRecord {

@@ -94,6 +94,7 @@ fn file(source: Source, bytes: &[u8]) -> FileRecord {
         blob: Blob { sha256: Digest::of(bytes), size: bytes.len() as u64 },
         source,
         build_key: None,
+        made: None,
     }
 }
 

@@ -1,0 +1,372 @@
+//! Own builds: what is published as Go modules is compiled at the versions that a lock names, Debian's packages give the
+//! rest, and both are put into the store as the files and images that the lock asks for.
+//!
+//! What can be built and how says [`lab_core::artifacts`]. A build is done again only when its key changes. Two that
+//! want the same unit wait for each other; one that was killed leaves a folder in `build/artifacts/builds/` that the next
+//! one goes on in, and caches that make it quick.
+
+mod archive;
+mod assemble;
+mod compile;
+mod debian;
+mod explain;
+mod oci;
+mod toolchain;
+mod userland;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use lab_core::artifacts::{Entry, How, Kind, Part, key, plan};
+use lab_core::kubespray::prove::Lock;
+use serde::Serialize;
+use tokio::sync::{OnceCell, Semaphore};
+use tokio::task::JoinSet;
+
+use self::assemble::Parts;
+use self::compile::{Place, Unit};
+use self::toolchain::Toolchain;
+use self::userland::Packages;
+use crate::artifacts::store::{Source, Store, Writer};
+use crate::cx::Cx;
+use crate::failure::{Failure, exit};
+use crate::progress::Task;
+use crate::wait::{Deadline, Probe};
+use crate::{files, wait};
+
+/// One unit takes at most this: Kubernetes, cold, on a slow and busy computer.
+const PATIENCE: Duration = Duration::from_secs(3 * 60 * 60);
+/// How often a builder that waits for another one looks whether it has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How many units are downloaded for at once.
+const DOWNLOADS: usize = 2;
+/// One compiler keeps this many processors busy for most of its time.
+const PROCESSORS: usize = 4;
+
+/// What became of an entry of the lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It was built.
+    Built,
+    /// It had been built before.
+    Kept,
+    /// What its maker published is here, which is better.
+    Exact,
+    /// It cannot be built.
+    Impossible,
+    /// It could not be built.
+    Failed,
+}
+
+/// An entry of the lock and what became of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Outcome {
+    /// The lock's name for it.
+    pub name: String,
+    /// File or image.
+    pub kind: Kind,
+    /// The version asked for.
+    pub version: String,
+    /// What became of it.
+    pub state: State,
+    /// Why it cannot be built.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What replaces it then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instead: Option<String>,
+}
+
+/// An entry that is to be built.
+#[derive(Debug, Clone)]
+struct Job {
+    /// Which of the outcomes is its own.
+    index: usize,
+    entry: Entry,
+    part: &'static Part,
+    key: String,
+}
+
+/// What all units share.
+struct Shared {
+    cx: Cx,
+    writer: Writer,
+    go: Option<Toolchain>,
+    architecture: String,
+    folder: PathBuf,
+    deadline: Deadline,
+    packages: OnceCell<Arc<Packages>>,
+    downloads: Semaphore,
+    compilers: Semaphore,
+}
+
+/// Entries that are made together.
+struct Batch {
+    title: String,
+    unit: Option<Unit>,
+    jobs: Vec<Job>,
+}
+
+/// Builds everything of a lock that can be built and is not in the store.
+///
+/// # Errors
+/// When something could not be built. Everything else was, all the same.
+pub async fn build(cx: &Cx, lock: &Lock) -> anyhow::Result<Vec<Outcome>> {
+    let deadline = Deadline::after(PATIENCE);
+    let store = Store::open(&cx.layout);
+    let entries = plan(lock);
+    let mut outcomes = Vec::new();
+    let mut wanted = Vec::new();
+    for entry in entries {
+        let found = found(&store, &entry)?;
+        let mut outcome = Outcome {
+            name: entry.name.clone(),
+            kind: entry.kind,
+            version: entry.version.clone(),
+            state: State::Exact,
+            reason: None,
+            instead: None,
+        };
+        match (&found, &entry.how) {
+            (Some(Found { own_build: None }), _) => {}
+            (_, How::Not { reason, instead }) => {
+                outcome.state = State::Impossible;
+                outcome.reason = Some(reason.clone());
+                outcome.instead = Some(instead.clone());
+            }
+            (_, How::Build { part, .. }) => wanted.push((outcomes.len(), entry.clone(), *part, found)),
+        }
+        outcomes.push(outcome);
+    }
+    let go = match Toolchain::find(cx, deadline).await {
+        Ok(go) => Some(go),
+        // Without one, whatever was built by any is as good as it gets.
+        Err(error)
+            if wanted
+                .iter()
+                .any(|(_, _, part, found)| found.is_none() && part.product.programs().is_some()) =>
+        {
+            return Err(error);
+        }
+        Err(_) => None,
+    };
+    let mut jobs = Vec::new();
+    for (index, entry, part, found) in wanted {
+        let compiler = go.as_ref().map_or("", |go| go.version.as_str());
+        let key = key(part, &entry.version, &lock.kubernetes, &lock.architecture, compiler);
+        let had = found.and_then(|found| found.own_build);
+        let same = had.as_ref().is_some_and(|had| *had == key);
+        let best = go.is_none() && had.is_some() && part.product.programs().is_some();
+        if same || best {
+            outcomes[index].state = State::Kept;
+            continue;
+        }
+        outcomes[index].state = State::Failed;
+        jobs.push(Job { index, entry, part, key });
+    }
+    if jobs.is_empty() {
+        return Ok(outcomes);
+    }
+    let batches = batches(jobs, &lock.architecture);
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let shared = Arc::new(Shared {
+        cx: cx.clone(),
+        writer: store.writer()?,
+        go,
+        architecture: lock.architecture.clone(),
+        folder: store.files().builds(),
+        deadline,
+        packages: OnceCell::new(),
+        downloads: Semaphore::new(DOWNLOADS),
+        compilers: Semaphore::new((processors / PROCESSORS).max(1)),
+    });
+    let mut running = JoinSet::new();
+    for batch in batches {
+        let shared = shared.clone();
+        running.spawn(async move {
+            let task = shared.cx.progress.task(&batch.title);
+            let ended = shared.run(&batch, &task).await;
+            if let Err(error) = &ended {
+                task.failed(&error.to_string());
+            }
+            (batch, ended)
+        });
+    }
+    let mut errors = Vec::new();
+    while let Some(ended) = running.join_next().await {
+        let (batch, ended) = ended.context("a build broke off")?;
+        match ended {
+            Ok(()) => {
+                for job in &batch.jobs {
+                    outcomes[job.index].state = State::Built;
+                }
+            }
+            Err(error) => errors.push((batch.title, error)),
+        }
+    }
+    match errors.len() {
+        0 => Ok(outcomes),
+        1 => Err(errors.remove(0).1),
+        _ if cx.cancel.is_cancelled() => Err(errors.remove(0).1),
+        count => {
+            let names: Vec<&str> = errors.iter().map(|(title, _)| title.as_str()).collect();
+            let message = format!("{count} parts could not be built: {}", names.join(", "));
+            let causes: Vec<String> = errors.iter().map(|(_, error)| error.to_string()).collect();
+            Err(anyhow::anyhow!(causes.join("\n")).context(Failure::new(exit::HOST, message)))
+        }
+    }
+}
+
+/// What the store has of an entry.
+struct Found {
+    /// The key of the own build; `None` where it is what the maker published.
+    own_build: Option<String>,
+}
+
+fn found(store: &Store, entry: &Entry) -> anyhow::Result<Option<Found>> {
+    let (source, key) = match entry.kind {
+        Kind::File => match store.file(&entry.address)? {
+            Some(record) => (record.source, record.build_key),
+            None => return Ok(None),
+        },
+        Kind::Image => match store.image(&entry.address)? {
+            Some(record) => (record.source, record.build_key),
+            None => return Ok(None),
+        },
+    };
+    let own_build = (source == Source::OwnBuild).then(|| key.unwrap_or_default());
+    Ok(Some(Found { own_build }))
+}
+
+/// Puts jobs of one module in one version together, the largest first: it takes longest.
+fn batches(jobs: Vec<Job>, architecture: &str) -> Vec<Batch> {
+    let mut groups: BTreeMap<(&str, String, String), Vec<Job>> = BTreeMap::new();
+    for job in jobs {
+        let How::Build { module_version, .. } = &job.entry.how else { continue };
+        let name = match job.part.product.programs() {
+            Some((module, _)) => (module.name, job.entry.version.clone(), module_version.clone()),
+            None => ("packages of Debian", String::new(), String::new()),
+        };
+        groups.entry(name).or_default().push(job);
+    }
+    let batch = |((name, version, module_version), jobs): ((&str, String, String), Vec<Job>)| {
+        let mut programs = BTreeSet::new();
+        let mut module = None;
+        for (of, names) in jobs.iter().filter_map(|job| job.part.product.programs()) {
+            module = Some(of);
+            programs.extend(names);
+        }
+        let architecture = architecture.to_owned();
+        let title = format!("{name} {version}").trim().to_owned();
+        let unit = module.map(|module| Unit { module, version, module_version, programs, architecture });
+        Batch { title, unit, jobs }
+    };
+    let mut batches: Vec<Batch> = groups.into_iter().map(batch).collect();
+    batches.sort_by_key(|batch| std::cmp::Reverse(batch.jobs.len()));
+    batches
+}
+
+impl Shared {
+    async fn run(&self, batch: &Batch, task: &Task) -> anyhow::Result<()> {
+        let name = match &batch.unit {
+            Some(unit) => format!("{}-{}-{}", unit.module.name, unit.module_version, self.architecture),
+            None => format!("debian-{}", self.architecture),
+        };
+        let place = self.claim(&name, task).await?;
+        let began = Instant::now();
+        // Whoever was waited for may have built the same.
+        let store: &Store = &self.writer;
+        let mut jobs = Vec::new();
+        for job in &batch.jobs {
+            let key = found(store, &job.entry)?.and_then(|found| found.own_build);
+            if key.as_ref() != Some(&job.key) {
+                jobs.push(job.clone());
+            }
+        }
+        if let (Some(unit), Some(go), false) = (&batch.unit, &self.go, jobs.is_empty()) {
+            let download = self.downloads.acquire().await?;
+            task.step("downloading its modules");
+            unit.prepare(&self.cx, go, &place, self.deadline).await?;
+            drop(download);
+            task.step("waiting for the compiler");
+            let _compiler = self.compilers.acquire().await?;
+            task.step(&format!("compiling {}", unit.programs.iter().copied().collect::<Vec<_>>().join(", ")));
+            unit.compile(&self.cx, go, &place, self.deadline).await?;
+        }
+        let packages = match jobs.iter().any(|job| job.part.product.needs_debian()) {
+            true => Some(self.packages(task).await?),
+            false => None,
+        };
+        task.step("putting it into the store");
+        let size = self.assemble(batch, jobs, &place, packages).await?;
+        files::remove(&place.folder)?;
+        let size = lab_core::units::Bytes(size);
+        task.done(&format!("built in {:.0} s, {} MiB", began.elapsed().as_secs_f64(), size.mib()));
+        Ok(())
+    }
+
+    async fn assemble(
+        &self,
+        batch: &Batch,
+        jobs: Vec<Job>,
+        place: &Place,
+        packages: Option<Arc<Packages>>,
+    ) -> anyhow::Result<u64> {
+        // Some hundred MiB are written: other tasks go on meanwhile.
+        tokio::task::block_in_place(|| {
+            let parts = Parts {
+                writer: &self.writer,
+                unit: batch.unit.as_ref().map(|unit| (unit, place)),
+                packages: packages.as_deref(),
+                compiler: self.go.as_ref().map_or("", |go| go.version.as_str()),
+                architecture: &self.architecture,
+                folder: &place.folder,
+            };
+            jobs.iter().map(|job| parts.make(job)).sum()
+        })
+    }
+
+    /// Debian's packages, fetched once for all who need them.
+    async fn packages(&self, task: &Task) -> anyhow::Result<Arc<Packages>> {
+        let fetched = self.packages.get_or_try_init(|| async {
+            let place = self.claim("debian-packages", task).await?;
+            task.step("fetching packages of Debian");
+            let (cx, architecture) = (&self.cx, &self.architecture);
+            let packages =
+                debian::fetch(cx, &place.folder, &place.log, &place.lock, architecture, self.deadline)
+                    .await?;
+            files::remove(&place.folder)?;
+            anyhow::Ok(Arc::new(packages))
+        });
+        fetched.await.cloned()
+    }
+
+    /// Waits for the right to work in a folder. What an interrupted builder left there is gone on with.
+    async fn claim(&self, name: &str, task: &Task) -> anyhow::Result<Place> {
+        let folder = self.folder.join(name);
+        let path = self.folder.join(format!("{name}.lock"));
+        let what = format!("another build of {name}");
+        let mut told = false;
+        let lock = wait::until(&self.cx.cancel, &what, self.deadline, LOOK_AGAIN, || {
+            std::future::ready(match files::try_lock(&path) {
+                Ok(Some(lock)) => Probe::Ready(lock),
+                Ok(None) => {
+                    if !std::mem::replace(&mut told, true) {
+                        task.step("waiting for another build of the same");
+                    }
+                    Probe::NotYet("it is still at it".to_owned())
+                }
+                Err(error) => Probe::Fatal(error),
+            })
+        })
+        .await?;
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+        let log = self.folder.join("log").join(format!("{name}.log"));
+        files::write_again(&log, b"", files::PUBLIC)?;
+        Ok(Place { folder, log, lock: Arc::new(lock) })
+    }
+}

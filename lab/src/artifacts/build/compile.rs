@@ -1,0 +1,220 @@
+//! Compiles the programs of one module: writes its `go.mod`, has what it needs downloaded and checked, compiles.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use lab_core::artifacts::{Module, ModuleVersion, Source, Upstream, go_mod};
+use serde::Deserialize;
+
+use super::explain;
+use super::toolchain::Toolchain;
+use crate::cx::Cx;
+use crate::files;
+use crate::process::{Invocation, ProcessError};
+use crate::wait::Deadline;
+
+/// How much memory a linker of Kubernetes takes at most.
+const LINKER: u64 = 2 << 30;
+
+/// Programs that are compiled in one go.
+#[derive(Debug)]
+pub struct Unit {
+    /// Their module.
+    pub module: &'static Module,
+    /// The version asked for, without `v`: what the programs say of themselves.
+    pub version: String,
+    /// The module's version, without `v`.
+    pub module_version: String,
+    /// Their names.
+    pub programs: BTreeSet<&'static str>,
+    /// `amd64`.
+    pub architecture: String,
+}
+
+/// Where a unit is compiled.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// What Go says.
+    pub log: PathBuf,
+    /// Held by this program, and by every Go that it starts: nobody else works in the folder.
+    pub lock: Arc<std::fs::File>,
+}
+
+impl Unit {
+    /// `kubernetes 1.34.3`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        format!("{} {}", self.module.name, self.version)
+    }
+
+    fn packages(&self) -> impl Iterator<Item = &'static str> {
+        self.programs.iter().filter_map(|program| self.module.package(program))
+    }
+
+    /// Writes everything that Go reads, and downloads every module that is needed.
+    ///
+    /// # Errors
+    /// When a module cannot be had, or the Go is too old for it.
+    pub async fn prepare(
+        &self,
+        cx: &Cx,
+        go: &Toolchain,
+        place: &Place,
+        deadline: Deadline,
+    ) -> anyhow::Result<()> {
+        let upstream = self.upstream(cx, go, place, deadline).await?;
+        if let Some(oldest) = &upstream.go {
+            go.at_least(oldest, &self.title())?;
+        }
+        let text = go_mod(self.module, &self.module_version, &upstream);
+        files::write_again(&place.folder.join("go.mod"), text.as_bytes(), files::PUBLIC)?;
+        write_sources(&place.folder, self.module.sources)?;
+        for (index, stub) in self.module.stubs.iter().enumerate() {
+            write_sources(&place.folder.join(format!("stub-{index}")), stub.sources)?;
+        }
+        let list = self.call(go, place).args(["list", "-deps", "-f", ""]).args(self.packages());
+        self.run(cx, list, place, deadline).await?;
+        Ok(())
+    }
+
+    /// The module's own `go.mod`.
+    async fn upstream(
+        &self,
+        cx: &Cx,
+        go: &Toolchain,
+        place: &Place,
+        deadline: Deadline,
+    ) -> anyhow::Result<Upstream> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Downloaded {
+            go_mod: PathBuf,
+        }
+
+        if self.module.version == ModuleVersion::Own {
+            return Ok(Upstream::default());
+        }
+        let path = self.module.fork.unwrap_or(self.module.path);
+        let download = self.call(go, place).args(["mod", "download", "-json"]);
+        let said =
+            self.run(cx, download.arg(format!("{path}@v{}", self.module_version)), place, deadline).await?;
+        let context = || format!("what Go says of the module {path} is not what it should be");
+        let downloaded: Downloaded = serde_json::from_str(&said).with_context(context)?;
+        let edit = self.call(go, place).args(["mod", "edit", "-json"]).arg(&downloaded.go_mod);
+        serde_json::from_str(&self.run(cx, edit, place, deadline).await?).with_context(context)
+    }
+
+    /// Compiles what [`Unit::prepare`] prepared. A program that is up to date is left as it is.
+    ///
+    /// # Errors
+    /// When it does not compile.
+    pub async fn compile(
+        &self,
+        cx: &Cx,
+        go: &Toolchain,
+        place: &Place,
+        deadline: Deadline,
+    ) -> anyhow::Result<()> {
+        let stamps = self.module.stamps.iter().map(|stamp| format!(" -X {}", stamp.argument(&self.version)));
+        let flags = format!("-s -w{}", stamps.collect::<String>());
+        let out = self.programs_folder(place);
+        std::fs::create_dir_all(&out).with_context(|| format!("cannot make `{}`", out.display()))?;
+        let build = self
+            .call(go, place)
+            .args(["build", "-trimpath", "-buildvcs=false", "-p", &parallel().to_string()])
+            .args(["-ldflags", &flags, "-o"])
+            .arg(format!("{}/", out.display()))
+            .args(self.packages());
+        self.run(cx, build, place, deadline).await?;
+        Ok(())
+    }
+
+    fn programs_folder(&self, place: &Place) -> PathBuf {
+        place.folder.join("out")
+    }
+
+    /// Where a compiled program lies.
+    #[must_use]
+    pub fn program(&self, place: &Place, name: &str) -> PathBuf {
+        let package = self.module.package(name).unwrap_or(name);
+        let built = if package == "." { self.module.name } else { built_name(package) };
+        self.programs_folder(place).join(built)
+    }
+
+    fn call(&self, go: &Toolchain, place: &Place) -> Invocation {
+        go.call(&self.architecture)
+            .directory(&place.folder)
+            // What an interrupted Go leaves is in the folder, and goes with it.
+            .env("GOTMPDIR", &place.folder)
+            .log(&place.log)
+            .holding(&place.lock)
+    }
+
+    async fn run(
+        &self,
+        cx: &Cx,
+        call: Invocation,
+        place: &Place,
+        deadline: Deadline,
+    ) -> anyhow::Result<String> {
+        let output = call.output(&cx.cancel, deadline).await;
+        match output {
+            Ok(output) if output.status.success() => Ok(output.stdout),
+            // Of a module that cannot be had Go says why on standard output.
+            Ok(output) => {
+                let said = format!("{}\n{}", output.stdout, output.stderr);
+                Err(explain::refused(&self.title(), &said, &place.log))
+            }
+            Err(error @ ProcessError::Late { .. }) => {
+                let what = format!("compiling {} took longer than is ever needed", self.title());
+                Err(anyhow::Error::new(error).context(explain::failure(&what, &place.log)))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn write_sources(folder: &Path, sources: &[Source]) -> anyhow::Result<()> {
+    for Source { path, text } in sources {
+        files::write_again(&folder.join(path), text.as_bytes(), files::PUBLIC)?;
+    }
+    Ok(())
+}
+
+/// What Go calls the program of a package: the last part of its path that is no version.
+fn built_name(package: &str) -> &str {
+    let is_version = |part: &&str| {
+        part.strip_prefix('v').is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    package.rsplit('/').find(|part| !is_version(part)).unwrap_or(package)
+}
+
+/// How many compilers or linkers run at once: one a processor, where there is memory for as many linkers.
+fn parallel() -> u64 {
+    let processors = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let available = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    processors.min(available.map_or(processors, |kib| (kib << 10) / LINKER)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("go.etcd.io/etcd/server/v3", "server")]
+    #[case("k8s.io/kubernetes/cmd/kubelet", "kubelet")]
+    #[case("github.com/coredns/coredns", "coredns")]
+    #[case("github.com/containernetworking/plugins/plugins/main/vlan", "vlan")]
+    fn a_program_is_named_by_its_package(#[case] package: &str, #[case] name: &str) {
+        assert_eq!(built_name(package), name);
+    }
+}

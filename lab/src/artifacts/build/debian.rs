@@ -1,0 +1,79 @@
+//! The run of mmdebstrap that fetches Debian's packages, and unpacks them without installing any.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use lab_core::artifacts::DEBIAN_USERLAND;
+
+use super::explain;
+use super::userland::Packages;
+use crate::cx::Cx;
+use crate::image;
+use crate::process::{ProcessError, invocation};
+use crate::wait::Deadline;
+
+/// The release of Debian that the lab's machines run.
+const SUITE: &str = "trixie";
+/// Where in the archive the names of the packages' files lie.
+const NAMES: &str = "usr/packages-of-this-archive";
+
+/// Fetches the packages, in a folder of their own, and reads them.
+///
+/// # Errors
+/// When they cannot be had.
+pub async fn fetch(
+    cx: &Cx,
+    folder: &Path,
+    log: &Path,
+    lock: &Arc<std::fs::File>,
+    architecture: &str,
+    deadline: Deadline,
+) -> anyhow::Result<Packages> {
+    let archive = folder.join("packages.tar");
+    crate::files::remove(&archive)?;
+    let mirror = image::debian_mirror();
+    let root = nix::unistd::geteuid().is_root();
+    let mode = if root { "--mode=root" } else { "--mode=unshare" };
+    let mut run = invocation("mmdebstrap")
+        .args(["--variant=extract", "--format=tar", mode])
+        .arg(format!("--architectures={architecture}"))
+        .arg(format!("--include={}", DEBIAN_USERLAND.packages.join(",")))
+        // The names of the files say the versions. They go into the archive: a hook of an ordinary user's mmdebstrap
+        // cannot write anywhere else.
+        .arg("--skip=download/empty")
+        .arg(format!("--extract-hook=ls \"$1/var/cache/apt/archives\" > \"$1/{NAMES}\""))
+        .arg(SUITE)
+        .arg(&archive)
+        .args(&mirror)
+        .log(log)
+        .holding(lock);
+    if root {
+        // What an interrupted run leaves goes with the folder. An ordinary user's subordinate ids may not reach it.
+        run = run.env("TMPDIR", folder);
+    }
+    match run.read(&cx.cancel, deadline).await {
+        Ok(_) => {}
+        Err(error @ ProcessError::Cancelled { .. }) => return Err(error.into()),
+        Err(error) => {
+            let text = std::fs::read_to_string(log).unwrap_or_default();
+            let what = if text.contains("No space left on device") {
+                "cannot unpack Debian's packages: the disk is full"
+            } else if matches!(error, ProcessError::Start { .. }) {
+                "cannot fetch Debian's packages: there is no mmdebstrap"
+            } else {
+                "cannot fetch Debian's packages"
+            };
+            let failure = explain::failure(what, log)
+                .hint("run `cargo xtask setup`, or name another mirror in LAB_DEBIAN_MIRROR");
+            return Err(anyhow::Error::new(error).context(failure));
+        }
+    }
+    let packages = cx
+        .blocking({
+            let archive = archive.clone();
+            move || Packages::read(&archive, NAMES)
+        })
+        .await?;
+    crate::files::remove(&archive)?;
+    Ok(packages)
+}

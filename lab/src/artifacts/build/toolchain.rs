@@ -1,0 +1,137 @@
+//! The Go toolchain: which one, whether it is new enough, and the environment that it compiles in.
+//!
+//! Its caches lie under `build/cache/go`: never the user's own. Which proxy modules come from is the user's setting;
+//! that every module is checked against Go's public checksum database is not.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde::Deserialize;
+
+use crate::cx::Cx;
+use crate::failure::{Failure, exit};
+use crate::process::{Invocation, ProcessError, invocation};
+use crate::wait::Deadline;
+
+/// Names a Go to use instead of the one on the path.
+pub const VARIABLE: &str = "LAB_GO";
+/// The first whose `go.mod` knows `godebug`, and which this program has been used with.
+const OLDEST: &str = "1.24";
+/// Asking it for its settings reads one file.
+const PATIENCE: Duration = Duration::from_secs(20);
+const HINT: &str = "run `cargo xtask setup`, which brings one, or name one in LAB_GO";
+
+/// A Go that was asked for its version.
+#[derive(Debug, Clone)]
+pub struct Toolchain {
+    program: OsString,
+    caches: PathBuf,
+    /// `go1.26.8`.
+    pub version: String,
+}
+
+/// What `go env -json` says.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+struct Settings {
+    goversion: String,
+    gosumdb: String,
+}
+
+impl Toolchain {
+    /// Finds it.
+    ///
+    /// # Errors
+    /// When there is none, it is too old, or the checks of modules are switched off.
+    pub async fn find(cx: &Cx, deadline: Deadline) -> anyhow::Result<Self> {
+        let program = std::env::var_os(VARIABLE).unwrap_or_else(|| "go".into());
+        let caches = cx.layout.root().join("build/cache/go");
+        let ask = environment(invocation(&program), &caches).args(["env", "-json", "GOVERSION", "GOSUMDB"]);
+        let said = match ask.read(&cx.cancel, deadline.at_most(PATIENCE)).await {
+            Ok(said) => said,
+            Err(error @ ProcessError::Start { .. }) => {
+                let failure = Failure::new(exit::HOST, "own builds need a Go toolchain, and there is none");
+                return Err(anyhow::Error::new(error).context(failure.hint(HINT)));
+            }
+            Err(error @ ProcessError::Cancelled { .. }) => return Err(error.into()),
+            Err(error) => {
+                let name = Path::new(&program).display().to_string();
+                let failure = Failure::new(exit::HOST, format!("`{name}` does not say what it is"));
+                return Err(anyhow::Error::new(error).context(failure.hint(HINT)));
+            }
+        };
+        let settings: Settings =
+            serde_json::from_str(&said).context("what `go env` says is not what it should be")?;
+        let found = Self { program, caches, version: settings.goversion };
+        found.at_least(OLDEST, "own builds")?;
+        if settings.gosumdb == "off" {
+            let message =
+                "Go's checksum database is switched off (GOSUMDB=off), and own builds are checked against it";
+            return Err(Failure::new(exit::HOST, message).hint("go env -u GOSUMDB; unset GOSUMDB").into());
+        }
+        Ok(found)
+    }
+
+    /// Fails unless it is this new: `what` needs it.
+    ///
+    /// # Errors
+    /// One sentence with both versions.
+    pub fn at_least(&self, oldest: &str, what: &str) -> anyhow::Result<()> {
+        if numbers(self.version.trim_start_matches("go")) >= numbers(oldest) {
+            return Ok(());
+        }
+        let message = format!("{what} needs Go {oldest} or newer, and there is {}", self.version);
+        Err(Failure::new(exit::HOST, message).hint(HINT).into())
+    }
+
+    /// A call of it for an architecture, `amd64`.
+    #[must_use]
+    pub fn call(&self, architecture: &str) -> Invocation {
+        environment(invocation(&self.program), &self.caches).env("GOARCH", architecture)
+    }
+}
+
+/// What the user set for Go is set anew where it would change what comes out.
+fn environment(call: Invocation, caches: &Path) -> Invocation {
+    call.env("GOMODCACHE", caches.join("mod"))
+        .env("GOCACHE", caches.join("build"))
+        .env("GOFLAGS", "-mod=mod")
+        // The version that was found is the one that is recorded: no other is fetched.
+        .env("GOTOOLCHAIN", "local")
+        .env("GOWORK", "off")
+        .env("GO111MODULE", "on")
+        .env("GOOS", "linux")
+        .env("GOAMD64", "v1")
+        .env("GOARM64", "v8.0")
+        .env("GOEXPERIMENT", "")
+        .env("CGO_ENABLED", "0")
+        // A pattern that fits nothing: no module is left unchecked.
+        .env("GONOSUMDB", "none")
+}
+
+/// `1.26.8` as numbers to be compared; what follows them (`rc1`, `-custom`) is left out.
+fn numbers(version: &str) -> Vec<u32> {
+    let end = version.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(version.len());
+    version[..end].split('.').map_while(|number| number.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_go_are_compared_as_numbers() {
+        assert!(numbers("1.26.8") >= numbers("1.9"));
+        assert!(numbers("1.24rc1") >= numbers("1.24"));
+        assert!(numbers("1.19.8") < numbers("1.24"));
+    }
+
+    #[test]
+    fn a_toolchain_that_is_too_old_is_told_with_both_versions() {
+        let old = Toolchain { program: "go".into(), caches: PathBuf::new(), version: "go1.19.8".into() };
+        let error = old.at_least("1.24.0", "kubernetes 1.34.3").unwrap_err();
+        assert_eq!(error.to_string(), "kubernetes 1.34.3 needs Go 1.24.0 or newer, and there is go1.19.8");
+    }
+}
