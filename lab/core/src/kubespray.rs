@@ -19,7 +19,10 @@ pub use ansible::AnsibleSettings;
 pub use groups::{Group, Groups, Host, Values};
 pub use inventory::Login;
 pub use release::{AnsibleRange, DEFAULT_RELEASE, Pythons, RELEASES, Release, TAGS, Version, release};
-pub use render::{Files, made_for, render, settings};
+pub use render::{
+    ARTIFACTS_FILE, ArtifactsFile, CA_ON_MACHINES, Files, OwnBuild, Served, artifacts_file, made_for, render,
+    repository_of, settings,
+};
 pub use setting::{Origin, Scope, Setting};
 
 #[cfg(test)]

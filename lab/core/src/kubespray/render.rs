@@ -12,6 +12,7 @@ use crate::spec::ClusterSpec;
 mod files;
 mod options;
 pub(crate) mod plugin;
+mod served;
 #[cfg(test)]
 mod tests;
 mod user;
@@ -19,7 +20,11 @@ mod yaml;
 
 pub use files::{Files, made_for};
 pub(super) use files::{IN_INVENTORY, first_line};
+use options::FILE_ROOTS;
 pub(super) use options::LAB_DIR;
+pub use served::{
+    ARTIFACTS_FILE, ArtifactsFile, CA_ON_MACHINES, OwnBuild, Served, artifacts_file, repository_of,
+};
 pub(crate) use user::GROUPS;
 
 /// A setting, and what its comment says besides where it comes from.

@@ -81,18 +81,21 @@ fn all(spec: &ClusterSpec, variables: &Variables) -> Vec<Entry> {
     all.entries
 }
 
+/// The roots of all downloads (roles/kubespray_defaults/defaults/main/download.yml), each with the host that it names.
+pub(super) const FILE_ROOTS: [(&str, &str); 4] = [
+    ("github_url", "github.com"),
+    ("dl_k8s_io_url", "dl.k8s.io"),
+    ("storage_googleapis_url", "storage.googleapis.com"),
+    ("get_helm_url", "get.helm.sh"),
+];
+
 /// inventory/sample/group_vars/all/offline.yml, with the roots of all downloads rather than each of them.
 fn mirrors(all: &mut Group, mirrors: &MirrorsSpec) {
     const FILES: &str = "mirrors.files";
     const IMAGES: &str = "mirrors.images";
     if let Some(files) = &mirrors.files {
         all.key(FILES, "files_repo", files.as_str());
-        for (name, host) in [
-            ("github_url", "github.com"),
-            ("dl_k8s_io_url", "dl.k8s.io"),
-            ("storage_googleapis_url", "storage.googleapis.com"),
-            ("get_helm_url", "get.helm.sh"),
-        ] {
+        for (name, host) in FILE_ROOTS {
             all.key(FILES, name, format!("{{{{ files_repo }}}}/{host}"));
         }
     }

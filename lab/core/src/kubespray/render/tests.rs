@@ -9,6 +9,7 @@ use crate::kubespray::index;
 use crate::spec::{ClusterSpec, NetworkPlugin};
 
 mod configuration;
+mod served;
 mod topologies;
 
 /// What is known of a release.
