@@ -277,7 +277,6 @@ impl Shared {
             None => format!("debian-{}", self.architecture),
         };
         let place = self.claim(&name, task).await?;
-        let began = Instant::now();
         // Whoever was waited for may have built the same.
         let store: &Store = &self.writer;
         let mut jobs = Vec::new();
@@ -287,6 +286,7 @@ impl Shared {
                 jobs.push(job.clone());
             }
         }
+        let mut began = Instant::now();
         if let (Some(unit), Some(go), false) = (&batch.unit, &self.go, jobs.is_empty()) {
             let download = self.downloads.acquire().await?;
             task.step("downloading its modules");
@@ -294,6 +294,7 @@ impl Shared {
             drop(download);
             task.step("waiting for the compiler");
             let _compiler = self.compilers.acquire().await?;
+            began = Instant::now();
             task.step(&format!("compiling {}", unit.programs.iter().copied().collect::<Vec<_>>().join(", ")));
             unit.compile(&self.cx, go, &place, self.deadline).await?;
         }

@@ -234,7 +234,7 @@ const fn userland_file(path: &'static str, links: &'static [&'static str]) -> Us
 /// What kube-proxy and kube-router call: the tools of the packet filter, and a shell for people.
 pub static DEBIAN_USERLAND: Userland = Userland {
     // runc is of the same set, so that one run of mmdebstrap serves everything.
-    packages: &["busybox-static", "conntrack", "iproute2", "ipset", "iptables", "nftables", "runc"],
+    packages: &["busybox-static", "conntrack", "dash", "iproute2", "ipset", "iptables", "nftables", "runc"],
     files: &[
         userland_file(
             "usr/sbin/xtables-nft-multi",
@@ -265,6 +265,8 @@ pub static DEBIAN_USERLAND: Userland = Userland {
             links: &[],
             also: Some("etc/iproute2/rt_tables"),
         },
-        userland_file("usr/bin/busybox", &["sh", "cat", "ls", "sleep", "env", "grep", "ps"]),
+        // busybox's own shell would take its own `ip` for the real one.
+        userland_file("usr/bin/dash", &["sh"]),
+        userland_file("usr/bin/busybox", &["cat", "env", "grep", "head", "ls", "ps", "sleep", "tail"]),
     ],
 };
