@@ -73,7 +73,7 @@ impl flags::Bench {
     /// Measures, prints the table, writes the JSON. A missed goal is told, and is no failure.
     pub fn run(self, cx: &Cx) -> anyhow::Result<()> {
         let chosen = choose(&self.names)?;
-        setup::ensure(cx, &Host::real(), Needs { lab: true, tools: false }, cx.yes)?;
+        setup::ensure(cx, &Host::real(), Needs { lab: true, tools: false, go: false }, cx.yes)?;
         let directory = cx.root.join("build/bench");
         fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
         let mut bench = Bench { cx, directory, seconds: BTreeMap::new(), remarks: Vec::new() };

@@ -15,7 +15,7 @@ use crate::cargo;
 use crate::cx::Cx;
 use crate::failure::Failure;
 use crate::host::Host;
-use crate::setup::environment::Environment;
+use crate::setup::environment::{self, Environment};
 use crate::setup::{self, Needs};
 
 /// Runs `lab [FIRST] WORDS…` in place of this process.
@@ -30,7 +30,8 @@ pub fn run(cx: &Cx, first: Option<&str>, words: Vec<OsString>) -> anyhow::Result
     let binary = match env::var_os("LAB_BIN") {
         Some(path) => prebuilt(path)?,
         None => {
-            setup::ensure(cx, &host, Needs { lab: true, tools: false }, cx.yes || says_yes(&words))?;
+            let go = first == Some("artifacts") && words.first().is_some_and(|word| word == "build");
+            setup::ensure(cx, &host, Needs { lab: true, tools: false, go }, cx.yes || says_yes(&words))?;
             cargo::build_lab(cx)?
         }
     };
@@ -70,6 +71,11 @@ pub fn command(cx: &Cx, host: &Host, binary: &OsStr, arguments: &[OsString]) -> 
             .env("LAB_ROOT", &cx.root)
             .env("LAB_ANSIBLE", Environment::ansible(&cx.root).path),
     );
+    let go = Environment::go(&cx.root);
+    // What the user named stays; else the computer's own comes first where it is new enough.
+    if go.is_complete() && env::var_os("LAB_GO").is_none() && environment::go(host).is_none() {
+        command.env("LAB_GO", go.path.join("bin/go"));
+    }
     // Paths among the arguments are relative to where the user stands, not to the root.
     if let Ok(here) = env::current_dir() {
         command.current_dir(here);

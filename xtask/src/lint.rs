@@ -41,7 +41,7 @@ impl flags::Lint {
 /// # Errors
 /// When a check failed; its words were printed.
 pub fn run(cx: &Cx) -> anyhow::Result<()> {
-    setup::ensure(cx, &Host::real(), Needs { lab: true, tools: true }, cx.yes)?;
+    setup::ensure(cx, &Host::real(), Needs { lab: true, tools: true, go: false }, cx.yes)?;
     let mut failed = Vec::new();
     for (name, check) in CHECKS_OF_TEXT {
         let start = Instant::now();

@@ -28,6 +28,8 @@ pub struct Needs {
     pub lab: bool,
     /// The contributors' tools.
     pub tools: bool,
+    /// Own builds of artefacts: a Go toolchain.
+    pub go: bool,
 }
 
 /// What has to be done to a computer, in this order.
@@ -72,8 +74,8 @@ impl flags::Setup {
     /// Shows the plan, asks, and carries it out.
     pub fn run(self, cx: &Cx) -> anyhow::Result<()> {
         let host = Host::real();
-        let needs = Needs { lab: true, tools: false };
-        let plan = Plan::make(&host, needs, environments(cx, needs));
+        let needs = Needs { lab: true, tools: false, go: true };
+        let plan = Plan::make(&host, needs, environments(cx, &host, needs));
         if plan.is_empty() {
             println!("nothing to do: everything a lab needs is here");
             return Ok(());
@@ -92,7 +94,7 @@ impl flags::Setup {
 /// # Errors
 /// When something is missing and the user does not want it installed, or cannot be asked.
 pub fn ensure(cx: &Cx, host: &Host, needs: Needs, yes: bool) -> anyhow::Result<()> {
-    let plan = Plan::make(host, needs, environments(cx, needs));
+    let plan = Plan::make(host, needs, environments(cx, host, needs));
     if plan.is_ready() {
         return Ok(());
     }
@@ -100,10 +102,12 @@ pub fn ensure(cx: &Cx, host: &Host, needs: Needs, yes: bool) -> anyhow::Result<(
     plan.apply(cx, host, needs)
 }
 
-fn environments(cx: &Cx, needs: Needs) -> Vec<Environment> {
+fn environments(cx: &Cx, host: &Host, needs: Needs) -> Vec<Environment> {
     let lab = needs.lab.then(|| Environment::ansible(&cx.root));
     let tools = needs.tools.then(|| Environment::tools(&cx.root));
-    lab.into_iter().chain(tools).collect()
+    // One that the computer has is as good, and is there already.
+    let go = (needs.go && environment::go(host).is_none()).then(|| Environment::go(&cx.root));
+    lab.into_iter().chain(tools).chain(go).collect()
 }
 
 /// Shows the plan and returns only if it may be carried out.
@@ -254,7 +258,7 @@ impl Plan {
                 environment.make(&cx.sh, &cx.root, &python)?;
             }
         }
-        let after = Self::make(host, needs, environments(cx, needs));
+        let after = Self::make(host, needs, environments(cx, host, needs));
         if !after.is_ready() {
             eprint!("{}", after.text(host));
             return Err(Failure::host("something is still missing", "`cargo xtask doctor` says more").into());

@@ -89,7 +89,7 @@ pub struct Outcome {
 pub fn run(cx: &Cx, tiers: &[Tier], names: &[String]) -> anyhow::Result<Outcome> {
     let host = Host::real();
     let lab = tiers.iter().any(|tier| *tier != Tier::Core);
-    setup::ensure(cx, &host, Needs { lab, tools: true }, cx.yes)?;
+    setup::ensure(cx, &host, Needs { lab, tools: true, go: false }, cx.yes)?;
 
     let reports = cx.root.join("build/reports");
     fs::create_dir_all(&reports).with_context(|| format!("cannot make {}", reports.display()))?;

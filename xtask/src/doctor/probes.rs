@@ -11,7 +11,7 @@ use crate::setup::packages;
 type Probe = fn(&Host, &Path) -> Finding;
 
 /// All probes, in the order of the table.
-pub const PROBES: [(&str, Probe); 15] = [
+pub const PROBES: [(&str, Probe); 16] = [
     ("processor", processor),
     ("kvm", kvm::probe),
     ("iommu", iommu),
@@ -24,6 +24,7 @@ pub const PROBES: [(&str, Probe); 15] = [
     ("cgroups", cgroups),
     ("python", python),
     ("ansible", ansible),
+    ("go", go),
     ("disk", disk),
     ("memory", memory),
     ("cpus", cpus),
@@ -221,6 +222,18 @@ fn ansible(_: &Host, root: &Path) -> Finding {
     } else {
         Finding::missing(format!("the environment of {} is not made", environment.requirements), Fix::Setup)
     }
+}
+
+fn go(host: &Host, root: &Path) -> Finding {
+    if let Some(version) = environment::go(host) {
+        return Finding::good(version);
+    }
+    let environment = Environment::go(root);
+    let name = environment.path.file_name().unwrap_or_default().to_string_lossy();
+    if environment.is_complete() {
+        return Finding::good(format!("build/environments/{name}"));
+    }
+    Finding::note("none that is new enough: artefacts cannot be built here", Some(Fix::Setup))
 }
 
 /// The base image, its packages, the build of `lab` and the disks of four small machines.

@@ -34,6 +34,11 @@ impl Environment {
         Self::new(root, "tools", "xtask/tools.txt")
     }
 
+    /// A Go toolchain, for own builds of artefacts: `bin/go`.
+    pub fn go(root: &Path) -> Self {
+        Self::new(root, "go", "xtask/go.txt")
+    }
+
     fn new(root: &Path, name: &str, requirements: &'static str) -> Self {
         let directory = root.join("build/environments");
         // A missing file is told by whoever makes the environment.
@@ -121,6 +126,18 @@ pub fn python(host: &Host) -> Option<Python> {
     })
 }
 
+/// The oldest Go that compiles everything that is built: metrics-server 0.9.0 wants it.
+const OLDEST_GO: [u32; 3] = [1, 26, 4];
+
+/// The version of the Go on the path, `1.26.8`, where it is new enough for own builds.
+pub fn go(host: &Host) -> Option<String> {
+    let said = host.output("go", &["version"])?;
+    let version = said.split_whitespace().nth(2)?.strip_prefix("go")?.to_owned();
+    let end = version.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(version.len());
+    let numbers: Vec<u32> = version[..end].split('.').map_while(|number| number.parse().ok()).collect();
+    (numbers.as_slice() >= &OLDEST_GO[..]).then_some(version)
+}
+
 /// What to say when [`python`] found none although packages were installed.
 pub fn no_python() -> Failure {
     Failure::host(
@@ -151,6 +168,16 @@ mod tests {
         assert_eq!(found.version, "3.12.1");
         let without_venv = Fake::new().program("python3", "exit 1");
         assert_eq!(python(&without_venv.host), None);
+    }
+
+    #[test]
+    fn passes_over_a_go_that_is_too_old() {
+        let says = |words: &str| go(&Fake::new().program("go", &format!("echo {words}")).host);
+        assert_eq!(says("go version go1.26.8 linux/amd64").as_deref(), Some("1.26.8"));
+        assert_eq!(says("go version go1.27rc1 linux/amd64").as_deref(), Some("1.27rc1"));
+        assert_eq!(says("go version go1.19.8 linux/amd64"), None);
+        assert_eq!(says("nothing of the kind"), None);
+        assert_eq!(go(&Fake::new().host), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::host::fake::Fake;
 
-const EVERYTHING: Needs = Needs { lab: true, tools: false };
+const EVERYTHING: Needs = Needs { lab: true, tools: false, go: false };
 
 fn environment() -> Environment {
     Environment {
@@ -88,7 +88,7 @@ fn what_is_there_is_not_installed_again() {
 fn tests_of_pure_code_need_only_the_tools() {
     let plan = Plan::make(
         &release(DEBIAN_12).program("python3", "echo 3.11.2").host,
-        Needs { lab: false, tools: true },
+        Needs { lab: false, tools: true, go: false },
         vec![],
     );
     assert!(plan.is_empty());
