@@ -1,8 +1,16 @@
 //! Artefacts: every file and container image that a deploy needs, in one store of this checkout.
 //!
-//! `store` keeps them by digest and knows nothing of where they come from. What is needed says the lock of a cluster.
+//! `lock` says what is needed, `store` keeps it by digest and knows nothing of where it comes from, `look` compares the two.
+//! `fetch`, `bundle` and builds fill the store; `verify` and `gc` look after it. See docs/artifacts.md.
 
-#![allow(dead_code, unused_imports, reason = "the commands that use it follow")]
-
+#[allow(dead_code, unused_imports, reason = "its command follows")]
 pub mod build;
+pub mod bundle;
+pub mod fetch;
+pub mod gc;
+pub mod list;
+pub mod lock;
+pub mod look;
+#[allow(dead_code, reason = "what builds and serves artefacts uses the rest of it")]
 pub mod store;
+pub mod verify;

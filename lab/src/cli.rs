@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub mod artifacts;
 pub mod check;
 pub mod commands;
 pub mod inventory;
@@ -201,6 +202,9 @@ pub enum Command {
     /// Kubespray's inventory of a cluster: write it, compare it
     #[command(subcommand, after_help = "Example: cargo xtask inventory render cloud-cluster")]
     Inventory(inventory::Command),
+    /// Artefacts: every file and container image that a deploy needs
+    #[command(subcommand, after_help = "Example: cargo xtask artifacts list quick")]
+    Artifacts(artifacts::Command),
     /// Base images: build, list, verify, clear
     #[command(subcommand, after_help = "Example: cargo xtask image list")]
     Image(Image),

@@ -82,6 +82,23 @@ pub fn read_if_present(path: &Path) -> anyhow::Result<Option<String>> {
     }
 }
 
+/// Names in a folder, sorted; none where the folder is absent.
+///
+/// # Errors
+/// With the path and the system's reason.
+pub fn names(folder: &Path) -> anyhow::Result<Vec<String>> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.with_context(|| format!("cannot read `{}`", folder.display()))?,
+    };
+    let mut names = entries
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<std::io::Result<Vec<_>>>()
+        .with_context(|| format!("cannot read `{}`", folder.display()))?;
+    names.sort();
+    Ok(names)
+}
+
 /// Removes a file or a whole folder; nothing there is success.
 ///
 /// # Errors

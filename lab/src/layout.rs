@@ -114,6 +114,12 @@ impl ArtifactFiles {
         self.folder.join("builds")
     }
 
+    /// What each cluster needs, one file a cluster, as its lock said when it was used last.
+    #[must_use]
+    pub fn needs(&self) -> PathBuf {
+        self.folder.join("needs")
+    }
+
     /// Blobs that turned out to have other bytes than their names say.
     #[must_use]
     pub fn corrupt(&self) -> PathBuf {

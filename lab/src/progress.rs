@@ -156,6 +156,13 @@ impl Task {
         }
     }
 
+    /// How far the task is, for who watches it live. It is no event: it changes many times a second.
+    pub fn show(&self, text: &str) {
+        if self.progress.mode == Mode::Live {
+            self.bar.set_message(text.to_owned());
+        }
+    }
+
     /// The task is over, and well.
     pub fn done(&self, text: &str) {
         self.over(State::Done, "✓", text);

@@ -24,6 +24,11 @@ cargo xtask: from one cluster.yaml to a lab of machines on this computer
     inventory render|diff [CLUSTER]   write what Kubespray is given, or show what that would change
     inventory check [CLUSTER]   prove what Kubespray is given, without a machine
 
+  Artefacts (every file and container image that a deploy needs)
+    artifacts list [CLUSTER]          what is needed, where it comes from, what is missing
+    artifacts fetch|build [CLUSTER]   from upstream or mirrors, or compiled here
+    artifacts verify|export|import|gc
+
   For contributors
     lint                  formatting, clippy, licences, house rules
     ci                    exactly what CI runs: lint, then every test

@@ -40,6 +40,8 @@ pub enum Command {
     Kubespray(Words),
     /// Render and prove the inventory that Kubespray is given (`lab inventory`).
     Inventory(Words),
+    /// Fetch, build and keep every file and image that a deploy needs (`lab artifacts`).
+    Artifacts(Words),
     /// Run the tests.
     Test(Test),
     /// Check formatting, lints, licences and house rules.
@@ -111,6 +113,8 @@ pub enum Tier {
     Tools,
     /// Real Kubespray, no machines.
     Kubespray,
+    /// The store of artefacts with real servers, no machines.
+    Artifacts,
     /// Real machines.
     Lab,
 }

@@ -54,6 +54,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Image(words) => handover::run(&cx, Some("image"), words.words),
         Command::Kubespray(words) => handover::run(&cx, Some("kubespray"), words.words),
         Command::Inventory(words) => handover::run(&cx, Some("inventory"), words.words),
+        Command::Artifacts(words) => handover::run(&cx, Some("artifacts"), words.words),
         Command::Test(flags) => flags.run(&cx),
         Command::Lint(flags) => flags.run(&cx),
         Command::Ci(flags) => flags.run(&cx),

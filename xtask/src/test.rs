@@ -19,7 +19,8 @@ use crate::setup::environment::Environment;
 use crate::setup::{self, Needs};
 
 /// All tiers, from the quickest to the slowest.
-pub const TIERS: [Tier; 5] = [Tier::Core, Tier::Cli, Tier::Tools, Tier::Kubespray, Tier::Lab];
+pub const TIERS: [Tier; 6] =
+    [Tier::Core, Tier::Cli, Tier::Tools, Tier::Kubespray, Tier::Artifacts, Tier::Lab];
 
 impl Tier {
     /// What people call it.
@@ -29,6 +30,7 @@ impl Tier {
             Self::Cli => "cli",
             Self::Tools => "tools",
             Self::Kubespray => "kubespray",
+            Self::Artifacts => "artifacts",
             Self::Lab => "lab",
         }
     }
@@ -38,7 +40,7 @@ impl Tier {
         match self {
             Self::Core => &["xtask", "lab-core"],
             Self::Cli => &["lab"],
-            Self::Tools | Self::Kubespray | Self::Lab => &["lab-tests"],
+            Self::Tools | Self::Kubespray | Self::Artifacts | Self::Lab => &["lab-tests"],
         }
     }
 
@@ -49,6 +51,7 @@ impl Tier {
             Self::Core | Self::Cli => self.packages().contains(&package),
             Self::Tools => binary == "lab-tests::tools",
             Self::Kubespray => binary == "lab-tests::kubespray",
+            Self::Artifacts => binary == "lab-tests::artifacts",
             Self::Lab => binary == "lab-tests::lab",
         }
     }
@@ -60,6 +63,7 @@ impl Tier {
             Self::Cli => "package(=lab)",
             Self::Tools => "binary_id(=lab-tests::tools)",
             Self::Kubespray => "binary_id(=lab-tests::kubespray)",
+            Self::Artifacts => "binary_id(=lab-tests::artifacts)",
             Self::Lab => "binary_id(=lab-tests::lab)",
         }
     }
@@ -111,7 +115,7 @@ pub fn run(cx: &Cx, tiers: &[Tier], names: &[String]) -> anyhow::Result<Outcome>
         .env("LAB_SKIPS", &skips)
         .env("LAB_ROOT", &cx.root)
         .env("LAB_ANSIBLE", Environment::ansible(&cx.root).path);
-    if tiers.iter().any(|tier| matches!(tier, Tier::Tools | Tier::Kubespray | Tier::Lab)) {
+    if tiers.iter().any(|tier| matches!(tier, Tier::Tools | Tier::Kubespray | Tier::Artifacts | Tier::Lab)) {
         command = command.env("LAB_BIN", cargo::build_lab(cx)?);
     }
     let result = command.run();
@@ -265,6 +269,7 @@ mod tests {
                 case("lab::cli", "c", true),
                 case("lab-tests::tools", "d", false),
                 case("lab-tests::kubespray", "g", false),
+                case("lab-tests::artifacts", "h", false),
                 case("lab-tests::lab", "e", false),
                 case("lab-tests::lab", "f", false),
             ],
@@ -281,6 +286,7 @@ mod tests {
         cli              0       1        0
         tools            1       0        0
         kubespray        1       0        0
+        artifacts        1       0        0
         lab              1       0        1
         skipped lab-tests::lab e: there is no user to run as
         ");

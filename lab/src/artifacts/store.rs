@@ -15,9 +15,9 @@ mod digest;
 pub mod record;
 mod unfinished;
 
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{File, Permissions};
 use std::io::{Read, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -283,11 +283,6 @@ impl Writer {
 fn unwritten(path: &Path) -> Failure {
     Failure::new(exit::HOST, format!("cannot write `{}`", path.display()))
         .hint("see that there is space left; `cargo xtask artifacts gc` says what could go")
-}
-
-/// Opens a file to write at its end.
-fn append(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().append(true).mode(files::SECRET).open(path)
 }
 
 #[cfg(test)]

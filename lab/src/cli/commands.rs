@@ -80,6 +80,7 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
         Command::Check(arguments) => return super::check::run(cx, arguments).await,
         Command::Kubespray(command) => return super::kubespray::run(cx, command).await,
         Command::Inventory(command) => return super::inventory::run(cx, command).await,
+        Command::Artifacts(command) => return super::artifacts::run(cx, command).await,
         Command::Image(image) => return images(cx, image).await,
         Command::Internal(_) => anyhow::bail!("this part is started without a runtime"),
     }

@@ -122,7 +122,7 @@ pub(super) fn find(store: &Path, key: &str) -> anyhow::Result<Option<Manifest>> 
 
 pub(super) fn list(store: &Path) -> anyhow::Result<Vec<Manifest>> {
     let mut manifests = Vec::new();
-    for name in names(store)?.iter().filter(|name| !name.starts_with('.')) {
+    for name in files::names(store)?.iter().filter(|name| !name.starts_with('.')) {
         manifests.extend(find(store, name)?);
     }
     Ok(manifests)
@@ -149,7 +149,7 @@ pub(super) fn verify(store: &Path, manifest: &Manifest) -> anyhow::Result<Vec<St
 
 pub(super) fn gc(store: &Path, keep: &[String]) -> anyhow::Result<Vec<String>> {
     let mut removed = Vec::new();
-    for name in names(store)? {
+    for name in files::names(store)? {
         let key = name.strip_prefix(UNFINISHED).unwrap_or(&name);
         let image = store.join(&name).join(MANIFEST).is_file() && !name.starts_with('.');
         if !(image && !keep.contains(&name) || name.starts_with(UNFINISHED)) {
@@ -165,22 +165,8 @@ pub(super) fn gc(store: &Path, keep: &[String]) -> anyhow::Result<Vec<String>> {
     Ok(removed)
 }
 
-/// Names in a folder, sorted; none where the folder is absent.
-fn names(folder: &Path) -> anyhow::Result<Vec<String>> {
-    let entries = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.with_context(|| format!("cannot read `{}`", folder.display()))?,
-    };
-    let mut names = entries
-        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-        .collect::<std::io::Result<Vec<_>>>()
-        .with_context(|| format!("cannot read `{}`", folder.display()))?;
-    names.sort();
-    Ok(names)
-}
-
 fn record(folder: &Path) -> anyhow::Result<BTreeMap<String, FileRecord>> {
-    names(folder)?
+    files::names(folder)?
         .into_iter()
         .map(|name| {
             let path = folder.join(&name);

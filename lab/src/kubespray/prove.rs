@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use lab_core::kubespray::events::{self, Event, Outcome};
 use lab_core::kubespray::index::Index;
-use lab_core::kubespray::prove::{self, Pinned};
+use lab_core::kubespray::prove::{self, Lock, Pinned};
 use lab_core::kubespray::{AnsibleSettings, Setting, settings};
 use serde::Serialize;
 
+use crate::artifacts::lock;
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::files::{self, PUBLIC};
@@ -32,7 +33,7 @@ use super::source::{Pin, Request};
 const LONGEST: Duration = Duration::from_secs(1200);
 /// The playbooks of ours that must be right for Kubespray.
 const WRAPPER: &str = "deploy-cloud-cluster.yml";
-const RESOLVE: &str = "resolve-artifacts.yml";
+pub(crate) const RESOLVE: &str = "resolve-artifacts.yml";
 
 /// What became of one thing that was to be proven.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -315,8 +316,37 @@ fn refused(bench: &Bench<'_>, events: &[Event], output: &Output) -> Vec<String> 
     told
 }
 
+/// Works out everything that a deploy of a cluster will need, and writes its `artifacts.lock.json`.
+///
+/// # Errors
+/// When the cluster's Kubespray is not fetched, or refuses the inventory.
+pub async fn resolve(cx: &Cx, lab: &Lab) -> anyhow::Result<Lock> {
+    let request = Request::of_lab(lab)?;
+    let Some(kubespray) = kubespray(cx, &request.pin).await? else {
+        let message = format!(
+            "what `{}` needs says Kubespray {}, which is not fetched",
+            lab.spec.name, request.pin.version
+        );
+        let hint = format!("cargo xtask kubespray fetch --cluster {}", lab.cluster_words(cx));
+        return Err(Failure::new(exit::HOST, message).hint(hint).into());
+    };
+    locked(&bench(cx, lab)?, &kubespray).await?.map_err(|found| {
+        let message = format!("Kubespray cannot say what `{}` needs", lab.spec.name);
+        let hint = format!("cargo xtask inventory check {}", lab.cluster_words(cx));
+        anyhow::anyhow!(found.join("\n")).context(Failure::new(exit::CHECKS, message).hint(hint))
+    })
+}
+
 /// Everything that a deploy will need, written as `artifacts.lock.json`.
 async fn artifacts(bench: &Bench<'_>, kubespray: &Kubespray) -> Found {
+    let place = bench.lab.files.artifacts_lock();
+    let shown = place.strip_prefix(bench.cx.layout.root()).unwrap_or(&place).display().to_string();
+    let locked = locked(bench, kubespray).await?;
+    Ok(locked.map(|lock| format!("{} files and {} images: {shown}", lock.files.len(), lock.images.len())))
+}
+
+/// The lock, or what speaks against the inventory.
+async fn locked(bench: &Bench<'_>, kubespray: &Kubespray) -> anyhow::Result<Result<Lock, Vec<String>>> {
     let playbook = bench.cx.layout.ansible().join("playbooks").join(RESOLVE);
     let (events, output) = bench.play(kubespray, &playbook).await?;
     if !output.status.success() {
@@ -331,15 +361,15 @@ async fn artifacts(bench: &Bench<'_>, kubespray: &Kubespray) -> Found {
         }
     }
     let pinned = Pinned { version: kubespray.pin.version.clone(), commit: kubespray.checkout.commit.clone() };
-    let lock = match prove::lock(pinned, "", &resolved, &bench.stands_for) {
+    let inputs = lock::inputs(bench.cx, bench.lab)?;
+    let lock = match prove::lock(pinned, &inputs, &resolved, &bench.stands_for) {
         Ok(lock) => lock,
         Err(error) => return Ok(Err(vec![error.to_string()])),
     };
     let place = bench.lab.files.artifacts_lock();
     let text = serde_json::to_string_pretty(&lock)? + "\n";
     files::write_if_changed(&place, text.as_bytes(), PUBLIC)?;
-    let shown = place.strip_prefix(bench.cx.layout.root()).unwrap_or(&place).display().to_string();
-    Ok(Ok(format!("{} files and {} images: {shown}", lock.files.len(), lock.images.len())))
+    Ok(Ok(lock))
 }
 
 /// The end of what a program said about its failure.

@@ -4,14 +4,14 @@
 //! before it gets a name, and bytes that do not lead to it are thrown away.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 
 use crate::failure::{Failure, exit};
 
-use super::{Blob, Digest, Hasher, Writer, append, unwritten};
+use super::{Blob, Digest, Hasher, Writer, unwritten};
 
 /// A beginning of a blob, held against other commands until it is dropped.
 #[derive(Debug)]
@@ -40,7 +40,9 @@ impl<'a> Unfinished<'a> {
     /// # Errors
     /// When they cannot be written.
     pub fn add(&self, bytes: &[u8]) -> anyhow::Result<()> {
-        append(&self.path).and_then(|mut file| file.write_all(bytes)).with_context(|| unwritten(&self.path))
+        let mut file = &self.lock;
+        let added = file.seek(SeekFrom::End(0)).and_then(|_| file.write_all(bytes));
+        added.with_context(|| unwritten(&self.path))
     }
 
     /// Throws all bytes away, to begin anew.

@@ -1,0 +1,200 @@
+//! What a cluster needs: its `artifacts.lock.json`, made anew where it is out of date, and each thing in it once.
+//!
+//! The lock lies with the lab and goes with it. So that a lab which was destroyed is not the end of what was fetched
+//! for it, the store remembers what each cluster needs, in `needs/`.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use lab_core::artifacts::{Kind, of_file, of_image};
+use lab_core::kubespray::prove::Lock;
+use serde::{Deserialize, Serialize};
+
+use crate::cx::Cx;
+use crate::failure::{Failure, exit};
+use crate::files::{self, PUBLIC};
+use crate::inventory;
+use crate::kubespray::prove;
+use crate::kubespray::source::Request;
+use crate::life::lab::Lab;
+
+use super::store::{Digest, Hasher, Store};
+
+/// Changes when locks of the same inventory are computed in another way.
+const FORMAT: &str = "1";
+/// What says to machines where the lab serves artefacts. It is made from the store, so no lock is made from it.
+const SERVED: &str = "artifacts.yml";
+
+/// One thing that is needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// File or image.
+    pub kind: Kind,
+    /// Kubespray's name for it.
+    pub name: String,
+    /// The version that its address says, without `v`.
+    pub version: Option<String>,
+    /// The URL of a file, the reference of an image.
+    pub address: String,
+    /// The digest that is asked for: of a file where one is known, of an image where one is pinned.
+    pub digest: Option<Digest>,
+}
+
+/// What a cluster needs, as the store remembers it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Remembered {
+    /// While this file is there, the cluster is known.
+    pub cluster_file: PathBuf,
+    /// What it needs.
+    pub lock: Lock,
+}
+
+/// The digest of everything that the lock of a cluster is computed from.
+///
+/// # Errors
+/// When the inventory cannot be rendered.
+pub fn inputs(cx: &Cx, lab: &Lab) -> anyhow::Result<String> {
+    let mut hasher = Hasher::new();
+    let mut add = |text: &str| {
+        hasher.update(&text.len().to_le_bytes());
+        hasher.update(text.as_bytes());
+    };
+    add(FORMAT);
+    add(std::env::consts::ARCH);
+    add(&Request::of_lab(lab)?.pin.commit);
+    let playbook = cx.layout.ansible().join("playbooks").join(prove::RESOLVE);
+    add(&files::read_if_present(&playbook)?.unwrap_or_default());
+    let folder = lab.files.inventory_folder();
+    for (path, text) in inventory::rendered(cx.layout.root(), &lab.spec, &lab.files, &folder)? {
+        if !path.ends_with(SERVED) {
+            add(&path);
+            add(&text);
+        }
+    }
+    Ok(hasher.finish().to_string())
+}
+
+/// What a cluster needs. A lock that is missing or out of date is made anew, for which its Kubespray is needed.
+///
+/// # Errors
+/// When it cannot be made.
+pub async fn of_cluster(cx: &Cx, lab: &Lab) -> anyhow::Result<Lock> {
+    let inputs = inputs(cx, lab)?;
+    let place = lab.files.artifacts_lock();
+    let store = Store::open(&cx.layout);
+    let remembered = store.files().needs().join(format!("{}.json", lab.spec.name));
+    // A lock that cannot be read is out of date.
+    let lies = |lock: &Lock| lock.inputs == inputs;
+    let found = files::read_if_present(&place)?
+        .and_then(|text| serde_json::from_str::<Lock>(&text).ok())
+        .or_else(|| {
+            let text = files::read_if_present(&remembered).ok().flatten()?;
+            Some(serde_json::from_str::<Remembered>(&text).ok()?.lock)
+        })
+        .filter(lies);
+    let lock = match found {
+        Some(lock) => lock,
+        None => {
+            let task = cx.progress.task("artifacts");
+            task.step("asking Kubespray what the cluster needs");
+            let lock = prove::resolve(cx, lab).await?;
+            task.done(&format!("{} files and {} images are needed", lock.files.len(), lock.images.len()));
+            lock
+        }
+    };
+    let known = Remembered { cluster_file: lab.cluster_file.clone(), lock };
+    let text = serde_json::to_string_pretty(&known)? + "\n";
+    files::write_if_changed(&remembered, text.as_bytes(), PUBLIC)?;
+    let lock = known.lock;
+    files::write_if_changed(&place, (serde_json::to_string_pretty(&lock)? + "\n").as_bytes(), PUBLIC)?;
+    Ok(lock)
+}
+
+/// A lock that somebody brought.
+///
+/// # Errors
+/// When it is none.
+pub fn read(path: &Path) -> anyhow::Result<Lock> {
+    let shown = path.display();
+    let text = files::read_if_present(path)?
+        .with_context(|| Failure::new(exit::USAGE, format!("there is no file `{shown}`")))?;
+    serde_json::from_str(&text).with_context(|| {
+        Failure::new(exit::USAGE, format!("`{shown}` is no lock of artefacts")).hint(
+            "`cargo xtask inventory check` writes one as output/<cluster>/inventory/artifacts.lock.json",
+        )
+    })
+}
+
+/// Everything in a lock, each address once, files first.
+///
+/// # Errors
+/// When a digest in it is none: somebody changed it by hand.
+pub fn items(lock: &Lock) -> anyhow::Result<Vec<Item>> {
+    let mut seen = BTreeSet::new();
+    let mut items = Vec::new();
+    let digest = |name: &str, text: Option<&str>| match text {
+        None => Ok(None),
+        Some(text) => Digest::parse(text).map(Some).with_context(|| {
+            Failure::new(
+                exit::USAGE,
+                format!("the lock has `{text}` for `{name}`, which is no SHA-256 digest"),
+            )
+        }),
+    };
+    for file in &lock.files {
+        if seen.insert((file.url.clone(), file.sha256.clone())) {
+            items.push(Item {
+                kind: Kind::File,
+                name: file.name.clone(),
+                version: of_file(&file.url),
+                address: file.url.clone(),
+                digest: digest(&file.name, file.sha256.as_deref())?,
+            });
+        }
+    }
+    for image in &lock.images {
+        if seen.insert((image.image.clone(), image.digest.clone())) {
+            items.push(Item {
+                kind: Kind::Image,
+                name: image.name.clone(),
+                version: of_image(&image.image),
+                address: image.image.clone(),
+                digest: digest(&image.name, image.digest.as_deref())?,
+            });
+        }
+    }
+    Ok(items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lock(sha256: &str) -> Lock {
+        serde_json::from_value(serde_json::json!({
+            "kubespray": {"version": "v2.30.0", "commit": "c"}, "kubernetes": "1.34.3", "architecture": "amd64",
+            "files": [
+                {"name": "a", "url": "https://x/v1.2.3/a", "sha256": sha256, "dest": "/tmp/a", "groups": []},
+                {"name": "b", "url": "https://x/v1.2.3/a", "sha256": sha256, "dest": "/tmp/b", "groups": []},
+                {"name": "own", "url": "https://x/own", "sha256": null, "dest": "/tmp/own", "groups": []}],
+            "images": [{"name": "pause", "image": "registry.k8s.io/pause:3.10.1", "digest": null, "groups": []}],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn each_address_is_needed_once() {
+        let items = items(&lock(&"a".repeat(64))).unwrap();
+        let said: Vec<_> = items.iter().map(|item| (item.name.as_str(), item.version.as_deref())).collect();
+        assert_eq!(said, [("a", Some("1.2.3")), ("own", None), ("pause", Some("3.10.1"))]);
+        assert_eq!(items[1].digest, None);
+    }
+
+    #[test]
+    fn a_digest_that_is_none_is_named() {
+        let error = items(&lock("../../etc")).unwrap_err();
+        assert_eq!(error.to_string(), "the lock has `../../etc` for `a`, which is no SHA-256 digest");
+        assert_eq!(crate::failure::code(&error), exit::USAGE);
+    }
+}

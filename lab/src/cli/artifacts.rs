@@ -1,0 +1,219 @@
+//! The arguments of `artifacts`, and which room each goes to. Decides nothing.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use lab_core::kubespray::prove::Lock;
+
+use crate::artifacts::list::shown;
+use crate::artifacts::store::Store;
+use crate::artifacts::{bundle, fetch, gc, list, lock, verify};
+use crate::cx::Cx;
+use crate::failure::{Failure, exit};
+use crate::life::lab::Lab;
+use crate::output;
+
+/// Artefacts: every file and container image that a deploy needs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Fetch what a cluster needs and the store lacks, from upstream or from the mirrors of its file
+    #[command(after_help = "Whatever stops it, the next call goes on from there.\n\n\
+                      Examples:\n  cargo xtask artifacts fetch quick\n  \
+                      cargo xtask artifacts fetch --lock artifacts.lock.json")]
+    Fetch {
+        #[command(flatten)]
+        of: Of,
+        /// Fetch the exact thing too where there is an own build of it
+        #[arg(long)]
+        exact: bool,
+        /// Print what came as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what a cluster needs: version, source, digest, size, state
+    #[command(after_help = "Example: cargo xtask artifacts list quick --json")]
+    List {
+        #[command(flatten)]
+        of: Of,
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read every byte again, and set aside what is not as its digest says
+    #[command(after_help = "Exit codes: 0 all is right, 30 something was not.\n\n\
+                      Examples:\n  cargo xtask artifacts verify\n  cargo xtask artifacts verify quick")]
+    Verify {
+        /// Only what this cluster needs: a name under inventories/, or a path
+        cluster: Option<String>,
+        /// Only what this lock names
+        #[arg(long, value_name = "FILE", conflicts_with = "cluster")]
+        lock: Option<PathBuf>,
+        /// Print what was found as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write everything that a cluster needs to one file, for a site that nothing else reaches
+    #[command(after_help = "Example: cargo xtask artifacts export quick --output quick.tar")]
+    Export {
+        #[command(flatten)]
+        of: Of,
+        /// The file
+        #[arg(long, short, value_name = "FILE")]
+        output: PathBuf,
+        /// Write what there is where something is missing
+        #[arg(long)]
+        incomplete: bool,
+        /// Print what was written as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read such a file into the store; every digest is checked
+    #[command(after_help = "Example: cargo xtask artifacts import quick.tar")]
+    Import {
+        /// What `export` wrote
+        #[arg(value_name = "FILE")]
+        bundle: PathBuf,
+        /// Print what was read as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what no known cluster needs and what interrupted commands left, and remove it on request
+    #[command(after_help = "Examples:\n  cargo xtask artifacts gc\n  cargo xtask artifacts gc --remove")]
+    Gc {
+        /// Remove it
+        #[arg(long)]
+        remove: bool,
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Whose artefacts.
+#[derive(Debug, Args)]
+pub struct Of {
+    /// A name under inventories/, or the path of a cluster file
+    #[arg(default_value = "dev")]
+    pub cluster: String,
+    /// What this lock names, instead of what a cluster needs
+    #[arg(long, value_name = "FILE", conflicts_with = "cluster")]
+    pub lock: Option<PathBuf>,
+}
+
+impl Of {
+    /// What is needed, and the name of the cluster that needs it.
+    pub(super) async fn read(&self, cx: &Cx) -> anyhow::Result<(Option<String>, Lock)> {
+        match &self.lock {
+            Some(path) => Ok((None, lock::read(path)?)),
+            None => {
+                let lab = Lab::open(cx, &self.cluster)?;
+                Ok((Some(lab.spec.name.clone()), lock::of_cluster(cx, &lab).await?))
+            }
+        }
+    }
+}
+
+/// Runs a command. Returns the exit code where the command has one of its own.
+///
+/// # Errors
+/// Whatever the command's room could not do.
+pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
+    let store = Store::open(&cx.layout);
+    match command {
+        Command::Fetch { of, exact, json } => {
+            let (_, lock) = of.read(cx).await?;
+            let fetched = fetch::fetch(cx, &store, &lock, exact).await?;
+            if json {
+                output::json(&fetched)?;
+            } else {
+                output::line(format_args!(
+                    "{} artefacts: {} fetched ({}), {} were here, {} of them own builds",
+                    fetched.needed,
+                    fetched.fetched,
+                    shown(fetched.bytes),
+                    fetched.present,
+                    fetched.own_builds
+                ))?;
+            }
+        }
+        Command::List { of, json } => {
+            let (cluster, lock) = of.read(cx).await?;
+            let list = list::look(&store, cluster.as_deref(), &lock)?;
+            if json {
+                output::json(&list)?;
+            } else {
+                output::print(list.text())?;
+            }
+        }
+        Command::Verify { cluster, lock, json } => {
+            let of = match (cluster, lock) {
+                (None, None) => None,
+                (cluster, lock) => Some(Of { cluster: cluster.unwrap_or_default(), lock }.read(cx).await?.1),
+            };
+            let verified = verify::verify(cx, &store, of.as_ref()).await?;
+            if json {
+                output::json(&verified)?;
+            } else {
+                for one in &verified.corrupt {
+                    let of = if one.of.is_empty() { "nothing known".to_owned() } else { one.of.join(", ") };
+                    output::line(format_args!(
+                        "CORRUPT {} of {of}: its bytes are {}",
+                        one.digest, one.found
+                    ))?;
+                }
+                output::line(format_args!("{} blobs, {}", verified.blobs, shown(verified.bytes)))?;
+            }
+            let count = verified.corrupt.len();
+            if count > 0 {
+                let blobs = if count == 1 { "blob has" } else { "blobs have" };
+                let message = format!("{count} {blobs} other bytes than the digest says, and were set aside");
+                let hint = "`cargo xtask artifacts fetch` or `build` brings the right ones";
+                return Err(Failure::new(exit::CHECKS, message).hint(hint).into());
+            }
+        }
+        Command::Export { of, output: path, incomplete, json } => {
+            let (_, lock) = of.read(cx).await?;
+            let moved = bundle::export(cx, &store, &lock, &path, incomplete).await?;
+            told(&moved, "written", json)?;
+        }
+        Command::Import { bundle, json } => told(&bundle::import(cx, &store, &bundle).await?, "read", json)?,
+        Command::Gc { remove, json } => {
+            let unused = gc::collect(cx, &store, remove)?;
+            if json {
+                output::json(&unused)?;
+            } else {
+                for name in &unused.artifacts {
+                    output::line(format_args!("{} {name}", if remove { "removed" } else { "unused" }))?;
+                }
+                let kept = if unused.kept_for.is_empty() {
+                    "no cluster".to_owned()
+                } else {
+                    unused.kept_for.join(", ")
+                };
+                output::line(format_args!(
+                    "{} blobs, {}, {}; what is kept is for {kept}",
+                    unused.blobs,
+                    shown(unused.bytes),
+                    if remove { "removed" } else { "could go: --remove removes them" }
+                ))?;
+            }
+        }
+    }
+    Ok(0)
+}
+
+fn told(moved: &bundle::Moved, done: &str, json: bool) -> anyhow::Result<()> {
+    if json {
+        return output::json(moved);
+    }
+    for name in &moved.lacking {
+        output::line(format_args!("lacking {name}"))?;
+    }
+    output::line(format_args!(
+        "{} files and {} images: {} blobs {done}, {}",
+        moved.files,
+        moved.images,
+        moved.blobs,
+        shown(moved.bytes)
+    ))
+}
