@@ -3,7 +3,6 @@
 //! `lock` says what is needed, `store` keeps it by digest and knows nothing of where it comes from, `look` compares the two.
 //! `fetch`, `bundle` and builds fill the store; `verify` and `gc` look after it. See docs/artifacts.md.
 
-#[allow(dead_code, unused_imports, reason = "its command follows")]
 pub mod build;
 pub mod bundle;
 pub mod fetch;

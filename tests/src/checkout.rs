@@ -60,7 +60,10 @@ impl Checkout {
     }
 
     /// Has a folder of the real checkout.
-    fn share(&self, folder: &str) {
+    ///
+    /// # Panics
+    /// When it has one of its own.
+    pub fn share(&self, folder: &str) {
         let shared = real_root().join(folder);
         fs::create_dir_all(&shared).expect("the checkout under test can be written");
         symlink(shared, self.root().join(folder)).expect("a link can be made in a new folder");

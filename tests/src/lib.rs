@@ -8,6 +8,7 @@ pub mod checkout;
 pub mod cluster;
 pub mod computer;
 pub mod kubespray;
+pub mod own_builds;
 pub mod redact;
 pub mod run;
 pub mod skip;

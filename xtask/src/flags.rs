@@ -117,6 +117,8 @@ pub enum Tier {
     Artifacts,
     /// Real machines.
     Lab,
+    /// What takes too long for every change. Only when it is asked for.
+    Nightly,
 }
 
 /// Check formatting, lints, licences, house rules and the size of xtask.

@@ -71,10 +71,8 @@ pub fn command(cx: &Cx, host: &Host, binary: &OsStr, arguments: &[OsString]) -> 
             .env("LAB_ROOT", &cx.root)
             .env("LAB_ANSIBLE", Environment::ansible(&cx.root).path),
     );
-    let go = Environment::go(&cx.root);
-    // What the user named stays; else the computer's own comes first where it is new enough.
-    if go.is_complete() && env::var_os("LAB_GO").is_none() && environment::go(host).is_none() {
-        command.env("LAB_GO", go.path.join("bin/go"));
+    if let Some(go) = environment::go_of_setup(host, &cx.root) {
+        command.env("LAB_GO", go);
     }
     // Paths among the arguments are relative to where the user stands, not to the root.
     if let Ok(here) = env::current_dir() {

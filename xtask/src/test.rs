@@ -15,10 +15,10 @@ use crate::failure::{CHECKS, Failure};
 use crate::flags::{self, Tier};
 use crate::host::Host;
 use crate::junit::{self, Case};
-use crate::setup::environment::Environment;
+use crate::setup::environment::{self, Environment};
 use crate::setup::{self, Needs};
 
-/// All tiers, from the quickest to the slowest.
+/// The tiers that every change has to pass, from the quickest to the slowest: all but the nightly one.
 pub const TIERS: [Tier; 6] =
     [Tier::Core, Tier::Cli, Tier::Tools, Tier::Kubespray, Tier::Artifacts, Tier::Lab];
 
@@ -32,6 +32,7 @@ impl Tier {
             Self::Kubespray => "kubespray",
             Self::Artifacts => "artifacts",
             Self::Lab => "lab",
+            Self::Nightly => "nightly",
         }
     }
 
@@ -40,7 +41,7 @@ impl Tier {
         match self {
             Self::Core => &["xtask", "lab-core"],
             Self::Cli => &["lab"],
-            Self::Tools | Self::Kubespray | Self::Artifacts | Self::Lab => &["lab-tests"],
+            Self::Tools | Self::Kubespray | Self::Artifacts | Self::Lab | Self::Nightly => &["lab-tests"],
         }
     }
 
@@ -53,6 +54,7 @@ impl Tier {
             Self::Kubespray => binary == "lab-tests::kubespray",
             Self::Artifacts => binary == "lab-tests::artifacts",
             Self::Lab => binary == "lab-tests::lab",
+            Self::Nightly => binary == "lab-tests::nightly",
         }
     }
 
@@ -65,6 +67,7 @@ impl Tier {
             Self::Kubespray => "binary_id(=lab-tests::kubespray)",
             Self::Artifacts => "binary_id(=lab-tests::artifacts)",
             Self::Lab => "binary_id(=lab-tests::lab)",
+            Self::Nightly => "binary_id(=lab-tests::nightly)",
         }
     }
 }
@@ -93,7 +96,8 @@ pub struct Outcome {
 pub fn run(cx: &Cx, tiers: &[Tier], names: &[String]) -> anyhow::Result<Outcome> {
     let host = Host::real();
     let lab = tiers.iter().any(|tier| *tier != Tier::Core);
-    setup::ensure(cx, &host, Needs { lab, tools: true, go: false }, cx.yes)?;
+    let go = tiers.iter().any(|tier| matches!(tier, Tier::Artifacts | Tier::Nightly));
+    setup::ensure(cx, &host, Needs { lab, tools: true, go }, cx.yes)?;
 
     let reports = cx.root.join("build/reports");
     fs::create_dir_all(&reports).with_context(|| format!("cannot make {}", reports.display()))?;
@@ -115,8 +119,13 @@ pub fn run(cx: &Cx, tiers: &[Tier], names: &[String]) -> anyhow::Result<Outcome>
         .env("LAB_SKIPS", &skips)
         .env("LAB_ROOT", &cx.root)
         .env("LAB_ANSIBLE", Environment::ansible(&cx.root).path);
-    if tiers.iter().any(|tier| matches!(tier, Tier::Tools | Tier::Kubespray | Tier::Artifacts | Tier::Lab)) {
+    if tiers.iter().any(|tier| {
+        matches!(tier, Tier::Tools | Tier::Kubespray | Tier::Artifacts | Tier::Lab | Tier::Nightly)
+    }) {
         command = command.env("LAB_BIN", cargo::build_lab(cx)?);
+    }
+    if let Some(go) = environment::go_of_setup(&host, &cx.root) {
+        command = command.env("LAB_GO", go);
     }
     let result = command.run();
     let report = fs::read_to_string(&junit).unwrap_or_default();
@@ -291,7 +300,7 @@ mod tests {
         skipped lab-tests::lab e: there is no user to run as
         ");
         assert_eq!(problems, ["1 tests of tier cli failed"]);
-        assert_eq!(outcome().sum(&TIERS), "5 passed, 1 failed, 1 skipped");
+        assert_eq!(outcome().sum(&TIERS), "6 passed, 1 failed, 1 skipped");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod compile;
 mod debian;
 mod explain;
 mod oci;
+mod outcome;
 mod toolchain;
 mod userland;
 
@@ -22,12 +23,12 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use lab_core::artifacts::{Entry, How, Kind, Part, key, plan};
 use lab_core::kubespray::prove::Lock;
-use serde::Serialize;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::JoinSet;
 
 use self::assemble::Parts;
 use self::compile::{Place, Unit};
+pub use self::outcome::{Outcome, State, summary};
 use self::toolchain::Toolchain;
 use self::userland::Packages;
 use crate::artifacts::store::{Source, Store, Writer};
@@ -45,41 +46,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 const DOWNLOADS: usize = 2;
 /// One compiler keeps this many processors busy for most of its time.
 const PROCESSORS: usize = 4;
-
-/// What became of an entry of the lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum State {
-    /// It was built.
-    Built,
-    /// It had been built before.
-    Kept,
-    /// What its maker published is here, which is better.
-    Exact,
-    /// It cannot be built.
-    Impossible,
-    /// It could not be built.
-    Failed,
-}
-
-/// An entry of the lock and what became of it.
-#[derive(Debug, Clone, Serialize)]
-pub struct Outcome {
-    /// The lock's name for it.
-    pub name: String,
-    /// File or image.
-    pub kind: Kind,
-    /// The version asked for.
-    pub version: String,
-    /// What became of it.
-    pub state: State,
-    /// Why it cannot be built.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// What replaces it then.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub instead: Option<String>,
-}
 
 /// An entry that is to be built.
 #[derive(Debug, Clone)]
@@ -200,9 +166,10 @@ pub async fn build(cx: &Cx, lock: &Lock) -> anyhow::Result<Vec<Outcome>> {
     while let Some(ended) = running.join_next().await {
         let (batch, ended) = ended.context("a build broke off")?;
         match ended {
-            Ok(()) => {
+            Ok(made) => {
                 for job in &batch.jobs {
-                    outcomes[job.index].state = State::Built;
+                    let built = made.contains(&job.index);
+                    outcomes[job.index].state = if built { State::Built } else { State::Kept };
                 }
             }
             Err(error) => errors.push((batch.title, error)),
@@ -271,7 +238,8 @@ fn batches(jobs: Vec<Job>, architecture: &str) -> Vec<Batch> {
 }
 
 impl Shared {
-    async fn run(&self, batch: &Batch, task: &Task) -> anyhow::Result<()> {
+    /// Makes a batch. Says which entries were made: others may have been while it waited.
+    async fn run(&self, batch: &Batch, task: &Task) -> anyhow::Result<Vec<usize>> {
         let name = match &batch.unit {
             Some(unit) => format!("{}-{}-{}", unit.module.name, unit.module_version, self.architecture),
             None => format!("debian-{}", self.architecture),
@@ -303,11 +271,15 @@ impl Shared {
             false => None,
         };
         task.step("putting it into the store");
+        let made: Vec<usize> = jobs.iter().map(|job| job.index).collect();
         let size = self.assemble(batch, jobs, &place, packages).await?;
         files::remove(&place.folder)?;
         let size = lab_core::units::Bytes(size);
-        task.done(&format!("built in {:.0} s, {} MiB", began.elapsed().as_secs_f64(), size.mib()));
-        Ok(())
+        task.done(&match made.is_empty() {
+            true => "another command has built it".to_owned(),
+            false => format!("built in {:.0} s, {} MiB", began.elapsed().as_secs_f64(), size.mib()),
+        });
+        Ok(made)
     }
 
     async fn assemble(

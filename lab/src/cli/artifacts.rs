@@ -7,7 +7,7 @@ use lab_core::kubespray::prove::Lock;
 
 use crate::artifacts::list::shown;
 use crate::artifacts::store::Store;
-use crate::artifacts::{bundle, fetch, gc, list, lock, verify};
+use crate::artifacts::{build, bundle, fetch, gc, list, lock, verify};
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::life::lab::Lab;
@@ -27,6 +27,19 @@ pub enum Command {
         #[arg(long)]
         exact: bool,
         /// Print what came as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compile what is published as Go modules, take the rest from Debian's packages, where the store lacks it
+    #[command(
+        after_help = "Needs Go; `cargo xtask setup` brings one. Whatever stops it, the next call goes on from there.\n\n\
+                      Examples:\n  cargo xtask artifacts build quick\n  \
+                      cargo xtask artifacts build --lock artifacts.lock.json --json"
+    )]
+    Build {
+        #[command(flatten)]
+        of: Of,
+        /// Print what became of each as JSON
         #[arg(long)]
         json: bool,
     },
@@ -134,6 +147,15 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
                     fetched.present,
                     fetched.own_builds
                 ))?;
+            }
+        }
+        Command::Build { of, json } => {
+            let (_, lock) = of.read(cx).await?;
+            let outcomes = build::build(cx, &lock).await?;
+            if json {
+                output::json(&outcomes)?;
+            } else {
+                output::print(build::summary(&outcomes))?;
             }
         }
         Command::List { of, json } => {

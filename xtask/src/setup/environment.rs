@@ -138,6 +138,13 @@ pub fn go(host: &Host) -> Option<String> {
     (numbers.as_slice() >= &OLDEST_GO[..]).then_some(version)
 }
 
+/// The Go that setup made, for a computer that has none of its own and a user who names none.
+pub fn go_of_setup(host: &Host, root: &Path) -> Option<PathBuf> {
+    let made = Environment::go(root);
+    let wanted = made.is_complete() && std::env::var_os("LAB_GO").is_none() && go(host).is_none();
+    wanted.then(|| made.path.join("bin/go"))
+}
+
 /// What to say when [`python`] found none although packages were installed.
 pub fn no_python() -> Failure {
     Failure::host(

@@ -86,6 +86,7 @@ mod tests {
             "go: github.com/x/y@v1.2.3: reading https://p.invalid/y: 404 Not Found",
             "go: k8s.io/x@v9.9.9: invalid version: unknown revision v9.9.9",
             "go: a/b@v1: Get \"https://p.invalid\": dial tcp: lookup p.invalid: no such host",
+            "go: a/b@v1: module lookup disabled by GOPROXY=off",
             "write /x/y: no space left on device",
             "verifying module: checksum mismatch\nSECURITY ERROR",
             "./main.go:3:2: undefined: x",

@@ -97,7 +97,8 @@ impl Toolchain {
 fn environment(call: Invocation, caches: &Path) -> Invocation {
     call.env("GOMODCACHE", caches.join("mod"))
         .env("GOCACHE", caches.join("build"))
-        .env("GOFLAGS", "-mod=mod")
+        // The cache of modules can be removed like any other folder of `build/`.
+        .env("GOFLAGS", "-mod=mod -modcacherw")
         // The version that was found is the one that is recorded: no other is fetched.
         .env("GOTOOLCHAIN", "local")
         .env("GOWORK", "off")

@@ -1,0 +1,92 @@
+//! Own builds of small parts, for real: compiled by Go, put into the store, run.
+
+use std::time::Duration;
+
+use lab_tests::own_builds::{build, lock, record, records, states, unpack_file, unpack_image};
+use lab_tests::{Checkout, redact, run};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+const CRICTL: &str = "https://github.com/kubernetes-sigs/cri-tools/releases/download/v1.34.0/crictl-v1.34.0-linux-amd64.tar.gz";
+const PAUSE: (&str, &str) = ("pod_infra", "registry.k8s.io/pause:3.10.1");
+
+/// Every digest of the store's records.
+fn digests(checkout: &Checkout) -> Vec<(Value, Value)> {
+    records(checkout)
+        .into_iter()
+        .map(|record| (record["name"].clone(), json!([record["sha256"], record["manifest"]])))
+        .collect()
+}
+
+#[test]
+fn small_parts_are_built_run_and_not_built_again() {
+    let checkout = Checkout::with_own_build();
+    let wanted = lock(
+        &[("crictl", CRICTL), ("calicoctl", "https://x.invalid/v3.30.6/calicoctl-linux-amd64")],
+        &[PAUSE],
+    );
+    let said = build(&checkout, &wanted).answer().ok().json();
+    let state = |name: &str, state: &str| (name.to_owned(), state.to_owned());
+    // In the order of the lock, files first.
+    let expected = [state("crictl", "built"), state("calicoctl", "impossible"), state("pod_infra", "built")];
+    assert_eq!(states(&said), expected);
+
+    let crictl = unpack_file(&checkout, "crictl").join("crictl");
+    let version = run(&crictl).arg("--version").answer().ok().stdout;
+    assert_eq!(version, "crictl version v1.34.0 (the lab's own stand-in)\n");
+    let unknown = run(&crictl).arg("logs").answer();
+    assert!(unknown.code == 1 && unknown.stderr.contains("does not know the command"), "{unknown}");
+    let (root, entrypoint) = unpack_image(&checkout, "pod_infra");
+    let pause = root.join(entrypoint.trim_start_matches('/'));
+    assert_eq!(run(&pause).arg("-v").answer().ok().stdout, "pause 3.10.1 (the lab's own build)\n");
+    let mut waits = run(&pause).start();
+    waits.says("first process of a pod", Duration::from_secs(20));
+    waits.signal(Signal::SIGTERM);
+    assert_eq!(waits.answer().code, 0, "it ends when it is told to");
+
+    assert_eq!(record(&checkout, "crictl")["version"], "own stand-in", "wherever a version is shown");
+    let before = digests(&checkout);
+    let again = build(&checkout, &wanted).answer().ok();
+    assert!(again.took < Duration::from_secs(2), "nothing is to be done: {:?}", again.took);
+    assert!(states(&again.json()).contains(&state("crictl", "kept")));
+    assert_eq!(digests(&checkout), before);
+
+    // The same in another place, whose caches are empty: the same bytes.
+    let elsewhere = Checkout::with_own_build();
+    build(&elsewhere, &lock(&[("crictl", CRICTL)], &[PAUSE])).answer().ok();
+    assert_eq!(digests(&elsewhere), before);
+}
+
+#[test]
+fn a_build_that_is_killed_leaves_nothing_and_the_next_two_go_on_together() {
+    let checkout = Checkout::with_own_build();
+    let wanted = lock(&[], &[PAUSE]);
+    let mut killed = build(&checkout, &wanted).start();
+    killed.says("compiling pause", Duration::from_secs(120));
+    killed.signal(Signal::SIGKILL);
+    assert_eq!(killed.answer().code, 128 + Signal::SIGKILL as i32);
+    assert_eq!(records(&checkout), Vec::<Value>::new(), "nothing is half made");
+
+    let both = [(); 2].map(|()| build(&checkout, &wanted).start());
+    let mut said: Vec<String> =
+        both.map(|one| states(&one.answer().ok().json())[0].1.clone()).into_iter().collect();
+    said.sort();
+    assert_eq!(said, ["built", "kept"], "one waits for the other");
+    assert_eq!(records(&checkout).len(), 1);
+}
+
+#[test]
+fn what_is_missing_or_refused_is_one_sentence() {
+    let checkout = Checkout::with_own_build();
+    let wanted = lock(&[("crictl", CRICTL)], &[]);
+    let without = build(&checkout, &wanted).env("LAB_GO", "/nonexistent/go").answer();
+    let refused = build(&checkout, &wanted).env("GOPROXY", "off").answer();
+    let unchecked = build(&checkout, &wanted).env("GOSUMDB", "off").answer();
+    assert_eq!([without.code, refused.code, unchecked.code], [10; 3]);
+    assert_eq!(records(&checkout), Vec::<Value>::new());
+    let last = refused.stderr.find("error:").map_or("", |at| &refused.stderr[at..]);
+    let root = checkout.root().display().to_string();
+    redact::settings(&root).bind(|| {
+        insta::assert_snapshot!([&without.stderr, last, &unchecked.stderr].join("\n----\n"));
+    });
+}

@@ -1,0 +1,3 @@
+//! What takes too long for every change: everything of a cluster, built for real.
+
+mod artifacts;
