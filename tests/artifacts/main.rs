@@ -1,3 +1,11 @@
-//! The store of artefacts with what fills it: real compilers and servers, and no machine.
+//! The store of artefacts with what fills it: real compilers, and real servers on this computer's loopback. It is killed,
+//! cut off, filled up and corrupted. No machine.
 
+mod broken;
 mod build;
+mod bundle;
+mod fetch;
+mod gc;
+mod registry;
+mod server;
+mod site;

@@ -250,7 +250,7 @@ async fn plan(shared: &Shared, item: Item) -> Result<Planned, Trouble> {
             let ask = Ask::new(&item.address);
             let size = match writer.size(&digest) {
                 Some(size) => Some(size),
-                None => client.size(&ask).await?,
+                None => client.again(|| client.size(&ask)).await?,
             };
             Ok(Planned { blobs: vec![(ask, digest, size)], item, image: None })
         }
@@ -259,9 +259,9 @@ async fn plan(shared: &Shared, item: Item) -> Result<Planned, Trouble> {
                 return Err(Trouble::Refused(format!("`{}` is no reference of an image", item.address)));
             };
             let pinned = item.digest.as_ref();
-            let found =
-                registry::find(client, &shared.tokens, writer, &reference, &shared.architecture, pinned)
-                    .await?;
+            let (tokens, architecture) = (&shared.tokens, &shared.architecture);
+            let find = || registry::find(client, tokens, writer, &reference, architecture, pinned);
+            let found = client.again(find).await?;
             let lacking = found.rest.iter().filter(|blob| !writer.has_whole(blob));
             let blobs = lacking.map(|blob| {
                 let ask = shared.tokens.ask(&found.reference, &format!("blobs/{}", blob.sha256.oci()));
@@ -353,7 +353,9 @@ impl Missed {
                     known.0 = cause;
                 }
             }
-            Err(Trouble::Refused(why)) => self.refused.push(format!("{}: {why}", item.name)),
+            Err(Trouble::Refused(why) | Trouble::Broken(why)) => {
+                self.refused.push(format!("{}: {why}", item.name))
+            }
         }
         Ok(())
     }

@@ -30,6 +30,8 @@ const LONGEST_ANSWER: usize = 8 << 20;
 pub(super) enum Trouble {
     /// The host cannot be reached at all: its name, and why.
     Unreachable { host: String, cause: String },
+    /// It broke off, or the server is not well: another try may help.
+    Broken(String),
     /// This one thing cannot be had.
     Refused(String),
     /// The computer itself cannot go on, or the user asked to stop.
@@ -96,6 +98,22 @@ impl Client {
         self.bounded(Deadline::after(length).passed()).await
     }
 
+    /// Does something short that may break off, a few times.
+    pub async fn again<T, F: Future<Output = Result<T, Trouble>>>(
+        &self,
+        mut work: impl FnMut() -> F,
+    ) -> Result<T, Trouble> {
+        let mut tries = 1;
+        loop {
+            match work().await {
+                Err(Trouble::Broken(_)) if tries < TRIES => {}
+                done => return done,
+            }
+            self.pause(PAUSE * tries).await?;
+            tries += 1;
+        }
+    }
+
     /// Asks, and returns whatever the server answered.
     pub async fn send(&self, method: Method, ask: &Ask, from: u64) -> Result<Response, Trouble> {
         let url = Url::parse(&ask.url).map_err(|_| Trouble::Refused(format!("`{}` is no URL", ask.url)))?;
@@ -126,7 +144,7 @@ impl Client {
                 self.unreachable.lock().expect("no holder of this lock panics").insert(host.clone());
                 return Trouble::Unreachable { host, cause };
             }
-            Trouble::Refused(format!("{host} broke off: {cause}"))
+            Trouble::Broken(format!("{host} broke off: {cause}"))
         })
     }
 
@@ -159,9 +177,8 @@ impl Client {
 
     async fn chunk(&self, answer: &mut Response) -> Result<Option<impl AsRef<[u8]> + use<>>, Trouble> {
         let chunk = self.bounded(answer.chunk()).await?;
-        chunk.map_err(|error| {
-            Trouble::Refused(format!("{} broke off: {}", host(answer.url()), causes(&error)))
-        })
+        chunk
+            .map_err(|error| Trouble::Broken(format!("{} broke off: {}", host(answer.url()), causes(&error))))
     }
 
     /// Brings something into the store, unless it is there by now. `came` is told how many bytes came, fewer than none
@@ -190,18 +207,11 @@ impl Client {
         }
         let begun = part.size()?;
         match self.fill_and_finish(part, ask, digest, size, came).await {
-            // The beginning may have been of something else: once more from the first byte on.
-            Err(Trouble::Refused(_)) if begun > 0 && !writer.has(digest) => {
-                let Some(part) = writer.resume(digest)? else {
-                    return Err(Trouble::Refused("another command took it over".to_owned()));
-                };
-                let size_now = part.size()?;
-                if size_now > 0 {
-                    // It broke off; what came is kept for the next call.
-                    return Err(Trouble::Refused(format!("{} broke off again and again", ask.url)));
-                }
-                self.fill_and_finish(part, ask, digest, size, came).await
-            }
+            // The beginning was of something else, and was thrown away: once more from the first byte on.
+            Err(Trouble::Refused(_)) if begun > 0 => match writer.resume(digest)? {
+                Some(part) => self.fill_and_finish(part, ask, digest, size, came).await,
+                None => Err(Trouble::Broken(format!("another command took `{}` over", ask.url))),
+            },
             ended => ended,
         }
     }
@@ -249,13 +259,12 @@ impl Client {
             let have = part.size()?;
             let trouble = match self.more(part, ask, have, came).await {
                 Ok(()) if size.is_none_or(|size| part.size().is_ok_and(|have| have >= size)) => return Ok(()),
-                Ok(()) => Trouble::Refused(format!("`{}` ended too early", ask.url)),
-                Err(trouble @ Trouble::Fatal(_)) => return Err(trouble),
-                Err(trouble) => trouble,
+                Ok(()) => Trouble::Broken(format!("`{}` ended too early", ask.url)),
+                Err(trouble @ Trouble::Broken(_)) => trouble,
+                Err(trouble) => return Err(trouble),
             };
             in_vain = if part.size()? > have { 0 } else { in_vain + 1 };
-            let hopeless = matches!(&trouble, Trouble::Refused(why) if why.contains(" answered "));
-            if in_vain >= TRIES || hopeless || matches!(trouble, Trouble::Unreachable { .. }) {
+            if in_vain >= TRIES {
                 return Err(trouble);
             }
             self.pause(PAUSE * (in_vain + 1)).await?;
@@ -278,7 +287,7 @@ impl Client {
             came(-have.cast_signed());
             part.clear()?;
             if status != StatusCode::OK {
-                return Err(Trouble::Refused(format!("`{}` cannot be gone on with", ask.url)));
+                return Err(Trouble::Broken(format!("`{}` cannot be gone on with", ask.url)));
             }
         } else if !status.is_success() {
             return Err(refused(&answer));

@@ -1,0 +1,189 @@
+//! Fetching from servers that behave and from servers that do not.
+
+use std::fs;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use rstest::rstest;
+
+use crate::server::Mood;
+use crate::site::{LARGE, Site, bytes, error, sha256};
+
+#[test]
+fn everything_comes_once_and_a_second_fetch_finds_nothing_to_do() {
+    let site = Site::new();
+    site.server.want_token();
+    let list = site.artifacts(&["list"]).answer().ok();
+    site.shows("a_list_of_what_is_missing", &list.stdout);
+
+    let fetched = site.artifacts(&["fetch", "--json"]).answer().ok();
+    assert!(fetched.stderr.contains("4 to fetch: 5.7 MiB"), "{fetched}");
+    let fetched = fetched.json();
+    assert_eq!((&fetched["needed"], &fetched["fetched"]), (&4.into(), &4.into()));
+    site.is_whole();
+    let layer = format!("blobs/sha256:{}", sha256(&bytes(3, LARGE)));
+    let log = site.server.log();
+    let asked = log.iter().filter(|line| line.starts_with("GET") && line.contains(&layer)).count();
+    assert_eq!(asked, 1, "a layer that two images share comes once: {log:#?}");
+
+    let again = site.artifacts(&["fetch"]).answer().ok();
+    assert!(again.took < Duration::from_secs(1), "a fetch with nothing to do took {:?}", again.took);
+    assert_eq!(site.server.log(), Vec::<String>::new(), "nobody is asked");
+    let list = site.artifacts(&["list"]).answer().ok();
+    assert!(list.took < Duration::from_secs(1), "a list took {:?}", list.took);
+    site.shows("a_list_of_what_is_there", &list.stdout);
+    site.plain(&["verify"]).answer().ok();
+}
+
+#[rstest]
+#[case::cut_connections(Mood::Cuts(200_000))]
+#[case::ranges_that_are_ignored(Mood::NoRange)]
+fn a_server_with_a_weakness_is_lived_with(#[case] mood: Mood) {
+    let site = Site::new();
+    // A beginning is there already.
+    let large = bytes(2, LARGE);
+    fs::create_dir_all(site.store().join("unfinished")).unwrap();
+    let part = site.store().join("unfinished").join(format!("part-{}", sha256(&large)));
+    fs::write(&part, &large[..100_000]).unwrap();
+    site.server.moods(&mood);
+    site.artifacts(&["fetch"]).answer().ok();
+    site.is_whole();
+    let log = site.server.log();
+    assert!(log.contains(&"GET /v1.34.3/large from 100000".to_owned()), "it is gone on with: {log:#?}");
+}
+
+#[test]
+fn a_beginning_of_something_else_is_thrown_away() {
+    let site = Site::new();
+    fs::create_dir_all(site.store().join("unfinished")).unwrap();
+    let part = site.store().join("unfinished").join(format!("part-{}", sha256(&bytes(2, LARGE))));
+    fs::write(&part, bytes(9, 100_000)).unwrap();
+    site.artifacts(&["fetch"]).answer().ok();
+    site.is_whole();
+}
+
+#[test]
+fn a_redirect_is_followed() {
+    let site = Site::new();
+    site.server.put("/elsewhere", "application/octet-stream", &bytes(2, LARGE));
+    site.server.mood("/v1.34.3/large", Mood::Moved("/elsewhere".to_owned()));
+    site.artifacts(&["fetch"]).answer().ok();
+    site.is_whole();
+}
+
+#[test]
+fn what_is_not_what_was_asked_for_is_not_kept_and_the_rest_comes() {
+    let site = Site::new();
+    site.server.mood("/v1.34.3/large", Mood::Wrong);
+    site.server.mood("/v2/pause/manifests/3.10.1", Mood::Status(404));
+    let answer = site.artifacts(&["fetch"]).answer().code(10);
+    site.shows("what_could_not_be_fetched", &error(&answer));
+    assert!(!site.blob(&sha256(&bytes(2, LARGE))).exists());
+    let list = site.artifacts(&["list", "--json"]).answer().ok().json();
+    let present = list["artifacts"].as_array().unwrap().iter().filter(|row| row["state"] == "present");
+    assert_eq!(present.count(), 2, "{list:#}");
+    // Mended, only what is missing is asked for.
+    site.server.moods(&Mood::Good);
+    site.server.log();
+    site.artifacts(&["fetch"]).answer().ok();
+    site.is_whole();
+    assert!(!site.server.log().iter().any(|line| line.contains("small")));
+}
+
+#[test]
+fn a_manifest_that_is_not_the_pinned_one_is_refused() {
+    let mut site = Site::new();
+    site.lock["images"][0]["digest"] = format!("sha256:{}", "a".repeat(64)).into();
+    site.write_lock();
+    site.server.put(&format!("/v2/pause/manifests/sha256:{}", "a".repeat(64)), "", b"{}");
+    let answer = site.artifacts(&["fetch"]).answer().code(10);
+    site.shows("a_manifest_that_is_not_the_pinned_one", &error(&answer));
+}
+
+#[test]
+fn what_nobody_published_a_checksum_of_is_left_to_own_builds() {
+    let mut site = Site::new();
+    site.lock["files"][1]["sha256"] = serde_json::Value::Null;
+    site.write_lock();
+    let answer = site.artifacts(&["fetch"]).answer().code(10);
+    site.shows("a_file_without_a_checksum", &error(&answer));
+}
+
+#[test]
+fn a_host_that_cannot_be_reached_is_named_at_once() {
+    let mut site = Site::new();
+    // Port 1 of this computer: nobody listens there.
+    for place in ["files", "images"] {
+        let text = site.lock[place].to_string().replace(&site.server.address, "127.0.0.1:1");
+        site.lock[place] =
+            serde_json::from_str(&text.replace("127.0.0.1:1/pause", "localhost:1/pause")).unwrap();
+    }
+    site.write_lock();
+    let answer = site.artifacts(&["fetch"]).answer().code(10);
+    assert!(answer.took < Duration::from_secs(5), "it took {:?}", answer.took);
+    site.shows("hosts_that_cannot_be_reached", &error(&answer));
+}
+
+#[test]
+fn a_lock_that_is_none_is_refused() {
+    let site = Site::new();
+    fs::write(site.lock_file(), "{}").unwrap();
+    let answer = site.artifacts(&["list"]).answer().code(2);
+    site.shows("a_lock_that_is_none", &answer.stderr);
+    fs::remove_file(site.lock_file()).unwrap();
+    site.artifacts(&["fetch"]).answer().code(2);
+}
+
+/// Killed over and over, each time a little later: what is there is always right, and what came is not asked for again.
+#[test]
+fn a_fetch_that_is_killed_at_any_time_is_followed_by_one_that_goes_on() {
+    let site = Site::new();
+    site.server.moods(&Mood::Slow(60_000));
+    let mut interrupted = 0;
+    for step in 1..60 {
+        let mut fetch = site.artifacts(&["fetch"]).start();
+        lab_tests::wait::rest(Duration::from_millis(step * 17));
+        if fetch.has_ended() {
+            fetch.answer().ok();
+            break;
+        }
+        fetch.signal(Signal::SIGKILL);
+        fetch.answer().code(137);
+        interrupted += 1;
+        for name in site.names("blobs/sha256") {
+            assert_eq!(sha256(&fs::read(site.blob(&name)).unwrap()), name, "a wrong blob under a right name");
+        }
+    }
+    assert!(interrupted > 5, "only {interrupted} fetches were interrupted");
+    site.artifacts(&["fetch"]).answer().ok();
+    site.is_whole();
+    let log = site.server.log();
+    assert!(log.iter().any(|line| line.contains("large from ")), "it went on from what was there: {log:#?}");
+}
+
+#[test]
+fn a_fetch_that_is_stopped_says_so_and_goes_on_later() {
+    let site = Site::new();
+    site.server.moods(&Mood::Slow(20_000));
+    let mut fetch = site.artifacts(&["fetch"]).start();
+    fetch.says("4 to fetch", Duration::from_secs(20));
+    fetch.signal(Signal::SIGINT);
+    fetch.answer().code(130);
+    site.server.moods(&Mood::Good);
+    site.artifacts(&["fetch"]).answer().ok();
+    site.is_whole();
+}
+
+#[test]
+fn fetches_at_the_same_time_share_the_work() {
+    let site = Site::new();
+    site.server.moods(&Mood::Slow(100_000));
+    let fetches: Vec<_> = (0..4).map(|_| site.artifacts(&["fetch"]).start()).collect();
+    for fetch in fetches {
+        fetch.answer().ok();
+    }
+    site.is_whole();
+    let log = site.server.log();
+    let asked = log.iter().filter(|line| line.starts_with("GET /v1.34.3/large")).count();
+    assert_eq!(asked, 1, "one fetches and the others wait for it: {log:#?}");
+}

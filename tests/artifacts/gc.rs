@@ -1,0 +1,55 @@
+//! What is unused goes, what a lab needs stays, and nothing goes while somebody fills the store.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::server::Mood;
+use crate::site::{Site, error};
+
+#[test]
+fn what_no_known_cluster_needs_goes_on_request() {
+    let site = Site::new();
+    site.artifacts(&["fetch"]).answer().ok();
+    // A lab that needs one file and one image of it.
+    let mut lock = site.lock.clone();
+    lock["files"].as_array_mut().unwrap().truncate(1);
+    lock["images"].as_array_mut().unwrap().truncate(1);
+    let folder = site.checkout.output("mine").join("inventory");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("artifacts.lock.json"), lock.to_string()).unwrap();
+    fs::write(site.store().join("unfinished/put-1-1"), "left").unwrap();
+    fs::write(site.store().join("files/broken.json"), "{").unwrap();
+
+    let told = site.plain(&["gc"]).answer().ok();
+    site.shows("what_could_go", &told.stdout);
+    site.artifacts(&["list"]).answer().ok();
+    let before = site.names("blobs/sha256").len();
+    let removed = site.plain(&["gc", "--remove"]).answer().ok();
+    site.shows("what_went", &removed.stdout);
+    assert!(site.names("blobs/sha256").len() < before);
+    let list = site.artifacts(&["list", "--json"]).answer().ok().json();
+    let states: Vec<_> = list["artifacts"].as_array().unwrap().iter().map(|row| &row["state"]).collect();
+    assert_eq!(states, ["present", "missing", "present", "missing"]);
+    assert_eq!(site.names("unfinished"), Vec::<String>::new());
+    site.plain(&["verify"]).answer().ok();
+
+    // A lock that cannot be read may name anything.
+    fs::write(folder.join("artifacts.lock.json"), "{").unwrap();
+    let refused = site.plain(&["gc", "--remove"]).answer().code(2);
+    site.shows("a_lock_that_cannot_be_read", &error(&refused));
+    fs::remove_dir_all(site.checkout.output("mine")).unwrap();
+    site.plain(&["gc", "--remove"]).answer().ok();
+    assert_eq!(site.names("blobs/sha256"), Vec::<String>::new());
+}
+
+#[test]
+fn nothing_goes_while_somebody_fills_the_store() {
+    let site = Site::new();
+    site.server.moods(&Mood::Slow(20_000));
+    let mut fetch = site.artifacts(&["fetch"]).start();
+    fetch.says("4 to fetch", Duration::from_secs(20));
+    let refused = site.plain(&["gc", "--remove"]).answer().code(10);
+    site.shows("somebody_fills_the_store", &error(&refused));
+    fetch.answer().ok();
+    site.is_whole();
+}
