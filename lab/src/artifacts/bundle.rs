@@ -187,6 +187,20 @@ impl<R: Read> Read for Checked<R> {
     }
 }
 
+/// Counts what is read.
+struct Counted<R> {
+    inner: R,
+    count: u64,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.count += count as u64;
+        Ok(count)
+    }
+}
+
 /// Reads a bundle into the store. Each file and image is recorded when all of it has come.
 ///
 /// # Errors
@@ -209,7 +223,8 @@ fn read(store: &Store, path: &Path, cancel: &tokio_util::sync::CancellationToken
     let mut archive = tar::Archive::new(std::io::BufReader::with_capacity(1 << 18, file));
     let mut entries = archive.entries().with_context(|| wrong("it is no tar archive"))?;
     let first = entries.next().with_context(|| wrong("it is empty"))?;
-    let mut first = first.with_context(|| wrong("it is no tar archive"))?;
+    // The reason would quote bytes of the file, whatever they are.
+    let mut first = first.map_err(|_| wrong("it is no tar archive"))?;
     if first.path_bytes().as_ref() != CONTENTS.as_bytes() || first.size() > LONGEST {
         return Err(wrong("it does not begin with its contents").into());
     }
@@ -246,7 +261,11 @@ fn read(store: &Store, path: &Path, cancel: &tokio_util::sync::CancellationToken
             };
             let blob = Blob { sha256: digest.clone(), size: entry.size() };
             if !writer.has_whole(&blob) {
-                let put = writer.put(&mut entry, Some(&digest));
+                let mut counted = Counted { inner: &mut entry, count: 0 };
+                let put = writer.put(&mut counted, Some(&digest));
+                if counted.count < blob.size && put.is_err() {
+                    return Err(wrong("it ends too early").into());
+                }
                 put.with_context(|| wrong("a blob of it cannot be taken in"))?;
                 moved.bytes += blob.size;
                 moved.blobs += 1;
