@@ -276,6 +276,12 @@ pub enum Internal {
         #[arg(last = true)]
         command: Vec<OsString>,
     },
+    /// Mount the root of a container where the host's libvirtd sees it
+    MountRoot { first: i32, tree: PathBuf, folder: PathBuf },
+    /// Take it away again
+    UnmountRoot { first: i32, folder: PathBuf },
+    /// Keep what a console says in a file
+    KeepConsole { terminal: PathBuf, log: PathBuf },
     /// Carry connections into the network of an embedded host
     Forward {
         pid: i32,

@@ -5,6 +5,8 @@
 //! find it, start it, enter it and end it; `supervisor` is what runs inside.
 
 pub mod acceleration;
+mod cgroups;
+pub mod containers;
 pub mod embedded;
 pub mod enter;
 pub mod facts;

@@ -23,6 +23,8 @@ use lab_core::units::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
+use crate::files;
+use crate::process::invocation;
 use crate::wait::Deadline;
 
 /// How long making or fetching an image may take: a slow mirror or a slow line, not a slow computer.
@@ -88,6 +90,10 @@ pub struct FileRecord {
 const DISK: &str = "disk.qcow2";
 const KERNEL: &str = "kernel";
 const INITRD: &str = "initrd";
+/// The root tree as an archive.
+const ROOT: &str = "root.tar";
+/// The root tree unpacked, in an image's folder: made when a container first needs it.
+const TREE: &str = "root";
 
 /// The key of an image, without making it. Changes when anything does that the image is made from.
 ///
@@ -146,6 +152,42 @@ pub async fn ensure(cx: &Cx, spec: &ImageSpec, folder: &Path) -> anyhow::Result<
             Err(error)
         }
     }
+}
+
+/// The image's root tree, unpacked, for containers to share: nothing in it is changed. Unpacked where that was not
+/// done yet, by one caller at a time.
+///
+/// # Errors
+/// When the image has none, or it cannot be unpacked.
+pub async fn tree(cx: &Cx, base: &BaseImage) -> anyhow::Result<PathBuf> {
+    let folder = base.disk.parent().context("the image has no folder")?.to_owned();
+    let (tree, archive) = (folder.join(TREE), folder.join(ROOT));
+    if tree.is_dir() {
+        return Ok(tree);
+    }
+    let task = cx.progress.task("image");
+    let deadline = Deadline::after(LONGEST);
+    let store = folder.parent().context("the image is in no store")?;
+    let _lock = store::lock(cx, store, &base.key, deadline, &task).await?;
+    if !tree.is_dir() {
+        task.step("unpacking its root tree, which containers share");
+        let unfinished = folder.join(format!(".new-{TREE}"));
+        files::remove(&unfinished)?;
+        std::fs::create_dir_all(&unfinished)
+            .with_context(|| format!("cannot make `{}`", unfinished.display()))?;
+        invocation("tar")
+            .args(["--extract", "--preserve-permissions", "--numeric-owner", "--file"])
+            .arg(&archive)
+            .arg("--directory")
+            .arg(&unfinished)
+            .read(&cx.cancel, deadline)
+            .await
+            .context("cannot unpack the image's root tree")?;
+        std::fs::rename(&unfinished, &tree)
+            .with_context(|| format!("cannot put `{}` into its place", tree.display()))?;
+    }
+    task.done("its root tree is unpacked");
+    Ok(tree)
 }
 
 /// Every whole image of a store, by key.

@@ -204,6 +204,18 @@ impl LabFiles {
         self.folder.join("disks")
     }
 
+    /// The roots of all containers.
+    #[must_use]
+    pub fn roots(&self) -> PathBuf {
+        self.folder.join("roots")
+    }
+
+    /// The root of one container.
+    #[must_use]
+    pub fn root(&self, machine: &str) -> RootFiles {
+        RootFiles { folder: self.roots().join(machine) }
+    }
+
     /// The folder of one machine's files.
     #[must_use]
     pub fn machine(&self, name: &str) -> MachineFiles {
@@ -334,5 +346,50 @@ impl MachineFiles {
     #[must_use]
     pub fn domain(&self) -> PathBuf {
         self.folder.join("domain.xml")
+    }
+}
+
+/// What a container's root is made of, under `output/<cluster>/roots/<name>/`.
+#[derive(Debug, Clone)]
+pub struct RootFiles {
+    /// `output/<cluster>/roots/<name>`.
+    pub folder: PathBuf,
+}
+
+impl RootFiles {
+    /// What it is an overlay on; written when the rest is there.
+    #[must_use]
+    pub fn record(&self) -> PathBuf {
+        self.folder.join("root.json")
+    }
+
+    /// What the machine wrote.
+    #[must_use]
+    pub fn upper(&self) -> PathBuf {
+        self.folder.join("upper")
+    }
+
+    /// The kernel's own, beside what the machine wrote.
+    #[must_use]
+    pub fn work(&self) -> PathBuf {
+        self.folder.join("work")
+    }
+
+    /// Where the whole is mounted, for the lab's host alone.
+    #[must_use]
+    pub fn mounted(&self) -> PathBuf {
+        self.folder.join("mounted")
+    }
+
+    /// What cannot lie on an overlay.
+    #[must_use]
+    pub fn plain(&self) -> PathBuf {
+        self.folder.join("containerd")
+    }
+
+    /// What is copied over the root at every start.
+    #[must_use]
+    pub fn identity(&self) -> PathBuf {
+        self.folder.join("identity")
     }
 }

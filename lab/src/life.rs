@@ -7,6 +7,7 @@ pub mod access;
 pub mod apply;
 pub mod connections;
 pub mod console;
+pub mod container;
 pub mod destroy;
 pub mod down;
 pub mod gc;

@@ -53,6 +53,9 @@ fn run_internal(internal: Internal) -> anyhow::Result<()> {
         Internal::HostOuter { folder, cache } => host::supervisor::outer(&folder, &cache),
         Internal::HostInner { folder } => host::supervisor::inner(&folder).map(|never| match never {}),
         Internal::Enter { pid, command } => host::enter::run(pid, &command).map(|never| match never {}),
+        Internal::MountRoot { first, tree, folder } => life::container::mount_root(first, &tree, &folder),
+        Internal::UnmountRoot { first, folder } => life::container::unmount_root(first, &folder),
+        Internal::KeepConsole { terminal, log } => life::container::run_keeper(&terminal, &log),
         Internal::Forward { pid, forwards } => proxy::run(pid, &forwards),
         Internal::MeasureCheck { folder, machines } => check::measure::run(&folder, machines),
     }

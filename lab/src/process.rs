@@ -335,6 +335,16 @@ impl Invocation {
             .map_err(|source| ProcessError::Start { program: self.name(), source })
     }
 
+    /// Starts the program and leaves it alone: it outlives this one, with none of its streams and in a group of its own.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn detached(&self) -> Result<(), ProcessError> {
+        let mut command = self.command();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        command.spawn().map(drop).map_err(|source| ProcessError::Start { program: self.name(), source })
+    }
+
     /// Becomes the program, with the environment as it is. Returns only when that fails.
     #[must_use]
     pub fn exec(&self) -> ProcessError {

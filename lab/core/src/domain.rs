@@ -14,16 +14,18 @@ use crate::identity::{LabId, Uuid};
 use crate::plan::AppliedMachine;
 use crate::units::{Bytes, MacAddress};
 
+mod container;
 mod machine;
 mod network;
 mod read;
 mod storage;
 mod xml;
 
+pub use container::container_xml;
 pub use machine::domain_xml;
 pub use network::{bridge_name, network_host_xml, network_plan, network_xml};
 pub use read::{
-    DomainRecord, NetworkRecord, ReadError, VolumeRecord, read_domain, read_network, read_volume,
+    DomainRecord, NetworkRecord, ReadError, VolumeRecord, read_console, read_domain, read_network, read_volume,
 };
 pub use storage::{pool_xml, volume_xml};
 pub use xml::XmlError;
@@ -31,7 +33,7 @@ pub use xml::XmlError;
 /// The XML namespace of the lab's element in the `<metadata>` of networks and domains.
 pub const METADATA_NAMESPACE: &str = "urn:lab:metadata:1";
 
-/// What runs the processors of a virtual machine.
+/// What runs the processors of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Acceleration {
@@ -39,6 +41,8 @@ pub enum Acceleration {
     Kvm,
     /// QEMU's translation; ten to thirty times slower.
     Tcg,
+    /// Nothing: a container's processes are the computer's own.
+    Native,
 }
 
 /// What the host does with packets that leave the lab's network.
@@ -153,6 +157,29 @@ pub struct MachinePlan {
     pub console_log: String,
 }
 
+/// A container to be defined. Paths are absolute, on the host of the machines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerPlan {
+    /// Of the lab.
+    pub lab: LabId,
+    /// Name of the cluster.
+    pub cluster: String,
+    /// Name of the machine; see [`domain_name`] for the domain's.
+    pub machine: String,
+    /// Of the domain.
+    pub uuid: Uuid,
+    /// Processors, memory, addresses and what else is compared later; kept in the metadata.
+    pub applied: AppliedMachine,
+    /// Path of its first program, in the container.
+    pub first_program: String,
+    /// The folder that is its root.
+    pub root: String,
+    /// Folders that it sees at other places: where they are, and where it sees them.
+    pub folders: Vec<(String, String)>,
+    /// Name of the libvirt network.
+    pub network: String,
+}
+
 /// How a virtual machine starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Boot {
@@ -183,6 +210,14 @@ pub fn domain_name(cluster: &str, machine: &str) -> String {
 #[must_use]
 pub fn resource_name(cluster: &str, lab: &LabId) -> String {
     format!("lab-{cluster}-{lab}")
+}
+
+/// The lab's element for the `<metadata>` of a machine.
+fn machine_metadata(lab: &LabId, cluster: &str, machine: &str, applied: &AppliedMachine) -> xml::Element {
+    let applied = serde_json::to_string(applied).expect("a record of plain fields has a JSON form");
+    metadata_element("machine", lab, cluster)
+        .attribute("name", machine)
+        .child(xml::element("lab:applied").text(applied))
 }
 
 /// The lab's element for a `<metadata>`. The caller adds what belongs to the resource alone.

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use crate::domain::{Acceleration, NetworkHost, NetworkPlan, NetworkSettings, network_plan};
 use crate::identity::{LabId, MachineNumbers, machine_numbers, public_key_digest};
-use crate::spec::{ClusterSpec, ImageSpec};
+use crate::spec::{ClusterSpec, ImageSpec, MachineKind};
 use crate::units::Bytes;
 
 mod applied;
@@ -284,7 +284,10 @@ pub fn desired(inputs: &Inputs<'_>) -> Desired {
         let host_key = keys.host.get(&machine.name).map_or("", String::as_str);
         let applied = AppliedMachine {
             kind: machine.kind,
-            acceleration: *acceleration,
+            acceleration: match machine.kind {
+                MachineKind::Vm => *acceleration,
+                MachineKind::Container => Acceleration::Native,
+            },
             cpus: machine.cpus,
             memory: machine.memory,
             image: images.get(&machine.image).cloned().unwrap_or_default(),
@@ -294,7 +297,9 @@ pub fn desired(inputs: &Inputs<'_>) -> Desired {
             host_key: public_key_digest(host_key),
             login_key: public_key_digest(&keys.login),
         };
-        let wanted = Wanted { applied, disk: machine.disk, auto_start: machine.auto_start };
+        // A container's root is a folder: it has no size of its own.
+        let disk = if machine.kind == MachineKind::Vm { machine.disk } else { Bytes(0) };
+        let wanted = Wanted { applied, disk, auto_start: machine.auto_start };
         (machine.name.clone(), wanted)
     });
     let machines = machines.collect();

@@ -16,6 +16,7 @@ use crate::layout::HostFiles;
 use crate::process::invocation;
 use crate::wait::{Deadline, Probe, until};
 
+use super::cgroups;
 use super::processes::{ProcessId, in_namespace, namespace, own_program, sees_mounts_of};
 use super::supervisor::{self, HostRecord};
 
@@ -27,6 +28,10 @@ const END: Duration = Duration::from_secs(30);
 pub struct EmbeddedHost {
     /// The supervisor's process id: its network namespace is the lab's.
     pub pid: i32,
+    /// The process id of the first process inside: its mounts are libvirtd's.
+    pub first: i32,
+    /// Why it runs no containers; `None` where it does.
+    pub no_containers: Option<String>,
 }
 
 impl EmbeddedHost {
@@ -36,6 +41,13 @@ impl EmbeddedHost {
     pub fn uri(&self) -> String {
         format!("qemu+unix:///system?socket=/proc/{}/root{}", self.pid, supervisor::SOCKET)
     }
+
+    /// The same for containers, where it runs them.
+    #[must_use]
+    pub fn container_uri(&self) -> Option<String> {
+        let uri = || format!("lxc+unix:///system?socket=/proc/{}/root{}", self.pid, supervisor::SOCKET);
+        self.no_containers.is_none().then(uri)
+    }
 }
 
 /// The living host of a lab, if it has one.
@@ -44,9 +56,10 @@ impl EmbeddedHost {
 /// When its record is there and cannot be read.
 pub fn find(files: &HostFiles) -> anyhow::Result<Option<EmbeddedHost>> {
     let record = supervisor::read_record(files)?;
-    Ok(record
-        .filter(|record| record.supervisor.is_alive() && record.process_namespace.is_some())
-        .map(|record| EmbeddedHost { pid: record.supervisor.pid }))
+    Ok(record.filter(|record| record.supervisor.is_alive()).and_then(|record| {
+        let first = record.first?.pid;
+        Some(EmbeddedHost { pid: record.supervisor.pid, first, no_containers: record.no_containers })
+    }))
 }
 
 /// Starts the host of a lab, or finds the one that lives.
@@ -78,7 +91,7 @@ pub fn start(files: &HostFiles, cache: &Path) -> anyhow::Result<EmbeddedHost> {
         line.clear();
         says.read_line(&mut line).context("cannot hear the host")?;
         match line.trim() {
-            supervisor::READY => return Ok(EmbeddedHost { pid }),
+            supervisor::READY => return find(files)?.context("the embedded host ended as soon as it was ready"),
             supervisor::MAP => {
                 map_ids(pid)?;
                 let mut input = child.stdin.take().context("the host has no input")?;
@@ -164,7 +177,16 @@ pub async fn end(files: &HostFiles, cancel: &CancellationToken) -> anyhow::Resul
 /// When something in them outlives the deadline.
 pub async fn end_process(pid: i32, folder: &Path, cancel: &CancellationToken) -> anyhow::Result<()> {
     let supervisor = ProcessId::of(pid)?;
-    let record = HostRecord { supervisor, network_namespace: namespace(pid, "net"), process_namespace: None };
+    let network_namespace = namespace(pid, "net");
+    let groups = cgroups::planned(folder).unwrap_or_default();
+    let record = HostRecord {
+        supervisor,
+        network_namespace,
+        process_namespace: None,
+        first: None,
+        no_containers: None,
+        groups,
+    };
     end_record(folder, &record, cancel).await
 }
 
@@ -202,7 +224,7 @@ async fn end_record(folder: &Path, record: &HostRecord, cancel: &CancellationTok
         })
     })
     .await?;
-    Ok(())
+    cgroups::remove(&record.groups)
 }
 
 /// Every process that lives inside the host whose supervisor has this record.

@@ -30,6 +30,7 @@ use crate::process::invocation;
 use crate::wait::{Deadline, Probe, until_blocking};
 
 use super::embedded::survivors;
+use super::{cgroups, containers};
 use super::processes::{ProcessId, namespace, own_program};
 
 /// The folders of libvirt's that become private, as (folder below the host's own, where libvirt looks).
@@ -46,6 +47,8 @@ const CACHE: &str = "/var/cache/libvirt";
 
 /// The drivers that the host's libvirtd loads. One that cannot start would end the daemon, and each costs time.
 const DRIVERS: [&str; 3] = ["network", "qemu", "storage"];
+/// The driver of containers, loaded where they can be had.
+const CONTAINER_DRIVER: &str = "lxc";
 
 /// Accounts that libvirt looks up by name when it starts, whatever its settings say (the defaults of Debian's
 /// build; qemu_conf.c looks them up before it reads qemu.conf), as (file, lines). A bare computer lacks them.
@@ -65,6 +68,9 @@ cgroup_controllers = []
 namespaces = []
 stdio_handler = "file"
 "#;
+
+/// Settings of libvirt's LXC driver: a computer's own security module knows nothing of the lab's files.
+const LXC_CONF: &str = "security_driver = \"none\"\n";
 
 /// Settings of libvirtd: whoever can reach the socket owns the lab.
 const LIBVIRTD_CONF: &str = r#"auth_unix_ro = "none"
@@ -93,6 +99,13 @@ pub struct HostRecord {
     pub network_namespace: Option<u64>,
     /// Inode of the namespace of processes; `None` until it is made.
     pub process_namespace: Option<u64>,
+    /// The inner process, which sees what libvirtd sees; `None` until it is started.
+    pub first: Option<ProcessId>,
+    /// Why this host runs no containers; `None` where it does.
+    pub no_containers: Option<String>,
+    /// Its control groups.
+    #[serde(default)]
+    pub groups: Vec<PathBuf>,
 }
 
 /// The outer process. Speaks with its launcher over standard output and input, one word a line.
@@ -111,7 +124,13 @@ pub fn outer(folder: &Path, cache: &Path) -> anyhow::Result<()> {
         supervisor: ProcessId::of(std::process::id().cast_signed())?,
         network_namespace: None,
         process_namespace: None,
+        first: None,
+        no_containers: containers::obstacle(),
+        groups: Vec::new(),
     };
+    if record.no_containers.is_none() {
+        record.groups = cgroups::planned(folder)?;
+    }
     write_record(&files, &record)?;
 
     // Signals are taken one by one below; blocked before the first child so that none is lost.
@@ -128,17 +147,19 @@ pub fn outer(folder: &Path, cache: &Path) -> anyhow::Result<()> {
         std::io::stdin().lock().read_line(&mut answer)?;
         anyhow::ensure!(answer.trim() == MAPPED, "the subordinate ids were not mapped");
     }
-    unshare(
-        CloneFlags::CLONE_NEWNS
-            | CloneFlags::CLONE_NEWNET
-            | CloneFlags::CLONE_NEWPID
-            | CloneFlags::CLONE_NEWIPC
-            | CloneFlags::CLONE_NEWUTS,
-    )
-    .context("the kernel refuses the host's namespaces")?;
+    let mut namespaces = CloneFlags::CLONE_NEWNS
+        | CloneFlags::CLONE_NEWNET
+        | CloneFlags::CLONE_NEWPID
+        | CloneFlags::CLONE_NEWIPC
+        | CloneFlags::CLONE_NEWUTS;
+    if record.no_containers.is_none() {
+        cgroups::enter(folder)?;
+        namespaces |= CloneFlags::CLONE_NEWCGROUP;
+    }
+    unshare(namespaces).context("the kernel refuses the host's namespaces")?;
     // Recorded from here on, so that whoever finds the record can also find what lives in the namespaces.
     record.network_namespace = namespace(record.supervisor.pid, "net");
-    private_mounts(folder, cache)?;
+    private_mounts(folder, cache, record.no_containers.is_none())?;
 
     let mut inner = invocation(own_program()).args(["internal", "host-inner"]).arg(folder).spawn(
         Stdio::null(),
@@ -147,6 +168,7 @@ pub fn outer(folder: &Path, cache: &Path) -> anyhow::Result<()> {
     )?;
     let inner_pid = Pid::from_raw(inner.id().cast_signed());
     record.process_namespace = namespace(inner.id().cast_signed(), "pid");
+    record.first = Some(ProcessId::of(inner.id().cast_signed())?);
     write_record(&files, &record)?;
     let mut said = String::new();
     let mut says = std::io::BufReader::new(inner.stdout.take().context("the inner process has no output")?);
@@ -204,7 +226,7 @@ fn bind(from: &Path, to: &str) -> anyhow::Result<()> {
 }
 
 /// Lays the host's own folders over libvirt's, in this mount namespace alone.
-fn private_mounts(folder: &Path, cache: &Path) -> anyhow::Result<()> {
+fn private_mounts(folder: &Path, cache: &Path, containers: bool) -> anyhow::Result<()> {
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
         .context("cannot make the mounts private")?;
     // libvirt's run-time folder is made by its service files; a bare computer has none.
@@ -233,10 +255,14 @@ fn private_mounts(folder: &Path, cache: &Path) -> anyhow::Result<()> {
     }
     files::write_atomic(&folder.join("etc/qemu.conf"), QEMU_CONF.as_bytes(), PUBLIC)?;
     files::write_atomic(&folder.join("etc/libvirtd.conf"), LIBVIRTD_CONF.as_bytes(), PUBLIC)?;
+    files::write_atomic(&folder.join("etc/lxc.conf"), LXC_CONF.as_bytes(), PUBLIC)?;
+    if containers {
+        cgroups::mount_own()?;
+    }
     let drivers = folder.join("drivers");
     files::remove(&drivers)?;
     std::fs::create_dir_all(&drivers)?;
-    for driver in DRIVERS {
+    for driver in DRIVERS.into_iter().chain(containers.then_some(CONTAINER_DRIVER)) {
         let file = format!("libvirt_driver_{driver}.so");
         let installed = driver_folder()?.join(&file);
         symlink(&installed, drivers.join(&file))?;
@@ -252,7 +278,7 @@ fn with_accounts(file: &str, lines: &[&str]) -> String {
 }
 
 /// Where the distribution put libvirt's drivers: Debian and Ubuntu below the multi-arch folder, Fedora and Arch in lib64 or lib.
-fn driver_folder() -> anyhow::Result<PathBuf> {
+pub(super) fn driver_folder() -> anyhow::Result<PathBuf> {
     let arch = std::env::consts::ARCH;
     [format!("/usr/lib/{arch}-linux-gnu"), "/usr/lib64".to_owned(), "/usr/lib".to_owned()]
         .into_iter()

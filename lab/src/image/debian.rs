@@ -11,7 +11,7 @@ use lab_core::units::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::store::{Claim, hexadecimal};
-use super::{DISK, INITRD, KERNEL, Manifest, mirror};
+use super::{DISK, INITRD, KERNEL, Manifest, ROOT, mirror};
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::files;
@@ -32,7 +32,32 @@ const VIRTUAL_SIZE: Bytes = Bytes::from_gib(20);
 /// Stands in for every time of a file that the build itself would set.
 const SOURCE_DATE_EPOCH: u32 = 1_756_684_800;
 
-/// Beside Debian's essential packages and apt. What Kubernetes needs is installed by what deploys it.
+/// What Kubespray installs on Debian 13 (roles/system_packages/vars/main.yml of v2.30.0): machines have no way to a
+/// mirror, and what is there already need not be installed on each of them.
+const KUBESPRAY: [&str; 20] = [
+    "apparmor",
+    "apt-transport-https",
+    "bash-completion",
+    "conntrack",
+    "curl",
+    "ebtables",
+    "gnupg",
+    "ipset",
+    "iptables",
+    "ipvsadm",
+    "kmod",
+    "libseccomp2",
+    "nftables",
+    "openssl",
+    "python3-apt",
+    "rsync",
+    "socat",
+    "tar",
+    "unzip",
+    "xfsprogs",
+];
+
+/// Beside Debian's essential packages and apt.
 const PACKAGES: [&str; 21] = [
     // Everything a virtual machine and Kubernetes need (ext4 built in; overlay, br_netfilter, nf_tables, ip_set, ip_vs,
     // vxlan, ipip, wireguard as modules), a quarter of the ordinary kernel's size. It has no graphics: an image for
@@ -121,7 +146,7 @@ pub(super) fn key_of(format: u32, packages: &str, recipe: &[(&str, &str)], comma
 }
 
 fn packages() -> String {
-    PACKAGES.iter().copied().chain([FAT_TOOLS]).collect::<Vec<_>>().join(",")
+    PACKAGES.iter().copied().chain([FAT_TOOLS]).chain(KUBESPRAY).collect::<Vec<_>>().join(",")
 }
 
 /// The mirror of Debian to take packages from: the one that is named, else the computer's own; mmdebstrap knows one where
@@ -156,7 +181,7 @@ pub(super) async fn build(
     });
     let archives = "/var/cache/apt/archives";
     let kept = quoted(&cache);
-    let outputs = [DISK, KERNEL, INITRD, PACKAGE_LIST];
+    let outputs = [DISK, KERNEL, INITRD, ROOT, PACKAGE_LIST];
     let inside = outputs.iter().map(|name| format!("/srv/{name}")).collect::<Vec<_>>().join(" ");
     let run = invocation("mmdebstrap")
         .args(["--variant=minbase", "--format=null", work.mode()])

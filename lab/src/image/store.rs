@@ -87,6 +87,22 @@ fn sync(path: &Path) -> anyhow::Result<()> {
 /// Waits for the right to make the image `key`, and clears what an interrupted builder left of it.
 pub(super) async fn claim(cx: &Cx, key: &str, deadline: Deadline, task: &Task) -> anyhow::Result<Claim> {
     let store = cx.layout.images();
+    let lock = lock(cx, &store, key, deadline, task).await?;
+    let claim = Claim { store, key: key.to_owned(), _lock: lock };
+    files::remove(&claim.folder())?;
+    std::fs::create_dir_all(claim.folder())
+        .with_context(|| format!("cannot make `{}`", claim.folder().display()))?;
+    Ok(claim)
+}
+
+/// Waits until nobody else makes the image `key`, or a part of it.
+pub(super) async fn lock(
+    cx: &Cx,
+    store: &Path,
+    key: &str,
+    deadline: Deadline,
+    task: &Task,
+) -> anyhow::Result<File> {
     let path = store.join(format!(".{key}{LOCK}"));
     let mut told = false;
     let what = format!("another process that makes the image `{key}`");
@@ -101,13 +117,8 @@ pub(super) async fn claim(cx: &Cx, key: &str, deadline: Deadline, task: &Task) -
             }
             Err(error) => Probe::Fatal(error),
         })
-    })
-    .await?;
-    let claim = Claim { store, key: key.to_owned(), _lock: lock };
-    files::remove(&claim.folder())?;
-    std::fs::create_dir_all(claim.folder())
-        .with_context(|| format!("cannot make `{}`", claim.folder().display()))?;
-    Ok(claim)
+    });
+    Ok(lock.await?)
 }
 
 /// The manifest of a whole image; `None` where there is none.

@@ -2,19 +2,22 @@
 //! going on as soon as it can.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use lab_core::domain::{Acceleration, Backing, VolumeFormat, VolumePlan, network_xml, volume_xml};
 use lab_core::plan::{
     Desired, MachineActions, MachineOperation, MachineState, MachineStep, NetworkOperation, Plan,
 };
-use lab_core::spec::ImageSpec;
+use lab_core::spec::{ImageSpec, MachineKind};
 
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::files;
 use crate::image::BaseImage;
+use crate::layout::RootFiles;
 use crate::progress::Task;
 use crate::wait::Deadline;
 
@@ -23,7 +26,7 @@ use super::lab::{Lab, Reached};
 use super::observe::disk_name;
 use super::place::{define, place_base, pool_path, remove_placed, write_identity};
 use super::state::StateFile;
-use super::{console, down, reach};
+use super::{console, container, down, reach};
 
 /// Everything the steps of a plan need.
 #[derive(Clone)]
@@ -38,6 +41,8 @@ pub struct Workshop {
     pub keys: Keys,
     /// The base images, by what the spec calls them.
     pub images: BTreeMap<ImageSpec, BaseImage>,
+    /// Root trees that containers share, by what the spec calls their images.
+    pub trees: BTreeMap<ImageSpec, PathBuf>,
     /// What the spec asks for.
     pub desired: Arc<Desired>,
     /// What runs the processors.
@@ -205,11 +210,21 @@ async fn one_step(
             })
             .await
         }
-        MachineOperation::RemoveDisk => cx.blocking(move || libvirt.remove_volume(&pool, &disk)).await,
+        MachineOperation::RemoveDisk => {
+            let root = shop.lab.files.root(name);
+            if root.folder.exists() {
+                return remove_root(cx, shop, &root).await;
+            }
+            cx.blocking(move || libvirt.remove_volume(&pool, &disk)).await
+        }
         MachineOperation::RemoveDomain => cx.blocking(move || libvirt.remove_domain(&domain)).await,
         MachineOperation::CreateDisk { size, image } => {
             task.step("making its disk");
             shop.state.record(&resource)?;
+            if kind_of(shop, name) == Some(MachineKind::Container) {
+                let (files, name, image) = (shop.lab.files.clone(), name.to_owned(), image.clone());
+                return cx.blocking(move || container::make_root(&files, &name, &image)).await;
+            }
             let base = shop
                 .images
                 .values()
@@ -245,6 +260,9 @@ async fn one_step(
         }
         MachineOperation::Start => {
             task.step("starting");
+            if kind_of(shop, name) == Some(MachineKind::Container) {
+                return start_container(cx, shop, name, domain).await;
+            }
             cx.blocking(move || libvirt.start_domain(&domain)).await?;
             Ok(())
         }
@@ -256,6 +274,36 @@ async fn one_step(
     }
 }
 
+/// The kind of a machine of the file; none for one that is no longer in it.
+fn kind_of(shop: &Workshop, name: &str) -> Option<MachineKind> {
+    shop.desired.machines.get(name).map(|wanted| wanted.applied.kind)
+}
+
+/// How long the kernel and a disk may take for what is done to a container's root.
+const ROOT: Duration = Duration::from_secs(60);
+
+async fn start_container(cx: &Cx, shop: &Workshop, name: &str, domain: String) -> anyhow::Result<()> {
+    let host = shop.reached.embedded.clone().context("containers run on the embedded host only")?;
+    let image = &shop.lab.machine(name)?.image;
+    let tree = shop.trees.get(image).context("the image has no root tree")?;
+    let root = shop.lab.files.root(name);
+    container::mounting(&host, tree, &root).read(&cx.cancel, Deadline::after(ROOT)).await?;
+    let (libvirt, log) = (shop.reached.libvirt.clone(), shop.lab.files.machine(name).console());
+    cx.blocking(move || {
+        libvirt.start_domain(&domain)?;
+        container::keep_console(&host, &libvirt.console_terminal(&domain)?, &log)
+    })
+    .await
+}
+
+async fn remove_root(cx: &Cx, shop: &Workshop, root: &RootFiles) -> anyhow::Result<()> {
+    if let Some(host) = &shop.reached.embedded {
+        container::unmounting(host, root).read(&cx.cancel, Deadline::after(ROOT)).await?;
+    }
+    let folder = root.folder.clone();
+    cx.blocking(move || files::remove(&folder)).await
+}
+
 /// Waits for a login. A kernel that panicked under emulation is started once more, and that is said.
 async fn wait_reachable(
     cx: &Cx,
@@ -265,10 +313,11 @@ async fn wait_reachable(
     started_at: Option<u64>,
     task: &Task,
 ) -> anyhow::Result<()> {
-    let deadline = Deadline::after(reach::patience(shop.acceleration));
+    let acceleration = shop.desired.machines[name].applied.acceleration;
+    let deadline = Deadline::after(reach::patience(acceleration));
     let mut result = reach::wait(cx, &shop.lab, &shop.reached, name, started_at, deadline, task).await;
     let panicked = result.as_ref().is_err_and(|error| error.downcast_ref::<reach::Panicked>().is_some());
-    if panicked && shop.acceleration == Acceleration::Tcg {
+    if panicked && acceleration == Acceleration::Tcg {
         cx.progress.note(&format!("`{name}` died while it started under emulation; it is started once more"));
         let (libvirt, again) = (shop.reached.libvirt.clone(), domain.to_owned());
         let offset = console::length(&shop.lab.files.machine(name).console());

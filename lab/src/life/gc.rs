@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use lab_core::identity::LabId;
+use lab_core::spec::MachineKind;
 use lab_core::spec::HostSpec;
 
 use crate::cx::Cx;
@@ -112,7 +113,7 @@ fn in_libvirt(libvirt: &Libvirt, known: &BTreeSet<LabId>) -> anyhow::Result<Vec<
             labs.entry(lab).or_default().push(format!("pool {pool}"));
         }
     }
-    let uri = libvirt.uri();
+    let uri = libvirt.uri(MachineKind::Vm);
     Ok(labs
         .into_iter()
         .filter(|(lab, _)| !known.contains(lab))

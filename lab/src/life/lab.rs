@@ -241,8 +241,15 @@ impl Reached {
             (HostSpec::Embedded, Some(host)) => host.uri(),
             (HostSpec::Embedded, None) => anyhow::bail!("the lab's host does not run"),
         };
+        let containers = embedded.as_ref().and_then(EmbeddedHost::container_uri);
         let libvirt = cx
-            .blocking(move || Libvirt::open(&uri))
+            .blocking(move || {
+                let libvirt = Libvirt::open(&uri)?;
+                match &containers {
+                    Some(uri) => libvirt.with_containers(uri),
+                    None => Ok(libvirt),
+                }
+            })
             .await
             .context(Failure::new(exit::HOST, "cannot reach the host of the lab").hint(
             "`cargo xtask doctor` shows what is missing; `host:` in the cluster file says where machines run",

@@ -7,6 +7,7 @@ use lab_core::plan::{Observed, ObservedDisk, ObservedDomain, ObservedMachine, Ob
 use crate::cx::Cx;
 use crate::layout::LabFiles;
 
+use super::container;
 use super::lab::{Lab, Reached};
 use super::state::LabState;
 
@@ -48,8 +49,16 @@ pub async fn observe(cx: &Cx, lab: &Lab, reached: &Reached, state: &LabState) ->
             Some(ObservedDisk { size: volume.capacity, image });
     }
     let mut observed = Observed { network, machines };
+    add_roots(&lab.files, &mut observed);
     add_identities(&lab.files, &mut observed);
     Ok(observed)
+}
+
+/// Notes which containers have a root.
+pub fn add_roots(files: &LabFiles, observed: &mut Observed) {
+    for (machine, root) in container::roots(files) {
+        observed.machines.entry(machine).or_default().disk = Some(root);
+    }
 }
 
 /// Notes for which machines there are files that give them their identity.

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use lab_core::domain::{Acceleration, Boot, MachinePlan, VolumeFormat, VolumePlan, domain_xml, volume_xml};
 use lab_core::identity::{MachineIdentity, boot, cloud};
-use lab_core::spec::HostSpec;
+use lab_core::spec::{HostSpec, MachineKind};
 
 use crate::cx::Cx;
 use crate::files::{self, PUBLIC, SECRET};
@@ -14,6 +14,7 @@ use crate::image::{self, BaseImage};
 use crate::provider::libvirt::Libvirt;
 
 use super::apply::Workshop;
+use super::container;
 use super::lab::Lab;
 use super::observe::{BASE_PREFIX, disk_name};
 
@@ -100,6 +101,10 @@ pub(super) fn write_identity(shop: &Workshop, name: &str) -> anyhow::Result<()> 
         &shop.keys.login,
     );
     let own = shop.lab.files.machine(name);
+    if machine.kind == MachineKind::Container {
+        std::fs::create_dir_all(&own.folder)?;
+        return container::write_identity(&shop.lab.files.root(name), &identity);
+    }
     match &shop.images[&machine.image].boot {
         image::Boot::Direct { initrd, .. } => {
             let mut bytes =
@@ -119,7 +124,7 @@ pub(super) fn write_identity(shop: &Workshop, name: &str) -> anyhow::Result<()> 
 /// turns the others on when it is up (`lab-late.service` in the image's recipe).
 fn told(command_line: &str, acceleration: Acceleration) -> String {
     match acceleration {
-        Acceleration::Kvm => command_line.to_owned(),
+        Acceleration::Kvm | Acceleration::Native => command_line.to_owned(),
         Acceleration::Tcg => format!("{command_line} maxcpus=1"),
     }
 }
@@ -135,6 +140,11 @@ pub(super) async fn define(cx: &Cx, shop: &Workshop, name: &str) -> anyhow::Resu
         let (libvirt, pool) = (&shop.reached.libvirt, &shop.reached.resource);
         let machine = shop.lab.machine(&name)?;
         let own = shop.lab.files.machine(&name);
+        if machine.kind == MachineKind::Container {
+            let xml = container::definition(&shop, &name);
+            files::write_if_changed(&own.domain(), xml.as_bytes(), PUBLIC)?;
+            return libvirt.define_domain(machine.kind, &xml);
+        }
         let base = &shop.images[&machine.image];
         let boot = match &base.boot {
             image::Boot::Direct { kernel, command_line, .. } => Boot::Kernel {
@@ -172,7 +182,7 @@ pub(super) async fn define(cx: &Cx, shop: &Workshop, name: &str) -> anyhow::Resu
         };
         let xml = domain_xml(&plan);
         files::write_if_changed(&own.domain(), xml.as_bytes(), PUBLIC)?;
-        libvirt.define_domain(&xml)
+        libvirt.define_domain(machine.kind, &xml)
     })
     .await
 }

@@ -21,7 +21,7 @@ use super::lab::{Lab, Reached};
 /// minutes; several times that is still sooner than a person would give up.
 pub fn patience(acceleration: Acceleration) -> Duration {
     match acceleration {
-        Acceleration::Kvm => Duration::from_secs(180),
+        Acceleration::Kvm | Acceleration::Native => Duration::from_secs(180),
         Acceleration::Tcg => Duration::from_secs(900),
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use lab_core::plan::MachineState;
+use lab_core::spec::MachineKind;
 use serde::Serialize;
 
 use crate::cli::commands::running;
@@ -119,10 +120,14 @@ async fn running_machines(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Resu
 /// # Errors
 /// When the lab does not run or `virsh` cannot be started.
 pub async fn console(cx: &Cx, lab: &Lab, machine: &str) -> anyhow::Result<u8> {
-    lab.machine(machine)?;
+    let kind = lab.machine(machine)?.kind;
     let reached = running(cx, lab).await?;
-    let run =
-        invocation("virsh").args(["--connect", reached.libvirt.uri(), "console", &reached.domains[machine]]);
+    let run = invocation("virsh").args(["--connect", reached.libvirt.uri(kind)]);
+    let mut run = run.args(["console", &reached.domains[machine]]);
+    if kind == MachineKind::Container {
+        // The first console is read by its keeper; the second is for people.
+        run = run.args(["--devname", "console1"]);
+    }
     let status = run.interactive(&cx.cancel).await?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::INTERRUPTED))
 }

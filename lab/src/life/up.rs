@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lab_core::domain::Acceleration;
 use lab_core::plan::{Action, Inputs, MachineState, Observed, Plan, desired, plan, render};
-use lab_core::spec::ImageSpec;
+use lab_core::spec::{ImageSpec, MachineKind};
 
 use crate::check;
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
-use crate::host::acceleration;
+use crate::host::acceleration::{self, Decision};
 use crate::image::{self, BaseImage};
 use crate::output;
 use crate::wait::Deadline;
@@ -51,7 +53,7 @@ pub async fn planned(cx: &Cx, lab: &Lab) -> anyhow::Result<Plan> {
         .into_iter()
         .map(|spec| image::key(&spec).map(|key| (spec, key)))
         .collect::<anyhow::Result<_>>()?;
-    let accelerated = acceleration::decide(cx, None).await?;
+    let accelerated = accelerated(cx, lab, None).await?;
     let (id, observed) = match lab.state()? {
         Some(state) => {
             let observed = match Reached::find(cx, lab, &state).await? {
@@ -106,7 +108,9 @@ async fn make(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&str>) -> anyh
     let (images, keys, reached) =
         tokio::try_join!(ensure_images(cx, lab), keys::ensure(cx, lab), Reached::start(cx, lab, state))?;
     fits(lab, &images)?;
-    let accelerated = acceleration::decide(cx, images.values().next()).await?;
+    runs_containers(lab, &reached)?;
+    let trees = ensure_trees(cx, lab, &images).await?;
+    let accelerated = accelerated(cx, lab, images.values().next()).await?;
     let keyed = images.iter().map(|(spec, base)| (spec.clone(), base.key.clone())).collect();
     let lab_id = state.get().lab;
     let public = keys.public();
@@ -152,6 +156,7 @@ async fn make(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&str>) -> anyh
             reached: reached.clone(),
             keys,
             images,
+            trees,
             desired: Arc::new(desired(&inputs)),
             acceleration: accelerated.kind,
         };
@@ -214,9 +219,47 @@ async fn ensure_images(cx: &Cx, lab: &Lab) -> anyhow::Result<BTreeMap<ImageSpec,
     Ok(images)
 }
 
+/// The root trees that the lab's containers share.
+async fn ensure_trees(
+    cx: &Cx,
+    lab: &Lab,
+    images: &BTreeMap<ImageSpec, BaseImage>,
+) -> anyhow::Result<BTreeMap<ImageSpec, PathBuf>> {
+    let mut trees = BTreeMap::new();
+    for machine in lab.spec.machines.iter().filter(|machine| machine.kind == MachineKind::Container) {
+        let tree = image::tree(cx, &images[&machine.image]).await?;
+        trees.insert(machine.image.clone(), tree);
+    }
+    Ok(trees)
+}
+
+/// What runs the processors of the lab's virtual machines. A lab that has none asks nobody.
+async fn accelerated(cx: &Cx, lab: &Lab, image: Option<&BaseImage>) -> anyhow::Result<Decision> {
+    if lab.spec.machines.iter().any(|machine| machine.kind == MachineKind::Vm) {
+        return acceleration::decide(cx, image).await;
+    }
+    Ok(Decision { kind: Acceleration::Native, words: "this computer's own kernel, as containers".to_owned() })
+}
+
+/// Whether the lab's host can run the containers that its file asks for.
+fn runs_containers(lab: &Lab, reached: &Reached) -> anyhow::Result<()> {
+    let wanted = lab.spec.machines.iter().find(|machine| machine.kind == MachineKind::Container);
+    let why = match &reached.embedded {
+        Some(host) => host.no_containers.clone(),
+        None => Some("they run on the embedded host only".to_owned()),
+    };
+    match (wanted, why) {
+        (Some(machine), Some(why)) => {
+            let message = format!("`{}` cannot be a container here: {why}", machine.name);
+            Err(Failure::new(exit::HOST, message).hint("`cargo xtask doctor` shows what is missing").into())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A clone that is smaller than its image would be cut off.
 fn fits(lab: &Lab, images: &BTreeMap<ImageSpec, BaseImage>) -> anyhow::Result<()> {
-    for machine in &lab.spec.machines {
+    for machine in lab.spec.machines.iter().filter(|machine| machine.kind == MachineKind::Vm) {
         let least = images[&machine.image].virtual_size;
         if machine.disk < least {
             let message =

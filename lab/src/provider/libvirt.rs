@@ -8,13 +8,16 @@ mod network;
 mod storage;
 
 use anyhow::Context as _;
+use lab_core::spec::MachineKind;
 use virt::connect::Connect;
 use virt::error::{Error, ErrorNumber};
 
-/// A connection to one libvirt.
+/// A connection to one libvirt. Its drivers have connections of their own; networks and storage are seen through any.
 pub struct Libvirt {
     connection: Connect,
     uri: String,
+    /// The driver of containers, where this libvirt has one.
+    containers: Option<(Connect, String)>,
 }
 
 impl Libvirt {
@@ -23,18 +26,48 @@ impl Libvirt {
     /// # Errors
     /// When nothing answers at the URI.
     pub fn open(uri: &str) -> anyhow::Result<Self> {
-        // libvirt prints every error by itself unless told not to.
-        virt::error::clear_error_callback();
-        let connection =
-            Connect::open(Some(uri)).with_context(|| format!("no libvirt answers at `{uri}`"))?;
-        Ok(Self { connection, uri: uri.to_owned() })
+        Ok(Self { connection: connect(uri)?, uri: uri.to_owned(), containers: None })
     }
 
-    /// The URI it was opened with.
-    #[must_use]
-    pub fn uri(&self) -> &str {
-        &self.uri
+    /// Opens a connection to the driver of containers too.
+    ///
+    /// # Errors
+    /// When nothing answers at the URI.
+    pub fn with_containers(mut self, uri: &str) -> anyhow::Result<Self> {
+        self.containers = Some((connect(uri)?, uri.to_owned()));
+        Ok(self)
     }
+
+    /// The URI that machines of a kind are reached at.
+    #[must_use]
+    pub fn uri(&self, kind: MachineKind) -> &str {
+        match (kind, &self.containers) {
+            (MachineKind::Container, Some((_, uri))) => uri,
+            _ => &self.uri,
+        }
+    }
+
+    /// The connection for machines of a kind: the one place where the two are told apart here.
+    fn driver(&self, kind: MachineKind) -> anyhow::Result<&Connect> {
+        match kind {
+            MachineKind::Vm => Ok(&self.connection),
+            MachineKind::Container => {
+                let (connection, _) =
+                    self.containers.as_ref().context("the lab's libvirt runs no containers")?;
+                Ok(connection)
+            }
+        }
+    }
+
+    fn drivers(&self) -> impl Iterator<Item = &Connect> {
+        [Some(&self.connection), self.containers.as_ref().map(|(connection, _)| connection)].into_iter().flatten()
+    }
+}
+
+fn connect(uri: &str) -> anyhow::Result<Connect> {
+    // libvirt prints every error by itself unless told not to.
+    virt::error::clear_error_callback();
+    Connect::open(Some(uri)).with_context(|| format!("no libvirt answers at `{uri}`"))
 }
 
 /// Whether libvirt says that the thing does not exist.

@@ -1,7 +1,7 @@
 //! A virtual machine.
 
 use super::xml::{Element, element};
-use super::{Acceleration, Boot, MachinePlan, VolumeFormat, domain_name, metadata_element};
+use super::{Acceleration, Boot, MachinePlan, VolumeFormat, domain_name, machine_metadata};
 
 /// The machine's definition.
 #[must_use]
@@ -9,13 +9,13 @@ pub fn domain_xml(plan: &MachinePlan) -> String {
     let applied = &plan.applied;
     let kind = match applied.acceleration {
         Acceleration::Kvm => "kvm",
-        Acceleration::Tcg => "qemu",
+        Acceleration::Tcg | Acceleration::Native => "qemu",
     };
     element("domain")
         .attribute("type", kind)
         .child(element("name").text(domain_name(&plan.cluster, &plan.machine)))
         .child(element("uuid").text(plan.uuid))
-        .child(element("metadata").child(metadata(plan)))
+        .child(element("metadata").child(machine_metadata(&plan.lab, &plan.cluster, &plan.machine, applied)))
         .child(element("memory").attribute("unit", "KiB").text(applied.memory.kib()))
         .child(element("vcpu").text(applied.cpus))
         .child(operating_system(&plan.boot))
@@ -29,13 +29,6 @@ pub fn domain_xml(plan: &MachinePlan) -> String {
         .child(element("on_crash").text("preserve"))
         .child(devices(plan))
         .to_document()
-}
-
-fn metadata(plan: &MachinePlan) -> Element {
-    let applied = serde_json::to_string(&plan.applied).expect("a record of plain fields has a JSON form");
-    metadata_element("machine", &plan.lab, &plan.cluster)
-        .attribute("name", &plan.machine)
-        .child(element("lab:applied").text(applied))
 }
 
 fn operating_system(boot: &Boot) -> Element {
@@ -58,7 +51,7 @@ fn processor(acceleration: Acceleration, cpus: u32) -> Element {
         Acceleration::Kvm => element("cpu").attribute("mode", "host-passthrough").child(topology),
         // The fewer features a processor has, the less a guest's kernel does with them at boot. With
         // cmpxchg16b, QEMU 7.2 lets guests under load double-fault; `svm` invites nested machines.
-        Acceleration::Tcg => element("cpu")
+        Acceleration::Tcg | Acceleration::Native => element("cpu")
             .attribute("mode", "custom")
             .attribute("match", "exact")
             .attribute("check", "none")

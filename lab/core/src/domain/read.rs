@@ -113,6 +113,17 @@ pub fn read_domain(xml: &str) -> Result<Option<DomainRecord>, ReadError> {
     }))
 }
 
+/// The path of the terminal behind the first console of a running domain; none where it has no console.
+///
+/// # Errors
+/// If the text is not a domain of libvirt's.
+pub fn read_console(xml: &str) -> Result<Option<String>, ReadError> {
+    let domain = parse(xml)?;
+    let Some(devices) = domain.find(&["devices"]) else { return Ok(None) };
+    let path = |console: &Element| Some(console.find(&["source"])?.get("path")?.to_owned());
+    Ok(devices.all("console").find_map(path))
+}
+
 /// Reads a network. `None`: it is no lab's.
 ///
 /// # Errors

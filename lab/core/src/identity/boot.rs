@@ -5,7 +5,8 @@
 //! another machine. The names, modes and shapes here are a contract with the image's initrd, which
 //! reads `10-lab.network` itself: change both or neither.
 
-use super::cpio::{Content, Entry, archive};
+use super::cpio::archive;
+pub use super::cpio::{Content, Entry};
 use super::{MachineIdentity, USER};
 
 /// User and group of [`USER`].
@@ -17,6 +18,17 @@ const USER_ID: u32 = 1000;
 #[must_use]
 pub fn identity_archive(identity: &MachineIdentity) -> Vec<u8> {
     archive(&entries(identity))
+}
+
+/// The same files for a machine whose root the host itself can write: paths from the root of the machine, directories
+/// before what lies in them. One of them is a private key.
+#[must_use]
+pub fn identity_entries(identity: &MachineIdentity) -> Vec<Entry> {
+    let below = |entry: Entry| {
+        let path = entry.path.strip_prefix("identity/")?.to_owned();
+        Some(Entry { path, ..entry })
+    };
+    entries(identity).into_iter().filter_map(below).collect()
 }
 
 /// The tree, directories before what lies in them.

@@ -5,20 +5,20 @@
 
 /// One entry of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+pub struct Entry {
     /// Without a slash at its start or its end.
-    pub(super) path: String,
+    pub path: String,
     /// Permission bits.
-    pub(super) permissions: u32,
+    pub permissions: u32,
     /// User and group.
-    pub(super) owner: u32,
+    pub owner: u32,
     /// What lies there.
-    pub(super) content: Content,
+    pub content: Content,
 }
 
 /// What an entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Content {
+pub enum Content {
     /// A directory. The kernel makes no parents: it must come before whatever lies in it.
     Directory,
     /// A regular file.

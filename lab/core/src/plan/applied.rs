@@ -49,6 +49,7 @@ impl AppliedMachine {
         let acceleration = |applied: &Self| match applied.acceleration {
             Acceleration::Kvm => "kvm",
             Acceleration::Tcg => "tcg",
+            Acceleration::Native => "native",
         };
         let differences = [
             differs("kind", kind(self), kind(wanted), Effect::DataLoss),

@@ -1,12 +1,16 @@
 #!/bin/sh
-# Makes the image out of the finished root tree $1, in $1/srv: a bootable disk (disk.qcow2), and a kernel and an initrd
-# for machines that are booted directly. mmdebstrap runs it last. All tools but qemu-img are the tree's own, so that the
+# Makes the image out of the finished root tree $1, in $1/srv: a bootable disk (disk.qcow2), a kernel and an initrd
+# for machines that are booted directly, and the tree itself (root.tar) for containers, which need no kernel. mmdebstrap runs it last. All tools but qemu-img are the tree's own, so that the
 # host's versions do not matter.
 set -eu
 root=$1
 work=$root/srv
 recipe=${0%/*}
 : "${LAB_DISK_MIB:?}" "${SOURCE_DATE_EPOCH:?}"
+tar --create --file "$work.tar" --directory "$root" --one-file-system --numeric-owner --sort=name \
+    --mtime="@$SOURCE_DATE_EPOCH" --exclude='./boot/*' --exclude='./usr/lib/modules/*' --exclude='./usr/lib/grub/*' \
+    --exclude='./initrd.img*' --exclude='./vmlinuz*' --exclude='./srv.tar' --exclude='./var/cache/apt/archives/*' .
+mv "$work.tar" "$work/root.tar"
 cp "$recipe/init" "$recipe/make-disk.sh" "$work/"
 export root work
 # Private mounts: /mnt becomes the tree alone, without the /proc, /sys and /dev mounted in it now, and without the work.

@@ -1,8 +1,9 @@
 //! Machines.
 
 use anyhow::Context as _;
-use lab_core::domain::{DomainRecord, read_domain};
+use lab_core::domain::{DomainRecord, read_console, read_domain};
 use lab_core::plan::MachineState;
+use lab_core::spec::MachineKind;
 use virt::domain::{Domain, DomainState};
 use virt::sys;
 
@@ -26,7 +27,11 @@ impl Libvirt {
     /// When libvirt does not answer.
     pub fn domains(&self) -> anyhow::Result<Vec<FoundDomain>> {
         let mut found = Vec::new();
-        for domain in self.connection.list_all_domains(0).context("cannot list the domains")? {
+        let mut domains = Vec::new();
+        for driver in self.drivers() {
+            domains.extend(driver.list_all_domains(0).context("cannot list the domains")?);
+        }
+        for domain in domains {
             let Some(definition) = optional(domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE))? else { continue };
             if let Some(record) = read_domain(&definition)? {
                 let state = state(&domain)?;
@@ -40,8 +45,8 @@ impl Libvirt {
     ///
     /// # Errors
     /// With libvirt's reason.
-    pub fn define_domain(&self, xml: &str) -> anyhow::Result<()> {
-        self.connection.define_domain_xml(xml).context("libvirt refused the machine's definition")?;
+    pub fn define_domain(&self, kind: MachineKind, xml: &str) -> anyhow::Result<()> {
+        self.driver(kind)?.define_domain_xml(xml).context("libvirt refused the machine's definition")?;
         Ok(())
     }
 
@@ -72,7 +77,7 @@ impl Libvirt {
     /// # Errors
     /// With libvirt's reason.
     pub fn shut_down_domain(&self, name: &str) -> anyhow::Result<()> {
-        let Some(domain) = optional(self.connection.lookup_domain_by_name(name))? else { return Ok(()) };
+        let Some(domain) = self.find(name)? else { return Ok(()) };
         ended(domain.shutdown()).with_context(|| format!("cannot ask `{name}` to shut down"))
     }
 
@@ -81,7 +86,7 @@ impl Libvirt {
     /// # Errors
     /// With libvirt's reason.
     pub fn power_off_domain(&self, name: &str) -> anyhow::Result<()> {
-        let Some(domain) = optional(self.connection.lookup_domain_by_name(name))? else { return Ok(()) };
+        let Some(domain) = self.find(name)? else { return Ok(()) };
         ended(domain.destroy()).with_context(|| format!("cannot take the power of `{name}`"))
     }
 
@@ -90,7 +95,7 @@ impl Libvirt {
     /// # Errors
     /// With libvirt's reason.
     pub fn domain_state(&self, name: &str) -> anyhow::Result<Option<(MachineState, Option<u32>)>> {
-        let Some(domain) = optional(self.connection.lookup_domain_by_name(name))? else { return Ok(None) };
+        let Some(domain) = self.find(name)? else { return Ok(None) };
         Ok(Some((state(&domain)?, domain.id())))
     }
 
@@ -100,7 +105,7 @@ impl Libvirt {
     /// With libvirt's reason.
     pub fn remove_domain(&self, name: &str) -> anyhow::Result<()> {
         self.power_off_domain(name)?;
-        let Some(domain) = optional(self.connection.lookup_domain_by_name(name))? else { return Ok(()) };
+        let Some(domain) = self.find(name)? else { return Ok(()) };
         // A definition with firmware variables, snapshots or a saved state is not removed without saying so.
         let flags = sys::VIR_DOMAIN_UNDEFINE_NVRAM
             | sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
@@ -113,8 +118,27 @@ impl Libvirt {
         removed.with_context(|| format!("cannot remove the definition of `{name}`"))
     }
 
+    /// The terminal on the computer behind a running container's first console: `/dev/pts/3`.
+    ///
+    /// # Errors
+    /// When it does not run, or libvirt does not say.
+    pub fn console_terminal(&self, name: &str) -> anyhow::Result<String> {
+        let definition = self.domain(name)?.xml_desc(0)?;
+        read_console(&definition)?.with_context(|| format!("`{name}` has no console"))
+    }
+
     fn domain(&self, name: &str) -> anyhow::Result<Domain> {
-        self.connection.lookup_domain_by_name(name).with_context(|| format!("libvirt has no domain `{name}`"))
+        self.find(name)?.with_context(|| format!("libvirt has no domain `{name}`"))
+    }
+
+    /// The domain of this name, whatever its kind.
+    fn find(&self, name: &str) -> anyhow::Result<Option<Domain>> {
+        for driver in self.drivers() {
+            if let Some(domain) = optional(driver.lookup_domain_by_name(name))? {
+                return Ok(Some(domain));
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -145,10 +145,6 @@ fn check_kind(kind: Located<MachineKind>, gpus: &[(GpuRequest, Span)], findings:
     if kind.value != MachineKind::Container {
         return;
     }
-    // Lift this when containers are built; everything else about them is read and carried.
-    findings
-        .error(Code::ContainerNotBuilt, kind.span, "machines of kind container are not built yet")
-        .hint("write `kind: vm`, or leave the key out");
     if let Some((_, span)) = gpus.first() {
         findings
             .error(

@@ -1,0 +1,327 @@
+//! The control groups of an embedded host: one group of its own in every hierarchy of the computer, and below it,
+//! as its containers see it, a whole tree.
+//!
+//! Nothing outside that group is written, but for one thing on a computer with cgroup v2: a controller that the
+//! top of the tree does not hand down yet is turned on there, because nobody below could have it otherwise.
+//! The group is named after the folder of the host, so that it is found again whatever happened to its maker.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use nix::mount::{MsFlags, mount};
+use sha2::{Digest as _, Sha256};
+
+use crate::wait::{Deadline, Probe, until_blocking};
+
+/// Where every distribution mounts the hierarchies.
+const TOP: &str = "/sys/fs/cgroup";
+/// What machines need of cgroup v2 (libvirt's vircgroupv2.c, kubelet's cgroup manager).
+const CONTROLLERS: [&str; 5] = ["cpu", "cpuset", "io", "memory", "pids"];
+/// How long the kernel may take to forget processes that were killed.
+const END: Duration = Duration::from_secs(10);
+
+/// One hierarchy of the computer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Hierarchy {
+    /// Where it is mounted.
+    mounted: PathBuf,
+    /// The group of this process in it, as a path from there.
+    own: PathBuf,
+    /// What is written to mount it again: `memory`, `none,name=systemd`; empty for cgroup v2.
+    options: String,
+}
+
+impl Hierarchy {
+    fn is_v2(&self) -> bool {
+        self.options.is_empty()
+    }
+
+    /// The folder that a group of the lab's is made in: the one that this process is in, so that what limits this
+    /// process limits the lab. A group of cgroup v2 that holds processes can have no children with
+    /// controllers, but for the top one.
+    fn parent(&self) -> PathBuf {
+        if self.is_v2() && self.mounted == Path::new(TOP) {
+            self.mounted.clone()
+        } else {
+            self.mounted.join(&self.own)
+        }
+    }
+}
+
+/// The name of a host's groups.
+#[must_use]
+fn name(folder: &Path) -> String {
+    let digest = Sha256::digest(folder.as_os_str().as_encoded_bytes());
+    format!("lab-{}", digest[..8].iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+}
+
+/// Why a host here can have no groups of its own; none if it can.
+#[must_use]
+pub fn obstacle() -> Option<String> {
+    let found = match hierarchies() {
+        Ok(found) => found,
+        Err(error) => return Some(format!("{error:#}")),
+    };
+    let has = |controller: &str| {
+        found.iter().any(|hierarchy| {
+            if hierarchy.is_v2() {
+                let offered = fs::read_to_string(hierarchy.parent().join("cgroup.controllers"));
+                offered.is_ok_and(|offered| offered.split_whitespace().any(|offer| offer == controller))
+            } else {
+                hierarchy.options.split(',').any(|option| option == controller)
+            }
+        })
+    };
+    let lacking: Vec<&str> = ["cpu", "memory", "pids"].into_iter().filter(|name| !has(name)).collect();
+    if !lacking.is_empty() {
+        return Some(format!("no cgroup hierarchy offers {} here", lacking.join(", ")));
+    }
+    let closed = found.iter().find(|hierarchy| {
+        nix::unistd::access(&hierarchy.parent(), nix::unistd::AccessFlags::W_OK).is_err()
+    })?;
+    Some(format!("no group can be made in `{}`", closed.parent().display()))
+}
+
+/// The groups that the host in `folder` will have, one in each hierarchy: to be recorded before they are made.
+///
+/// # Errors
+/// When the hierarchies cannot be read.
+pub fn planned(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let name = name(folder);
+    Ok(hierarchies()?.iter().map(|hierarchy| hierarchy.parent().join(&name)).collect())
+}
+
+/// Makes the groups of the host in `folder`, and moves this process into them.
+///
+/// # Errors
+/// When the system refuses; with the file.
+pub fn enter(folder: &Path) -> anyhow::Result<()> {
+    let name = name(folder);
+    for hierarchy in hierarchies()? {
+        let parent = hierarchy.parent();
+        let group = parent.join(&name);
+        make(&group)?;
+        if hierarchy.is_v2() {
+            hand_down(&parent)?;
+        } else if hierarchy.options.split(',').any(|option| option == "cpuset") {
+            // A new group of the first version has neither processors nor memory.
+            for file in ["cpuset.cpus", "cpuset.mems"] {
+                write(&group.join(file), fs::read_to_string(parent.join(file))?.trim())?;
+            }
+        }
+        write(&group.join("cgroup.procs"), "0")?;
+    }
+    Ok(())
+}
+
+/// After the namespace of groups was made: lays the host's own view of the hierarchies over the computer's, in
+/// this mount namespace.
+///
+/// # Errors
+/// When a mount is refused.
+pub fn mount_own() -> anyhow::Result<()> {
+    let found = hierarchies()?;
+    let none = None::<&str>;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    if let [only] = found.as_slice()
+        && only.is_v2()
+    {
+        mount(Some("cgroup2"), TOP, Some("cgroup2"), flags, none).context("cannot mount the host's groups")?;
+        // A group with children that have controllers must hold no process itself.
+        let own = Path::new(TOP).join("host");
+        make(&own)?;
+        write(&own.join("cgroup.procs"), "0")?;
+        return hand_down(Path::new(TOP));
+    }
+    mount(Some("tmpfs"), TOP, Some("tmpfs"), flags, Some("mode=0755"))
+        .context("cannot mount a private tree of groups")?;
+    for hierarchy in found {
+        let Ok(place) = hierarchy.mounted.strip_prefix(TOP) else { continue };
+        let target = Path::new(TOP).join(place);
+        fs::create_dir_all(&target)?;
+        let (kind, options) =
+            if hierarchy.is_v2() { ("cgroup2", None) } else { ("cgroup", Some(hierarchy.options.as_str())) };
+        mount(Some(kind), &target, Some(kind), flags, options)
+            .with_context(|| format!("cannot mount `{}` for the host", target.display()))?;
+        for single in hierarchy.options.split(',').filter(|_| hierarchy.options.contains(',')) {
+            // Hierarchies of several controllers are found under each of their names (cpu,cpuacct).
+            let link = Path::new(TOP).join(single);
+            if !single.contains('=') && single != "none" && !link.exists() {
+                std::os::unix::fs::symlink(place, link)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes groups that [`planned`] named, after their processes have ended.
+///
+/// # Errors
+/// When processes live in them for longer than they may.
+pub fn remove(groups: &[PathBuf]) -> anyhow::Result<()> {
+    for group in groups {
+        let what = "the end of the lab's control groups";
+        until_blocking(what, Deadline::after(END), Duration::from_millis(20), || match remove_tree(group) {
+            Ok(()) => Probe::Ready(()),
+            Err(error) => Probe::NotYet(format!("`{}`: {error}", group.display())),
+        })?;
+    }
+    Ok(())
+}
+
+/// Removes a group and all below it. A group's files cannot be removed and go with it.
+fn remove_tree(group: &Path) -> std::io::Result<()> {
+    let entries = match fs::read_dir(group) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_tree(&entry.path())?;
+        }
+    }
+    match fs::remove_dir(group) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+/// Hands the controllers that machines need down to the children of a group of cgroup v2.
+fn hand_down(group: &Path) -> anyhow::Result<()> {
+    let words = |file: &str| fs::read_to_string(group.join(file)).unwrap_or_default();
+    let (offered, given) = (words("cgroup.controllers"), words("cgroup.subtree_control"));
+    let has = |list: &str, name: &str| list.split_whitespace().any(|word| word == name);
+    for controller in CONTROLLERS.iter().filter(|name| has(&offered, name) && !has(&given, name)) {
+        write(&group.join("cgroup.subtree_control"), &format!("+{controller}"))?;
+    }
+    Ok(())
+}
+
+fn make(group: &Path) -> anyhow::Result<()> {
+    match fs::create_dir(group) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        made => made.with_context(|| format!("cannot make the control group `{}`", group.display())),
+    }
+}
+
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    fs::write(file, text).with_context(|| format!("cannot write `{text}` to `{}`", file.display()))
+}
+
+/// The computer's hierarchies, as this process sees them.
+fn hierarchies() -> anyhow::Result<Vec<Hierarchy>> {
+    let read = |path: &str| fs::read_to_string(path).with_context(|| format!("cannot read `{path}`"));
+    let found = parse(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?);
+    anyhow::ensure!(!found.is_empty(), "no cgroup hierarchy is mounted");
+    Ok(found)
+}
+
+/// Reads tables as of proc_pid_mountinfo(5) and `/proc/PID/cgroup` as of cgroups(7).
+fn parse(mounts: &str, groups: &str) -> Vec<Hierarchy> {
+    // `ID:CONTROLLERS:PATH`; cgroup v2 has the number 0 and no controllers.
+    let path_of = |wanted: &dyn Fn(&str) -> bool| {
+        groups.lines().find_map(|line| {
+            let mut fields = line.splitn(3, ':');
+            let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+            wanted(controllers).then(|| path.to_owned())
+        })
+    };
+    let mut found: Vec<Hierarchy> = Vec::new();
+    for line in mounts.lines() {
+        let Some((before, after)) = line.split_once(" - ") else { continue };
+        let before: Vec<&str> = before.split(' ').collect();
+        let after: Vec<&str> = after.split(' ').collect();
+        let (Some(root), Some(mounted), Some(kind), Some(options)) =
+            (before.get(3), before.get(4), after.first(), after.get(2))
+        else {
+            continue;
+        };
+        let (options, path) = match *kind {
+            "cgroup2" => (String::new(), path_of(&|controllers| controllers.is_empty())),
+            "cgroup" => {
+                let own: Vec<&str> = options.split(',').filter(|word| !is_general(word)).collect();
+                let path = path_of(&|controllers| {
+                    controllers.split(',').any(|controller| !controller.is_empty() && own.contains(&controller))
+                });
+                let named = own.iter().any(|word| word.starts_with("name="));
+                let own = own.join(",");
+                (if named { format!("none,{own}") } else { own }, path)
+            }
+            _ => continue,
+        };
+        let Some(path) = path else { continue };
+        let mounted = PathBuf::from(mounted.replace("\\040", " "));
+        // A container's mount may begin below the top of the hierarchy.
+        let own = Path::new(&path).strip_prefix(root).unwrap_or(Path::new(&path));
+        let own = own.strip_prefix("/").unwrap_or(own).to_owned();
+        // What is mounted over an earlier one hides it.
+        found.retain(|hierarchy| hierarchy.mounted != mounted);
+        found.push(Hierarchy { mounted, own, options });
+    }
+    found
+}
+
+/// A word of a file system's options that names no controller.
+fn is_general(word: &str) -> bool {
+    matches!(word, "rw" | "ro" | "xattr" | "clone_children" | "noprefix") || word.starts_with("release_agent=")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(mounts: &str, groups: &str) -> Vec<(String, String, String)> {
+        parse(mounts, groups)
+            .into_iter()
+            .map(|found| {
+                (found.mounted.display().to_string(), found.own.display().to_string(), found.options)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn hierarchies_of_the_first_version_and_the_empty_second_are_read() {
+        let mounts = "\
+            30 29 0:26 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755\n\
+            31 30 0:27 / /sys/fs/cgroup/cpu,cpuacct rw,nosuid - cgroup cgroup rw,cpu,cpuacct\n\
+            32 30 0:28 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
+            33 30 0:29 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd\n\
+            34 30 0:30 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+        let groups = "3:name=systemd:/\n2:memory:/process/a\n1:cpu,cpuacct:/\n0::/\n";
+        let text = |words: [&str; 3]| words.map(str::to_owned).into();
+        assert_eq!(
+            shown(mounts, groups),
+            [
+                text(["/sys/fs/cgroup/cpu,cpuacct", "", "cpu,cpuacct"]),
+                text(["/sys/fs/cgroup/memory", "process/a", "memory"]),
+                text(["/sys/fs/cgroup/systemd", "", "none,name=systemd"]),
+                text(["/sys/fs/cgroup/unified", "", ""]),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_second_version_alone_takes_groups_at_its_top() {
+        let mounts = "30 29 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot\n";
+        let found = parse(mounts, "0::/user.slice/session-1.scope\n");
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].own, Path::new("user.slice/session-1.scope"));
+        assert_eq!(found[0].parent(), Path::new("/sys/fs/cgroup"));
+    }
+
+    #[test]
+    fn a_mount_that_begins_below_the_top_counts_from_there() {
+        let mounts = "32 30 0:28 /docker/1 /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
+        let found = parse(mounts, "2:memory:/docker/1/child\n");
+        assert_eq!(found[0].own, Path::new("child"));
+    }
+
+    #[test]
+    fn two_hosts_have_two_names() {
+        assert_ne!(name(Path::new("/a/host")), name(Path::new("/b/host")));
+        assert_eq!(name(Path::new("/a/host")), name(Path::new("/a/host")));
+    }
+}

@@ -1,0 +1,240 @@
+//! What a container is made of: a root that is an overlay on the image's tree, a folder for what cannot lie on an
+//! overlay, its identity, its first program, and the keeper of its console.
+//!
+//! The files lie under `roots/<machine>/`; the mount exists only where the lab's libvirtd sees it, so it goes with
+//! the host. Mounting and unmounting are done by a process of their own (`lab internal mount-root`), because joining a
+//! mount namespace is for processes with one thread.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
+use std::path::Path;
+
+use anyhow::Context as _;
+use lab_core::domain::{ContainerPlan, container_xml};
+use lab_core::identity::{MachineIdentity, boot};
+use lab_core::plan::ObservedDisk;
+use lab_core::units::Bytes;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, setns};
+use serde::{Deserialize, Serialize};
+
+use crate::files::{self, PUBLIC, SECRET};
+use crate::host::embedded::EmbeddedHost;
+use crate::host::enter;
+use crate::host::processes::own_program;
+use crate::layout::{LabFiles, RootFiles};
+use crate::process::{Invocation, invocation};
+
+use super::apply::Workshop;
+
+/// The first process of every container.
+const FIRST_PROGRAM: &str = include_str!("container/first.sh");
+/// Where it lies in a container.
+const FIRST_PROGRAM_PATH: &str = "/usr/lib/lab/first";
+/// What the container runtime keeps there are overlays itself, and the kernel refuses overlays on an overlay.
+const PLAIN_FOLDER: &str = "/var/lib/containerd";
+
+/// What is known of a root: written last when it is made.
+#[derive(Debug, Serialize, Deserialize)]
+struct RootRecord {
+    /// Key of the image that it is an overlay on.
+    image: String,
+}
+
+/// Makes the root of a machine. What an interrupted call left is removed first.
+///
+/// # Errors
+/// When a folder cannot be made.
+pub fn make_root(files: &LabFiles, machine: &str, image: &str) -> anyhow::Result<()> {
+    let root = files.root(machine);
+    if root.record().exists() {
+        return Ok(());
+    }
+    files::remove(&root.folder)?;
+    for folder in [root.upper(), root.work(), root.mounted(), root.plain()] {
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+    }
+    let record = RootRecord { image: image.to_owned() };
+    files::write_atomic(&root.record(), &serde_json::to_vec_pretty(&record)?, PUBLIC)
+}
+
+/// Every root there is, by machine.
+#[must_use]
+pub fn roots(files: &LabFiles) -> Vec<(String, ObservedDisk)> {
+    let entries = std::fs::read_dir(files.roots()).into_iter().flatten().flatten();
+    entries
+        .map(|entry| {
+            let machine = entry.file_name().to_string_lossy().into_owned();
+            let record = files::read_if_present(&files.root(&machine).record()).ok().flatten();
+            let record: Option<RootRecord> = record.and_then(|text| serde_json::from_str(&text).ok());
+            (machine, ObservedDisk { size: Bytes(0), image: record.map(|record| record.image) })
+        })
+        .collect()
+}
+
+/// Writes the files that give a container its identity, as a tree to be copied over its root at its start.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write_identity(root: &RootFiles, identity: &MachineIdentity) -> anyhow::Result<()> {
+    let tree = root.identity();
+    files::remove(&tree)?;
+    for entry in boot::identity_entries(identity) {
+        let path = tree.join(entry.path);
+        match entry.content {
+            boot::Content::Directory => std::fs::create_dir_all(&path)?,
+            boot::Content::File(bytes) => files::write_atomic(&path, &bytes, SECRET)?,
+        }
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(entry.permissions))?;
+        chown(&path, Some(entry.owner), Some(entry.owner))?;
+    }
+    // The tree holds a private key, and its top is the machine's `/`, which everybody may enter.
+    std::fs::set_permissions(&root.folder, std::fs::Permissions::from_mode(0o700))?;
+    Ok(())
+}
+
+/// The machine's definition.
+#[must_use]
+pub fn definition(shop: &Workshop, name: &str) -> String {
+    let root = shop.lab.files.root(name);
+    container_xml(&ContainerPlan {
+        lab: shop.state.get().lab,
+        cluster: shop.lab.spec.name.clone(),
+        machine: name.to_owned(),
+        uuid: shop.desired.numbers[name].uuid,
+        applied: shop.desired.machines[name].applied.clone(),
+        first_program: FIRST_PROGRAM_PATH.to_owned(),
+        root: root.mounted().display().to_string(),
+        folders: vec![(root.plain().display().to_string(), PLAIN_FOLDER.to_owned())],
+        network: shop.desired.network.name.clone(),
+    })
+}
+
+/// Brings a machine's root to where the lab's libvirtd sees it. To be called before every start.
+#[must_use]
+pub fn mounting(host: &EmbeddedHost, tree: &Path, root: &RootFiles) -> Invocation {
+    invocation(own_program())
+        .args(["internal", "mount-root"])
+        .arg(host.first.to_string())
+        .arg(tree)
+        .arg(&root.folder)
+}
+
+/// Takes it away again.
+#[must_use]
+pub fn unmounting(host: &EmbeddedHost, root: &RootFiles) -> Invocation {
+    invocation(own_program())
+        .args(["internal", "unmount-root"])
+        .arg(host.first.to_string())
+        .arg(&root.folder)
+}
+
+fn join_mounts(first: i32) -> anyhow::Result<()> {
+    let namespace = std::fs::File::open(format!("/proc/{first}/ns/mnt"))
+        .with_context(|| format!("cannot see the mounts of the lab's host: process {first} is gone"))?;
+    setns(namespace, CloneFlags::CLONE_NEWNS).context("cannot join the mounts of the lab's host")
+}
+
+/// Whether something is mounted there: what lies in a mount has another device than what it is mounted on. The /proc that
+/// is seen here is the host's own, in which this process has no entry to ask.
+fn is_mounted(place: &Path) -> anyhow::Result<bool> {
+    let device = |path: &Path| {
+        path.metadata().map(|metadata| metadata.dev()).with_context(|| format!("cannot see `{}`", path.display()))
+    };
+    Ok(device(place)? != device(place.parent().context("a root has a folder")?)?)
+}
+
+/// `lab internal mount-root`: the overlay, the identity, the first program.
+///
+/// # Errors
+/// When the kernel refuses the overlay, or a file cannot be written.
+pub fn mount_root(first: i32, tree: &Path, folder: &Path) -> anyhow::Result<()> {
+    join_mounts(first)?;
+    let root = RootFiles { folder: folder.to_owned() };
+    let mounted = root.mounted();
+    if !is_mounted(&mounted)? {
+        // A comma ends an option and a colon a lower folder; a backslash takes that from them.
+        let escaped = |path: &Path| {
+            path.display().to_string().replace('\\', "\\\\").replace(',', "\\,").replace(':', "\\:")
+        };
+        let options = format!(
+            "lowerdir={},upperdir={},workdir={}",
+            escaped(tree),
+            escaped(&root.upper()),
+            escaped(&root.work())
+        );
+        mount(Some("overlay"), &mounted, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
+            .with_context(|| format!("the kernel refuses the root of the machine, an overlay on `{}`", tree.display()))?;
+    }
+    let program = mounted.join(FIRST_PROGRAM_PATH.trim_start_matches('/'));
+    files::write_atomic(&program, FIRST_PROGRAM.as_bytes(), PUBLIC)?;
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
+    copy_tree(&root.identity(), &mounted)
+}
+
+/// `lab internal unmount-root`.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn unmount_root(first: i32, folder: &Path) -> anyhow::Result<()> {
+    join_mounts(first)?;
+    let mounted = RootFiles { folder: folder.to_owned() }.mounted();
+    if is_mounted(&mounted)? {
+        umount2(&mounted, MntFlags::MNT_DETACH)
+            .with_context(|| format!("cannot take `{}` away", mounted.display()))?;
+    }
+    Ok(())
+}
+
+/// Copies what is in a tree over another one: files are replaced, modes and owners are the source's.
+fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
+    for entry in std::fs::read_dir(from).with_context(|| format!("cannot read `{}`", from.display()))? {
+        let entry = entry?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        let metadata = entry.metadata()?;
+        if metadata.is_dir() {
+            std::fs::create_dir_all(&target)?;
+            copy_tree(&source, &target)?;
+        } else {
+            files::write_atomic(&target, &std::fs::read(&source)?, SECRET)?;
+        }
+        chown(&target, Some(metadata.uid()), Some(metadata.gid()))?;
+        std::fs::set_permissions(&target, metadata.permissions())?;
+    }
+    Ok(())
+}
+
+/// Starts the keeper of a machine's console: a process on the host's network, so that whoever ends the host ends it,
+/// which writes everything the machine says to a file and ends with the machine.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn keep_console(host: &EmbeddedHost, terminal: &str, log: &Path) -> anyhow::Result<()> {
+    if let Some(folder) = log.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let keeper = invocation(own_program()).args(["internal", "keep-console", terminal]).arg(log);
+    Ok(enter::wrap(host.pid, &keeper).detached()?)
+}
+
+/// `lab internal keep-console`: copies a terminal to the end of a file until the terminal is gone.
+///
+/// # Errors
+/// When the terminal or the file cannot be opened.
+pub fn run_keeper(terminal: &Path, log: &Path) -> anyhow::Result<()> {
+    let mut from = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(nix::libc::O_NOCTTY)
+        .open(terminal)
+        .with_context(|| format!("cannot open `{}`", terminal.display()))?;
+    let mut to = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
+    let mut buffer = vec![0; 1 << 14];
+    loop {
+        match from.read(&mut buffer) {
+            // A terminal whose other end is gone gives an error.
+            Ok(0) | Err(_) => return Ok(()),
+            Ok(count) => to.write_all(&buffer[..count])?,
+        }
+    }
+}
