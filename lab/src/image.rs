@@ -176,7 +176,8 @@ pub async fn tree(cx: &Cx, base: &BaseImage) -> anyhow::Result<PathBuf> {
         std::fs::create_dir_all(&unfinished)
             .with_context(|| format!("cannot make `{}`", unfinished.display()))?;
         invocation("tar")
-            .args(["--extract", "--preserve-permissions", "--numeric-owner", "--file"])
+            .args(["--extract", "--preserve-permissions", "--numeric-owner"])
+            .args(["--xattrs", "--xattrs-include=security.capability", "--file"])
             .arg(&archive)
             .arg("--directory")
             .arg(&unfinished)

@@ -58,7 +58,7 @@ DefaultDependencies=no
 [Service]
 Type=oneshot
 # An emulated machine is told to boot with one processor; here it gets the others.
-ExecStart=/bin/sh -c 'for cpu in /sys/devices/system/cpu/cpu[1-9]*/online; do [ ! -e "$cpu" ] || echo 1 >"$cpu"; done'
+ExecStart=/bin/sh -c 'for cpu in /sys/devices/system/cpu/cpu[1-9]*/online; do [ ! -w "$cpu" ] || echo 1 >"$cpu"; done'
 ExecStart=/usr/bin/systemctl --no-block start multi-user.target
 StandardOutput=null
 StandardError=null

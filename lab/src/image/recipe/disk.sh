@@ -7,10 +7,6 @@ root=$1
 work=$root/srv
 recipe=${0%/*}
 : "${LAB_DISK_MIB:?}" "${SOURCE_DATE_EPOCH:?}"
-tar --create --file "$work.tar" --directory "$root" --one-file-system --numeric-owner --sort=name \
-    --mtime="@$SOURCE_DATE_EPOCH" --exclude='./boot/*' --exclude='./usr/lib/modules/*' --exclude='./usr/lib/grub/*' \
-    --exclude='./initrd.img*' --exclude='./vmlinuz*' --exclude='./srv.tar' --exclude='./var/cache/apt/archives/*' .
-mv "$work.tar" "$work/root.tar"
 cp "$recipe/init" "$recipe/make-disk.sh" "$work/"
 export root work
 # Private mounts: /mnt becomes the tree alone, without the /proc, /sys and /dev mounted in it now, and without the work.

@@ -41,6 +41,10 @@ dpkg-query --show --showformat '${Package}\t${Version}\n' >packages
 
 # --- The disk.
 find /mnt -xdev -newermt "@$SOURCE_DATE_EPOCH" -exec touch -hd "@$SOURCE_DATE_EPOCH" {} +
+# Containers share the tree, and need no kernel, boot loader or modules of their own.
+tar --create --file root.tar --directory /mnt --one-file-system --numeric-owner --sort=name \
+    --xattrs --xattrs-include=security.capability --exclude='./boot/*' --exclude='./usr/lib/modules/*' \
+    --exclude='./usr/lib/grub/*' --exclude='./initrd.img*' --exclude='./vmlinuz*' .
 truncate -s "${LAB_DISK_MIB}M" disk.raw
 root_start=66
 root_size=$((LAB_DISK_MIB - root_start - 1))

@@ -94,6 +94,8 @@ else
         *,*) for one in $(echo "$place" | tr , ' '); do ln -s "$place" "$top/$one"; done ;;
         esac
     done
+    # Else systemd mounts every hierarchy that the kernel has, the computer's unused ones too.
+    mount -o remount,ro,bind $top
     # systemd refuses this version unless it is told that it is meant.
     export SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1
 fi
@@ -116,8 +118,16 @@ vm/overcommit_memory 1
 vm/panic_on_oom 0
 END
 
+# A login waits on the second console, and none on a serial line that a container has not.
+units=/run/systemd/system
+mkdir -p $units/getty.target.wants
+ln -s /dev/null $units/serial-getty@ttyS0.service
+for terminal in ${container_ttys:-}; do
+    ln -s /usr/lib/systemd/system/container-getty@.service "$units/getty.target.wants/container-getty@${terminal#pts/}.service"
+done
+
 # kubelet and the runtime hand mounts from one process to another.
 mount --make-rshared /
 say 'root mounted'
-# The words of the kernel's command line: in a container systemd reads them here. A login waits on the second console.
+# The words of the kernel's command line: in a container systemd reads them here.
 exec /usr/lib/systemd/systemd lab.direct systemd.show_status=yes systemd.log_color=no TERM=dumb
