@@ -1,10 +1,10 @@
 //! libvirt's own schema accepts every definition that the lab gives to libvirt.
 
 use lab_core::domain::{
-    Acceleration, Backing, Boot, MachinePlan, VolumeFormat, VolumePlan, domain_xml, network_xml, pool_xml,
-    resource_name, volume_xml,
+    Acceleration, Backing, Boot, ContainerPlan, MachinePlan, VolumeFormat, VolumePlan, container_xml,
+    domain_xml, network_xml, pool_xml, resource_name, volume_xml,
 };
-use lab_core::spec::{ClusterSpec, Egress, HostSpec};
+use lab_core::spec::{ClusterSpec, Egress, HostSpec, MachineKind};
 use lab_core::units::Bytes;
 use lab_tests::{Answer, run};
 use rstest::rstest;
@@ -32,6 +32,23 @@ fn domain(acceleration: Acceleration, boot: Boot) -> String {
         root_disk: "/home/a user/<&>'\"/control-plane.qcow2".to_owned(),
         network: plan.network.name,
         console_log: "/home/a user/console.log".to_owned(),
+    })
+}
+
+fn container() -> String {
+    let mut spec = dev::spec();
+    spec.machines[0].kind = MachineKind::Container;
+    let plan = dev::plan(&spec, Acceleration::Tcg);
+    container_xml(&ContainerPlan {
+        lab: dev::lab(),
+        cluster: spec.name,
+        machine: "control-plane".to_owned(),
+        uuid: plan.numbers["control-plane"].uuid,
+        applied: plan.machines["control-plane"].applied.clone(),
+        first_program: "/usr/lib/lab/first".to_owned(),
+        root: "/home/a user/<&>'\"/mounted".to_owned(),
+        folders: vec![("/home/a user/plain".to_owned(), "/var/lib/plain".to_owned())],
+        network: plan.network.name,
     })
 }
 
@@ -67,6 +84,7 @@ fn volume(format: VolumeFormat, backing: Option<VolumeFormat>) -> String {
 #[case::domain_kvm_kernel(domain(Acceleration::Kvm, kernel()))]
 #[case::domain_tcg_cloud_image(domain(Acceleration::Tcg, seeded()))]
 #[case::domain_kvm_cloud_image(domain(Acceleration::Kvm, seeded()))]
+#[case::container(container())]
 #[case::network_embedded(network(HostSpec::Embedded, Egress::None))]
 #[case::network_isolated(network(system(), Egress::None))]
 #[case::network_nat(network(system(), Egress::Nat))]

@@ -25,7 +25,8 @@ pub use container::container_xml;
 pub use machine::domain_xml;
 pub use network::{bridge_name, network_host_xml, network_plan, network_xml};
 pub use read::{
-    DomainRecord, NetworkRecord, ReadError, VolumeRecord, read_console, read_domain, read_network, read_volume,
+    DomainRecord, NetworkRecord, ReadError, VolumeRecord, read_console, read_domain, read_network,
+    read_volume,
 };
 pub use storage::{pool_xml, volume_xml};
 pub use xml::XmlError;

@@ -129,7 +129,8 @@ pub fn mount_own() -> anyhow::Result<()> {
     if let [only] = found.as_slice()
         && only.is_v2()
     {
-        mount(Some("cgroup2"), TOP, Some("cgroup2"), flags, none).context("cannot mount the host's groups")?;
+        mount(Some("cgroup2"), TOP, Some("cgroup2"), flags, none)
+            .context("cannot mount the host's groups")?;
         // A group with children that have controllers must hold no process itself.
         let own = Path::new(TOP).join("host");
         make(&own)?;
@@ -244,7 +245,9 @@ fn parse(mounts: &str, groups: &str) -> Vec<Hierarchy> {
             "cgroup" => {
                 let own: Vec<&str> = options.split(',').filter(|word| !is_general(word)).collect();
                 let path = path_of(&|controllers| {
-                    controllers.split(',').any(|controller| !controller.is_empty() && own.contains(&controller))
+                    controllers
+                        .split(',')
+                        .any(|controller| !controller.is_empty() && own.contains(&controller))
                 });
                 let named = own.iter().any(|word| word.starts_with("name="));
                 let own = own.join(",");
@@ -266,7 +269,8 @@ fn parse(mounts: &str, groups: &str) -> Vec<Hierarchy> {
 
 /// A word of a file system's options that names no controller.
 fn is_general(word: &str) -> bool {
-    matches!(word, "rw" | "ro" | "xattr" | "clone_children" | "noprefix") || word.starts_with("release_agent=")
+    matches!(word, "rw" | "ro" | "xattr" | "clone_children" | "noprefix")
+        || word.starts_with("release_agent=")
 }
 
 #[cfg(test)]
@@ -305,7 +309,8 @@ mod tests {
 
     #[test]
     fn the_second_version_alone_takes_groups_at_its_top() {
-        let mounts = "30 29 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot\n";
+        let mounts =
+            "30 29 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot\n";
         let found = parse(mounts, "0::/user.slice/session-1.scope\n");
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].own, Path::new("user.slice/session-1.scope"));

@@ -91,7 +91,9 @@ pub fn start(files: &HostFiles, cache: &Path) -> anyhow::Result<EmbeddedHost> {
         line.clear();
         says.read_line(&mut line).context("cannot hear the host")?;
         match line.trim() {
-            supervisor::READY => return find(files)?.context("the embedded host ended as soon as it was ready"),
+            supervisor::READY => {
+                return find(files)?.context("the embedded host ended as soon as it was ready");
+            }
             supervisor::MAP => {
                 map_ids(pid)?;
                 let mut input = child.stdin.take().context("the host has no input")?;

@@ -30,8 +30,8 @@ use crate::process::invocation;
 use crate::wait::{Deadline, Probe, until_blocking};
 
 use super::embedded::survivors;
-use super::{cgroups, containers};
 use super::processes::{ProcessId, namespace, own_program};
+use super::{cgroups, containers};
 
 /// The folders of libvirt's that become private, as (folder below the host's own, where libvirt looks).
 /// They are compiled into libvirt's daemons (its meson.build: sysconfdir, localstatedir, runstatedir).

@@ -123,10 +123,7 @@ pub fn mounting(host: &EmbeddedHost, tree: &Path, root: &RootFiles) -> Invocatio
 /// Takes it away again.
 #[must_use]
 pub fn unmounting(host: &EmbeddedHost, root: &RootFiles) -> Invocation {
-    invocation(own_program())
-        .args(["internal", "unmount-root"])
-        .arg(host.first.to_string())
-        .arg(&root.folder)
+    invocation(own_program()).args(["internal", "unmount-root"]).arg(host.first.to_string()).arg(&root.folder)
 }
 
 fn join_mounts(first: i32) -> anyhow::Result<()> {
@@ -139,7 +136,9 @@ fn join_mounts(first: i32) -> anyhow::Result<()> {
 /// is seen here is the host's own, in which this process has no entry to ask.
 fn is_mounted(place: &Path) -> anyhow::Result<bool> {
     let device = |path: &Path| {
-        path.metadata().map(|metadata| metadata.dev()).with_context(|| format!("cannot see `{}`", path.display()))
+        path.metadata()
+            .map(|metadata| metadata.dev())
+            .with_context(|| format!("cannot see `{}`", path.display()))
     };
     Ok(device(place)? != device(place.parent().context("a root has a folder")?)?)
 }
@@ -164,7 +163,9 @@ pub fn mount_root(first: i32, tree: &Path, folder: &Path) -> anyhow::Result<()> 
             escaped(&root.work())
         );
         mount(Some("overlay"), &mounted, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
-            .with_context(|| format!("the kernel refuses the root of the machine, an overlay on `{}`", tree.display()))?;
+            .with_context(|| {
+                format!("the kernel refuses the root of the machine, an overlay on `{}`", tree.display())
+            })?;
     }
     let program = mounted.join(FIRST_PROGRAM_PATH.trim_start_matches('/'));
     files::write_atomic(&program, FIRST_PROGRAM.as_bytes(), PUBLIC)?;

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use lab_core::identity::LabId;
-use lab_core::spec::MachineKind;
 use lab_core::spec::HostSpec;
+use lab_core::spec::MachineKind;
 
 use crate::cx::Cx;
 use crate::host::{embedded, processes, supervisor};

@@ -60,7 +60,9 @@ impl Libvirt {
     }
 
     fn drivers(&self) -> impl Iterator<Item = &Connect> {
-        [Some(&self.connection), self.containers.as_ref().map(|(connection, _)| connection)].into_iter().flatten()
+        [Some(&self.connection), self.containers.as_ref().map(|(connection, _)| connection)]
+            .into_iter()
+            .flatten()
     }
 }
 

@@ -37,6 +37,9 @@ pub(super) fn resolve(
         list.read().map(|machine| machines::draft(machine, &file.defaults, findings)).collect();
     machines::check_unique(&drafts, findings);
     kubernetes::check(list, &drafts, findings);
+    if let Some(host) = &host {
+        machines::check_containers(host, &drafts, findings);
+    }
     if let Some(facts) = facts {
         machines::check_host(list.span, &drafts, facts, findings);
     }

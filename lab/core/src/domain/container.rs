@@ -27,9 +27,7 @@ pub fn container_xml(plan: &ContainerPlan) -> String {
         .child(element("memory").attribute("unit", "KiB").text(applied.memory.kib()))
         .child(element("vcpu").text(applied.cpus))
         // A container sees every processor of the computer; how much of them it gets is a share of time.
-        .child(
-            element("cputune").child(element("period").text(PERIOD)).child(element("quota").text(quota)),
-        )
+        .child(element("cputune").child(element("period").text(PERIOD)).child(element("quota").text(quota)))
         .child(element("resource").child(element("partition").text("/machine")))
         .child(
             element("os")

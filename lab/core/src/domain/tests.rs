@@ -7,7 +7,7 @@ use super::*;
 use crate::fixtures;
 use crate::identity::{MachineNumbers, machine_numbers};
 use crate::plan::{Inputs, PublicKeys, desired};
-use crate::spec::{ClusterSpec, Egress, HostSpec, ImageSpec};
+use crate::spec::{ClusterSpec, Egress, HostSpec, ImageSpec, MachineKind};
 
 fn numbers(spec: &ClusterSpec) -> BTreeMap<String, MachineNumbers> {
     machine_numbers(&fixtures::lab(), spec.machines.iter().map(|machine| machine.name.as_str()))
@@ -53,6 +53,41 @@ fn kernel() -> Boot {
 
 fn seeded() -> Boot {
     Boot::Disk { seed: "/var/lib/lab/disks/control-plane-seed.img".to_owned() }
+}
+
+fn container() -> ContainerPlan {
+    let plan = machine(Acceleration::Tcg, kernel());
+    let applied =
+        AppliedMachine { kind: MachineKind::Container, acceleration: Acceleration::Native, ..plan.applied };
+    ContainerPlan {
+        lab: plan.lab,
+        cluster: plan.cluster,
+        machine: plan.machine,
+        uuid: plan.uuid,
+        applied,
+        first_program: "/usr/lib/lab/first".to_owned(),
+        root: "/var/lib/lab/roots/control-plane/mounted".to_owned(),
+        folders: vec![("/var/lib/lab/roots/control-plane/plain".to_owned(), "/var/lib/plain".to_owned())],
+        network: plan.network,
+    }
+}
+
+#[test]
+fn a_container_is_defined_and_read_back() {
+    let xml = container_xml(&container());
+    insta::assert_snapshot!("container", xml);
+    let read = read_domain(&xml).unwrap().unwrap();
+    assert_eq!(read.applied, Some(container().applied));
+    assert_eq!(read.machine, "control-plane");
+}
+
+#[test]
+fn the_terminal_of_a_running_container_is_its_first_consoles() {
+    let running = "<domain type='lxc'><devices><emulator/><console type='pty' tty='/dev/pts/3'>\
+                   <source path='/dev/pts/3'/></console><console type='pty'><source path='/dev/pts/4'/></console>\
+                   </devices></domain>";
+    assert_eq!(read_console(running).unwrap().as_deref(), Some("/dev/pts/3"));
+    assert_eq!(read_console(&container_xml(&container())).unwrap(), None);
 }
 
 #[rstest]

@@ -54,7 +54,8 @@ impl AppliedMachine {
         let differences = [
             differs("kind", kind(self), kind(wanted), Effect::DataLoss),
             differs("image", &self.image, &wanted.image, Effect::Restart),
-            differs("acceleration", acceleration(self), acceleration(wanted), Effect::Restart),
+            differs("acceleration", acceleration(self), acceleration(wanted), Effect::Restart)
+                .filter(|_| self.kind == wanted.kind),
             differs("cpus", self.cpus, wanted.cpus, Effect::Restart),
             differs("memory", self.memory, wanted.memory, Effect::Restart),
             differs("address", self.address, wanted.address, Effect::Restart),

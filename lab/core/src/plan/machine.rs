@@ -47,7 +47,14 @@ pub(super) fn actions(
     found: &ObservedMachine,
     network_restarts: bool,
 ) -> MachineActions {
-    let (disk, mut reasons) = compare_disk(wanted, found.disk.as_ref());
+    let kind_differs = (found.domain.as_ref())
+        .and_then(|domain| domain.applied.as_ref())
+        .is_some_and(|applied| applied.kind != wanted.applied.kind);
+    let (disk, mut reasons) = match &found.disk {
+        // What the other kind had is removed, however it compares.
+        Some(_) if kind_differs => (Disk::Keep, vec![]),
+        disk => compare_disk(wanted, disk.as_ref()),
+    };
     let replaced = matches!(disk, Disk::Replace);
     let Some(domain) = &found.domain else {
         reasons.insert(0, if found.disk.is_some() { Reason::DomainMissing } else { Reason::Missing });
@@ -66,7 +73,6 @@ pub(super) fn actions(
         };
     };
 
-    let kind_differs = domain.applied.as_ref().is_some_and(|applied| applied.kind != wanted.applied.kind);
     let image_told = reasons.iter().any(|reason| matches!(reason, Reason::Differs { what: "image", .. }));
     let differences = match &domain.applied {
         None => vec![Reason::Unreadable],
@@ -165,7 +171,8 @@ fn compare_disk(wanted: &Wanted, found: Option<&ObservedDisk>) -> (Disk, Vec<Rea
     };
     let image = found.image.as_deref().unwrap_or("unknown");
     let other_image = differs("image", image, wanted.applied.image.as_str(), Effect::DataLoss);
-    let smaller = wanted.disk < found.size;
+    // What has no size is the folder of a container, which is no disk.
+    let smaller = wanted.disk < found.size || (found.size == Bytes(0) && wanted.disk > Bytes(0));
     let effect = if smaller { Effect::DataLoss } else { Effect::Restart };
     let other_size = differs("disk", found.size, wanted.disk, effect);
     let disk = if other_image.is_some() || smaller {

@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::{Action, Effect, MachineActions, NetworkActions, Plan, Reason, Wanted};
 use crate::domain::{Forward, NetworkSettings};
+use crate::spec::MachineKind;
 
 /// The printed plan. `colour`: with ANSI escapes, for a terminal.
 #[must_use]
@@ -108,11 +109,11 @@ impl fmt::Display for Wanted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let applied = &self.applied;
         let plural = if applied.cpus == 1 { "" } else { "s" };
-        write!(
-            f,
-            "{} cpu{plural}, {} memory, {} disk, {}",
-            applied.cpus, applied.memory, self.disk, applied.address
-        )?;
+        let root = match applied.kind {
+            MachineKind::Vm => format!("{} disk", self.disk),
+            MachineKind::Container => "a container".to_owned(),
+        };
+        write!(f, "{} cpu{plural}, {} memory, {root}, {}", applied.cpus, applied.memory, applied.address)?;
         if self.auto_start { Ok(()) } else { f.write_str(", started only by hand") }
     }
 }

@@ -134,10 +134,14 @@ codes! {
     DuplicateAddress = "duplicate-address",
     /// The embedded host has no way out.
     EgressNeedsUplink = "egress-needs-uplink",
-    /// Machines of kind container are not built yet.
-    ContainerNotBuilt = "container-not-built",
     /// A container cannot be given a GPU.
     ContainerGpu = "container-gpu",
+    /// A container's root is the lab's own Debian.
+    ContainerImage = "container-image",
+    /// A container's root is a folder without a size of its own.
+    ContainerDisk = "container-disk",
+    /// Containers run on the embedded host only.
+    ContainerHost = "container-host",
     /// Kubernetes needs a control plane.
     NoControlPlane = "no-control-plane",
     /// etcd needs an odd number of members.

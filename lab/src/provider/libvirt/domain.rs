@@ -157,9 +157,8 @@ impl Libvirt {
 fn tell_to_power_off(domain: &Domain) -> Result<(), Error> {
     // The binding has no method for it.
     #[expect(unsafe_code, reason = "the pointer is that of a domain that outlives the call")]
-    let done = unsafe {
-        sys::virDomainSendProcessSignal(domain.as_ptr(), 1, sys::VIR_DOMAIN_PROCESS_SIGNAL_RT6, 0)
-    };
+    let done =
+        unsafe { sys::virDomainSendProcessSignal(domain.as_ptr(), 1, sys::VIR_DOMAIN_PROCESS_SIGNAL_RT6, 0) };
     if done == 0 { Ok(()) } else { Err(Error::last_error()) }
 }
 

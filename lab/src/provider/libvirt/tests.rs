@@ -10,7 +10,7 @@ use lab_core::domain::{
 };
 use lab_core::identity::LabId;
 use lab_core::plan::{Desired, Inputs, MachineState, PublicKeys, desired};
-use lab_core::spec::ImageSpec;
+use lab_core::spec::{ImageSpec, MachineKind};
 use lab_core::units::Bytes;
 use lab_core::{cluster::check, source::SourceFile};
 
@@ -143,13 +143,13 @@ fn a_machine_is_defined_started_shut_down_and_removed() {
     let state = || libvirt.domain_state(&name).unwrap().map(|(state, _)| state);
 
     assert_eq!(state(), None);
-    libvirt.define_domain(&xml).unwrap();
+    libvirt.define_domain(MachineKind::Vm, &xml).unwrap();
     assert_eq!(state(), Some(MachineState::ShutOff));
     let run = libvirt.start_domain(&name).unwrap();
     assert_eq!(libvirt.start_domain(&name).unwrap(), run, "one that runs is left alone");
     assert_eq!(libvirt.domain_state(&name).unwrap(), Some((MachineState::Running, Some(run))));
 
-    libvirt.define_domain(&xml).unwrap();
+    libvirt.define_domain(MachineKind::Vm, &xml).unwrap();
     assert_eq!(state(), Some(MachineState::Running), "it may be defined anew while it runs");
     libvirt.shut_down_domain(&name).unwrap();
     assert_eq!(state(), Some(MachineState::ShutOff));
@@ -168,7 +168,7 @@ fn a_machine_is_defined_started_shut_down_and_removed() {
 #[test]
 fn a_machine_is_found_by_its_metadata_with_what_was_applied() {
     let (libvirt, lab, desired) = lab(5);
-    libvirt.define_domain(&definition(&lab, &desired)).unwrap();
+    libvirt.define_domain(MachineKind::Vm, &definition(&lab, &desired)).unwrap();
     let found: Vec<_> =
         libvirt.domains().unwrap().into_iter().filter(|found| found.record.lab == lab).collect();
     assert_eq!(found.len(), 1);
@@ -182,7 +182,7 @@ fn a_machine_is_found_by_its_metadata_with_what_was_applied() {
 #[test]
 fn what_libvirt_refuses_is_told_with_its_reason() {
     let (libvirt, ..) = lab(6);
-    let error = libvirt.define_domain("<domain type=\"test\"/>").unwrap_err();
+    let error = libvirt.define_domain(MachineKind::Vm, "<domain type=\"test\"/>").unwrap_err();
     assert!(format!("{error:#}").starts_with("libvirt refused the machine's definition: "), "{error:#}");
     let error = Libvirt::open("test:///no/such/file").err().unwrap();
     assert!(error.to_string().contains("test:///no/such/file"), "{error:#}");

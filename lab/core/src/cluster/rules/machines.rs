@@ -8,7 +8,7 @@ use crate::cluster::raw::{self, CloudImage, Defaults, Image, Labels};
 use crate::cluster::scalars::Count;
 use crate::host::HostFacts;
 use crate::source::{Code, Findings, Span};
-use crate::spec::{GpuRequest, ImageSpec, MachineKind, MachineSpec, Role, Taint};
+use crate::spec::{GpuRequest, HostSpec, ImageSpec, MachineKind, MachineSpec, Role, Taint};
 use crate::units::Bytes;
 
 /// Virtual size of the lab's own base image. A root disk cannot be smaller.
@@ -89,8 +89,8 @@ pub(super) fn draft<'f>(
             .hint(format!("write {BASE_DISK} or more: the disk takes only as much as is written to it"));
     }
     let gpus: Vec<_> = read_items(&file.gpus).filter_map(|gpu| resolve_gpu(gpu, findings)).collect();
-    if let Some(kind) = kind {
-        check_kind(kind, &gpus, findings);
+    if kind.is_some_and(|kind| kind.value == MachineKind::Container) {
+        check_container(file, image.as_ref(), &gpus, findings);
     }
     Draft {
         file,
@@ -140,11 +140,14 @@ fn roles(written: &Optional<List<Located<Role>>>) -> Option<BTreeSet<Role>> {
     Some(if roles.is_empty() { BTreeSet::from([Role::Worker]) } else { roles })
 }
 
-/// What a kind of machine cannot be or have.
-fn check_kind(kind: Located<MachineKind>, gpus: &[(GpuRequest, Span)], findings: &mut Findings) {
-    if kind.value != MachineKind::Container {
-        return;
-    }
+/// What a container cannot be or have. That it needs the embedded host is judged with the whole file.
+fn check_container(
+    file: &raw::Machine,
+    image: Option<&ImageSpec>,
+    gpus: &[(GpuRequest, Span)],
+    findings: &mut Findings,
+) {
+    const HINT: &str = "write `kind: vm` for this machine";
     if let Some((_, span)) = gpus.first() {
         findings
             .error(
@@ -152,7 +155,38 @@ fn check_kind(kind: Located<MachineKind>, gpus: &[(GpuRequest, Span)], findings:
                 *span,
                 "a container shares the computer's kernel and cannot be given a GPU",
             )
-            .hint("write `kind: vm` for this machine");
+            .hint(HINT);
+    }
+    if let Some(ImageSpec::Cloud { .. }) = image {
+        findings
+            .error(
+                Code::ContainerImage,
+                file.span,
+                "a container has no disk to boot from: its root is the lab's own Debian, not a cloud image",
+            )
+            .hint(format!("{HINT}, or leave `image` out"));
+    }
+    if let Some(Some(disk)) = file.disk.as_ref().map(|read| read.0) {
+        findings
+            .warning(
+                Code::ContainerDisk,
+                disk.span,
+                "a container's root is a folder of this computer, which nothing keeps from growing",
+            )
+            .hint("leave `disk` out");
+    }
+}
+
+/// Containers share the kernel of the computer that the lab's own host is on.
+pub(super) fn check_containers(host: &HostSpec, drafts: &[Draft<'_>], findings: &mut Findings) {
+    if *host == HostSpec::Embedded {
+        return;
+    }
+    let containers = drafts.iter().filter_map(|draft| draft.kind);
+    for kind in containers.filter(|kind| kind.value == MachineKind::Container) {
+        findings
+            .error(Code::ContainerHost, kind.span, "containers run on the embedded host only")
+            .hint("leave `host` out, or write `kind: vm`");
     }
 }
 

@@ -239,7 +239,13 @@ const KUBERNETES: &[Case] = &[
     ("a worker that is too small for Kubespray alone", END, "- {name: two, memory: 1GiB}\n"),
     ("small defaults", END, "- name: two\ndefaults: {cpus: 1, memory: 512MiB, disk: 8GiB}\n"),
     ("a small disk", END, "- {name: two, disk: 10GiB}\n"),
-    ("a container", END, "- {name: two, kind: container}\n"),
+    ("a container that is told a size", END, "- {name: two, kind: container, disk: 30GiB}\n"),
+    (
+        "a container of a cloud image",
+        END,
+        "- name: two\n    kind: container\n    image: {path: a.qcow2, sha512: abababababababababababababababababababababababababababababababababababababababababababababababababababababababababababababababab}\n",
+    ),
+    ("a container on another host", END, "- {name: two, kind: container}\nhost: qemu:///system\n"),
     ("a container with a GPU", END, "- {name: two, kind: container, gpus: [{model: T4}]}\n"),
     (
         "one GPU twice",
