@@ -6,6 +6,7 @@
 mod computer;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -14,10 +15,11 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 
-use crate::cargo::cargo;
+use crate::cargo::{self, cargo};
 use crate::cx::Cx;
 use crate::failure::{CHECKS, Failure};
 use crate::flags;
+use crate::handover;
 use crate::host::Host;
 use crate::json::Json;
 use crate::setup::environment::Environment;
@@ -37,7 +39,7 @@ struct Measurement {
 }
 
 #[rustfmt::skip] // One line a measurement reads as the table it is.
-const MEASUREMENTS: [Measurement; 7] = [
+const MEASUREMENTS: [Measurement; 9] = [
     Measurement { name: "cold-xtask", what: "build of xtask from nothing, crates downloaded", goal: 15.0, machines: false, scenario: cold_xtask },
     Measurement { name: "one-machine", what: "one machine from nothing to a login over SSH, image built", goal: 12.0, machines: true, scenario: one_machine },
     Measurement { name: "four-machines", what: "the four machines of `dev` from nothing to the last login over SSH, image built", goal: 45.0, machines: true, scenario: four_machines },
@@ -45,6 +47,8 @@ const MEASUREMENTS: [Measurement; 7] = [
     Measurement { name: "no-op-up", what: "`lab up` of the four when there is nothing to do", goal: 1.0, machines: true, scenario: four_machines },
     Measurement { name: "destroy", what: "`lab destroy` of the four", goal: 3.0, machines: true, scenario: four_machines },
     Measurement { name: "lint-5000", what: "the inventory of 5,000 machines rendered, read and checked", goal: 0.25, machines: false, scenario: lint_5000 },
+    Measurement { name: "artifacts-cold", what: "every artefact of `quick` built from nothing, modules downloaded; measured in the first run only", goal: 1200.0, machines: false, scenario: artifacts },
+    Measurement { name: "artifacts-no-op", what: "`artifacts build` of them when there is nothing to do", goal: 1.0, machines: false, scenario: artifacts },
 ];
 
 /// Seconds from the start of `lab up`.
@@ -73,7 +77,8 @@ impl flags::Bench {
     /// Measures, prints the table, writes the JSON. A missed goal is told, and is no failure.
     pub fn run(self, cx: &Cx) -> anyhow::Result<()> {
         let chosen = choose(&self.names)?;
-        setup::ensure(cx, &Host::real(), Needs { lab: true, tools: false, go: false }, cx.yes)?;
+        let go = chosen.iter().any(|measurement| measurement.name.starts_with("artifacts-"));
+        setup::ensure(cx, &Host::real(), Needs { lab: true, tools: false, go }, cx.yes)?;
         let directory = cx.root.join("build/bench");
         fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
         let mut bench = Bench { cx, directory, seconds: BTreeMap::new(), remarks: Vec::new() };
@@ -102,6 +107,8 @@ impl flags::Bench {
             }
         }
 
+        // Some 13 GiB.
+        cx.sh.remove_path(bench.directory.join("artifacts"))?;
         println!("{}", table(&chosen, &bench.seconds));
         for remark in &bench.remarks {
             println!("{remark}");
@@ -223,6 +230,34 @@ fn four_machines(bench: &mut Bench<'_>) -> anyhow::Result<()> {
         bench.record("no-op-up", again?);
     }
     bench.record("destroy", destroyed?);
+    Ok(())
+}
+
+/// Builds in a place of its own, so that neither the store nor the caches of the checkout help or are touched.
+fn artifacts(bench: &mut Bench<'_>) -> anyhow::Result<()> {
+    let cx = bench.cx;
+    let place = bench.directory.join("artifacts");
+    let lock = cx.root.join("output/quick/inventory/artifacts.lock.json");
+    // Whoever lists what is needed finds it out first.
+    bench.xtask(&["artifacts", "list", "quick", "--yes"])?;
+    let binary = cargo::build_lab(cx)?;
+    let build = |_: &Bench<'_>| {
+        let words = ["artifacts", "build", "--lock"].map(OsString::from).into_iter();
+        let words: Vec<OsString> = words.chain([lock.clone().into_os_string()]).collect();
+        let mut command = handover::command(cx, &Host::real(), binary.as_os_str(), &words);
+        let status = command.env("LAB_ROOT", &place).stdout(Stdio::null()).status()?;
+        anyhow::ensure!(status.success(), "`artifacts build` failed with {status}");
+        Ok(())
+    };
+    // A quarter of an hour of every processor: once says enough.
+    if !bench.seconds.contains_key("artifacts-cold") {
+        cx.sh.remove_path(&place)?;
+        fs::create_dir_all(place.join("inventories"))?;
+        let seconds = bench.timed(build)?;
+        bench.record("artifacts-cold", seconds);
+    }
+    let seconds = bench.timed(build)?;
+    bench.record("artifacts-no-op", seconds);
     Ok(())
 }
 
@@ -352,6 +387,8 @@ mod tests {
         no-op-up               -                -     1 s  failed
         destroy           4.50 s      4.50–4.50 s     3 s  no
         lint-5000              -                -  0.25 s  failed
+        artifacts-cold         -                -  1200 s  failed
+        artifacts-no-op        -                -     1 s  failed
         ");
         insta::assert_snapshot!(json(&chosen[..2], &seconds, Json::Null, 1.0), @r#"
         {
