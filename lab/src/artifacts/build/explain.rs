@@ -36,6 +36,10 @@ fn reason(title: &str, said: &str) -> (String, Option<&'static str>) {
         let hint = "make some 12 GiB of room and try again: it goes on where it stopped";
         return (format!("cannot build {title}: the disk is full"), Some(hint));
     }
+    if says(&["GOPROXY=off"]) {
+        let hint = "go env -u GOPROXY; unset GOPROXY";
+        return (format!("cannot build {title}: no module may be downloaded here (GOPROXY=off)"), Some(hint));
+    }
     if says(&["SECURITY ERROR", "checksum mismatch", "verifying module"]) {
         let hint = "do not switch the check off: find out who changed the module";
         return (
