@@ -83,8 +83,8 @@ fn a_bundle_that_is_not_right_is_refused(#[case] what: &str) {
         "a_way_out" => {
             // A header with another name and a checksum that fits: the sum of its bytes stays the same.
             let name = format!("blobs/sha256/{}", sha256(&bytes(1, 1000)));
-            let headers = archive.windows(name.len()).enumerate();
-            let at = headers.filter(|(at, part)| at % 512 == 0 && *part == name.as_bytes()).last().unwrap().0;
+            let mut headers = archive.windows(name.len()).enumerate();
+            let at = headers.rfind(|(at, part)| at % 512 == 0 && *part == name.as_bytes()).unwrap().0;
             let mut header = archive[at..at + 512].to_vec();
             let way = b"../../../../tmp/lab-artifacts-way-out";
             header[..100].fill(0);

@@ -228,3 +228,44 @@ fn ansible_reads_its_settings_as_they_are_meant() {
     settings.add_filter(r"ansible-local-\w+", "[TEMPORARY]");
     settings.bind(|| insta::assert_snapshot!("ansibles_settings", text));
 }
+
+#[test]
+fn a_lock_that_is_out_of_date_is_made_anew_and_only_then() {
+    needs_kubespray!();
+    let checkout = Checkout::with_own_build();
+    fetch(&checkout, "v2.30.0");
+    checkout.write("plan", &plan("v2.30.0", ""));
+    let list = || without_network(checkout.lab(&["artifacts", "list", "plan", "--json"])).answer();
+    let names = |answer: &Answer| {
+        let rows = answer.json()["artifacts"].as_array().unwrap().clone();
+        rows.iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let asks = "asking Kubespray what the cluster needs";
+    let first = list().ok();
+    assert!(first.stderr.contains(asks), "{first}");
+    let again = list().ok();
+    assert!(!again.stderr.contains(asks), "{again}");
+    assert!(again.took < std::time::Duration::from_secs(1), "a list took {:?}", again.took);
+
+    checkout.write("plan", &plan("v2.30.0", "kubernetes: {addons: {metrics_server: true}}"));
+    let changed = list().ok();
+    assert!(changed.stderr.contains(asks), "{changed}");
+    assert!(names(&changed).contains(&"metrics_server".to_owned()) && names(&changed) != names(&first));
+
+    // What a lab needs is known even when nothing else is left of it.
+    fs::remove_dir_all(checkout.output("plan")).unwrap();
+    let known = list().ok();
+    assert!(!known.stderr.contains(asks), "{known}");
+    assert_eq!(names(&known), names(&changed));
+
+    fs::remove_dir_all(checkout.root().join("build/3rd-party")).unwrap();
+    list().ok();
+    checkout.write("plan", &plan("v2.30.0", ""));
+    let lost = list().code(10);
+    redacted(&checkout).bind(|| insta::assert_snapshot!("a_lock_without_kubespray", error(&lost)));
+}
+
+/// What is told about a failure, without the times.
+fn error(answer: &Answer) -> &str {
+    &answer.stderr[answer.stderr.find("error: ").expect("an error is told")..]
+}

@@ -314,6 +314,3 @@ impl Recorded {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;
