@@ -81,7 +81,7 @@ fn a_bundle_that_is_not_right_is_refused(#[case] what: &str) {
             archive[at + 10] ^= 1;
         }
         "a_way_out" => {
-            // A header with another name and a checksum that fits: the sum of its bytes stays the same.
+            // A header with another name, and the sum of its bytes so that it is taken for a whole one.
             let name = format!("blobs/sha256/{}", sha256(&bytes(1, 1000)));
             let mut headers = archive.windows(name.len()).enumerate();
             let at = headers.rfind(|(at, part)| at % 512 == 0 && *part == name.as_bytes()).unwrap().0;
