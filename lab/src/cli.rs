@@ -141,11 +141,17 @@ pub enum Command {
     )]
     Logs {
         /// The machine
-        #[arg(required_unless_present = "host")]
+        #[arg(required_unless_present_any = ["host", "files", "registry"])]
         machine: Option<String>,
         /// The log of the embedded host and its libvirtd
         #[arg(long, conflicts_with = "machine")]
         host: bool,
+        /// What machines asked the lab's file server
+        #[arg(long, conflicts_with_all = ["machine", "host"])]
+        files: bool,
+        /// The log of the lab's registry
+        #[arg(long, conflicts_with_all = ["machine", "host", "files"])]
+        registry: bool,
         /// Go on printing as the log grows
         #[arg(long, short)]
         follow: bool,
@@ -288,6 +294,10 @@ pub enum Internal {
         /// LOCAL_PORT=ADDRESS:PORT
         forwards: Vec<String>,
     },
+    /// The file server and the registry of an embedded host
+    Serve { folder: PathBuf },
+    /// Become the registry
+    Registry { program: PathBuf, settings: PathBuf },
     /// Time rendering and checking a cluster of many machines, for the benchmark
     MeasureCheck { folder: PathBuf, machines: usize },
 }

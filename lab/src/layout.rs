@@ -234,6 +234,30 @@ impl LabFiles {
         self.folder.join("keys/id_ed25519")
     }
 
+    /// The certificate of the lab's own authority.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        self.folder.join("keys/ca.crt")
+    }
+
+    /// Its private key.
+    #[must_use]
+    pub fn authority_key(&self) -> PathBuf {
+        self.folder.join("keys/ca.key")
+    }
+
+    /// The certificate of the lab's registry at an address; its private key lies beside it with `.key`.
+    #[must_use]
+    pub fn registry_certificate(&self, address: &str) -> PathBuf {
+        self.folder.join(format!("keys/registry-{address}.crt"))
+    }
+
+    /// What the embedded host gives to its machines.
+    #[must_use]
+    pub fn served(&self) -> ServedFiles {
+        ServedFiles { folder: self.folder.join("served") }
+    }
+
     /// The pinned host keys of all machines.
     #[must_use]
     pub fn known_hosts(&self) -> PathBuf {
@@ -307,6 +331,63 @@ impl HostFiles {
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.folder.join("host.log")
+    }
+}
+
+/// What the embedded host gives to its machines, under `output/<cluster>/served/`.
+#[derive(Debug, Clone)]
+pub struct ServedFiles {
+    /// `output/<cluster>/served`.
+    pub folder: PathBuf,
+}
+
+impl ServedFiles {
+    /// Layouts of links to the store, named by what is in them.
+    #[must_use]
+    pub fn trees(&self) -> PathBuf {
+        self.folder.join("trees")
+    }
+
+    /// A link to the layout that is served.
+    #[must_use]
+    pub fn current(&self) -> PathBuf {
+        self.folder.join("current")
+    }
+
+    /// What is to be served: `up` says so.
+    #[must_use]
+    pub fn wanted(&self) -> PathBuf {
+        self.folder.join("wanted.json")
+    }
+
+    /// What answers: the keeper says so.
+    #[must_use]
+    pub fn now(&self) -> PathBuf {
+        self.folder.join("now.json")
+    }
+
+    /// Held by the living keeper.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.folder.join("lock")
+    }
+
+    /// The registry's settings.
+    #[must_use]
+    pub fn registry_settings(&self) -> PathBuf {
+        self.folder.join("registry.yml")
+    }
+
+    /// What the file server was asked.
+    #[must_use]
+    pub fn files_log(&self) -> PathBuf {
+        self.folder.join("files.log")
+    }
+
+    /// What the registry says.
+    #[must_use]
+    pub fn registry_log(&self) -> PathBuf {
+        self.folder.join("registry.log")
     }
 }
 

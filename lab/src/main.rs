@@ -57,6 +57,10 @@ fn run_internal(internal: Internal) -> anyhow::Result<()> {
         Internal::UnmountRoot { first, folder } => life::container::unmount_root(first, &folder),
         Internal::KeepConsole { terminal, log } => life::container::run_keeper(&terminal, &log),
         Internal::Forward { pid, forwards } => proxy::run(pid, &forwards),
+        Internal::Serve { folder } => artifacts::serve::keeper::run(&folder).map(|never| match never {}),
+        Internal::Registry { program, settings } => {
+            artifacts::serve::exec_registry(&program, &settings).map(|never| match never {})
+        }
         Internal::MeasureCheck { folder, machines } => check::measure::run(&folder, machines),
     }
 }

@@ -317,6 +317,25 @@ impl Invocation {
         child.wait().await.map_err(lost)
     }
 
+    /// Runs the program to its end, with both outputs going to a file, and ends it when this future is dropped. For
+    /// programs that run for days: nothing of what they say is kept in memory.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn logged(&self, log: File) -> Result<ExitStatus, ProcessError> {
+        let program = self.name();
+        let lost = |source| ProcessError::Stream { program: program.clone(), source };
+        let mut command = tokio::process::Command::from(self.command());
+        command.process_group(0).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(log.try_clone().map_err(lost)?).stderr(log);
+        let mut child =
+            command.spawn().map_err(|source| ProcessError::Start { program: program.clone(), source })?;
+        let mut guard = GroupGuard::new(child.id());
+        let status = child.wait().await.map_err(lost)?;
+        guard.over();
+        Ok(status)
+    }
+
     /// Starts the program and leaves it to the caller, with the given streams.
     ///
     /// # Errors

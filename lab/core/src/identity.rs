@@ -214,6 +214,8 @@ pub struct MachineIdentity {
     pub host_key: HostKey,
     /// The only public key that may log in, one line.
     pub login_key: String,
+    /// The certificate of the lab's own authority, in PEM, where the lab serves artefacts: `/etc/lab/ca.crt`.
+    pub authority: Option<String>,
 }
 
 impl MachineIdentity {
@@ -235,6 +237,7 @@ impl MachineIdentity {
             mtu: spec.network.mtu,
             host_key,
             login_key: login_key.trim().to_owned(),
+            authority: None,
         }
     }
 

@@ -20,8 +20,8 @@ pub use groups::{Group, Groups, Host, Values};
 pub use inventory::Login;
 pub use release::{AnsibleRange, DEFAULT_RELEASE, Pythons, RELEASES, Release, TAGS, Version, release};
 pub use render::{
-    ARTIFACTS_FILE, ArtifactsFile, CA_ON_MACHINES, Files, OwnBuild, Served, artifacts_file, made_for, render,
-    repository_of, settings,
+    ARTIFACTS_FILE, ArtifactsFile, CA_ON_MACHINES, Files, OwnBuild, Served, artifacts_file, is_file_root,
+    made_for, render, repository_of, settings,
 };
 pub use setting::{Origin, Scope, Setting};
 

@@ -44,10 +44,12 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
         Command::Console { machine, of } => {
             return shell::console(cx, &Lab::open(cx, &of.cluster)?, &machine).await;
         }
-        Command::Logs { machine, follow, of, .. } => {
+        Command::Logs { machine, follow, of, files, registry, .. } => {
             let lab = Lab::open(cx, &of.cluster)?;
             let path = match machine {
                 Some(machine) => lab.files.machine(&lab.machine(&machine)?.name).console(),
+                None if files => lab.files.served().files_log(),
+                None if registry => lab.files.served().registry_log(),
                 None => lab.files.host().log(),
             };
             return shell::logs(cx, &path, follow).await;

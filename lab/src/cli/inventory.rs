@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Subcommand;
-use lab_core::kubespray::Files;
+use lab_core::kubespray::{ARTIFACTS_FILE, Files};
 use lab_core::plan::{Plan, render};
 use serde::Serialize;
 
+use crate::artifacts::serve;
 use crate::check;
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
@@ -104,7 +105,13 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
 }
 
 fn rendered(cx: &Cx, lab: &Lab, folder: &Path) -> anyhow::Result<Files> {
-    inventory::rendered(cx.layout.root(), &lab.spec, &lab.files, folder)
+    let mut files = inventory::rendered(cx.layout.root(), &lab.spec, &lab.files, folder)?;
+    // Only a living lab's own inventory says what that lab serves.
+    if folder == lab.files.inventory_folder() && lab.files.state().exists() {
+        let serving = serve::look(cx, lab)?;
+        files.extend(serving.map(|serving| (ARTIFACTS_FILE.to_owned(), serving.inventory)));
+    }
+    Ok(files)
 }
 
 /// The folder that an inventory is to lie in.

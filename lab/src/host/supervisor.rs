@@ -25,7 +25,7 @@ use nix::unistd::{Pid, setsid};
 use serde::{Deserialize, Serialize};
 
 use crate::files::{self, PUBLIC};
-use crate::layout::HostFiles;
+use crate::layout::{HostFiles, LabFiles};
 use crate::process::invocation;
 use crate::wait::{Deadline, Probe, until_blocking};
 
@@ -334,10 +334,23 @@ pub fn inner(folder: &Path) -> anyhow::Result<std::convert::Infallible> {
             Err(error) => Probe::NotYet(error.to_string()),
         }
     })?;
+    let serve = || {
+        let served = LabFiles { folder: folder.parent().unwrap_or(folder).to_owned() }.served();
+        invocation(own_program()).args(["internal", "serve"]).arg(served.folder).spawn(
+            Stdio::null(),
+            Stdio::null(),
+            Stdio::inherit(),
+        )
+    };
+    let mut keeper = serve()?.id().cast_signed();
     println!("{READY}");
     std::io::stdout().flush()?;
     loop {
         let status = waitpid(None, None).context("no child is left")?;
+        if status.pid().map(Pid::as_raw) == Some(keeper) {
+            eprintln!("what serves artefacts ended ({status:?}) and is started again");
+            keeper = serve()?.id().cast_signed();
+        }
         if status.pid().map(Pid::as_raw) == Some(daemon) {
             // Machines outlive their libvirtd and are found again by the next one.
             eprintln!("libvirtd ended ({status:?}) and is started again");

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use lab_core::identity::USER;
-use lab_core::kubespray::{Access, AnsibleSettings, known_hosts, ssh_config};
+use lab_core::kubespray::{ARTIFACTS_FILE, Access, AnsibleSettings, known_hosts, ssh_config};
 
+use crate::artifacts::serve::Serving;
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::files::{self, PUBLIC};
@@ -42,7 +43,7 @@ pub fn ansible_settings(cx: &Cx, lab: &Lab) -> anyhow::Result<AnsibleSettings> {
 /// # Errors
 /// When a path of the lab cannot be said in them, a file of somebody else is in the way of the inventory, or a
 /// file cannot be written.
-pub fn write(cx: &Cx, lab: &Lab, keys: &Keys) -> anyhow::Result<bool> {
+pub fn write(cx: &Cx, lab: &Lab, keys: &Keys, serving: Option<&Serving>) -> anyhow::Result<bool> {
     let access = access(lab)?;
     let texts = [
         (lab.files.known_hosts(), known_hosts(&lab.spec, &keys.public().host)),
@@ -54,7 +55,8 @@ pub fn write(cx: &Cx, lab: &Lab, keys: &Keys) -> anyhow::Result<bool> {
         changed |= files::write_if_changed(&path, text.as_bytes(), PUBLIC)?;
     }
     let folder = lab.files.inventory_folder();
-    let rendered = inventory::rendered(cx.layout.root(), &lab.spec, &lab.files, &folder)?;
+    let mut rendered = inventory::rendered(cx.layout.root(), &lab.spec, &lab.files, &folder)?;
+    rendered.extend(serving.map(|serving| (ARTIFACTS_FILE.to_owned(), serving.inventory.clone())));
     let written = inventory::write(&folder, &rendered)?;
     Ok(changed || written.written.iter().any(|path| folder.join(path) == lab.files.inventory()))
 }

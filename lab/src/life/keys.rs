@@ -8,7 +8,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use lab_core::identity::HostKey;
 use lab_core::plan::PublicKeys;
+use lab_core::spec::HostSpec;
 
+use crate::artifacts::serve;
 use crate::cx::Cx;
 use crate::files;
 use crate::process::invocation;
@@ -23,6 +25,8 @@ pub struct Keys {
     pub login: String,
     /// Host keys by machine.
     pub host: BTreeMap<String, HostKey>,
+    /// The certificate of the lab's own authority, in PEM; only where the lab can serve artefacts.
+    pub authority: Option<String>,
 }
 
 impl Keys {
@@ -49,7 +53,7 @@ pub fn read(lab: &Lab) -> anyhow::Result<Keys> {
             host.insert(machine.name.clone(), HostKey { private, public });
         }
     }
-    Ok(Keys { login, host })
+    Ok(Keys { login, host, authority: serve::read_authority(&lab.files)? })
 }
 
 /// Makes the keys that are missing, all at once, and reads them all.
@@ -70,6 +74,10 @@ pub async fn ensure(cx: &Cx, lab: &Lab) -> anyhow::Result<Keys> {
             let cx = cx.clone();
             work.spawn(async move { generate(&cx, &path, &comment).await });
         }
+    }
+    if lab.spec.host == HostSpec::Embedded {
+        let lab = lab.clone();
+        cx.blocking(move || serve::ensure_authority(&lab.files, &lab.spec.name)).await?;
     }
     while let Some(made) = work.join_next().await {
         made.context("making a key broke off")??;

@@ -93,13 +93,14 @@ pub(super) fn remove_placed(lab: &Lab, libvirt: &Libvirt, pool: &str, machine: &
 /// When a file cannot be read or written.
 pub(super) fn write_identity(shop: &Workshop, name: &str) -> anyhow::Result<()> {
     let machine = shop.lab.machine(name)?;
-    let identity = MachineIdentity::new(
+    let mut identity = MachineIdentity::new(
         &shop.lab.spec,
         machine,
         shop.desired.numbers[name].clone(),
         shop.keys.host.get(name).context("the machine has no host key")?.clone(),
         &shop.keys.login,
     );
+    identity.authority.clone_from(&shop.keys.authority);
     let own = shop.lab.files.machine(name);
     if machine.kind == MachineKind::Container {
         std::fs::create_dir_all(&own.folder)?;

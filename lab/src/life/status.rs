@@ -4,6 +4,7 @@ use lab_core::plan::{MachineState, Observed};
 use lab_core::spec::{HostSpec, Role};
 use serde::Serialize;
 
+use crate::artifacts::serve::{self, ServedStatus};
 use crate::cx::Cx;
 
 use super::lab::{Lab, Reached};
@@ -20,6 +21,9 @@ pub struct LabStatus {
     pub host_running: bool,
     /// In the order of the cluster file, then those it no longer names.
     pub machines: Vec<MachineStatus>,
+    /// What the embedded host gives to the machines, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub served: Option<ServedStatus>,
 }
 
 /// The state of a machine.
@@ -76,7 +80,13 @@ pub async fn look(cx: &Cx, lab: &Lab) -> anyhow::Result<LabStatus> {
         HostSpec::Embedded => "embedded".to_owned(),
         HostSpec::Libvirt(uri) => uri.clone(),
     };
-    Ok(LabStatus { cluster: lab.spec.name.clone(), host, host_running: running, machines })
+    Ok(LabStatus {
+        cluster: lab.spec.name.clone(),
+        host,
+        host_running: running,
+        machines,
+        served: serve::status(lab)?,
+    })
 }
 
 fn word(observed: &Observed, name: &str) -> &'static str {
@@ -106,6 +116,16 @@ pub fn table(status: &LabStatus) -> String {
             "(no longer in the cluster file)".to_owned()
         };
         text.push_str(&format!("{:width$}  {:8}  {address:15}  {roles}\n", machine.name, machine.state));
+    }
+    if let Some(served) = &status.served {
+        let word = |running| if running { "running" } else { "stopped" };
+        text.push_str(&format!("\nfiles     {:8}  {}\n", word(served.files_running), served.files));
+        match &served.registry {
+            Some(url) => {
+                text.push_str(&format!("registry  {:8}  {url}\n", word(served.registry_running)));
+            }
+            None => text.push_str("registry  absent    there is no `docker-registry` on this computer\n"),
+        }
     }
     text
 }
@@ -142,6 +162,12 @@ mod tests {
             host: "embedded".to_owned(),
             host_running: true,
             machines: vec![machine("control-plane", "running", true), machine("old", "off", false)],
+            served: Some(ServedStatus {
+                files: "http://192.168.200.1:8080".to_owned(),
+                files_running: true,
+                registry: Some("https://192.168.200.1:5000".to_owned()),
+                registry_running: false,
+            }),
         };
         insta::assert_snapshot!(table(&status));
     }

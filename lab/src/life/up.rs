@@ -10,6 +10,8 @@ use lab_core::domain::Acceleration;
 use lab_core::plan::{Action, Inputs, MachineState, Observed, Plan, desired, plan, render};
 use lab_core::spec::{ImageSpec, MachineKind};
 
+use crate::artifacts::serve::{self, Serving};
+use crate::artifacts::store::Store;
 use crate::check;
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
@@ -131,7 +133,8 @@ async fn make(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&str>) -> anyh
         cx.progress
             .note(&format!("Kubespray would not deploy this cluster: `cargo xtask check {words}` says why"));
     }
-    if access::write(cx, lab, &keys)? {
+    let serving = serve_prepared(cx, lab).await?;
+    if access::write(cx, lab, &keys, serving.as_ref())? {
         // What Ansible reached, it reached with other files.
         state.change(|state| state.pinged.clear())?;
     }
@@ -162,6 +165,9 @@ async fn make(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&str>) -> anyh
         };
         apply(cx, &shop, &planned).await?;
     }
+    if let Some(serving) = &serving {
+        serve::ready(cx, lab, serving).await?;
+    }
     ping(cx, lab, &reached, state).await?;
     if !planned.is_noop() {
         let first = lab.spec.machines.first().map_or("MACHINE", |machine| machine.name.as_str());
@@ -173,6 +179,22 @@ async fn make(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&str>) -> anyh
         ));
     }
     Ok(())
+}
+
+/// Lays out what the lab gives to its machines; says what is not as it should be for a deploy when that is new.
+async fn serve_prepared(cx: &Cx, lab: &Lab) -> anyhow::Result<Option<Serving>> {
+    let (for_work, lab) = (cx.clone(), lab.clone());
+    let (serving, changed) = cx
+        .blocking(move || {
+            let serving = serve::look(&for_work, &lab)?;
+            let changed = serve::prepare(&lab, &Store::open(&for_work.layout), serving.as_ref())?;
+            Ok((serving, changed))
+        })
+        .await?;
+    for note in serving.iter().filter(|_| changed).flat_map(|serving| &serving.notes) {
+        cx.progress.note(note);
+    }
+    Ok(serving)
 }
 
 /// A lab does not move from one host to another: what it left there could no longer be found.

@@ -8,6 +8,7 @@
 use super::cpio::archive;
 pub use super::cpio::{Content, Entry};
 use super::{MachineIdentity, USER};
+use crate::kubespray::CA_ON_MACHINES;
 
 /// User and group of [`USER`].
 const USER_ID: u32 = 1000;
@@ -38,7 +39,7 @@ pub(super) fn entries(identity: &MachineIdentity) -> Vec<Entry> {
     // Other machines are found by the name server of the network, which follows the cluster file; a
     // list of them here would be as old as the last start of this machine.
     let hosts = format!("127.0.0.1 localhost\n{address} {name}\n::1 localhost ip6-localhost ip6-loopback\n");
-    vec![
+    let mut entries = vec![
         directory("", 0o755, 0),
         directory("etc", 0o755, 0),
         file("etc/hostname", 0o644, 0, format!("{name}\n")),
@@ -55,7 +56,12 @@ pub(super) fn entries(identity: &MachineIdentity) -> Vec<Entry> {
         directory(&home, 0o700, USER_ID),
         directory(&format!("{home}/.ssh"), 0o700, USER_ID),
         file(&format!("{home}/.ssh/authorized_keys"), 0o600, USER_ID, line_ended(login_key)),
-    ]
+    ];
+    if let Some(authority) = &identity.authority {
+        entries.push(directory("etc/lab", 0o755, 0));
+        entries.push(file(CA_ON_MACHINES.trim_start_matches('/'), 0o644, 0, line_ended(authority)));
+    }
+    entries
 }
 
 /// The machine's only interface. No blanks round `=` and no quotes: the image's initrd reads it with a

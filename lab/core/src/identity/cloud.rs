@@ -10,6 +10,7 @@ use fatfs::{FileSystem, FormatVolumeOptions, FsOptions, format_volume};
 use serde_json::{Value, json};
 
 use super::{MachineIdentity, USER};
+use crate::kubespray::CA_ON_MACHINES;
 
 /// The documents of a seed. `user_data` holds a private key.
 #[derive(Clone, PartialEq, Eq)]
@@ -83,6 +84,14 @@ fn document(first_line: &str, value: &Value) -> String {
 }
 
 fn user_data(identity: &MachineIdentity) -> Value {
+    // A restart must say that it is ready too, and `runcmd` runs only once per instance.
+    let mut written = vec![json!({
+        "path": "/etc/systemd/system/lab-ready.service",
+        "content": ready_unit(),
+    })];
+    written.extend(
+        identity.authority.as_ref().map(|authority| json!({ "path": CA_ON_MACHINES, "content": authority })),
+    );
     let MachineIdentity { name, numbers, host_key, login_key, .. } = identity;
     json!({
         "hostname": name,
@@ -106,11 +115,7 @@ fn user_data(identity: &MachineIdentity) -> Value {
         }],
         // The image may carry a machine id of its own, or have made one before cloud-init ran.
         "bootcmd": [["sh", "-c", format!("echo {} > /etc/machine-id", numbers.machine_id)]],
-        // A restart must say it too, and `runcmd` runs only once per instance.
-        "write_files": [{
-            "path": "/etc/systemd/system/lab-ready.service",
-            "content": ready_unit(),
-        }],
+        "write_files": written,
         "runcmd": [["systemctl", "daemon-reload"], ["systemctl", "enable", "--now", "--no-block", "lab-ready.service"]],
     })
 }

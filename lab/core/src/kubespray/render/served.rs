@@ -57,6 +57,12 @@ pub struct ArtifactsFile {
     pub notes: Vec<String>,
 }
 
+/// Whether machines are told to ask the lab for the files of a host.
+#[must_use]
+pub fn is_file_root(host: &str) -> bool {
+    FILE_ROOTS.iter().any(|(_, known)| *known == host)
+}
+
 /// The name of a registry below the lab's own one: a repository's name has no colon, a port has.
 #[must_use]
 pub fn repository_of(registry: &str) -> String {

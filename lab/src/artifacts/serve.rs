@@ -1,0 +1,182 @@
+//! What the embedded host gives to its machines: a file server and a registry over the store, inside the lab's own network.
+//!
+//! `shelf` decides what is given, from the lock of the cluster and the records of the store; `tree` lays it out as links
+//! to the store's blobs; `authority` makes the certificate by which machines trust the registry; `keeper` is the process
+//! inside the host that runs both servers as long as the host lives. Nothing is copied, and nothing here changes the store.
+
+mod authority;
+mod files;
+pub mod keeper;
+mod registry;
+mod shelf;
+mod tree;
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use lab_core::kubespray::artifacts_file;
+use lab_core::kubespray::prove::Lock;
+use lab_core::spec::HostSpec;
+use serde::Serialize;
+
+use crate::cx::Cx;
+use crate::failure::{Failure, exit};
+use crate::files::{PUBLIC, read_if_present, remove, write_atomic};
+use crate::host::embedded::last_lines;
+use crate::life::lab::Lab;
+use crate::wait::{Deadline, Probe, until};
+
+use super::store::Store;
+use keeper::{Now, RegistryWanted, Wanted};
+use shelf::Shelf;
+
+pub use authority::{ensure as ensure_authority, read as read_authority};
+pub use registry::exec as exec_registry;
+
+/// Where the file server listens, on the gateway's address. Not below 1024: an ordinary user's host needs no privilege.
+pub const FILES_PORT: u16 = 8080;
+/// Where the registry listens: the port that its makers chose.
+pub const REGISTRY_PORT: u16 = 5000;
+
+/// How long the servers may take to answer once the network is there.
+const READY: Duration = Duration::from_secs(20);
+
+/// What a lab is to serve, found out without changing anything.
+pub struct Serving {
+    shelf: Shelf,
+    wanted: Wanted,
+    /// The text of `group_vars/all/artifacts.yml`.
+    pub inventory: String,
+    /// What a person should know.
+    pub notes: Vec<String>,
+}
+
+/// What there is to serve: nothing where the machines are on another host, or nobody has found out what a deploy needs.
+///
+/// # Errors
+/// When the lock or a record of the store is there and cannot be read.
+pub fn look(cx: &Cx, lab: &Lab) -> anyhow::Result<Option<Serving>> {
+    if lab.spec.host != HostSpec::Embedded {
+        return Ok(None);
+    }
+    let Some(text) = read_if_present(&lab.files.artifacts_lock())? else { return Ok(None) };
+    let lock: Lock = serde_json::from_str(&text).with_context(|| {
+        let words = lab.cluster_words(cx);
+        Failure::new(exit::HOST, format!("cannot understand `{}`", lab.files.artifacts_lock().display()))
+            .hint(format!("`cargo xtask inventory check {words}` writes it anew"))
+    })?;
+    let shelf = Shelf::fill(&Store::open(&cx.layout), &lock, lab.spec.mirrors.files.as_deref())?;
+    let gateway = lab.spec.network.gateway;
+    let program = registry::program(cx);
+    let served = lab.files.served();
+    let registry = program.map(|program| RegistryWanted { program, settings: served.registry_settings() });
+    let words = lab.cluster_words(cx);
+    let mut notes = Vec::new();
+    if registry.is_none() {
+        notes.push(
+            "machines get no images: there is no `docker-registry` here; `cargo xtask doctor` says what to do".to_owned(),
+        );
+    }
+    let count = shelf.files.len() + shelf.images.len();
+    if count < shelf.wanted {
+        notes.push(format!(
+            "{count} of {} artefacts are there for a deploy; `cargo xtask artifacts fetch {words}` or `cargo xtask artifacts build {words}` gets the rest, and `cargo xtask lab up {words}` gives them to the machines",
+            shelf.wanted
+        ));
+    }
+    let file = artifacts_file(&lab.spec, &shelf.served(gateway, registry.is_some()));
+    notes.extend(shelf.notes.iter().cloned().chain(file.notes));
+    let wanted = Wanted { gateway, registry };
+    Ok(Some(Serving { shelf, wanted, inventory: file.text, notes }))
+}
+
+/// Lays out what is to be served and tells the host's keeper, which goes on by itself as soon as the network is there.
+/// Says whether anything is other than it was.
+///
+/// # Errors
+/// When something cannot be written.
+pub fn prepare(lab: &Lab, store: &Store, serving: Option<&Serving>) -> anyhow::Result<bool> {
+    let served = lab.files.served();
+    let Some(Serving { shelf, wanted, .. }) = serving else {
+        let was = served.wanted().exists();
+        remove(&served.wanted())?;
+        return Ok(was);
+    };
+    let mut changed = tree::lay(&served, store, shelf)?;
+    if wanted.registry.is_some() {
+        let certificate = authority::certificate(lab)?;
+        let settings = registry::settings(wanted.gateway, &served.current(), &certificate);
+        changed |= crate::files::write_if_changed(&served.registry_settings(), settings.as_bytes(), PUBLIC)?;
+    }
+    if keeper::read::<Wanted>(&served.wanted())?.as_ref() != Some(wanted) {
+        write_atomic(&served.wanted(), &serde_json::to_vec_pretty(wanted)?, PUBLIC)?;
+        changed = true;
+    }
+    Ok(changed)
+}
+
+/// Waits until both servers answer.
+///
+/// # Errors
+/// When they do not, with the last lines of what they said.
+pub async fn ready(cx: &Cx, lab: &Lab, serving: &Serving) -> anyhow::Result<()> {
+    let served = lab.files.served();
+    let what = "the lab's file server and registry";
+    until(&cx.cancel, what, Deadline::after(READY), Duration::from_millis(20), || {
+        let now = keeper::now(&served);
+        std::future::ready(match now {
+            Ok(Some(now)) if now.is_all_of(&serving.wanted) => Probe::Ready(()),
+            Ok(Some(_)) => Probe::NotYet("not both answer".to_owned()),
+            Ok(None) => Probe::NotYet("nobody runs them".to_owned()),
+            Err(error) => Probe::Fatal(error),
+        })
+    })
+    .await
+    .with_context(|| {
+        let words = lab.cluster_words(cx);
+        let said = [served.files_log(), served.registry_log()].map(|path| last_lines(&path, 4)).join("\n");
+        Failure::new(
+            exit::PROVISION,
+            format!("the lab does not serve its artefacts; the last words were:\n{said}"),
+        )
+        .hint(format!("`cargo xtask lab logs --host --cluster {words}` shows what the host said"))
+    })
+}
+
+/// What is served, as `lab status` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServedStatus {
+    /// `http://192.168.200.1:8080`.
+    pub files: String,
+    /// Whether it answers.
+    pub files_running: bool,
+    /// `https://192.168.200.1:5000`; `None` where there is no program for it.
+    pub registry: Option<String>,
+    /// Whether it answers.
+    pub registry_running: bool,
+}
+
+/// What is served now; `None` for a lab that serves nothing.
+///
+/// # Errors
+/// When the files of the servers cannot be read.
+pub fn status(lab: &Lab) -> anyhow::Result<Option<ServedStatus>> {
+    let served = lab.files.served();
+    let Some(wanted) = keeper::read::<Wanted>(&served.wanted())? else { return Ok(None) };
+    let now = keeper::now(&served)?.filter(|now| now.wanted == wanted);
+    let is = |one: fn(&Now) -> bool| now.as_ref().is_some_and(one);
+    Ok(Some(ServedStatus {
+        files: files_url(wanted.gateway),
+        files_running: is(|now| now.files),
+        registry: wanted.registry.as_ref().map(|_| registry_url(wanted.gateway)),
+        registry_running: is(|now| now.registry),
+    }))
+}
+
+fn files_url(gateway: std::net::Ipv4Addr) -> String {
+    format!("http://{gateway}:{FILES_PORT}")
+}
+
+fn registry_url(gateway: std::net::Ipv4Addr) -> String {
+    format!("https://{gateway}:{REGISTRY_PORT}")
+}
