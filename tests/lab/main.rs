@@ -8,6 +8,7 @@ mod gc;
 mod interrupted;
 mod killed;
 mod life;
+mod served;
 mod two;
 mod uri;
 mod user;

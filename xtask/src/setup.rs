@@ -6,6 +6,7 @@
 
 pub mod environment;
 pub mod packages;
+pub mod registry;
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -44,6 +45,14 @@ pub struct Plan {
     tun: Option<Tun>,
     subordinate_ids: Option<SubordinateIds>,
     environments: Vec<Environment>,
+    registry: Option<Registry>,
+}
+
+/// The registry is not there, and can be unpacked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Registry {
+    /// Labs do without where nothing is deployed; the tests do not.
+    required: bool,
 }
 
 /// Where libvirt's daemons keep their files, compiled into them. An embedded host lays private folders over
@@ -75,7 +84,7 @@ impl flags::Setup {
     pub fn run(self, cx: &Cx) -> anyhow::Result<()> {
         let host = Host::real();
         let needs = Needs { lab: true, tools: false, go: true };
-        let plan = Plan::make(&host, needs, environments(cx, &host, needs));
+        let plan = planned(cx, &host, needs);
         if plan.is_empty() {
             println!("nothing to do: everything a lab needs is here");
             return Ok(());
@@ -94,12 +103,19 @@ impl flags::Setup {
 /// # Errors
 /// When something is missing and the user does not want it installed, or cannot be asked.
 pub fn ensure(cx: &Cx, host: &Host, needs: Needs, yes: bool) -> anyhow::Result<()> {
-    let plan = Plan::make(host, needs, environments(cx, host, needs));
+    let plan = planned(cx, host, needs);
     if plan.is_ready() {
         return Ok(());
     }
     consent(&plan, host, yes)?;
     plan.apply(cx, host, needs)
+}
+
+/// What has to be done to the computer for this checkout.
+fn planned(cx: &Cx, host: &Host, needs: Needs) -> Plan {
+    let missing = needs.lab && registry::can_be_had(host, &cx.root);
+    let registry = missing.then_some(Registry { required: needs.tools });
+    Plan { registry, ..Plan::make(host, needs, environments(cx, host, needs)) }
 }
 
 fn environments(cx: &Cx, host: &Host, needs: Needs) -> Vec<Environment> {
@@ -149,12 +165,12 @@ impl Plan {
         let folders = LIBVIRT_FOLDERS.into_iter().filter(|path| needs.lab && !host.exists(path)).collect();
         let tun = if needs.lab { tun(host) } else { None };
         let subordinate_ids = if needs.lab { subordinate_ids(host) } else { None };
-        Self { distribution, missing, packages, folders, tun, subordinate_ids, environments }
+        Self { distribution, missing, packages, folders, tun, subordinate_ids, environments, registry: None }
     }
 
     /// Whether there is nothing to do at all.
     pub fn is_empty(&self) -> bool {
-        self.is_ready() && self.tun.is_none()
+        self.is_ready() && self.tun.is_none() && self.registry.is_none()
     }
 
     /// Whether everything that is required is there.
@@ -164,6 +180,7 @@ impl Plan {
             && self.tun.is_none_or(|tun| !tun.required)
             && self.subordinate_ids.is_none()
             && self.environments.is_empty()
+            && self.registry.is_none_or(|registry| !registry.required)
     }
 
     /// What will be done and why, with every command that needs root.
@@ -194,6 +211,13 @@ impl Plan {
         for environment in &self.environments {
             let name = environment.path.file_name().unwrap_or_default().to_string_lossy();
             let _ = writeln!(text, "  build/environments/{name}, as pinned in {}", environment.requirements);
+        }
+        if self.registry.is_some() {
+            let _ = write!(
+                text,
+                "\nUnpacked, not installed, so that no service of it starts:\n  {:<29} a registry, which gives images to machines\n",
+                registry::PACKAGE
+            );
         }
         text
     }
@@ -258,7 +282,14 @@ impl Plan {
                 environment.make(&cx.sh, &cx.root, &python)?;
             }
         }
-        let after = Self::make(host, needs, environments(cx, host, needs));
+        if let Some(Registry { required }) = self.registry {
+            eprintln!("unpacking {}", registry::folder(&cx.root).display());
+            match registry::make(cx, &cx.root) {
+                Err(error) if !required => eprintln!("note: {error:#}; machines will get no images"),
+                other => other?,
+            }
+        }
+        let after = planned(cx, host, needs);
         if !after.is_ready() {
             eprint!("{}", after.text(host));
             return Err(Failure::host("something is still missing", "`cargo xtask doctor` says more").into());

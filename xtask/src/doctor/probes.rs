@@ -5,13 +5,13 @@ use std::path::Path;
 use super::{Finding, Fix, kvm};
 use crate::host::Host;
 use crate::setup::environment::{self, Environment};
-use crate::setup::packages;
+use crate::setup::{packages, registry};
 
 /// A look at one thing; the second argument is the root of the checkout.
 type Probe = fn(&Host, &Path) -> Finding;
 
 /// All probes, in the order of the table.
-pub const PROBES: [(&str, Probe); 16] = [
+pub const PROBES: [(&str, Probe); 17] = [
     ("processor", processor),
     ("kvm", kvm::probe),
     ("iommu", iommu),
@@ -25,6 +25,7 @@ pub const PROBES: [(&str, Probe); 16] = [
     ("python", python),
     ("ansible", ansible),
     ("go", go),
+    ("registry", registry),
     ("disk", disk),
     ("memory", memory),
     ("cpus", cpus),
@@ -234,6 +235,22 @@ fn go(host: &Host, root: &Path) -> Finding {
         return Finding::good(format!("build/environments/{name}"));
     }
     Finding::note("none that is new enough: artefacts cannot be built here", Some(Fix::Setup))
+}
+
+/// What gives images to machines when Kubernetes is deployed; everything else works without.
+fn registry(host: &Host, root: &Path) -> Finding {
+    if let Some(program) = registry::program(host, root) {
+        return match program.strip_prefix(root) {
+            Ok(inside) => Finding::good(inside.display().to_string()),
+            Err(_) => Finding::good(registry::PACKAGE),
+        };
+    }
+    let text = format!("no {}: machines get no images, nothing can be deployed", registry::PACKAGE);
+    if registry::can_be_had(host, root) {
+        return Finding::note(text, Some(Fix::Setup));
+    }
+    let advice = "put CNCF distribution's `registry` on PATH under the name docker-registry";
+    Finding::note(text, Some(Fix::Advice(advice)))
 }
 
 /// The base image, its packages, the build of `lab` and the disks of four small machines.

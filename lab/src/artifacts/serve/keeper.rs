@@ -107,6 +107,8 @@ pub fn run(folder: &Path) -> anyhow::Result<Infallible> {
 async fn keep(served: &ServedFiles) -> anyhow::Result<Infallible> {
     std::fs::create_dir_all(&served.folder)
         .with_context(|| format!("cannot make `{}`", served.folder.display()))?;
+    // Before it is held: who finds the lock held believes what is written.
+    remove(&served.now())?;
     let _lock =
         try_lock(&served.lock())?.context("somebody else serves this lab's artefacts, or looks at it")?;
     let inotify = Inotify::init().context("cannot watch files")?;
