@@ -90,7 +90,15 @@ pub fn artifacts_file(spec: &ClusterSpec, served: &Served) -> ArtifactsFile {
             None => format!("own build of {}", build.name),
         };
         match checksum_variable(&build.name) {
-            Some(variable) => file.section(&what, [(variable, json!(format!("sha256:{}", build.sha256)))]),
+            Some(variable) => {
+                let checksum = json!(format!("sha256:{}", build.sha256));
+                // An empty one in `all` only says that Kubespray knows none, of a version that it does not know.
+                if file.is_empty(variable) {
+                    file.merged(&what, variable, checksum);
+                } else {
+                    file.section(&what, [(variable, checksum)]);
+                }
+            }
             None => file.notes.push(format!(
                 "Kubespray has no variable for the checksum of `{}`: the {what} will be refused by machines",
                 build.name
@@ -192,6 +200,12 @@ impl Draft<'_> {
             self.text.push('\n');
         }
         yaml::comment(&mut self.text, said);
+    }
+
+    /// Whether the user set a variable of `all` to nothing.
+    fn is_empty(&self, name: &str) -> bool {
+        let set = self.spec.kubespray.variables.get("all").and_then(|set| set.get(name));
+        set.is_some_and(|value| value.as_str() == Some(""))
     }
 
     /// Says which of the user's variables win, and whether one of `all` does.

@@ -99,3 +99,13 @@ fn every_known_release_has_the_variables() {
         }
     }
 }
+
+#[test]
+fn a_checksum_that_the_user_left_empty_is_that_of_the_own_build() {
+    let spec = with(json!({ "all": { "kubelet_binary_checksum": "" } }));
+    let mut served = served();
+    served.own_builds =
+        vec![OwnBuild { name: "kubelet".into(), version: Some("1.34.3".into()), sha256: "a".repeat(64) }];
+    let text = told(&spec, &served);
+    assert!(text.contains(&format!("kubelet_binary_checksum: \"sha256:{}\"", "a".repeat(64))), "{text}");
+}
