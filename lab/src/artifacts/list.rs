@@ -125,18 +125,16 @@ impl List {
         }
         text.push('\n');
         let width = self.artifacts.iter().map(|row| row.name.len()).max().unwrap_or(0).max(4) + 2;
+        // An own build's version may be a Debian package's, and then the one that is asked for stands beside it.
+        let versions = self.artifacts.iter().map(|row| row.versions().len());
+        let wide = versions.max().unwrap_or(0).max(7) + 2;
         let line = |[kind, name, version, source, digest, size, state]: [&str; 7]| {
             let line =
-                format!("{kind:<7}{name:<width$}{version:<22}{source:<11}{digest:<14}{size:>10}  {state}");
+                format!("{kind:<7}{name:<width$}{version:<wide$}{source:<11}{digest:<14}{size:>10}  {state}");
             format!("{}\n", line.trim_end())
         };
         text.push_str(&line(["KIND", "NAME", "VERSION", "SOURCE", "DIGEST", "SIZE", "STATE"]));
         for row in &self.artifacts {
-            let asked = row.version.as_deref().unwrap_or("-");
-            let version = match &row.version_here {
-                Some(here) => format!("{here} (not {asked})"),
-                None => asked.to_owned(),
-            };
             let state = match row.state {
                 State::Present => "present",
                 State::Missing if row.reason.is_some() => "missing, cannot be built",
@@ -146,7 +144,7 @@ impl List {
             text.push_str(&line([
                 row.kind,
                 &row.name,
-                &version,
+                &row.versions(),
                 row.source.map_or("-", Source::words),
                 row.digest.as_ref().map_or("-", |digest| &digest.hex()[..12]),
                 &row.size.map_or("-".to_owned(), shown),
@@ -165,6 +163,17 @@ impl List {
             text.push_str(&format!("  {}: {reason}; instead: {instead}\n", row.name));
         }
         text
+    }
+}
+
+impl Row {
+    /// The version that is there, and the one that is asked for where that is another.
+    fn versions(&self) -> String {
+        let asked = self.version.as_deref().unwrap_or("-");
+        match &self.version_here {
+            Some(here) => format!("{here} (not {asked})"),
+            None => asked.to_owned(),
+        }
     }
 }
 
