@@ -3,13 +3,23 @@
 
 use std::time::Duration;
 
-use lab_tests::Checkout;
-use lab_tests::cluster::{Cluster, Machine};
+use lab_tests::cluster::{BOOT, Cluster, Machine};
 use lab_tests::computer::Computer;
+use lab_tests::{Checkout, needs_containers};
 
 #[test]
 fn machines_come_and_go_and_keep_their_data() {
-    let mut cluster = Cluster::new("two", &["node"]);
+    come_and_go("vm");
+}
+
+#[test]
+fn containers_come_and_go_and_keep_their_data() {
+    needs_containers!();
+    come_and_go("container");
+}
+
+fn come_and_go(kind: &'static str) {
+    let mut cluster = Cluster::new("two", &["node"]).kind(kind);
     let checkout = Checkout::with(&cluster);
     let before = Computer::look(checkout.root());
     checkout.lab(&["up", "two"]).answer().ok();
@@ -21,7 +31,7 @@ fn machines_come_and_go_and_keep_their_data() {
     cluster.machines[0].memory = "2304MiB".to_owned();
     cluster.machines.push(Machine::new("second"));
     checkout.write("two", &cluster.text());
-    a_file_that_changed_is_followed(&checkout);
+    a_file_that_changed_is_followed(&checkout, kind);
     assert_ne!(boot(&checkout), first, "another amount of memory needs another start");
     assert_eq!(checkout.on("two", "node", "cat /var/lib/kept"), "kept\n");
 
@@ -40,7 +50,7 @@ fn machines_come_and_go_and_keep_their_data() {
 
 /// What tells one boot of a machine from another.
 fn boot(checkout: &Checkout) -> String {
-    checkout.on("two", "node", "cat /proc/sys/kernel/random/boot_id")
+    checkout.on("two", "node", BOOT)
 }
 
 fn one_machine_is_stopped_and_started(checkout: &Checkout) {
@@ -63,16 +73,16 @@ fn one_machine_is_stopped_and_started(checkout: &Checkout) {
     assert_ne!(boot(checkout), second);
 }
 
-fn a_file_that_changed_is_followed(checkout: &Checkout) {
+fn a_file_that_changed_is_followed(checkout: &Checkout, kind: &str) {
     let plan = checkout.lab(&["plan", "two"]).answer().ok();
-    insta::assert_snapshot!("the_plan_of_a_lab_that_grows", plan.stdout);
+    insta::assert_snapshot!(format!("the_plan_of_a_lab_that_grows_{kind}"), plan.stdout);
     checkout.lab(&["up", "two"]).answer().ok();
     let said = checkout.lab(&["exec", "--all", "--cluster", "two", "--", "hostname"]).answer().ok();
     assert_eq!(said.stdout, "node: node\nsecond: second\n");
     let kilobytes = checkout.on("two", "node", "awk '/MemTotal/ { print $2 }' /proc/meminfo");
     let kilobytes: u64 = kilobytes.trim().parse().unwrap();
     // The kernel keeps some for itself.
-    assert!((2_100_000..2_304 * 1024).contains(&kilobytes), "{kilobytes} KiB");
+    assert!((2_100_000..=2_304 * 1024).contains(&kilobytes), "{kilobytes} KiB");
     let found = checkout.on(
         "two",
         "node",
@@ -90,6 +100,7 @@ fn a_machine_goes_only_when_its_loss_was_agreed_to(checkout: &Checkout) {
     assert!(!status.stdout.contains("second"), "{status}");
     assert!(!checkout.output("two").join("machines/second").exists());
     assert!(!checkout.output("two").join("disks/second.qcow2").exists());
+    assert!(!checkout.output("two").join("roots/second").exists());
     let found = checkout.lab(&["ssh", "node", "--cluster", "two", "--", "getent hosts second"]).answer();
     assert_eq!(found.code, 2, "the network has forgotten it: {found}");
 }

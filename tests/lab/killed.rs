@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use lab_tests::Checkout;
-use lab_tests::cluster::{Cluster, Machine};
+use lab_tests::cluster::{BOOT, Cluster, Machine};
 use lab_tests::computer::{Computer, processes};
 use lab_tests::wait::until;
+use lab_tests::{Checkout, needs_containers};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -36,7 +36,17 @@ fn kill_at_each(checkout: &Checkout, cluster: &str, points: &[String]) {
 
 #[test]
 fn up_goes_on_wherever_it_was_killed() {
-    let mut cluster = Cluster::new("killed", &["node"]);
+    up_goes_on("vm");
+}
+
+#[test]
+fn up_goes_on_with_containers_wherever_it_was_killed() {
+    needs_containers!();
+    up_goes_on("container");
+}
+
+fn up_goes_on(kind: &'static str) {
+    let mut cluster = Cluster::new("killed", &["node"]).kind(kind);
     let checkout = Checkout::with(&cluster);
     let before = Computer::look(checkout.root());
 
@@ -78,7 +88,17 @@ fn up_goes_on_wherever_it_was_killed() {
 
 #[test]
 fn destroy_leaves_nothing_wherever_up_was_killed() {
-    let checkout = Checkout::with(&Cluster::new("killed", &["node"]));
+    destroy_leaves_nothing("vm");
+}
+
+#[test]
+fn destroy_leaves_nothing_of_containers_wherever_up_was_killed() {
+    needs_containers!();
+    destroy_leaves_nothing("container");
+}
+
+fn destroy_leaves_nothing(kind: &'static str) {
+    let checkout = Checkout::with(&Cluster::new("killed", &["node"]).kind(kind));
     let before = Computer::look(checkout.root());
     for point in points(&checkout, "killed") {
         kill_at_each(&checkout, "killed", std::slice::from_ref(&point));
@@ -89,10 +109,20 @@ fn destroy_leaves_nothing_wherever_up_was_killed() {
 
 #[test]
 fn a_lab_survives_the_death_of_its_libvirtd_and_of_its_host() {
-    let checkout = Checkout::with(&Cluster::new("host", &["node"]));
+    survives("vm");
+}
+
+#[test]
+fn containers_survive_the_death_of_their_libvirtd_and_of_their_host() {
+    needs_containers!();
+    survives("container");
+}
+
+fn survives(kind: &'static str) {
+    let checkout = Checkout::with(&Cluster::new("host", &["node"]).kind(kind));
     let before = Computer::look(checkout.root());
     checkout.lab(&["up", "host"]).answer().ok();
-    let boot = || checkout.on("host", "node", "cat /proc/sys/kernel/random/boot_id");
+    let boot = || checkout.on("host", "node", BOOT);
     let first = boot();
 
     // libvirtd alone: the machine goes on, and is found again by the next one.

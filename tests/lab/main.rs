@@ -3,6 +3,7 @@
 //! A boot costs ten to twenty seconds of a processor, so each test does much with few of them.
 
 mod change;
+mod container;
 mod errors;
 mod gc;
 mod interrupted;

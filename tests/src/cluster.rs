@@ -2,6 +2,10 @@
 
 use std::fmt::Write as _;
 
+/// A command whose output tells one start of a machine from another. A container has the kernel's own boot, and a
+/// first process of its own.
+pub const BOOT: &str = "cat /proc/sys/kernel/random/boot_id; cut -d' ' -f22 /proc/1/stat";
+
 /// A cluster file in the making. The first machine is the control plane.
 #[derive(Debug, Clone)]
 pub struct Cluster {
@@ -11,6 +15,8 @@ pub struct Cluster {
     pub host: Option<String>,
     /// Its network.
     pub subnet: String,
+    /// The kind of its machines.
+    pub kind: &'static str,
     /// Its machines.
     pub machines: Vec<Machine>,
 }
@@ -34,12 +40,19 @@ impl Cluster {
             name: name.to_owned(),
             host: None,
             subnet: "192.168.200.0/24".to_owned(),
+            kind: "vm",
             machines: vec![],
         };
         for machine in machines {
             cluster.machines.push(Machine::new(machine));
         }
         cluster
+    }
+
+    /// The same with machines of another kind.
+    #[must_use]
+    pub fn kind(self, kind: &'static str) -> Self {
+        Self { kind, ..self }
     }
 
     /// The same with machines that are defined and not started: no time is spent on boots.
@@ -56,7 +69,11 @@ impl Cluster {
         if let Some(host) = &self.host {
             let _ = writeln!(text, "host: {host}");
         }
-        let _ = writeln!(text, "network:\n  subnet: {}\nmachines:", self.subnet);
+        let _ = writeln!(text, "network:\n  subnet: {}", self.subnet);
+        if self.kind != "vm" {
+            let _ = writeln!(text, "defaults:\n  kind: {}", self.kind);
+        }
+        text.push_str("machines:\n");
         for (index, machine) in self.machines.iter().enumerate() {
             // kubeadm refuses a control plane with one processor.
             let (role, cpus) = if index == 0 { ("control-plane", 2) } else { ("worker", 1) };

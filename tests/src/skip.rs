@@ -15,6 +15,29 @@ macro_rules! skip {
     }};
 }
 
+/// Skips the calling test where machines cannot be containers.
+#[macro_export]
+macro_rules! needs_containers {
+    () => {
+        if let Some(why) = $crate::skip::no_containers() {
+            $crate::skip!("{why}");
+        }
+    };
+}
+
+/// Why machines cannot be containers here, as far as a test may decide it: what is the product's to find out is not
+/// looked at.
+#[must_use]
+pub fn no_containers() -> Option<&'static str> {
+    if !nix::unistd::geteuid().is_root() {
+        return Some("containers need root");
+    }
+    let folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"];
+    let driver = "libvirt/connection-driver/libvirt_driver_lxc.so";
+    let there = folders.iter().any(|folder| std::path::Path::new(folder).join(driver).exists());
+    (!there).then_some("libvirt's LXC driver is not installed")
+}
+
 /// Adds a line to the file that `LAB_SKIPS` names. `here` is the path of an item inside the test's function.
 pub fn record(here: &str, reason: &str) {
     let name = test_name(here);

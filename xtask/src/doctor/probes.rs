@@ -11,7 +11,7 @@ use crate::setup::{packages, registry};
 type Probe = fn(&Host, &Path) -> Finding;
 
 /// All probes, in the order of the table.
-pub const PROBES: [(&str, Probe); 17] = [
+pub const PROBES: [(&str, Probe); 18] = [
     ("processor", processor),
     ("kvm", kvm::probe),
     ("iommu", iommu),
@@ -22,6 +22,7 @@ pub const PROBES: [(&str, Probe); 17] = [
     ("subordinate ids", subordinate_ids),
     ("/dev/net/tun", tun),
     ("cgroups", cgroups),
+    ("containers", containers),
     ("python", python),
     ("ansible", ansible),
     ("go", go),
@@ -180,6 +181,40 @@ fn needed_by_users(host: &Host, text: String, fix: Fix) -> Finding {
     } else {
         Finding::missing(text, fix)
     }
+}
+
+/// Machines of kind `container`. Labs of virtual machines do without.
+fn containers(host: &Host, _: &Path) -> Finding {
+    let note = |text: &str, fix| Finding::note(format!("machines cannot be containers: {text}"), Some(fix));
+    if host.uid != 0 {
+        let advice = "call the lab as root for `kind: container`";
+        return note("only root may make their device files", Fix::Advice(advice));
+    }
+    if packages::missing(host).iter().any(|one| one.what.contains("LXC")) {
+        return note("libvirt's LXC driver is missing", Fix::Setup);
+    }
+    let overlay = host.read("/proc/filesystems").unwrap_or_default();
+    if !overlay.lines().any(|line| line.split_whitespace().last() == Some("overlay")) {
+        return note("the kernel has no overlay file system", Fix::Command("sudo modprobe overlay".into()));
+    }
+    let own = host.read("/proc/self/cgroup").unwrap_or_default();
+    let first = |name: &str| {
+        own.lines()
+            .any(|line| line.split(':').nth(1).is_some_and(|list| list.split(',').any(|one| one == name)))
+    };
+    let offered = host.read("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
+    let lacks: Vec<_> = ["cpu", "memory", "pids"]
+        .into_iter()
+        .filter(|name| !first(name) && !offered.split_whitespace().any(|one| one == *name))
+        .collect();
+    if !lacks.is_empty() {
+        let advice = "mount or delegate the control groups; a container around us must be given them";
+        return note(&format!("no control group offers {}", lacks.join(", ")), Fix::Advice(advice));
+    }
+    if offered.is_empty() {
+        return Finding::good("can be machines, by control groups of version 1");
+    }
+    Finding::good("can be machines")
 }
 
 fn cgroups(host: &Host, _: &Path) -> Finding {

@@ -49,7 +49,7 @@ fn workstation() -> Fake {
         .file("/usr/lib/grub/i386-pc/x", "")
         .file("/usr/lib/grub/x86_64-efi/x", "")
         .file("/usr/lib/x86_64-linux-gnu/pkgconfig/libvirt.pc", "");
-    for driver in ["qemu", "network", "storage"] {
+    for driver in ["qemu", "network", "storage", "lxc"] {
         fake = fake.file(
             &format!("/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_{driver}.so"),
             "",

@@ -1,0 +1,118 @@
+//! What is special to containers: their limits hold, and the computer whose kernel they share stays as it is.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use lab_tests::cluster::{Cluster, Machine};
+use lab_tests::computer::Computer;
+use lab_tests::{Checkout, needs_containers};
+
+/// What of the computer a machine could change that has its kernel.
+fn kernel() -> Vec<(String, String)> {
+    let settings = [
+        "/proc/sys/kernel/panic",
+        "/proc/sys/kernel/panic_on_oops",
+        "/proc/sys/vm/overcommit_memory",
+        "/proc/sys/vm/swappiness",
+        "/proc/sys/net/ipv4/ip_forward",
+        "/proc/cgroups",
+        "/proc/self/cgroup",
+    ];
+    let mut found: Vec<(String, String)> = settings
+        .iter()
+        .map(|path| ((*path).to_owned(), fs::read_to_string(path).unwrap_or_default()))
+        .collect();
+    // The third column counts groups, which come and go with everybody's processes.
+    if let Some((_, cgroups)) = found.iter_mut().find(|(path, _)| path == "/proc/cgroups") {
+        let columns = |line: &str| line.split('\t').take(2).collect::<Vec<_>>().join(" ");
+        *cgroups = cgroups.lines().map(columns).collect::<Vec<_>>().join("\n");
+    }
+    found
+}
+
+#[test]
+fn a_container_keeps_to_its_limits_and_off_the_computer() {
+    needs_containers!();
+    let checkout = Checkout::with(&Cluster::new("held", &["node", "other"]).kind("container"));
+    let before = Computer::look(checkout.root());
+    let (settings, clock) = (kernel(), Instant::now());
+    checkout.lab(&["up", "held"]).answer().ok();
+    let on = |command: &str| checkout.lab(&["ssh", "node", "--cluster", "held", "--", command]).answer();
+
+    // Memory: what it sees, and what it can have.
+    let seen = on("awk '/MemTotal/ { print $2 }' /proc/meminfo").ok().stdout;
+    assert_eq!(seen.trim(), (2 << 20).to_string());
+    let greedy = on("python3 -c 'bytearray(3 << 30)'");
+    assert_ne!(greedy.code, 0, "it had three of its two gibibytes: {greedy}");
+    on("python3 -c 'bytearray(1 << 30)'").ok();
+
+    // Processors: the other machine has one, so that two busy programs of it get the time of one together.
+    let busy = "for i in 1 2; do timeout 3 sh -c 'while :; do :; done' & done; wait; \
+                awk '/^cpu /{ print }' /dev/null; times | tail -1";
+    let spent = checkout.on("held", "other", &format!("bash -c {:?}", busy));
+    let seconds: f64 = spent
+        .split_whitespace()
+        .map(|time| {
+            let (minutes, seconds) = time.trim_end_matches('s').split_once('m').unwrap();
+            minutes.parse::<f64>().unwrap() * 60.0 + seconds.parse::<f64>().unwrap()
+        })
+        .sum();
+    assert!(seconds < 3.6, "one processor gave {seconds} s in 3 s");
+
+    // The computer's clock, modules and settings are not a machine's.
+    for command in [
+        "sudo date -s 2020-01-01",
+        "sudo sysctl -w vm.swappiness=1",
+        "sudo sysctl -w kernel.sysrq=0",
+        "sudo sh -c 'echo 1 >/sys/kernel/mm/ksm/run'",
+    ] {
+        assert_ne!(on(command).code, 0, "`{command}` is refused");
+    }
+    // Its own are, and those that kubelet wants to set look as it wants them.
+    on("sudo sysctl -w net.ipv4.ip_forward=1 kernel.panic=10 vm.overcommit_memory=1").ok();
+    assert_eq!(kernel(), settings, "the computer's settings are as they were");
+    assert!(clock.elapsed() < Duration::from_secs(3600), "its clock goes on");
+
+    // What the machines share is read only, and what one writes another does not see.
+    on("sudo sh -c 'echo mine >/etc/mine'").ok();
+    assert_ne!(checkout.lab(&["ssh", "other", "--cluster", "held", "--", "cat /etc/mine"]).answer().code, 0);
+    checkout.destroy("held", &before);
+    assert_eq!(kernel(), settings);
+}
+
+#[test]
+fn both_kinds_live_on_one_network() {
+    needs_containers!();
+    let mut cluster = Cluster::new("mixed", &["node"]).kind("container");
+    cluster.machines.push(Machine::new("emulated"));
+    let text = cluster.text().replace("  - name: emulated\n", "  - name: emulated\n    kind: vm\n");
+    let checkout = Checkout::new();
+    checkout.write("mixed", &text);
+    let before = Computer::look(checkout.root());
+    checkout.lab(&["up", "mixed"]).answer().ok();
+    for (from, to) in [("node", "emulated"), ("emulated", "node")] {
+        let heard = format!("timeout 20 bash -c '</dev/tcp/{to}/22' && echo heard");
+        assert_eq!(checkout.on("mixed", from, &heard), "heard\n", "{to} from {from}");
+    }
+    // What is a container is asked to power off as one, and a virtual machine as one.
+    let down = checkout.lab(&["down", "mixed"]).answer().ok();
+    assert!(!down.stderr.contains("taking its power"), "{down}");
+    checkout.destroy("mixed", &before);
+}
+
+/// What a cluster leaves running when it is told to stop: programs that do not listen, in groups of their own.
+#[test]
+fn a_container_with_programs_that_do_not_listen_ends_when_it_is_asked() {
+    needs_containers!();
+    let checkout = Checkout::with(&Cluster::new("deaf", &["node"]).kind("container"));
+    let before = Computer::look(checkout.root());
+    checkout.lab(&["up", "deaf"]).answer().ok();
+    let deaf = "sudo systemd-run --quiet --scope --unit deaf --slice kubepods.slice \
+                setsid --fork python3 -c 'import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(9999)'";
+    let _ = checkout.on("deaf", "node", "sudo systemctl start multi-user.target");
+    let _ = checkout.on("deaf", "node", deaf);
+    let down = checkout.lab(&["down", "deaf"]).answer().ok();
+    assert!(!down.stderr.contains("taking its power"), "{down}");
+    assert!(down.took < Duration::from_secs(40), "{down}");
+    checkout.destroy("deaf", &before);
+}
