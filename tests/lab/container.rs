@@ -108,7 +108,7 @@ fn a_container_with_programs_that_do_not_listen_ends_when_it_is_asked() {
     let before = Computer::look(checkout.root());
     checkout.lab(&["up", "deaf"]).answer().ok();
     let deaf = "sudo systemd-run --quiet --scope --unit deaf --slice kubepods.slice \
-                setsid --fork python3 -c 'import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(9999)'";
+                setsid --fork python3 -c 'import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(9999)' </dev/null >/dev/null 2>&1";
     let _ = checkout.on("deaf", "node", "sudo systemctl start multi-user.target");
     let _ = checkout.on("deaf", "node", deaf);
     let down = checkout.lab(&["down", "deaf"]).answer().ok();
