@@ -75,11 +75,12 @@ pub fn inputs(cx: &Cx, lab: &Lab) -> anyhow::Result<String> {
     Ok(hasher.finish().to_string())
 }
 
-/// What a cluster needs. A lock that is missing or out of date is made anew, for which its Kubespray is needed.
+/// What a cluster needs. A lock that is missing or out of date is made anew, for which its Kubespray is needed; it
+/// is fetched for a command that `fetches` things anyway.
 ///
 /// # Errors
 /// When it cannot be made.
-pub async fn of_cluster(cx: &Cx, lab: &Lab) -> anyhow::Result<Lock> {
+pub async fn of_cluster(cx: &Cx, lab: &Lab, fetches: bool) -> anyhow::Result<Lock> {
     let inputs = inputs(cx, lab)?;
     let place = lab.files.artifacts_lock();
     let store = Store::open(&cx.layout);
@@ -98,7 +99,7 @@ pub async fn of_cluster(cx: &Cx, lab: &Lab) -> anyhow::Result<Lock> {
         None => {
             let task = cx.progress.task("artifacts");
             task.step("asking Kubespray what the cluster needs");
-            let lock = prove::resolve(cx, lab).await?;
+            let lock = prove::resolve(cx, lab, fetches).await?;
             task.done(&format!("{} files and {} images are needed", lock.files.len(), lock.images.len()));
             lock
         }

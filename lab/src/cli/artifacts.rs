@@ -114,13 +114,14 @@ pub struct Of {
 }
 
 impl Of {
-    /// What is needed, and the name of the cluster that needs it.
-    pub(super) async fn read(&self, cx: &Cx) -> anyhow::Result<(Option<String>, Lock)> {
+    /// What is needed, and the name of the cluster that needs it. The Kubespray that knows it is fetched for a
+    /// command that `fetches` things anyway.
+    async fn read(&self, cx: &Cx, fetches: bool) -> anyhow::Result<(Option<String>, Lock)> {
         match &self.lock {
             Some(path) => Ok((None, lock::read(path)?)),
             None => {
                 let lab = Lab::open(cx, &self.cluster)?;
-                Ok((Some(lab.spec.name.clone()), lock::of_cluster(cx, &lab).await?))
+                Ok((Some(lab.spec.name.clone()), lock::of_cluster(cx, &lab, fetches).await?))
             }
         }
     }
@@ -134,7 +135,7 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
     let store = Store::open(&cx.layout);
     match command {
         Command::Fetch { of, exact, json } => {
-            let (_, lock) = of.read(cx).await?;
+            let (_, lock) = of.read(cx, true).await?;
             let fetched = fetch::fetch(cx, &store, &lock, exact).await?;
             if json {
                 output::json(&fetched)?;
@@ -150,7 +151,7 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
             }
         }
         Command::Build { of, json } => {
-            let (_, lock) = of.read(cx).await?;
+            let (_, lock) = of.read(cx, true).await?;
             let outcomes = build::build(cx, &lock).await?;
             if json {
                 output::json(&outcomes)?;
@@ -159,7 +160,7 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
             }
         }
         Command::List { of, json } => {
-            let (cluster, lock) = of.read(cx).await?;
+            let (cluster, lock) = of.read(cx, false).await?;
             let list = list::look(&store, cluster.as_deref(), &lock)?;
             if json {
                 output::json(&list)?;
@@ -170,7 +171,7 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
         Command::Verify { cluster, lock, json } => {
             let of = match (cluster, lock) {
                 (None, None) => None,
-                (cluster, lock) => Some(Of { cluster: cluster.unwrap_or_default(), lock }.read(cx).await?.1),
+                (cluster, lock) => Some(Of { cluster: cluster.unwrap_or_default(), lock }.read(cx, false).await?.1),
             };
             let verified = verify::verify(cx, &store, of.as_ref()).await?;
             if json {
@@ -194,7 +195,7 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
             }
         }
         Command::Export { of, output: path, incomplete, json } => {
-            let (_, lock) = of.read(cx).await?;
+            let (_, lock) = of.read(cx, false).await?;
             let moved = bundle::export(cx, &store, &lock, &path, incomplete).await?;
             told(&moved, "written", json)?;
         }

@@ -316,12 +316,16 @@ fn refused(bench: &Bench<'_>, events: &[Event], output: &Output) -> Vec<String> 
     told
 }
 
-/// Works out everything that a deploy of a cluster will need, and writes its `artifacts.lock.json`.
+/// Works out everything that a deploy of a cluster will need, and writes its `artifacts.lock.json`. A Kubespray
+/// that is not here is fetched if that `fetches` things anyway.
 ///
 /// # Errors
-/// When the cluster's Kubespray is not fetched, or refuses the inventory.
-pub async fn resolve(cx: &Cx, lab: &Lab) -> anyhow::Result<Lock> {
+/// When the cluster's Kubespray is not here and may not or cannot be fetched, or refuses the inventory.
+pub async fn resolve(cx: &Cx, lab: &Lab, fetches: bool) -> anyhow::Result<Lock> {
     let request = Request::of_lab(lab)?;
+    if fetches {
+        super::fetch(cx, &request).await?;
+    }
     let Some(kubespray) = kubespray(cx, &request.pin).await? else {
         let message = format!(
             "what `{}` needs says Kubespray {}, which is not fetched",
