@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: the project's own measurements, timed from outside as a user would.
 //!
-//! Labs of measurements have names of their own (`bench-one`, `bench-four`), so a lab in use is never
+//! Labs of measurements have names of their own (`bench-one`, `bench-four`, `bench-quick`), so a lab in use is never
 //! touched. Measurements that need one another are made in one scenario.
 
 mod computer;
@@ -39,13 +39,15 @@ struct Measurement {
 }
 
 #[rustfmt::skip] // One line a measurement reads as the table it is.
-const MEASUREMENTS: [Measurement; 9] = [
+const MEASUREMENTS: [Measurement; 11] = [
     Measurement { name: "cold-xtask", what: "build of xtask from nothing, crates downloaded", goal: 15.0, machines: false, scenario: cold_xtask },
     Measurement { name: "one-machine", what: "one machine from nothing to a login over SSH, image built", goal: 12.0, machines: true, scenario: one_machine },
     Measurement { name: "four-machines", what: "the four machines of `dev` from nothing to the last login over SSH, image built", goal: 45.0, machines: true, scenario: four_machines },
     Measurement { name: "four-ansible", what: "the same until Ansible has pinged all four", goal: 90.0, machines: true, scenario: four_machines },
     Measurement { name: "no-op-up", what: "`lab up` of the four when there is nothing to do", goal: 1.0, machines: true, scenario: four_machines },
     Measurement { name: "destroy", what: "`lab destroy` of the four", goal: 3.0, machines: true, scenario: four_machines },
+    Measurement { name: "quick-up", what: "the three containers of `quick` from nothing to the last login over SSH, image built", goal: 5.0, machines: true, scenario: quick },
+    Measurement { name: "quick-destroy", what: "`lab destroy` of the three", goal: 3.0, machines: true, scenario: quick },
     Measurement { name: "lint-5000", what: "the inventory of 5,000 machines rendered, read and checked", goal: 0.25, machines: false, scenario: lint_5000 },
     Measurement { name: "artifacts-cold", what: "every artefact of `quick` built from nothing, modules downloaded; measured in the first run only", goal: 1200.0, machines: false, scenario: artifacts },
     Measurement { name: "artifacts-no-op", what: "`artifacts build` of them when there is nothing to do", goal: 1.0, machines: false, scenario: artifacts },
@@ -216,9 +218,7 @@ machines:
 }
 
 fn four_machines(bench: &mut Bench<'_>) -> anyhow::Result<()> {
-    let dev = fs::read_to_string(bench.cx.root.join("inventories/dev/cluster.yaml"))
-        .context("cannot read `dev`")?;
-    let file = bench.cluster("bench-four", &dev.replace("\nname: dev\n", "\nname: bench-four\n"))?;
+    let file = bench.like("dev", "bench-four")?;
     bench.xtask(&["lab", "destroy", &file, "--yes"])?;
     let up = bench.up(&file);
     let again = up.is_ok().then(|| bench.timed(|bench| bench.xtask(&["lab", "up", &file, "--yes"])));
@@ -233,11 +233,22 @@ fn four_machines(bench: &mut Bench<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn quick(bench: &mut Bench<'_>) -> anyhow::Result<()> {
+    let file = bench.like("quick", "bench-quick")?;
+    bench.xtask(&["lab", "destroy", &file, "--yes"])?;
+    let up = bench.up(&file);
+    let destroyed = bench.timed(|bench| bench.xtask(&["lab", "destroy", &file, "--yes"]));
+    bench.record("quick-up", up?.login);
+    bench.record("quick-destroy", destroyed?);
+    Ok(())
+}
+
 /// Builds in a place of its own, so that neither the store nor the caches of the checkout help or are touched.
 fn artifacts(bench: &mut Bench<'_>) -> anyhow::Result<()> {
     let cx = bench.cx;
     let place = bench.directory.join("artifacts");
     let lock = cx.root.join("output/quick/inventory/artifacts.lock.json");
+    bench.xtask(&["kubespray", "fetch", "--cluster", "quick"])?;
     // Whoever lists what is needed finds it out first.
     bench.xtask(&["artifacts", "list", "quick", "--yes"])?;
     let binary = cargo::build_lab(cx)?;
@@ -269,6 +280,13 @@ impl Bench<'_> {
         fs::create_dir_all(&folder)?;
         fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
         Ok(file.to_string_lossy().into_owned())
+    }
+
+    /// The cluster of an inventory of ours under another name.
+    fn like(&self, inventory: &str, name: &str) -> anyhow::Result<String> {
+        let file = self.cx.root.join(format!("inventories/{inventory}/cluster.yaml"));
+        let text = fs::read_to_string(file).with_context(|| format!("cannot read `{inventory}`"))?;
+        self.cluster(name, &text.replace(&format!("\nname: {inventory}\n"), &format!("\nname: {name}\n")))
     }
 
     /// `cargo xtask …`, with everything that costs a user: cargo's own look at the sources too.
@@ -386,6 +404,8 @@ mod tests {
         four-ansible           -                -    90 s  failed
         no-op-up               -                -     1 s  failed
         destroy           4.50 s      4.50–4.50 s     3 s  no
+        quick-up               -                -     5 s  failed
+        quick-destroy          -                -     3 s  failed
         lint-5000              -                -  0.25 s  failed
         artifacts-cold         -                -  1200 s  failed
         artifacts-no-op        -                -     1 s  failed
@@ -436,8 +456,10 @@ mod tests {
     }
 
     #[test]
-    fn the_lab_of_four_is_not_the_users_own() {
+    fn labs_of_measurements_are_not_the_users_own() {
         let dev = include_str!("../../inventories/dev/cluster.yaml");
         assert!(dev.contains("\nname: dev\n"));
+        let quick = include_str!("../../inventories/quick/cluster.yaml");
+        assert!(quick.contains("\nname: quick\n"));
     }
 }

@@ -171,7 +171,9 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
         Command::Verify { cluster, lock, json } => {
             let of = match (cluster, lock) {
                 (None, None) => None,
-                (cluster, lock) => Some(Of { cluster: cluster.unwrap_or_default(), lock }.read(cx, false).await?.1),
+                (cluster, lock) => {
+                    Some(Of { cluster: cluster.unwrap_or_default(), lock }.read(cx, false).await?.1)
+                }
             };
             let verified = verify::verify(cx, &store, of.as_ref()).await?;
             if json {

@@ -15,7 +15,7 @@ use crate::process::invocation;
 use crate::wait::Deadline;
 
 use super::lab::Lab;
-use super::observe::{add_identities, image_key};
+use super::observe::{add_identities, add_roots, image_key};
 use super::state::LabState;
 
 /// The parts of `qemu-img info --output=json` that matter.
@@ -27,14 +27,15 @@ struct DiskInfo {
     backing: Option<String>,
 }
 
-/// Reads libvirt's own files: `qemu/*.xml` below its configuration folder, `qemu/networks/*.xml` beside them.
+/// Reads libvirt's own files below its configuration folder: `qemu/*.xml` and `lxc/*.xml`, a folder a kind of
+/// machine, and `qemu/networks/*.xml`, where networks lie whatever their machines are.
 ///
 /// # Errors
 /// When a file cannot be read or understood.
 pub async fn observe(cx: &Cx, lab: &Lab, state: &LabState) -> anyhow::Result<Observed> {
     let mut observed = Observed::default();
-    let definitions = lab.files.host().folder.join("etc/qemu");
-    for text in xml_files(&definitions)? {
+    let libvirt = lab.files.host().folder.join("etc");
+    for text in [xml_files(&libvirt.join("qemu"))?, xml_files(&libvirt.join("lxc"))?].concat() {
         if let Some(record) = read_domain(&text)?.filter(|record| record.lab == state.lab) {
             observed.machines.entry(record.machine).or_default().domain = Some(ObservedDomain {
                 state: MachineState::ShutOff,
@@ -43,7 +44,7 @@ pub async fn observe(cx: &Cx, lab: &Lab, state: &LabState) -> anyhow::Result<Obs
             });
         }
     }
-    for text in xml_files(&definitions.join("networks"))? {
+    for text in xml_files(&libvirt.join("qemu/networks"))? {
         if let Some(record) = read_network(&text)?.filter(|record| record.lab == state.lab) {
             observed.network =
                 Some(ObservedNetwork { active: false, settings: record.settings, hosts: record.hosts });
@@ -62,6 +63,7 @@ pub async fn observe(cx: &Cx, lab: &Lab, state: &LabState) -> anyhow::Result<Obs
         observed.machines.entry(machine).or_default().disk =
             Some(ObservedDisk { size: Bytes(info.virtual_size), image });
     }
+    add_roots(&lab.files, &mut observed);
     add_identities(&lab.files, &mut observed);
     Ok(observed)
 }

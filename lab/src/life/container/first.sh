@@ -103,6 +103,8 @@ fi
 # Settings of the network are the machine's own and may be written. Those of the kernel are the whole computer's and may
 # not, so kubelet, which sets some of them unless they hold already, gets files of the machine's own in their place.
 mount --bind /proc/sys/net /proc/sys/net && mount -o remount,rw,bind /proc/sys/net
+# Everybody may ping, as in a machine that keeps the capabilities of its files.
+echo 0 2147483647 >/proc/sys/net/ipv4/ping_group_range
 mount -t tmpfs -o mode=755,nosuid,nodev tmpfs /run
 mkdir /run/lab
 while read -r setting value; do
