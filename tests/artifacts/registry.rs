@@ -4,16 +4,11 @@ use std::fs;
 use std::net::TcpStream;
 use std::time::Duration;
 
+use lab_tests::checkout::registry;
 use lab_tests::{run, skip};
 use serde_json::json;
 
 use crate::site::{MANIFEST, Site, bytes, sha256};
-
-/// A program of the computer.
-fn is_there(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).chain(["/usr/sbin".into()]).any(|folder| folder.join(program).is_file())
-}
 
 /// Puts bytes where the registry keeps its blobs (its file system layout, version 2).
 fn lay(root: &std::path::Path, bytes: &[u8]) -> String {
@@ -26,9 +21,9 @@ fn lay(root: &std::path::Path, bytes: &[u8]) -> String {
 
 #[test]
 fn an_image_comes_from_a_real_registry() {
-    if !is_there("docker-registry") {
-        skip!("there is no `docker-registry` on this computer");
-    }
+    let Some(program) = registry() else {
+        skip!("there is no docker-registry; `cargo xtask setup` unpacks it");
+    };
     let mut site = Site::new();
     let root = site.checkout.root().join("registry");
     let layer = bytes(6, 50_000);
@@ -63,7 +58,7 @@ fn an_image_comes_from_a_real_registry() {
         root.display()
     );
     fs::write(&settings, text).unwrap();
-    let _registry = run("docker-registry").arg("serve").arg(&settings).start();
+    let _registry = run(&program).arg("serve").arg(&settings).start();
     lab_tests::wait::until("the registry", Duration::from_secs(30), || {
         TcpStream::connect(("127.0.0.1", port)).ok().map(drop)
     });

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-use lab_tests::checkout::{read_json, real_root};
+use lab_tests::checkout::{read_json, real_root, registry};
 use lab_tests::cluster::Cluster;
 use lab_tests::computer::Computer;
 use lab_tests::{Checkout, skip};
@@ -132,16 +132,9 @@ fn own_store() -> Checkout {
     checkout
 }
 
-fn is_registry_there() -> bool {
-    let unpacked = real_root().join("build/environments/registry-debian/usr/bin/docker-registry");
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut programs = std::env::split_paths(&path).map(|folder| folder.join("docker-registry"));
-    unpacked.is_file() || programs.any(|program| program.is_file())
-}
-
 #[test]
 fn machines_are_given_files_and_images_and_nothing_else() {
-    if !is_registry_there() {
+    if registry().is_none() {
         skip!("there is no docker-registry; `cargo xtask setup` unpacks it");
     }
     let checkout = own_store();

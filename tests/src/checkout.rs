@@ -250,6 +250,16 @@ pub fn real_root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package has a folder above it").to_owned()
 }
 
+/// The registry of this computer: the distribution's own, or the one that `cargo xtask setup` unpacked.
+#[must_use]
+pub fn registry() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let unpacked = real_root().join("build/environments/registry-debian/usr/bin");
+    let programs =
+        std::env::split_paths(&path).chain([unpacked]).map(|folder| folder.join("docker-registry"));
+    programs.into_iter().find(|program| program.is_file())
+}
+
 /// A variable that `cargo xtask test` sets.
 ///
 /// # Panics
