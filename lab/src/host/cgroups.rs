@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use sha2::{Digest as _, Sha256};
 
 use crate::wait::{Deadline, Probe, until_blocking};
@@ -94,7 +94,8 @@ pub fn planned(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(hierarchies()?.iter().map(|hierarchy| hierarchy.parent().join(&name)).collect())
 }
 
-/// Makes the groups of the host in `folder`, and moves this process into them.
+/// Makes the groups of the host in `folder`, and moves this process into them. What a host that was killed left of
+/// them goes first: a group of cgroup v2 that handed controllers down takes no process in.
 ///
 /// # Errors
 /// When the system refuses; with the file.
@@ -103,6 +104,7 @@ pub fn enter(folder: &Path) -> anyhow::Result<()> {
     for hierarchy in hierarchies()? {
         let parent = hierarchy.parent();
         let group = parent.join(&name);
+        remove(std::slice::from_ref(&group))?;
         make(&group)?;
         if hierarchy.is_v2() {
             hand_down(&parent)?;
@@ -129,6 +131,8 @@ pub fn mount_own() -> anyhow::Result<()> {
     if let [only] = found.as_slice()
         && only.is_v2()
     {
+        // The kernel refuses to lay a file system over itself, whatever part of it either shows.
+        umount2(TOP, MntFlags::MNT_DETACH).context("cannot take the computer's groups out of sight")?;
         mount(Some("cgroup2"), TOP, Some("cgroup2"), flags, none)
             .context("cannot mount the host's groups")?;
         // A group with children that have controllers must hold no process itself.

@@ -31,7 +31,7 @@ if [ "${1:-}" != inside ]; then
             done
         done
         for limit in memory.max cpu.max cpuset.cpus; do
-            [ ! -s "$given/$limit" ] || cat "$given/$limit" >"$group/$limit"
+            [ ! -e "$given/$limit" ] || cat "$given/$limit" >"$group/$limit" || fail "cannot set $limit"
         done
         echo 0 >"$group/cgroup.procs" || fail "cannot join $group"
         ;;
@@ -61,7 +61,7 @@ if [ "${1:-}" != inside ]; then
                 while [ "$parent" ]; do
                     next=${parent%%/*}
                     for file in cpuset.cpus cpuset.mems; do
-                        [ -s "$made/$next/$file" ] && [ "$(cat "$made/$next/$file")" ] || cat "$made/$file" >"$made/$next/$file"
+                        [ "$(cat "$made/$next/$file")" ] || cat "$made/$file" >"$made/$next/$file"
                     done
                     made=$made/$next
                     case $parent in */*) parent=${parent#*/} ;; *) parent= ;; esac
