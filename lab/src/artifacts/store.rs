@@ -36,6 +36,8 @@ pub use unfinished::Unfinished;
 
 /// Permission bits of a blob: nobody changes it.
 const BLOB: u32 = 0o444;
+/// How the names of what is being put begin.
+const PUT: &str = "put-";
 /// How long a writer waits for the removal of unused things to end, and how often it looks.
 const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -130,6 +132,7 @@ impl Store {
         self.prepare()?;
         let share = self
             .wait("another command that removes unused artefacts", || files::try_share(&self.files.lock()))?;
+        self.forget_puts()?;
         Ok(Writer { store: self.clone(), _share: share })
     }
 
@@ -152,6 +155,17 @@ impl Store {
         for folder in folders {
             std::fs::create_dir_all(&folder)
                 .with_context(|| Failure::new(exit::HOST, format!("cannot make `{}`", folder.display())))?;
+        }
+        Ok(())
+    }
+
+    /// Removes what commands that were killed left of a [`Writer::put`]: nobody can go on with it.
+    fn forget_puts(&self) -> anyhow::Result<()> {
+        for name in files::names(&self.files.unfinished())?.iter().filter(|name| name.starts_with(PUT)) {
+            let path = self.files.unfinished().join(name);
+            if let Some(_held) = files::try_lock(&path)? {
+                files::remove(&path)?;
+            }
         }
         Ok(())
     }
@@ -179,9 +193,14 @@ impl Writer {
     /// # Errors
     /// When it cannot be read or written, or its digest is not the expected one. Nothing is left then.
     pub fn put(&self, reader: &mut dyn Read, expected: Option<&Digest>) -> anyhow::Result<Blob> {
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = self.files.unfinished().join(format!("put-{}-{count}", std::process::id()));
-        let file = files::try_lock(&path)?.context("a name that is used once was used twice")?;
+        let (path, file) = loop {
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            let path = self.files.unfinished().join(format!("{PUT}{}-{count}", std::process::id()));
+            // Held for a moment by a command that looks for what was left.
+            if let Some(file) = files::try_lock(&path)? {
+                break (path, file);
+            }
+        };
         let put = self.take_in(reader, file, &path, expected);
         if put.is_err() {
             // The reason that it could not be kept tells more than one that it cannot be removed.

@@ -54,6 +54,18 @@ fn a_reader_that_fails_leaves_nothing() {
 }
 
 #[test]
+fn what_a_killed_command_was_putting_goes_and_what_another_puts_stays() {
+    let (_folder, writer) = writer();
+    let unfinished = writer.files().unfinished();
+    for name in ["put-1-0", "put-2-0", "part-0"] {
+        std::fs::write(unfinished.join(name), "half").unwrap();
+    }
+    let _held = crate::files::try_lock(&unfinished.join("put-2-0")).unwrap().unwrap();
+    writer.store.writer().unwrap();
+    assert_eq!(names(&unfinished), ["part-0", "put-2-0"]);
+}
+
+#[test]
 fn a_beginning_is_gone_on_with_and_judged_as_a_whole() {
     let (_folder, writer) = writer();
     let whole = Digest::of(b"hello world");
