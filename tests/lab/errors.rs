@@ -13,6 +13,16 @@ fn assert_said(checkout: &Checkout, name: &str, words: &[&str]) {
         .bind(|| insta::assert_snapshot!(name, format!("$ lab {}\n{said}", words.join(" "))));
 }
 
+#[test]
+fn a_lab_that_was_never_up_is_destroyed_by_the_path_of_its_file_and_the_file_stays() {
+    let checkout = Checkout::with(&Cluster::new("one", &["node"]));
+    let file = checkout.root().join("inventories/one/cluster.yaml");
+    let before = std::fs::read(&file).unwrap();
+    let said = checkout.lab(&["destroy", file.to_str().unwrap()]).answer().ok();
+    assert!(said.stderr.contains("there is no lab `one`"), "{said}");
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+}
+
 #[rstest]
 #[case::an_unknown_cluster("unknown_cluster", &["up", "nowhere"])]
 #[case::a_lab_that_is_not_there_to_look_at("status_of_nothing", &["status", "one"])]

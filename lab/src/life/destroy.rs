@@ -16,7 +16,7 @@ use crate::layout::LabFiles;
 use crate::provider::libvirt::Libvirt;
 
 use super::connections;
-use super::lab::{cluster_file, hold};
+use super::lab::{Lab, cluster_file, hold};
 use super::state::StateFile;
 
 /// The name and the files of the lab that a name or a path on the command line means. Neither the cluster file nor
@@ -37,9 +37,16 @@ pub fn find(cx: &Cx, cluster: &str) -> anyhow::Result<(String, LabFiles)> {
         }
         names.push(name);
     }
-    if cluster_file(cx, cluster).is_ok() {
-        // A cluster that has no lab is destroyed already.
-        return Ok((cluster.to_owned(), cx.layout.lab(cluster)));
+    // A cluster that has no lab is destroyed already. A path is no name of a folder.
+    let is_name = !cluster.contains('/') && cx.layout.inventories().join(cluster).is_dir();
+    let name = if is_name {
+        Some(cluster.to_owned())
+    } else {
+        Lab::open(cx, cluster).ok().map(|lab| lab.spec.name.clone())
+    };
+    if let Some(name) = name {
+        let files = cx.layout.lab(&name);
+        return Ok((name, files));
     }
     names.sort();
     let hint = if names.is_empty() {
