@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use anyhow::Context as _;
+use serde::de::DeserializeOwned;
 
 /// Permission bits of a file that holds a secret.
 pub const SECRET: u32 = 0o600;
@@ -80,6 +81,15 @@ pub fn read_if_present(path: &Path) -> anyhow::Result<Option<String>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())),
     }
+}
+
+/// Reads a JSON file of ours. What cannot be understood counts as none: it was written whole, so it is of another
+/// version of this program.
+///
+/// # Errors
+/// As [`read_if_present`].
+pub fn read_own<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Option<T>> {
+    Ok(read_if_present(path)?.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
 /// Names in a folder, sorted; none where the folder is absent.

@@ -8,6 +8,7 @@ use rstest::rstest;
 
 use crate::server::Mood;
 use crate::site::{LARGE, Site, bytes, error, sha256};
+use lab_tests::run::kill_ever_later;
 
 #[test]
 fn everything_comes_once_and_a_second_fetch_finds_nothing_to_do() {
@@ -139,21 +140,12 @@ fn a_lock_that_is_none_is_refused() {
 fn a_fetch_that_is_killed_at_any_time_is_followed_by_one_that_goes_on() {
     let site = Site::new();
     site.server.moods(&Mood::Slow(60_000));
-    let mut interrupted = 0;
-    for step in 1..60 {
-        let mut fetch = site.artifacts(&["fetch"]).start();
-        lab_tests::wait::rest(Duration::from_millis(step * 17));
-        if fetch.has_ended() {
-            fetch.answer().ok();
-            break;
-        }
-        fetch.signal(Signal::SIGKILL);
-        fetch.answer().code(137);
-        interrupted += 1;
+    let fetch = || site.artifacts(&["fetch"]).start();
+    let interrupted = kill_ever_later(Duration::from_millis(17), 59, fetch, || {
         for name in site.names("blobs/sha256") {
             assert_eq!(sha256(&fs::read(site.blob(&name)).unwrap()), name, "a wrong blob under a right name");
         }
-    }
+    });
     assert!(interrupted > 5, "only {interrupted} fetches were interrupted");
     site.artifacts(&["fetch"]).answer().ok();
     site.is_whole();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lab_core::kubespray::release;
 use lab_tests::kubespray::{TAGS, UPSTREAM, reaching};
+use lab_tests::run::kill_ever_later;
 use lab_tests::{Checkout, Run, needs_kubespray, redact, run};
 use nix::sys::signal::Signal;
 
@@ -136,23 +137,14 @@ fn a_fetch_that_is_killed_at_any_time_is_followed_by_one_that_works() {
     needs_kubespray!();
     let checkout = Checkout::with_own_build();
     let folder = checkouts(&checkout).join(commit("v2.30.0"));
-    let mut interrupted = 0;
-    for step in 1..40 {
-        let mut fetch = kubespray(&checkout, &["fetch"]).start();
-        lab_tests::wait::rest(Duration::from_millis(step * 20));
-        if fetch.has_ended() {
-            fetch.answer().ok();
-            break;
-        }
-        fetch.signal(Signal::SIGKILL);
-        fetch.answer().code(137);
-        interrupted += 1;
+    let fetch = || kubespray(&checkout, &["fetch"]).start();
+    let interrupted = kill_ever_later(Duration::from_millis(20), 39, fetch, || {
         if folder.exists() {
             // It is there, so it is whole: git itself is asked, not our own program.
             let head = run("git").arg("-C").arg(&folder).args(["status", "--porcelain"]).answer().ok();
             assert_eq!(head.stdout, "");
         }
-    }
+    });
     assert!(interrupted > 3, "only {interrupted} fetches were interrupted");
     kubespray(&checkout, &["fetch"]).answer().ok();
     assert_eq!(names(&checkouts(&checkout)), [commit("v2.30.0")], "nothing half made is left");

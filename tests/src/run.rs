@@ -308,6 +308,31 @@ impl Drop for Started {
     }
 }
 
+/// Starts a program over and over and kills it, each time `step` later than the time before, until it ends well by
+/// itself or was started `rounds` times. `look` sees what each killed one left. Returns how many were killed.
+///
+/// # Panics
+/// When it ends by itself with a failure.
+pub fn kill_ever_later(
+    step: Duration,
+    rounds: u32,
+    start: impl Fn() -> Started,
+    mut look: impl FnMut(),
+) -> u32 {
+    for round in 1..=rounds {
+        let mut started = start();
+        crate::wait::rest(step * round);
+        if started.has_ended() {
+            started.answer().ok();
+            return round - 1;
+        }
+        started.signal(Signal::SIGKILL);
+        started.answer().code(137);
+        look();
+    }
+    rounds
+}
+
 /// What a program that ended left.
 #[derive(Debug, Clone)]
 pub struct Answer {

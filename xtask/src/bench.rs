@@ -334,12 +334,12 @@ fn median(values: &[f64]) -> Option<f64> {
 
 fn table(chosen: &[&Measurement], seconds: &BTreeMap<&'static str, Vec<f64>>) -> String {
     let mut lines =
-        vec![format!("{:<15}{:>9}{:>17}{:>8}  MET", "MEASUREMENT", "MEDIAN", "LEAST–MOST", "GOAL")];
+        vec![format!("{:<15}{:>9}{:>19}{:>8}  MET", "MEASUREMENT", "MEDIAN", "LEAST–MOST", "GOAL")];
     for measurement in chosen {
         let values = seconds.get(measurement.name).map_or(&[][..], Vec::as_slice);
         let goal = format!("{} s", measurement.goal);
         let Some(median) = median(values) else {
-            lines.push(format!("{:<15}{:>9}{:>17}{goal:>8}  failed", measurement.name, "-", "-"));
+            lines.push(format!("{:<15}{:>9}{:>19}{goal:>8}  failed", measurement.name, "-", "-"));
             continue;
         };
         let least = values.iter().copied().fold(f64::INFINITY, f64::min);
@@ -347,7 +347,7 @@ fn table(chosen: &[&Measurement], seconds: &BTreeMap<&'static str, Vec<f64>>) ->
         let spread = format!("{least:.2}–{most:.2} s");
         let met = if median <= measurement.goal { "yes" } else { "no" };
         lines.push(format!(
-            "{:<15}{:>9}{spread:>17}{goal:>8}  {met}",
+            "{:<15}{:>9}{spread:>19}{goal:>8}  {met}",
             measurement.name,
             format!("{median:.2} s")
         ));

@@ -119,9 +119,7 @@ pub fn run(cx: &Cx, tiers: &[Tier], names: &[String]) -> anyhow::Result<Outcome>
         .env("LAB_SKIPS", &skips)
         .env("LAB_ROOT", &cx.root)
         .env("LAB_ANSIBLE", Environment::ansible(&cx.root).path);
-    if tiers.iter().any(|tier| {
-        matches!(tier, Tier::Tools | Tier::Kubespray | Tier::Artifacts | Tier::Lab | Tier::Nightly)
-    }) {
+    if packages(tiers).contains(&"lab-tests") {
         command = command.env("LAB_BIN", cargo::build_lab(cx)?);
     }
     if let Some(go) = environment::go_of_setup(&host, &cx.root) {

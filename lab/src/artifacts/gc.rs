@@ -114,9 +114,8 @@ fn locks(cx: &Cx, store: &Store, gone: &mut Vec<PathBuf>) -> anyhow::Result<Vec<
     let folder = store.files().needs();
     for name in files::names(&folder)? {
         let path = folder.join(&name);
-        let remembered = files::read_if_present(&path)?
-            .and_then(|text| serde_json::from_str::<Remembered>(&text).ok())
-            .filter(|remembered| is_known(&remembered.cluster_file));
+        let remembered =
+            files::read_own::<Remembered>(&path)?.filter(|remembered| is_known(&remembered.cluster_file));
         match remembered {
             Some(remembered) => locks.push((name.trim_end_matches(".json").to_owned(), remembered.lock)),
             None => gone.push(path),

@@ -85,15 +85,12 @@ pub async fn of_cluster(cx: &Cx, lab: &Lab, fetches: bool) -> anyhow::Result<Loc
     let place = lab.files.artifacts_lock();
     let store = Store::open(&cx.layout);
     let remembered = store.files().needs().join(format!("{}.json", lab.spec.name));
-    // A lock that cannot be read is out of date.
-    let lies = |lock: &Lock| lock.inputs == inputs;
-    let found = files::read_if_present(&place)?
-        .and_then(|text| serde_json::from_str::<Lock>(&text).ok())
-        .or_else(|| {
-            let text = files::read_if_present(&remembered).ok().flatten()?;
-            Some(serde_json::from_str::<Remembered>(&text).ok()?.lock)
-        })
-        .filter(lies);
+    // A lock that cannot be understood is out of date.
+    let found = match files::read_own::<Lock>(&place)? {
+        Some(lock) => Some(lock),
+        None => files::read_own::<Remembered>(&remembered)?.map(|remembered| remembered.lock),
+    }
+    .filter(|lock| lock.inputs == inputs);
     let lock = match found {
         Some(lock) => lock,
         None => {

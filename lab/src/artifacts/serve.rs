@@ -21,7 +21,7 @@ use serde::Serialize;
 
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
-use crate::files::{PUBLIC, read_if_present, remove, write_atomic};
+use crate::files::{PUBLIC, read_if_present, read_own, remove, write_atomic};
 use crate::host::embedded::last_lines;
 use crate::life::lab::Lab;
 use crate::wait::{Deadline, Probe, until};
@@ -108,7 +108,7 @@ pub fn prepare(lab: &Lab, store: &Store, serving: Option<&Serving>) -> anyhow::R
         let settings = registry::settings(wanted.gateway, &served.current(), &certificate);
         changed |= crate::files::write_if_changed(&served.registry_settings(), settings.as_bytes(), PUBLIC)?;
     }
-    if keeper::read::<Wanted>(&served.wanted())?.as_ref() != Some(wanted) {
+    if read_own::<Wanted>(&served.wanted())?.as_ref() != Some(wanted) {
         write_atomic(&served.wanted(), &serde_json::to_vec_pretty(wanted)?, PUBLIC)?;
         changed = true;
     }
@@ -162,7 +162,7 @@ pub struct ServedStatus {
 /// When the files of the servers cannot be read.
 pub fn status(lab: &Lab) -> anyhow::Result<Option<ServedStatus>> {
     let served = lab.files.served();
-    let Some(wanted) = keeper::read::<Wanted>(&served.wanted())? else { return Ok(None) };
+    let Some(wanted) = read_own::<Wanted>(&served.wanted())? else { return Ok(None) };
     let now = keeper::now(&served)?.filter(|now| now.wanted == wanted);
     let is = |one: fn(&Now) -> bool| now.as_ref().is_some_and(one);
     Ok(Some(ServedStatus {

@@ -51,7 +51,7 @@ pub async fn decide(cx: &Cx, image: Option<&BaseImage>) -> anyhow::Result<Decisi
         return Ok(emulation(&why));
     }
     let file = cache_file(cx);
-    if let Some(decision) = files::read_if_present(&file)?.and_then(|text| serde_json::from_str(&text).ok()) {
+    if let Some(decision) = files::read_own(&file)? {
         return Ok(decision);
     }
     let Some(Boot::Direct { kernel, initrd, .. }) = image.map(|image| &image.boot) else {

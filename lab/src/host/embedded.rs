@@ -39,14 +39,17 @@ impl EmbeddedHost {
     /// system, whatever the network namespace, and /proc/PID/root keeps the path short enough for one.
     #[must_use]
     pub fn uri(&self) -> String {
-        format!("qemu+unix:///system?socket=/proc/{}/root{}", self.pid, supervisor::SOCKET)
+        self.uri_of("qemu")
     }
 
     /// The same for containers, where it runs them.
     #[must_use]
     pub fn container_uri(&self) -> Option<String> {
-        let uri = || format!("lxc+unix:///system?socket=/proc/{}/root{}", self.pid, supervisor::SOCKET);
-        self.no_containers.is_none().then(uri)
+        self.no_containers.is_none().then(|| self.uri_of("lxc"))
+    }
+
+    fn uri_of(&self, driver: &str) -> String {
+        format!("{driver}+unix:///system?socket=/proc/{}/root{}", self.pid, supervisor::SOCKET)
     }
 }
 
@@ -178,16 +181,10 @@ pub async fn end(files: &HostFiles, cancel: &CancellationToken) -> anyhow::Resul
 /// # Errors
 /// When something in them outlives the deadline.
 pub async fn end_process(pid: i32, folder: &Path, cancel: &CancellationToken) -> anyhow::Result<()> {
-    let supervisor = ProcessId::of(pid)?;
-    let network_namespace = namespace(pid, "net");
-    let groups = cgroups::planned(folder).unwrap_or_default();
     let record = HostRecord {
-        supervisor,
-        network_namespace,
-        process_namespace: None,
-        first: None,
-        no_containers: None,
-        groups,
+        network_namespace: namespace(pid, "net"),
+        groups: cgroups::planned(folder).unwrap_or_default(),
+        ..HostRecord::of(ProcessId::of(pid)?)
     };
     end_record(folder, &record, cancel).await
 }

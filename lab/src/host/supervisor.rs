@@ -108,6 +108,21 @@ pub struct HostRecord {
     pub groups: Vec<PathBuf>,
 }
 
+impl HostRecord {
+    /// A host of which only the supervisor is known.
+    #[must_use]
+    pub fn of(supervisor: ProcessId) -> Self {
+        Self {
+            supervisor,
+            network_namespace: None,
+            process_namespace: None,
+            first: None,
+            no_containers: None,
+            groups: Vec::new(),
+        }
+    }
+}
+
 /// The outer process. Speaks with its launcher over standard output and input, one word a line.
 ///
 /// # Errors
@@ -121,12 +136,8 @@ pub fn outer(folder: &Path, cache: &Path) -> anyhow::Result<()> {
     setsid().context("cannot leave the terminal")?;
     wait_for_the_last_one(&files)?;
     let mut record = HostRecord {
-        supervisor: ProcessId::of(std::process::id().cast_signed())?,
-        network_namespace: None,
-        process_namespace: None,
-        first: None,
         no_containers: containers::obstacle(),
-        groups: Vec::new(),
+        ..HostRecord::of(ProcessId::of(std::process::id().cast_signed())?)
     };
     if record.no_containers.is_none() {
         record.groups = cgroups::planned(folder)?;
@@ -217,7 +228,7 @@ fn wait_for_the_last_one(files: &HostFiles) -> anyhow::Result<()> {
 /// When the file is there and cannot be read. One that cannot be understood counts as none: it was
 /// written whole, so it is of another version of this program.
 pub fn read_record(files: &HostFiles) -> anyhow::Result<Option<HostRecord>> {
-    Ok(files::read_if_present(&files.record())?.and_then(|text| serde_json::from_str(&text).ok()))
+    files::read_own(&files.record())
 }
 
 fn bind(from: &Path, to: &str) -> anyhow::Result<()> {

@@ -65,8 +65,7 @@ pub fn roots(files: &LabFiles) -> Vec<(String, ObservedDisk)> {
     entries
         .map(|entry| {
             let machine = entry.file_name().to_string_lossy().into_owned();
-            let record = files::read_if_present(&files.root(&machine).record()).ok().flatten();
-            let record: Option<RootRecord> = record.and_then(|text| serde_json::from_str(&text).ok());
+            let record: Option<RootRecord> = files::read_own(&files.root(&machine).record()).ok().flatten();
             (machine, ObservedDisk { size: Bytes(0), image: record.map(|record| record.image) })
         })
         .collect()

@@ -12,14 +12,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use inotify::{Inotify, WatchMask};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::{FILES_PORT, REGISTRY_PORT, files, tree};
-use crate::files::{PUBLIC, read_if_present, remove, try_lock, write_again};
+use crate::files::{PUBLIC, read_own, remove, try_lock, write_again};
 use crate::host::processes::own_program;
 use crate::layout::ServedFiles;
 use crate::process::invocation;
@@ -77,16 +76,7 @@ pub fn now(served: &ServedFiles) -> anyhow::Result<Option<Now>> {
     if !served.lock().exists() || try_lock(&served.lock())?.is_some() {
         return Ok(None);
     }
-    read(&served.now())
-}
-
-/// Reads a file of ours. What cannot be understood counts as none: it was written whole, so it is of another version
-/// of this program.
-///
-/// # Errors
-/// With the path and the system's reason.
-pub fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Option<T>> {
-    Ok(read_if_present(path)?.and_then(|text| serde_json::from_str(&text).ok()))
+    read_own(&served.now())
 }
 
 /// Runs until it is ended.
@@ -117,7 +107,7 @@ async fn keep(served: &ServedFiles) -> anyhow::Result<Infallible> {
     let wanted_name = served.wanted().file_name().map(std::ffi::OsStr::to_owned);
     loop {
         remove(&served.now())?;
-        let wanted: Option<Wanted> = read(&served.wanted())?;
+        let wanted: Option<Wanted> = read_own(&served.wanted())?;
         let other = async {
             while let Some(event) = events.next().await {
                 if event.is_ok_and(|event| event.name == wanted_name) {

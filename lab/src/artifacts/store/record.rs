@@ -5,7 +5,7 @@
 //! same file, and the exact thing is used where both are there.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use serde::de::DeserializeOwned;
@@ -181,11 +181,6 @@ fn place<R: Record>(store: &Store, key: &str, own_build: bool) -> PathBuf {
     R::folder(store).join(format!("{}{suffix}", Digest::of(key.as_bytes())))
 }
 
-/// A record that cannot be read is none: it says nothing that could not be found out again.
-fn read<R: Record>(path: &Path) -> anyhow::Result<Option<R>> {
-    Ok(files::read_if_present(path)?.and_then(|text| serde_json::from_str(&text).ok()))
-}
-
 impl Store {
     /// The records of the file at an address.
     ///
@@ -232,7 +227,7 @@ impl Store {
     }
 
     fn find<R: Record>(&self, key: &str) -> anyhow::Result<Both<R>> {
-        let one = |own_build| read(&place::<R>(self, key, own_build));
+        let one = |own_build| files::read_own(&place::<R>(self, key, own_build));
         Ok(Both { exact: one(false)?, own_build: one(true)? })
     }
 
@@ -246,7 +241,7 @@ impl Store {
         let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
         paths.sort();
-        paths.into_iter().map(|path| Ok((path.clone(), read(&path)?))).collect()
+        paths.into_iter().map(|path| Ok((path.clone(), files::read_own(&path)?))).collect()
     }
 }
 

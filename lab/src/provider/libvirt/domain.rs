@@ -79,7 +79,7 @@ impl Libvirt {
     /// With libvirt's reason.
     pub fn shut_down_domain(&self, name: &str) -> anyhow::Result<()> {
         let Some(domain) = self.find(name)? else { return Ok(()) };
-        let asked = if self.is_container(&domain) { tell_to_power_off(&domain) } else { domain.shutdown() };
+        let asked = if is_container(&domain)? { tell_to_power_off(&domain) } else { domain.shutdown() };
         ended(asked).with_context(|| format!("cannot ask `{name}` to shut down"))
     }
 
@@ -133,12 +133,6 @@ impl Libvirt {
         self.find(name)?.with_context(|| format!("libvirt has no domain `{name}`"))
     }
 
-    /// Whether a domain is one of the driver of containers.
-    fn is_container(&self, domain: &Domain) -> bool {
-        let Some((driver, _)) = &self.containers else { return false };
-        domain.uuid().is_ok_and(|uuid| driver.lookup_domain_by_uuid(uuid).is_ok())
-    }
-
     /// The domain of this name, whatever its kind.
     fn find(&self, name: &str) -> anyhow::Result<Option<Domain>> {
         for driver in self.drivers() {
@@ -148,6 +142,11 @@ impl Libvirt {
         }
         Ok(None)
     }
+}
+
+/// Whether what a domain starts is a program, not a machine (libvirt, "Domain XML format": `<type>exe</type>`).
+fn is_container(domain: &Domain) -> anyhow::Result<bool> {
+    Ok(domain.os_type().context("cannot read the kind of a domain")? == "exe")
 }
 
 /// Sends the signal that systemd takes as "power off" to a container's first process (systemd(1): SIGRTMIN+4).
