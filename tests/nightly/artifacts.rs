@@ -36,6 +36,9 @@ const IMAGES: [(&str, &str, &str); 8] = [
     ("pod_infra", "-v", "pause {version}"),
 ];
 
+/// Root in the image, and in a network of its own: ipset asks the kernel before it says its version.
+const UNSHARE: [&str; 3] = ["--map-root-user", "--net", "--root"];
+
 #[test]
 fn everything_of_quick_is_built_and_says_its_version() {
     let checkout = Checkout::with_own_build();
@@ -67,13 +70,13 @@ fn everything_of_quick_is_built_and_says_its_version() {
     for (name, question, answer) in IMAGES {
         let (root, entrypoint) = unpack_image(&checkout, name);
         let answer = answer.replace("{version}", &version(name));
-        let unshare = run("unshare").args(["--map-root-user", "--root"]).arg(&root);
+        let unshare = run("unshare").args(UNSHARE).arg(&root);
         let said = unshare.args([&entrypoint, question]).answer().ok();
         let text = said.stdout + &said.stderr;
         assert!(text.contains(&answer), "{name} says {text}");
         if name == "kubeadm_kube-proxy" || name == "kube_router" {
             let tools = "iptables -V && ip6tables-save -V && ipset -v && nft -v && ip -V && conntrack -V";
-            let unshare = run("unshare").args(["--map-root-user", "--root"]).arg(&root);
+            let unshare = run("unshare").args(UNSHARE).arg(&root);
             unshare.args(["/bin/sh", "-c", tools]).answer().ok();
         }
     }
