@@ -397,18 +397,18 @@ mod tests {
         let seconds = BTreeMap::from([("cold-xtask", vec![12.0, 14.0, 13.0]), ("destroy", vec![4.5])]);
         let chosen = choose(&[]).unwrap();
         insta::assert_snapshot!(table(&chosen, &seconds), @r"
-        MEASUREMENT       MEDIAN       LEAST–MOST    GOAL  MET
-        cold-xtask       13.00 s    12.00–14.00 s    15 s  yes
-        one-machine            -                -    12 s  failed
-        four-machines          -                -    45 s  failed
-        four-ansible           -                -    90 s  failed
-        no-op-up               -                -     1 s  failed
-        destroy           4.50 s      4.50–4.50 s     3 s  no
-        quick-up               -                -     5 s  failed
-        quick-destroy          -                -     3 s  failed
-        lint-5000              -                -  0.25 s  failed
-        artifacts-cold         -                -  1200 s  failed
-        artifacts-no-op        -                -     1 s  failed
+        MEASUREMENT       MEDIAN         LEAST–MOST    GOAL  MET
+        cold-xtask       13.00 s      12.00–14.00 s    15 s  yes
+        one-machine            -                  -    12 s  failed
+        four-machines          -                  -    45 s  failed
+        four-ansible           -                  -    90 s  failed
+        no-op-up               -                  -     1 s  failed
+        destroy           4.50 s        4.50–4.50 s     3 s  no
+        quick-up               -                  -     5 s  failed
+        quick-destroy          -                  -     3 s  failed
+        lint-5000              -                  -  0.25 s  failed
+        artifacts-cold         -                  -  1200 s  failed
+        artifacts-no-op        -                  -     1 s  failed
         ");
         insta::assert_snapshot!(json(&chosen[..2], &seconds, Json::Null, 1.0), @r#"
         {
