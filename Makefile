@@ -22,11 +22,10 @@ help:
 	@echo
 	@echo 'cargo xtask shows all there is; cmake has install-kubespray, list-kubespray-info, clean-kubespray'
 
-# What can be wrong is found before a machine is started. `cargo xtask deploy`, once it is there, takes the place of
-# the last line: the same playbooks, with progress, known errors and a way to go on.
+# What can be wrong is found before a machine is started.
 cloud-cluster-deploy: cloud-cluster-check
 	$(xtask) lab up '$(CLUSTER)'
-	$(xtask) kubespray play '$(CLUSTER)' deploy-cloud-cluster.yml
+	$(xtask) deploy '$(CLUSTER)'
 
 cloud-cluster-check:
 	$(xtask) check '$(CLUSTER)'

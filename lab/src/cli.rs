@@ -169,11 +169,11 @@ pub enum Command {
     },
     /// Make ports of machines reachable on 127.0.0.1, until Ctrl-C
     #[command(
-        after_help = "Examples:\n  cargo xtask lab proxy control-plane:6443\n  cargo xtask lab proxy 8022:cpu-worker:22"
+        after_help = "Examples:\n  cargo xtask lab proxy --cluster quick\n  cargo xtask lab proxy control-plane:6443\n  cargo xtask lab proxy 8022:cpu-worker:22"
     )]
     Proxy {
-        /// [LOCAL_PORT:]MACHINE:PORT; the local port is the machine's own unless given, 0 takes a free one
-        #[arg(required = true)]
+        /// [LOCAL_PORT:]MACHINE:PORT; the local port is the machine's own unless given, 0 takes a free one. Without any,
+        /// the API of the lab's cluster, where its kubeconfig looks for it
         forwards: Vec<String>,
         #[command(flatten)]
         of: OfCluster,
@@ -214,6 +214,68 @@ pub enum Command {
     /// Base images: build, list, verify, clear
     #[command(subcommand, after_help = "Example: cargo xtask image list")]
     Image(Image),
+    /// Make the machines the Kubernetes cluster that the file asks for; what is as it must be stays
+    #[command(after_help = "Example: cargo xtask deploy quick")]
+    Deploy {
+        #[command(flatten)]
+        cluster: Cluster,
+        /// Print Ansible's events as JSON, one a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check that the cluster is what its file asks for, and does what a cluster must
+    #[command(
+        after_help = "Examples:\n  cargo xtask validate quick\n  cargo xtask validate quick dns network-policy"
+    )]
+    Validate {
+        #[command(flatten)]
+        cluster: Cluster,
+        /// Only these checks
+        #[arg(value_name = "CHECK")]
+        checks: Vec<String>,
+        /// Print the outcomes as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Everything from nothing to a verdict and back: up, deploy, validate, destroy
+    #[command(
+        name = "e2e",
+        after_help = "Leaves report.json and junit.xml in output/<cluster>/runs/. A lab that was there before stays.\n\nExample: cargo xtask e2e quick --keep"
+    )]
+    EndToEnd {
+        /// A name under inventories/, or the path of a cluster file
+        #[arg(default_value = "quick")]
+        cluster: String,
+        /// Keep the lab
+        #[arg(long)]
+        keep: bool,
+        /// Print the report as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run kubectl against the lab's cluster
+    #[command(
+        after_help = "Examples:\n  cargo xtask lab kubectl --cluster quick -- get nodes -o wide\n  cargo xtask lab kubectl --cluster quick -- logs -n kube-system -l k8s-app=kube-dns"
+    )]
+    Kubectl {
+        #[command(flatten)]
+        of: OfCluster,
+        /// Words for kubectl
+        #[arg(last = true)]
+        words: Vec<OsString>,
+    },
+    /// Fetch the kubeconfig of the lab's cluster anew and print its path, or add it to your own
+    #[command(
+        after_help = "Examples:\n  export KUBECONFIG=$(cargo xtask lab kubeconfig quick)\n  cargo xtask lab kubeconfig quick --merge"
+    )]
+    Kubeconfig {
+        #[command(flatten)]
+        cluster: Cluster,
+        /// Add the context `lab-<cluster>` to this file, or to ~/.kube/config; nothing in it is replaced
+        #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+        #[expect(clippy::option_option, reason = "clap's form of an option whose value may be left out")]
+        merge: Option<Option<PathBuf>>,
+    },
     /// Parts of the program that it starts itself
     #[command(subcommand, hide = true)]
     Internal(Internal),
@@ -298,6 +360,14 @@ pub enum Internal {
     Serve { folder: PathBuf },
     /// Become the registry
     Registry { program: PathBuf, settings: PathBuf },
+    /// Check the cluster of a lab from inside its network
+    Validate {
+        /// How long to wait for what must come true by itself, in seconds; 0 looks once
+        #[arg(long)]
+        patience: u64,
+        cluster: String,
+        checks: Vec<String>,
+    },
     /// Time rendering and checking a cluster of many machines, for the benchmark
     MeasureCheck { folder: PathBuf, machines: usize },
 }

@@ -43,6 +43,12 @@ impl Layout {
         self.root.join("output")
     }
 
+    /// `output/logs/`: what long runs said, whichever lab they were for.
+    #[must_use]
+    pub fn logs(&self) -> PathBuf {
+        self.output().join("logs")
+    }
+
     /// The store of base images.
     #[must_use]
     pub fn images(&self) -> PathBuf {
@@ -302,6 +308,24 @@ impl LabFiles {
     #[must_use]
     pub fn ansible_settings(&self) -> PathBuf {
         self.folder.join("ansible/ansible.cfg")
+    }
+
+    /// From what the lab's cluster was deployed.
+    #[must_use]
+    pub fn deployed(&self) -> PathBuf {
+        self.folder.join("deployed.json")
+    }
+
+    /// The kubeconfig of the lab's cluster, for people and for our own checks.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.folder.join("kubeconfig")
+    }
+
+    /// The kubectl of the cluster's own version.
+    #[must_use]
+    pub fn kubectl(&self) -> PathBuf {
+        self.folder.join("bin/kubectl")
     }
 
     /// Records of single invocations.

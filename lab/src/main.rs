@@ -5,6 +5,8 @@ mod artifacts;
 mod check;
 mod cli;
 mod cx;
+mod deploy;
+mod e2e;
 mod failure;
 mod files;
 mod host;
@@ -19,6 +21,7 @@ mod progress;
 mod provider;
 mod proxy;
 mod signals;
+mod validate;
 mod wait;
 
 use std::path::PathBuf;
@@ -35,7 +38,9 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         // These change the namespaces of their process, which only one without other threads may do.
-        Command::Internal(internal) => run_internal(internal).map(|()| 0),
+        Command::Internal(internal) if !matches!(internal, Internal::Validate { .. }) => {
+            run_internal(internal).map(|()| 0)
+        }
         command => run(command, arguments.yes),
     };
     match result {
@@ -62,6 +67,7 @@ fn run_internal(internal: Internal) -> anyhow::Result<()> {
             artifacts::serve::exec_registry(&program, &settings).map(|never| match never {})
         }
         Internal::MeasureCheck { folder, machines } => check::measure::run(&folder, machines),
+        Internal::Validate { .. } => anyhow::bail!("this part needs a runtime"),
     }
 }
 

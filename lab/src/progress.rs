@@ -168,6 +168,11 @@ impl Task {
         self.over(State::Done, "✓", text);
     }
 
+    /// The task is over before it began, for a reason.
+    pub fn skipped(&self, why: &str) {
+        self.over(State::Done, "-", &format!("skipped: {why}"));
+    }
+
     /// The task is over, and not well.
     pub fn failed(&self, text: &str) {
         self.over(State::Failed, "✗", text);

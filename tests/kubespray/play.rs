@@ -68,12 +68,18 @@ fn a_playbook_runs_as_root_on_a_living_lab_and_leaves_a_record_and_no_connection
     assert!(answer.stdout.starts_with("MACHINE"), "a recap for people: {answer}");
     let events = fs::read_to_string(&records(&checkout, "ansible.jsonl")[0]).unwrap();
     let last: serde_json::Value = serde_json::from_str(events.lines().last().unwrap()).unwrap();
-    assert_eq!(last["_event"], "v2_playbook_on_stats");
-    assert_eq!(last["stats"]["node"]["failures"], 0);
+    assert_eq!((&last["event"], &last["hosts"]["node"]["failures"]), (&"recap".into(), &0.into()));
+    let summary = fs::read_to_string(&records(&checkout, "summary.json")[0]).unwrap();
+    let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
+    assert_eq!(summary["tasks"], 5, "{summary}");
+    let logs: Vec<_> = fs::read_dir(checkout.root().join("output/logs")).unwrap().flatten().collect();
+    let log = fs::read_to_string(logs[0].path()).unwrap();
+    assert!(log.contains("TASK  Be root there") && log.contains("ok node"), "a log for people: {log}");
     assert!(checkout.output("one").join("ansible/facts/node").exists(), "facts are kept for this lab");
     assert_eq!(fs::read_dir(checkout.output("one").join("cp")).unwrap().count(), 0, "connections are ended");
 
     let failed = play(&checkout, &["-e", "{\"given\": 3, \"fails\": true}"]).code(21);
-    assert!(failed.stderr.contains("error: node: Fail where asked: as was asked"), "{failed}");
+    assert!(failed.stderr.contains("error: node failed at `Fail where asked`: as was asked"), "{failed}");
+    assert!(failed.stderr.contains("`cargo xtask kubespray play one "), "how to go on: {failed}");
     checkout.destroy("one", &before);
 }

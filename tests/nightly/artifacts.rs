@@ -25,7 +25,8 @@ const PROGRAMS: [(&str, &str, &[&str], &str); 10] = [
 ];
 
 /// An image of the store, what its entry point is asked, what it answers.
-const IMAGES: [(&str, &str, &str); 8] = [
+const IMAGES: [(&str, &str, &str); 9] = [
+    ("agnhost", "--version", "app version"),
     ("kubeadm_kube-apiserver", "--version", "Kubernetes v{version}"),
     ("kubeadm_kube-controller-manager", "--version", "Kubernetes v{version}"),
     ("kubeadm_kube-scheduler", "--version", "Kubernetes v{version}"),

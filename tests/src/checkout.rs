@@ -166,7 +166,7 @@ impl Checkout {
         before.assert_nothing_new(self.root());
     }
 
-    /// Everything that a lab left in this checkout: paths below its folder, those of the records of runs left out.
+    /// Everything that a lab left in this checkout: paths below its folder, without the records and logs of runs, which outlive it.
     #[must_use]
     pub fn left(&self) -> Vec<String> {
         let mut left = Vec::new();
@@ -174,9 +174,9 @@ impl Checkout {
             walk(&self.root().join(top), &mut |path| {
                 let path = path.strip_prefix(self.root()).expect("what is found in a folder lies in it");
                 let words: Vec<_> = path.iter().map(|word| word.to_string_lossy()).collect();
-                let is_run = words.first().is_some_and(|word| word == "output")
-                    && words.get(2).is_none_or(|word| word == "runs");
-                if !is_run {
+                let tells_of_a_run = words.first().is_some_and(|word| word == "output")
+                    && (words[1] == "logs" || words.get(2).is_none_or(|word| word == "runs"));
+                if !tells_of_a_run {
                     left.push(path.display().to_string());
                 }
             });

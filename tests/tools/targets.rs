@@ -110,7 +110,7 @@ fn make_does_a_whole_deploy_in_its_order() {
     cargo [xtask] [--yes] [inventory] [render] [cloud-cluster]
     cargo [xtask] [--yes] [inventory] [check] [cloud-cluster] [--require-checkout]
     cargo [xtask] [--yes] [lab] [up] [cloud-cluster]
-    cargo [xtask] [--yes] [kubespray] [play] [cloud-cluster] [deploy-cloud-cluster.yml]
+    cargo [xtask] [--yes] [deploy] [cloud-cluster]
     ");
     insta::assert_snapshot!(make(&["cloud-cluster-check", "CLUSTER=my labs/a.yaml"]), @r"
     cargo [xtask] [check] [my labs/a.yaml]

@@ -29,6 +29,12 @@ cargo xtask: from one cluster.yaml to a lab of machines on this computer
     artifacts fetch|build [CLUSTER]   from upstream or mirrors, or compiled here
     artifacts verify|export|import|gc
 
+  A cluster
+    deploy [CLUSTER]      Kubernetes on the machines of a lab, by Kubespray
+    validate [CLUSTER]    what the cluster can do, seen from inside
+    e2e [CLUSTER]         up, deploy, validate, destroy: report.json and junit.xml (default: quick)
+    lab kubectl|kubeconfig|proxy
+
   For contributors
     lint                  formatting, clippy, licences, house rules
     ci                    exactly what CI runs: lint, then every test

@@ -42,6 +42,13 @@ pub enum Command {
     Inventory(Words),
     /// Fetch, build and keep every file and image that a deploy needs (`lab artifacts`).
     Artifacts(Words),
+    /// Make the machines of a lab a Kubernetes cluster (`lab deploy`).
+    Deploy(Words),
+    /// Check that a cluster is what its file asks for (`lab validate`).
+    Validate(Words),
+    /// From nothing to a verdict and back: up, deploy, validate, destroy (`lab e2e`).
+    #[command(name = "e2e")]
+    EndToEnd(Words),
     /// Run the tests.
     Test(Test),
     /// Check formatting, lints, licences and house rules.
@@ -117,6 +124,8 @@ pub enum Tier {
     Artifacts,
     /// Real machines.
     Lab,
+    /// A whole Kubernetes on containers, deployed, checked, broken and mended. Only when it is asked for.
+    Cluster,
     /// What takes too long for every change. Only when it is asked for.
     Nightly,
 }

@@ -18,7 +18,7 @@ use crate::junit::{self, Case};
 use crate::setup::environment::{self, Environment};
 use crate::setup::{self, Needs};
 
-/// The tiers that every change has to pass, from the quickest to the slowest: all but the nightly one.
+/// The tiers that every change has to pass, from the quickest to the slowest: all but those that take too long for that.
 pub const TIERS: [Tier; 6] =
     [Tier::Core, Tier::Cli, Tier::Tools, Tier::Kubespray, Tier::Artifacts, Tier::Lab];
 
@@ -32,6 +32,7 @@ impl Tier {
             Self::Kubespray => "kubespray",
             Self::Artifacts => "artifacts",
             Self::Lab => "lab",
+            Self::Cluster => "cluster",
             Self::Nightly => "nightly",
         }
     }
@@ -41,7 +42,9 @@ impl Tier {
         match self {
             Self::Core => &["xtask", "lab-core"],
             Self::Cli => &["lab"],
-            Self::Tools | Self::Kubespray | Self::Artifacts | Self::Lab | Self::Nightly => &["lab-tests"],
+            Self::Tools | Self::Kubespray | Self::Artifacts | Self::Lab | Self::Cluster | Self::Nightly => {
+                &["lab-tests"]
+            }
         }
     }
 
@@ -54,6 +57,7 @@ impl Tier {
             Self::Kubespray => binary == "lab-tests::kubespray",
             Self::Artifacts => binary == "lab-tests::artifacts",
             Self::Lab => binary == "lab-tests::lab",
+            Self::Cluster => binary == "lab-tests::cluster",
             Self::Nightly => binary == "lab-tests::nightly",
         }
     }
@@ -67,6 +71,7 @@ impl Tier {
             Self::Kubespray => "binary_id(=lab-tests::kubespray)",
             Self::Artifacts => "binary_id(=lab-tests::artifacts)",
             Self::Lab => "binary_id(=lab-tests::lab)",
+            Self::Cluster => "binary_id(=lab-tests::cluster)",
             Self::Nightly => "binary_id(=lab-tests::nightly)",
         }
     }
@@ -96,7 +101,7 @@ pub struct Outcome {
 pub fn run(cx: &Cx, tiers: &[Tier], names: &[String]) -> anyhow::Result<Outcome> {
     let host = Host::real();
     let lab = tiers.iter().any(|tier| *tier != Tier::Core);
-    let go = tiers.iter().any(|tier| matches!(tier, Tier::Artifacts | Tier::Nightly));
+    let go = tiers.iter().any(|tier| matches!(tier, Tier::Artifacts | Tier::Cluster | Tier::Nightly));
     setup::ensure(cx, &host, Needs { lab, tools: true, go }, cx.yes)?;
 
     let reports = cx.root.join("build/reports");

@@ -13,7 +13,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::spec::{ClusterSpec, MachineSpec};
+use crate::spec::{ClusterSpec, Egress, MachineSpec};
 use crate::units::MacAddress;
 
 pub mod boot;
@@ -214,6 +214,8 @@ pub struct MachineIdentity {
     pub host_key: HostKey,
     /// The only public key that may log in, one line.
     pub login_key: String,
+    /// Whether it reaches anything outside the lab.
+    pub egress: Egress,
     /// The certificate of the lab's own authority, in PEM, where the lab serves artefacts: `/etc/lab/ca.crt`.
     pub authority: Option<String>,
 }
@@ -237,6 +239,7 @@ impl MachineIdentity {
             mtu: spec.network.mtu,
             host_key,
             login_key: login_key.trim().to_owned(),
+            egress: spec.network.egress,
             authority: None,
         }
     }

@@ -9,14 +9,18 @@
 
 pub mod artifacts;
 pub mod cluster;
+pub mod deploy;
 pub mod domain;
 pub mod host;
 pub mod identity;
 pub mod kubespray;
 pub mod plan;
+pub mod report;
+pub mod secrets;
 pub mod source;
 pub mod spec;
 pub mod units;
+pub mod validate;
 
 #[cfg(test)]
 mod fixtures;

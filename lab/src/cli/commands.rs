@@ -1,16 +1,19 @@
 //! One function a command: opens the lab, calls the room that does the work, prints data on standard output.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use lab_core::spec::ImageSpec;
 
 use crate::cx::Cx;
+use crate::deploy::{self, kubeconfig, kubectl};
 use crate::failure::{Failure, exit};
 use crate::life::lab::{Lab, Reached};
 use crate::life::{destroy, down, gc, image_use, shell, single, status, topology, up};
 use crate::output;
-use crate::{image, proxy};
+use crate::{e2e, image, proxy, validate};
 
-use super::{Command, Drawing, Image, Vm};
+use super::{Command, Drawing, Image, Internal, Vm};
 
 /// Runs a command. Returns the exit code where the command has one of its own.
 ///
@@ -78,21 +81,46 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
                 return Ok(exit::LEFTOVERS);
             }
         }
+        Command::Deploy { cluster, json } => {
+            deploy::deploy(cx, &Lab::open(cx, &cluster.cluster)?, json).await?;
+        }
+        Command::Validate { cluster, checks, json } => {
+            let lab = Lab::open(cx, &cluster.cluster)?;
+            validate::run(cx, &lab, &running(cx, &lab).await?, &checks, json).await?;
+        }
+        Command::EndToEnd { cluster, keep, json } => {
+            e2e::run(cx, &Lab::open(cx, &cluster)?, e2e::Wishes { keep, json }).await?;
+        }
+        Command::Kubectl { of, words } => {
+            let lab = Lab::open(cx, &of.cluster)?;
+            return kubectl::run(cx, &lab, &running(cx, &lab).await?, &words).await;
+        }
+        Command::Kubeconfig { cluster, merge } => {
+            let lab = Lab::open(cx, &cluster.cluster)?;
+            let merge = merge.map(|file| file.map_or_else(kubeconfig::of_user, Ok)).transpose()?;
+            kubeconfig::show(cx, &lab, &running(cx, &lab).await?, merge).await?;
+        }
         Command::Vm(vm) => return one_machine(cx, vm).await,
         Command::Check(arguments) => return super::check::run(cx, arguments).await,
         Command::Kubespray(command) => return super::kubespray::run(cx, command).await,
         Command::Inventory(command) => return super::inventory::run(cx, command).await,
         Command::Artifacts(command) => return super::artifacts::run(cx, command).await,
         Command::Image(image) => return images(cx, image).await,
+        Command::Internal(Internal::Validate { patience, cluster, checks }) => {
+            validate::run_here(&Lab::open(cx, &cluster)?, &checks, Duration::from_secs(patience)).await?;
+        }
         Command::Internal(_) => anyhow::bail!("this part is started without a runtime"),
     }
     Ok(0)
 }
 
 async fn proxy(cx: &Cx, lab: &Lab, forwards: &[String]) -> anyhow::Result<()> {
-    let forwards: Vec<proxy::Forward> =
+    let mut forwards: Vec<proxy::Forward> =
         forwards.iter().map(|text| proxy::parse(lab, text)).collect::<anyhow::Result<_>>()?;
     let reached = running(cx, lab).await?;
+    if forwards.is_empty() {
+        forwards.push(kubeconfig::forward(lab)?);
+    }
     proxy::serve(cx, &reached, &forwards).await
 }
 

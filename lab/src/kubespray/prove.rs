@@ -211,6 +211,7 @@ impl Bench<'_> {
             .env("ANSIBLE_CONFIG", &self.ansible_settings)
             // Ansible refuses a locale that is not UTF-8.
             .env("LC_ALL", "C.UTF-8")
+            .env("ANSIBLE_STDOUT_CALLBACK", play::CALLBACK)
             // Nothing here may log in to a machine, living or not.
             .env("ANSIBLE_SSH_EXECUTABLE", "false")
             .arg("--inventory")
@@ -231,7 +232,7 @@ impl Bench<'_> {
             .args(["--extra-vars", &variables.to_string()])
             .arg(playbook);
         let output = self.run(&program).await?;
-        let events = output.stdout.lines().filter_map(events::read).collect();
+        let events = output.stdout.lines().filter_map(events::read).map(|line| line.event).collect();
         Ok((events, output))
     }
 
@@ -300,10 +301,10 @@ fn refused(bench: &Bench<'_>, events: &[Event], output: &Output) -> Vec<String> 
     let mut told = Vec::new();
     for event in events {
         match event {
-            Event::Result { task, host, outcome: Outcome::Failed(failure) } => {
+            Event::Result { task, host, outcome: Outcome::Failed(failure), .. } if !failure.ignored => {
                 failed.push((task.clone(), host.clone(), failure.clone()));
             }
-            Event::Result { task, host, outcome: Outcome::Unreachable { message } } => {
+            Event::Result { task, host, outcome: Outcome::Unreachable { message }, .. } => {
                 told.push(format!("{task} wanted to log in to {host}: {message}"));
             }
             _ => {}
@@ -358,8 +359,8 @@ async fn locked(bench: &Bench<'_>, kubespray: &Kubespray) -> anyhow::Result<Resu
     }
     let mut resolved = BTreeMap::new();
     for event in &events {
-        if let Event::Result { host, outcome: Outcome::Ok { returned, .. }, .. } = event
-            && let Some(found) = prove::resolved(returned)
+        if let Event::Result { host, outcome: Outcome::Ok { said }, .. } = event
+            && let Some(found) = prove::resolved(said)
         {
             resolved.insert(host.clone(), found);
         }

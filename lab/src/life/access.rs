@@ -28,7 +28,7 @@ pub fn ansible_settings(cx: &Cx, lab: &Lab) -> anyhow::Result<AnsibleSettings> {
     Ok(AnsibleSettings {
         cluster: lab.spec.name.clone(),
         checkout: utf8(&cx.layout.kubespray().checkout(&pin.commit))?,
-        roles: vec![utf8(&cx.layout.ansible().join("roles"))?],
+        ours: utf8(&cx.layout.ansible())?,
         inventory: utf8(&lab.files.inventory())?,
         folder: utf8(settings.parent().context("Ansible's settings have no folder")?)?,
         ssh_config: utf8(&lab.files.ssh_config())?,

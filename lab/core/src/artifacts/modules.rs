@@ -51,6 +51,15 @@ pub static KUBERNETES: Module = Module {
     ..PLAIN
 };
 
+/// What Kubernetes' own tests run in pods, and ours do.
+pub static AGNHOST: Module = Module {
+    name: "agnhost",
+    path: "k8s.io/kubernetes",
+    version: ModuleVersion::Kubernetes,
+    programs: &[Program { name: "agnhost", package: "k8s.io/kubernetes/test/images/agnhost" }],
+    ..PLAIN
+};
+
 /// The module of the server; the clients are modules of their own.
 pub static ETCD: Module = Module {
     name: "etcd",

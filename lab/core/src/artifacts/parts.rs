@@ -112,6 +112,8 @@ pub enum ModuleVersion {
     Same,
     /// The version of the libraries of the cluster's Kubernetes: for 1.34.3 that is `v0.34.3`.
     Staging,
+    /// The version of the cluster's Kubernetes, which the source is part of: the image has a version of its own.
+    Kubernetes,
     /// There is no module but our own.
     Own,
 }

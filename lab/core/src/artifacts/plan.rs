@@ -72,6 +72,7 @@ fn how(kind: Kind, name: &str, address: &str, version: Option<&str>, kubernetes:
     let module_version = match rule {
         ModuleVersion::Same | ModuleVersion::Own => Some(version.to_owned()),
         ModuleVersion::Staging => staging(kubernetes),
+        ModuleVersion::Kubernetes => Some(kubernetes.to_owned()),
     };
     match module_version {
         Some(module_version) => How::Build { part, module_version },

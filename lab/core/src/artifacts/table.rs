@@ -2,7 +2,8 @@
 //! (roles/kubespray_defaults/defaults/main/download.yml and the roles that unpack the files).
 
 use super::modules::{
-    CNI, CONTAINERD, COREDNS, CRICTL, ETCD, HELM, KUBE_ROUTER, KUBERNETES, METRICS_SERVER, NERDCTL, PAUSE,
+    AGNHOST, CNI, CONTAINERD, COREDNS, CRICTL, ETCD, HELM, KUBE_ROUTER, KUBERNETES, METRICS_SERVER, NERDCTL,
+    PAUSE,
 };
 use super::parts::{Image, Kind, Member, Module, Part, Product};
 
@@ -175,6 +176,16 @@ pub static PARTS: &[Part] = &[
             entrypoint: &["/usr/local/bin/kube-router"],
             user: None,
             userland: true,
+        },
+    ),
+    image(
+        "agnhost",
+        Image {
+            module: &AGNHOST,
+            members: &[Member { path: "agnhost", program: "agnhost" }],
+            entrypoint: &["/agnhost"],
+            user: None,
+            userland: false,
         },
     ),
     not_to_be_had("calico*", Kind::Image, NO_MODULE, ANOTHER_NETWORK),

@@ -2,8 +2,8 @@
 //! Ansible is started.
 //!
 //! Kubespray comes with settings of its own that it needs to find its roles; these take their place. They differ in
-//! what they must: host keys are checked, facts are kept for each cluster alone, and what happens is told in
-//! JSON, one event a line.
+//! what they must: host keys are checked, facts are kept for each cluster alone, and our own callback plugin can be chosen,
+//! which tells what happens as data.
 
 use std::fmt::Write as _;
 
@@ -16,8 +16,8 @@ pub struct AnsibleSettings {
     pub cluster: String,
     /// Kubespray's checkout, whether it is fetched yet or not.
     pub checkout: String,
-    /// Folders of roles that are not Kubespray's.
-    pub roles: Vec<String>,
+    /// The folder of roles and plugins that are ours.
+    pub ours: String,
     /// The inventory that is taken where none is given.
     pub inventory: String,
     /// Where Ansible keeps its own things: facts, temporary files, the log.
@@ -58,18 +58,16 @@ impl AnsibleSettings {
     /// # Errors
     /// If a path cannot be written so that Ansible reads it back.
     pub fn text(&self) -> Result<String, AccessError> {
-        let Self { cluster, checkout, roles, inventory, folder, ssh_config, sockets, machines } = self;
-        let paths = [checkout, inventory, folder, ssh_config, sockets];
+        let Self { cluster, checkout, ours, inventory, folder, ssh_config, sockets, machines } = self;
+        let paths = [checkout, ours, inventory, folder, ssh_config, sockets];
         // A colon or a comma ends a path in a list of them, a semicolon begins a comment.
         let bad = |c: &char| c.is_control() || "\"'\\%${}~:;,".contains(*c);
-        for path in paths.into_iter().chain(roles) {
+        for path in paths {
             if let Some(character) = path.chars().find(bad) {
                 return Err(AccessError::Character { path: path.clone(), character });
             }
         }
         let forks = (*machines).max(FORKS).to_string();
-        let role_folders: Vec<_> =
-            [format!("{checkout}/roles")].into_iter().chain(roles.iter().cloned()).collect();
         let mut text = format!(
             "# Made by the lab {cluster} from its cluster file; changes are overwritten.\n\
              # Use: ANSIBLE_CONFIG=THIS_FILE ansible-playbook …\n"
@@ -79,11 +77,10 @@ impl AnsibleSettings {
                 "defaults",
                 &[
                     ("inventory", inventory),
-                    ("roles_path", &role_folders.join(":")),
+                    ("roles_path", &format!("{checkout}/roles:{ours}/roles")),
                     ("library", &format!("{checkout}/library")),
                     ("home", &format!("{folder}/home")),
                     ("local_tmp", &format!("{folder}/tmp")),
-                    ("log_path", &format!("{folder}/ansible.log")),
                     ("forks", &forks),
                     ("timeout", "120"),
                     ("host_key_checking", "True"),
@@ -91,8 +88,7 @@ impl AnsibleSettings {
                     ("fact_caching", "jsonfile"),
                     ("fact_caching_connection", &format!("{folder}/facts")),
                     ("fact_caching_timeout", "86400"),
-                    ("stdout_callback", "ansible.posix.jsonl"),
-                    ("display_skipped_hosts", "False"),
+                    ("callback_plugins", &format!("{ours}/callback_plugins")),
                     ("deprecation_warnings", "False"),
                     // Group names with a dash are Kubespray's old ones; it maps them itself.
                     ("force_valid_group_names", "ignore"),
@@ -128,7 +124,7 @@ mod tests {
         AnsibleSettings {
             cluster: "dev".to_owned(),
             checkout: "/home/somebody/my labs/build/3rd-party/kubespray/checkouts/f4ccdb".to_owned(),
-            roles: vec!["/home/somebody/my labs/ansible/roles".to_owned()],
+            ours: "/home/somebody/my labs/ansible".to_owned(),
             inventory: "/home/somebody/my labs/output/dev/inventory/inventory.ini".to_owned(),
             folder: "/home/somebody/my labs/output/dev/ansible".to_owned(),
             ssh_config: "/home/somebody/my labs/output/dev/ssh_config".to_owned(),

@@ -173,7 +173,7 @@ mod tests {
             (
                 task.to_owned(),
                 machine.to_owned(),
-                Failure { message: message.to_owned(), assertion, stderr: None },
+                Failure { message: message.to_owned(), assertion, ..Failure::default() },
             )
         };
         let failed = [

@@ -138,8 +138,8 @@ pub enum LockError {
 
 /// Reads what one machine's task said; `None` for any other task.
 #[must_use]
-pub fn resolved(returned: &Value) -> Option<Resolved> {
-    let said = match &returned["msg"] {
+pub fn resolved(said: &Value) -> Option<Resolved> {
+    let said = match said {
         Value::String(text) => serde_json::from_str(text).ok()?,
         other => other.clone(),
     };
@@ -307,7 +307,7 @@ mod tests {
             "kubeadm_image_repo": "registry.k8s.io", "downloads": downloads,
             "unlisted": [{"name": "nfd", "enabled": true, "repo": "r/nfd", "tag": "v1", "groups": ["kube_node"]}],
         });
-        resolved(&json!({"msg": said.to_string()})).unwrap()
+        resolved(&json!(said.to_string())).unwrap()
     }
 
     fn downloads() -> Value {
@@ -390,8 +390,8 @@ mod tests {
 
     #[test]
     fn only_our_own_task_is_read() {
-        assert_eq!(resolved(&json!({"msg": "hello"})), None);
-        assert_eq!(resolved(&json!({"msg": {"lab_resolved": false}})), None);
+        assert_eq!(resolved(&json!("hello")), None);
+        assert_eq!(resolved(&json!({"lab_resolved": false})), None);
         assert_eq!(resolved(&json!({})), None);
     }
 }

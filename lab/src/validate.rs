@@ -1,0 +1,119 @@
+//! Checks of a living cluster: what a cluster file promises, seen to be true.
+//!
+//! The checks run in a process of their own inside the lab's network (`lab internal validate`), which reaches nodes and
+//! services as a machine beside them would. It prints one outcome a line; [`inside`] reads them.
+//!
+//! Each check does the thing itself, with the kubeconfig that people have. What must be is decided in
+//! `lab_core::validate`.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use lab_core::report::{Outcome, Verdict, counts};
+
+use crate::cx::Cx;
+use crate::failure::{Failure, exit};
+use crate::host::processes::own_program;
+use crate::life::lab::{Lab, Reached};
+use crate::output;
+use crate::process::invocation;
+use crate::wait::Deadline;
+
+mod access;
+mod cluster;
+mod pods;
+mod probes;
+mod suite;
+
+pub use suite::run_here;
+
+/// What tells whether a cluster is there at all: quick, and nothing is made for it.
+pub const HEALTH: [&str; 2] = ["nodes", "system-pods"];
+/// How long a single look may take.
+const ONE_LOOK: Duration = Duration::from_secs(4);
+/// How long a check waits for what must come true by itself, where a person asks.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long all checks may take, at the most.
+const WHOLE: Duration = Duration::from_secs(3600);
+
+/// `lab validate`: runs checks (all, unless some are named) and shows what came of them.
+///
+/// # Errors
+/// When there is no cluster, or a check failed.
+pub async fn run(cx: &Cx, lab: &Lab, reached: &Reached, ids: &[String], json: bool) -> anyhow::Result<()> {
+    let outcomes = look(cx, lab, reached, ids).await?;
+    if json {
+        output::json(&outcomes)?;
+    }
+    let failed = outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Failed).count();
+    let counts = counts(&outcomes);
+    cx.progress.note(&counts);
+    let checks = if failed == 1 { "check" } else { "checks" };
+    anyhow::ensure!(failed == 0, Failure::new(exit::CHECKS, format!("{failed} {checks} failed")));
+    Ok(())
+}
+
+/// Runs checks and shows each as it ends.
+///
+/// # Errors
+/// When they cannot be run.
+pub async fn look(cx: &Cx, lab: &Lab, reached: &Reached, ids: &[String]) -> anyhow::Result<Vec<Outcome>> {
+    suite::known(ids)?;
+    let words = lab.cluster_words(cx);
+    anyhow::ensure!(
+        lab.files.kubeconfig().is_file(),
+        Failure::new(exit::PROVISION, format!("the lab `{}` has no cluster that is known of", lab.spec.name))
+            .hint(format!("`cargo xtask deploy {words}` makes it"))
+    );
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    inside(cx, lab, reached, &ids, Some(PATIENCE), |outcome| show(cx, outcome)).await
+}
+
+fn show(cx: &Cx, outcome: &Outcome) {
+    let task = cx.progress.task(&outcome.id);
+    let details = outcome.details.join("; ");
+    let seconds = outcome.seconds;
+    match outcome.verdict {
+        Verdict::Passed => task.done(&format!("{} ({details}, {seconds:.1} s)", outcome.title)),
+        Verdict::Failed => task.failed(&details),
+        Verdict::Skipped => task.skipped(&details),
+    }
+}
+
+/// Runs checks inside the lab's network, all where none is named. Without `patience` each looks once.
+///
+/// # Errors
+/// When they cannot be run.
+pub async fn inside(
+    cx: &Cx,
+    lab: &Lab,
+    reached: &Reached,
+    ids: &[&str],
+    patience: Option<Duration>,
+    mut each: impl FnMut(&Outcome),
+) -> anyhow::Result<Vec<Outcome>> {
+    let mut outcomes = Vec::new();
+    let seconds = patience.unwrap_or_default().as_secs().to_string();
+    let program = invocation(own_program())
+        .args(["internal", "validate", "--patience", &seconds])
+        .arg(&lab.cluster_file)
+        .args(ids)
+        .env("LAB_ROOT", cx.layout.root());
+    let deadline = Deadline::after(if patience.is_some() { WHOLE } else { ONE_LOOK * 2 });
+    let ended = reached
+        .inside(&program)
+        .stream(&cx.cancel, deadline, |line| {
+            if let Ok(outcome) = serde_json::from_str::<Outcome>(line) {
+                each(&outcome);
+                outcomes.push(outcome);
+            }
+        })
+        .await
+        .context("the checks did not come to their end")?;
+    anyhow::ensure!(ended.status.success(), "the checks broke off: {}", ended.stderr.trim());
+    if patience.is_some() && !ended.stderr.trim().is_empty() {
+        cx.progress.note(ended.stderr.trim());
+    }
+    anyhow::ensure!(!outcomes.is_empty(), "no check was run");
+    Ok(outcomes)
+}

@@ -1,0 +1,80 @@
+//! What every check is given: the cluster's API, what must be, how long to wait for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::runtime::watcher;
+use kube::{Api, Client, Config, Resource};
+use lab_core::kubespray::prove::Lock;
+use lab_core::spec::ClusterSpec;
+use serde::de::DeserializeOwned;
+use tokio_stream::StreamExt as _;
+
+use crate::deploy::kubeconfig::inner_server;
+use crate::files;
+use crate::life::lab::Lab;
+use crate::wait::Deadline;
+
+/// What came of a look: nothing wrong and how much was looked at, or what is wrong.
+pub type Looked = Result<Vec<String>, Vec<String>>;
+
+/// A cluster that is checked.
+#[derive(Clone)]
+pub struct Site {
+    /// The cluster's API.
+    pub client: Client,
+    /// What must be.
+    pub spec: Arc<ClusterSpec>,
+    /// The version of Kubernetes, `1.34.3`, where the cluster file or Kubespray says one.
+    pub kubernetes: Option<String>,
+    /// The image that probes run; `None` where nobody has found out what the cluster needs.
+    pub agnhost: Option<String>,
+    /// How long to wait for what must come true by itself; zero for one look.
+    pub patience: Duration,
+}
+
+impl Site {
+    /// The cluster of a lab, seen from inside its network.
+    ///
+    /// # Errors
+    /// When the lab has no kubeconfig that can be used.
+    pub async fn open(lab: &Lab, patience: Duration) -> anyhow::Result<Self> {
+        let path = lab.files.kubeconfig();
+        let kubeconfig = Kubeconfig::read_from(&path).context("cannot use the lab's kubeconfig")?;
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        config.cluster_url = inner_server(lab)?.parse()?;
+        config.connect_timeout = Some(super::ONE_LOOK);
+        let lock = files::read_own::<Lock>(&lab.files.artifacts_lock())?;
+        let agnhost = lock.as_ref().and_then(|lock| lock.images.iter().find(|image| image.name == "agnhost"));
+        Ok(Self {
+            client: Client::try_from(config)?,
+            spec: lab.spec.clone(),
+            agnhost: agnhost.map(|image| image.image.clone()),
+            kubernetes: lab.spec.kubernetes.version.clone().or(lock.map(|lock| lock.kubernetes)),
+            patience,
+        })
+    }
+
+    /// Looks until nothing is wrong, again whenever something of the watched kind changes, or until patience ends.
+    pub async fn settle<K, F>(&self, api: Api<K>, look: impl Fn() -> F) -> Looked
+    where
+        K: Resource + Clone + std::fmt::Debug + Send + DeserializeOwned + 'static,
+        F: Future<Output = anyhow::Result<Looked>>,
+    {
+        let deadline = Deadline::after(self.patience);
+        let mut changes = std::pin::pin!(watcher(api, watcher::Config::default()));
+        loop {
+            let looked = look().await.unwrap_or_else(|error| Err(vec![format!("{error:#}")]));
+            if looked.is_ok() || deadline.remaining().is_zero() {
+                return looked;
+            }
+            tokio::select! {
+                // What is wrong with the watch is wrong with the next look too. It goes on by itself.
+                _ = changes.next() => {}
+                () = deadline.passed() => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Checks that only ask the API: nodes, system pods, metrics.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use k8s_openapi::api::core::v1::{Node as ApiNode, Pod};
+use kube::api::ListParams;
+use kube::{Api, ResourceExt as _};
+use lab_core::validate::{Node, differences, expected, taint_text};
+use serde::Deserialize;
+
+use crate::wait::{Deadline, Probe, until};
+
+use super::access::{Looked, Site};
+
+/// How long one question to the metrics API may take.
+const ASK: Duration = Duration::from_secs(10);
+/// Where Kubernetes' own pods live.
+const SYSTEM: &str = "kube-system";
+
+/// Exactly the nodes of the cluster file, ready, with its roles, labels, taints, addresses and version.
+pub async fn nodes(site: &Site) -> Looked {
+    let wanted = expected(&site.spec, site.kubernetes.as_deref());
+    let api: Api<ApiNode> = Api::all(site.client.clone());
+    site.settle(api.clone(), || async {
+        let found: Vec<Node> = api.list(&ListParams::default()).await?.iter().map(read_node).collect();
+        let told = differences(&wanted, &found);
+        Ok(if told.is_empty() { Ok(vec![format!("{} nodes", found.len())]) } else { Err(told) })
+    })
+    .await
+}
+
+fn read_node(node: &ApiNode) -> Node {
+    let status = node.status.clone().unwrap_or_default();
+    let ready = status.conditions.iter().flatten().find(|condition| condition.type_ == "Ready");
+    let not_ready = match ready {
+        Some(ready) if ready.status == "True" => None,
+        Some(ready) => Some(format!(
+            "{}: {}",
+            ready.reason.clone().unwrap_or_default(),
+            ready.message.clone().unwrap_or_default()
+        )),
+        None => Some("its kubelet has not said anything".to_owned()),
+    };
+    let address = status.addresses.iter().flatten().find(|address| address.type_ == "InternalIP");
+    let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
+    Node {
+        name: node.name_any(),
+        address: address.and_then(|address| address.address.parse().ok()),
+        not_ready,
+        version: status.node_info.map(|info| info.kubelet_version),
+        labels: node.labels().clone(),
+        taints: taints
+            .map(|taint| taint_text(&taint.key, taint.value.as_deref().unwrap_or_default(), &taint.effect))
+            .collect(),
+    }
+}
+
+/// Every pod of the system runs and is ready.
+pub async fn system_pods(site: &Site) -> Looked {
+    let api: Api<Pod> = Api::namespaced(site.client.clone(), SYSTEM);
+    site.settle(api.clone(), || async {
+        let pods = api.list(&ListParams::default()).await?.items;
+        let told: Vec<String> = pods.iter().filter_map(not_well).collect();
+        Ok(match (pods.len(), told.is_empty()) {
+            (0, _) => Err(vec![format!("there is no pod in {SYSTEM}")]),
+            (count, true) => Ok(vec![format!("{count} pods")]),
+            (_, false) => Err(told),
+        })
+    })
+    .await
+}
+
+/// Why a pod is not well; `None` where it is.
+pub fn not_well(pod: &Pod) -> Option<String> {
+    let name = pod.name_any();
+    let status = pod.status.clone().unwrap_or_default();
+    let phase = status.phase.unwrap_or_else(|| "unknown".to_owned());
+    if phase == "Succeeded" {
+        return None;
+    }
+    let conditions = status.conditions.unwrap_or_default();
+    let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
+    if phase == "Running" && ready.is_some_and(|ready| ready.status == "True") {
+        return None;
+    }
+    // What keeps a container from running says more than the phase.
+    let containers = status.init_container_statuses.into_iter().chain(status.container_statuses).flatten();
+    let waits = containers.filter_map(|container| {
+        let state = container.state?;
+        let waiting = state.waiting.map(|waiting| (waiting.reason, waiting.message));
+        let (reason, message) = waiting.or(state.terminated.map(|ended| (ended.reason, ended.message)))?;
+        Some([reason, message].into_iter().flatten().collect::<Vec<_>>().join(": "))
+    });
+    let unplaced =
+        conditions.iter().find(|condition| condition.type_ == "PodScheduled" && condition.status != "True");
+    let unplaced = unplaced.and_then(|condition| condition.message.clone());
+    let why: Vec<String> = waits.chain(unplaced).filter(|text| !text.is_empty()).collect();
+    let why = if why.is_empty() { "it is not ready".to_owned() } else { why.join(", ") };
+    Some(format!("the pod `{name}` is {phase}: {why}"))
+}
+
+#[derive(Deserialize)]
+struct MetricsList {
+    items: Vec<Metrics>,
+}
+
+#[derive(Deserialize)]
+struct Metrics {
+    metadata: Metadata,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    name: String,
+}
+
+/// `kubectl top` has an answer for every node, and for pods.
+pub async fn top(site: &Site) -> Looked {
+    let wanted: BTreeSet<String> = expected(&site.spec, None).into_iter().map(|node| node.name).collect();
+    let deadline = Deadline::after(site.patience);
+    let cancel = tokio_util::sync::CancellationToken::new();
+    // metrics-server measures every 15 seconds; nobody is told when it has.
+    let interval = Duration::from_secs(1);
+    let looked = until(&cancel, "metrics of every node and of pods", deadline, interval, || async {
+        match measured(site).await {
+            Ok((nodes, pods)) if nodes.is_superset(&wanted) && pods > 0 => Probe::Ready((nodes, pods)),
+            Ok((nodes, pods)) => {
+                let lacking: Vec<&str> = wanted.difference(&nodes).map(String::as_str).collect();
+                let lacking = if lacking.is_empty() { "nothing".to_owned() } else { lacking.join(", ") };
+                Probe::NotYet(format!("of {pods} pods; lacking are those of {lacking}"))
+            }
+            Err(error) => Probe::NotYet(format!("{error:#}")),
+        }
+    })
+    .await;
+    match looked {
+        Ok((nodes, pods)) => Ok(vec![format!("{} nodes, {pods} pods", nodes.len())]),
+        Err(error) => Err(vec![error.to_string()]),
+    }
+}
+
+async fn measured(site: &Site) -> anyhow::Result<(BTreeSet<String>, usize)> {
+    let ask = async |what: &str| {
+        let request = http::Request::get(format!("/apis/metrics.k8s.io/v1beta1/{what}")).body(Vec::new())?;
+        let deadline = Deadline::after(ASK);
+        tokio::select! {
+            list = site.client.request::<MetricsList>(request) => list.context("the metrics API does not answer"),
+            // Whoever asks for an API that somebody else serves waits a minute where nobody does.
+            () = deadline.passed() => anyhow::bail!("the metrics API does not answer in {} s", ASK.as_secs()),
+        }
+    };
+    let nodes = ask("nodes").await?.items.into_iter().map(|node| node.metadata.name).collect();
+    Ok((nodes, ask("pods").await?.items.len()))
+}

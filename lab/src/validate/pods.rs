@@ -1,0 +1,184 @@
+//! Checks that look out of pods: names, pods, services, policies, logs and commands.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::Api;
+use kube::api::{LogParams, PostParams};
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::wait::{Deadline, until};
+
+use super::access::{Looked, Site};
+use super::probes::{PORT, Probe, Probes};
+
+/// How long the network may take to do what a policy says. Nobody is told when it does.
+const POLICY: Duration = Duration::from_secs(60);
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// A pod on each node resolves the API's name and that of a service made just now.
+pub async fn dns(_: &Site, probes: &Probes) -> Looked {
+    let own = format!("target.{}.svc:80", probes.namespace);
+    let names = ["kubernetes.default.svc:443".to_owned(), own];
+    let mut tries = Vec::new();
+    for from in &probes.each {
+        tries.extend(names.iter().map(|name| (from.clone(), name.clone())));
+    }
+    // A name that leads to nothing that answers is a service's fault, not one of names.
+    let failed = all(probes, tries).await.into_iter().filter(|(_, why)| why.starts_with("DNS"));
+    told(failed, format!("{} names from {} nodes", names.len(), probes.each.len()))
+}
+
+/// A pod on each node connects to a pod on each other node.
+pub async fn pod_to_pod(_: &Site, probes: &Probes) -> Looked {
+    let mut pairs = Vec::new();
+    for from in &probes.each {
+        let others = probes.each.iter().filter(|to| to.node != from.node);
+        pairs.extend(others.map(|to| (from.clone(), format!("{}:{PORT}", to.address))));
+    }
+    let count = pairs.len();
+    told(all(probes, pairs).await, format!("{count} ordered pairs"))
+}
+
+/// A pod on each node connects to a service by its address.
+pub async fn service(_: &Site, probes: &Probes) -> Looked {
+    let address = format!("{}:80", probes.service);
+    let tries = probes.each.iter().map(|from| (from.clone(), address.clone())).collect();
+    told(all(probes, tries).await, format!("from {} nodes", probes.each.len()))
+}
+
+/// The service answers on its port of every node, asked from outside the cluster.
+pub async fn node_port(site: &Site, probes: &Probes) -> Looked {
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build();
+    let client = client.map_err(|error| vec![error.to_string()])?;
+    let mut wrong = Vec::new();
+    let nodes: Vec<_> = site
+        .spec
+        .machines
+        .iter()
+        .filter(|machine| probes.each.iter().any(|probe| probe.node == machine.name))
+        .collect();
+    for machine in &nodes {
+        let url = format!("http://{}:{}/hostname", machine.address, probes.node_port);
+        let answer = async { client.get(&url).send().await?.error_for_status()?.text().await };
+        match answer.await {
+            Ok(text) if text.trim() == probes.target.pod => {}
+            Ok(text) => {
+                wrong.push(format!("`{}` answers {:?}, not the name of the pod", machine.name, text.trim()))
+            }
+            Err(error) => wrong.push(format!("`{}`: {:#}", machine.name, anyhow::Error::from(error))),
+        }
+    }
+    if wrong.is_empty() { Ok(vec![format!("{} nodes", nodes.len())]) } else { Err(wrong) }
+}
+
+/// A policy keeps out what could come in before; a second one lets in one pod and no other.
+pub async fn network_policy(_: &Site, probes: &Probes) -> Looked {
+    let to = format!("{}:{PORT}", probes.target.address);
+    let stranger = probes.each.iter().find(|probe| probe.node != probes.target.node).or(probes.each.first());
+    let Some(stranger) = stranger else { return Err(vec!["there is no probe to be kept out".to_owned()]) };
+    for from in [stranger, &probes.friend] {
+        // Its control: what a policy keeps out must come in without one.
+        comes_to(probes, from, &to, true).await?;
+    }
+    let policies: Api<NetworkPolicy> = Api::namespaced(probes.client.clone(), &probes.namespace);
+    let make = async |name: &str, from: serde_json::Value| {
+        let policy = json!({
+            "metadata": { "name": name },
+            "spec": { "podSelector": { "matchLabels": { "app": "target" } }, "policyTypes": ["Ingress"], "ingress": from },
+        });
+        let policy: NetworkPolicy = serde_json::from_value(policy).context("a policy of ours is none")?;
+        policies.create(&PostParams::default(), &policy).await.context("the API refuses a policy")
+    };
+    let error = |error: anyhow::Error| vec![format!("{error:#}")];
+    make("deny", json!([])).await.map_err(error)?;
+    for from in [stranger, &probes.friend] {
+        comes_to(probes, from, &to, false).await?;
+    }
+    make("allow", json!([{ "from": [{ "podSelector": { "matchLabels": { "app": "friend" } } }] }]))
+        .await
+        .map_err(error)?;
+    comes_to(probes, &probes.friend, &to, true).await?;
+    comes_to(probes, stranger, &to, false).await?;
+    Ok(vec!["one denies, one allows, each after its control".to_owned()])
+}
+
+/// Waits until a pod can or cannot connect.
+async fn comes_to(probes: &Probes, from: &Probe, to: &str, can: bool) -> Result<(), Vec<String>> {
+    let what = format!("`{}` {} reach the pod", from.pod, if can { "can" } else { "cannot" });
+    until(&CancellationToken::new(), &what, Deadline::after(POLICY), INTERVAL, || async {
+        match (probes.cannot_connect(from, to).await, can) {
+            (None, true) => crate::wait::Probe::Ready(()),
+            // A refusal is an answer too: the policy may reject, or drop.
+            (Some(why), false) if why == "TIMEOUT" || why == "REFUSED" => crate::wait::Probe::Ready(()),
+            (Some(why), _) => crate::wait::Probe::NotYet(why),
+            (None, false) => crate::wait::Probe::NotYet("it can".to_owned()),
+        }
+    })
+    .await
+    .map_err(|error| vec![error.to_string()])
+}
+
+/// The log of a container can be read.
+pub async fn logs(_: &Site, probes: &Probes) -> Looked {
+    let pods: Api<Pod> = Api::namespaced(probes.client.clone(), &probes.namespace);
+    let mut wrong = Vec::new();
+    for probe in &probes.each {
+        match pods.logs(&probe.pod, &LogParams::default()).await {
+            Ok(text) if text.contains("HTTP server") => {}
+            Ok(text) => wrong.push(format!(
+                "on `{}` the log says {:?}",
+                probe.node,
+                text.lines().next().unwrap_or_default()
+            )),
+            Err(error) => wrong.push(format!("on `{}`: {error}", probe.node)),
+        }
+    }
+    if wrong.is_empty() { Ok(vec![format!("from {} nodes", probes.each.len())]) } else { Err(wrong) }
+}
+
+/// A command in a container runs, is heard, and its failure is told.
+pub async fn exec(_: &Site, probes: &Probes) -> Looked {
+    let mut wrong = Vec::new();
+    for probe in &probes.each {
+        let (good, bad) = tokio::join!(
+            probes.exec(probe, &["/agnhost", "--help"]),
+            probes.exec(probe, &["/agnhost", "connect", "--timeout=1s", "127.0.0.1:1"])
+        );
+        match (good, bad) {
+            (Ok(good), Ok(bad)) if good.well && good.stdout.contains("netexec") && !bad.well => {}
+            (Ok(good), Ok(bad)) => wrong.push(format!(
+                "on `{}`: a command that ends well did{}, one that fails did{}",
+                probe.node,
+                if good.well { "" } else { " not" },
+                if bad.well { " not" } else { "" }
+            )),
+            (Err(error), _) | (_, Err(error)) => wrong.push(format!("on `{}`: {error:#}", probe.node)),
+        }
+    }
+    if wrong.is_empty() { Ok(vec![format!("on {} nodes", probes.each.len())]) } else { Err(wrong) }
+}
+
+/// Tries all connections at once, and gives those that did not come about: who to where, and why.
+async fn all(probes: &Probes, tries: Vec<(Probe, String)>) -> Vec<(String, String)> {
+    let mut work = JoinSet::new();
+    for (from, to) in tries {
+        let probes = probes.clone();
+        work.spawn(async move {
+            let why = probes.cannot_connect(&from, &to).await?;
+            Some((format!("from `{}` to {to}", from.node), why))
+        });
+    }
+    let mut failed: Vec<(String, String)> = work.join_all().await.into_iter().flatten().collect();
+    failed.sort();
+    failed
+}
+
+fn told(failed: impl IntoIterator<Item = (String, String)>, good: String) -> Looked {
+    let failed: Vec<String> = failed.into_iter().map(|(what, why)| format!("{what}: {why}")).collect();
+    if failed.is_empty() { Ok(vec![good]) } else { Err(failed) }
+}

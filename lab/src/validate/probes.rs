@@ -1,0 +1,251 @@
+//! Pods of our own, which checks look out of: one on every node, one that is talked to, one that is let in.
+//!
+//! They run agnhost, the image of Kubernetes' own tests: it serves its name over HTTP and says why a connection did not
+//! come about (`connect`: `DNS`, `REFUSED`, `TIMEOUT`). All of it is in a namespace of its own, which is removed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
+use kube::api::{AttachParams, DeleteParams, ListParams, PostParams};
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::{Value, json};
+use tokio::io::AsyncReadExt as _;
+
+use crate::wait::Deadline;
+
+use super::access::Site;
+use super::cluster::not_well;
+
+/// The port that pods serve their name on.
+pub const PORT: u16 = 8080;
+/// How long one connection may take. A policy that denies makes it wait that long.
+const CONNECT: &str = "--timeout=3s";
+/// How long a command in a pod may take.
+const EXEC: Duration = Duration::from_secs(30);
+/// How long the namespace may take to go.
+const GONE: Duration = Duration::from_secs(30);
+/// The label of every namespace of checks.
+const OURS: &str = "lab.checks";
+
+/// The probes of one run, all ready.
+#[derive(Clone)]
+pub struct Probes {
+    /// The cluster's API.
+    pub client: Client,
+    /// Their namespace.
+    pub namespace: String,
+    /// A pod on every node, in the order of their nodes' names.
+    pub each: Vec<Probe>,
+    /// The pod that is talked to through a service.
+    pub target: Probe,
+    /// The pod that a policy lets in.
+    pub friend: Probe,
+    /// The service's address.
+    pub service: String,
+    /// Its port on every node.
+    pub node_port: u16,
+}
+
+/// A pod.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    /// Its name.
+    pub pod: String,
+    /// Where it runs.
+    pub node: String,
+    /// Its address.
+    pub address: String,
+}
+
+/// What a command in a pod came to.
+pub struct Executed {
+    /// Whether it ended well.
+    pub well: bool,
+    /// What it said on standard output.
+    pub stdout: String,
+    /// What it said on standard error, without its last line break.
+    pub stderr: String,
+}
+
+impl Probes {
+    /// Makes the probes and waits until all are ready.
+    ///
+    /// # Errors
+    /// With what keeps them.
+    pub async fn make(site: &Site, nodes: usize) -> Result<Self, Vec<String>> {
+        Self::try_make(site, nodes).await.unwrap_or_else(|error| Err(vec![format!("{error:#}")]))
+    }
+
+    async fn try_make(site: &Site, nodes: usize) -> anyhow::Result<Result<Self, Vec<String>>> {
+        let image = site.agnhost.as_deref().context(
+            "nobody has found out which image probes run: `cargo xtask artifacts list` of the cluster does",
+        )?;
+        let client = site.client.clone();
+        let name = format!("lab-checks-{}", std::process::id());
+        let create = PostParams::default();
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        namespaces
+            .create(&create, &of(json!({ "metadata": { "name": name, "labels": { OURS: "" } } }))?)
+            .await?;
+        let pods: Api<Pod> = Api::namespaced(client.clone(), &name);
+        let sets: Api<DaemonSet> = Api::namespaced(client.clone(), &name);
+        let services: Api<Service> = Api::namespaced(client.clone(), &name);
+        let set = json!({
+            "metadata": { "name": "probe" },
+            "spec": {
+                "selector": { "matchLabels": { "app": "probe" } },
+                "template": { "metadata": { "labels": { "app": "probe" } }, "spec": pod_spec(image) },
+            },
+        });
+        let single = |name: &str| {
+            of::<Pod>(
+                json!({ "metadata": { "name": name, "labels": { "app": name } }, "spec": pod_spec(image) }),
+            )
+        };
+        let service = json!({
+            "metadata": { "name": "target" },
+            "spec": {
+                "type": "NodePort",
+                "selector": { "app": "target" },
+                "ports": [{ "port": 80, "targetPort": PORT }],
+            },
+        });
+        let (set, target, friend, service) = (of(set)?, single("target")?, single("friend")?, of(service)?);
+        let (_, _, _, service) = tokio::try_join!(
+            sets.create(&create, &set),
+            pods.create(&create, &target),
+            pods.create(&create, &friend),
+            services.create(&create, &service),
+        )?;
+        let spec = service.spec.context("the service has no addresses")?;
+        let port = spec.ports.iter().flatten().find_map(|port| port.node_port);
+        let ready = site
+            .settle(pods.clone(), || async {
+                let pods = pods.list(&ListParams::default()).await?.items;
+                let told: Vec<String> = pods.iter().filter_map(not_well).collect();
+                let lacking = (nodes + 2).saturating_sub(pods.len());
+                Ok(match (told.is_empty(), lacking) {
+                    (true, 0) => Ok(vec![]),
+                    (true, lacking) => Err(vec![format!("{lacking} probes were not placed on a node")]),
+                    (false, _) => Err(told),
+                })
+            })
+            .await;
+        if let Err(why) = ready {
+            return Ok(Err(why));
+        }
+        let mut all: BTreeMap<String, Probe> = BTreeMap::new();
+        for pod in pods.list(&ListParams::default()).await?.items {
+            let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default();
+            let address = pod.status.as_ref().and_then(|status| status.pod_ip.clone()).unwrap_or_default();
+            all.insert(pod.name_any(), Probe { pod: pod.name_any(), node, address });
+        }
+        let target = all.remove("target").context("the target is gone")?;
+        let friend = all.remove("friend").context("the friend is gone")?;
+        let mut each: Vec<Probe> = all.into_values().collect();
+        each.sort_by(|one, other| one.node.cmp(&other.node));
+        Ok(Ok(Self {
+            namespace: name,
+            each,
+            target,
+            friend,
+            service: spec.cluster_ip.context("the service has no address")?,
+            node_port: port
+                .and_then(|port| u16::try_from(port).ok())
+                .context("the service has no port on nodes")?,
+            client,
+        }))
+    }
+
+    /// Runs a command in a pod.
+    ///
+    /// # Errors
+    /// When the API refuses or does not answer in time.
+    pub async fn exec(&self, probe: &Probe, words: &[&str]) -> anyhow::Result<Executed> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
+        let deadline = Deadline::after(EXEC);
+        let done = async {
+            let mut attached = pods.exec(&probe.pod, words.iter().copied(), &AttachParams::default()).await?;
+            let status = attached.take_status();
+            let (mut stdout, mut stderr) = (String::new(), String::new());
+            if let Some(mut stream) = attached.stdout() {
+                stream.read_to_string(&mut stdout).await?;
+            }
+            if let Some(mut stream) = attached.stderr() {
+                stream.read_to_string(&mut stderr).await?;
+            }
+            let status = match status {
+                Some(status) => status.await,
+                None => None,
+            };
+            let status = status.context("the API did not say how the command ended")?;
+            let well = status.status.as_deref() == Some("Success");
+            let stderr = stderr.trim_end().to_owned();
+            anyhow::Ok(Executed { well, stdout, stderr })
+        };
+        tokio::select! {
+            done = done => done,
+            () = deadline.passed() => anyhow::bail!("no answer from `{}` within {} s", probe.pod, EXEC.as_secs()),
+        }
+    }
+
+    /// Why a pod cannot connect to `to`; `None` where it can.
+    pub async fn cannot_connect(&self, from: &Probe, to: &str) -> Option<String> {
+        match self.exec(from, &["/agnhost", "connect", CONNECT, to]).await {
+            Ok(Executed { well: true, .. }) => None,
+            Ok(Executed { stderr, .. }) => {
+                Some(stderr.lines().next().unwrap_or("it did not say why").to_owned())
+            }
+            Err(error) => Some(format!("{error:#}")),
+        }
+    }
+}
+
+/// Removes the namespaces of all checks, those of runs that were ended too, and waits until they are gone.
+///
+/// # Errors
+/// When they do not go, with what the API says of that.
+pub async fn remove(client: &Client) -> anyhow::Result<()> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let deadline = Deadline::after(GONE);
+    for found in namespaces.list_metadata(&ListParams::default().labels(OURS)).await? {
+        let name = found.name_any();
+        if found.metadata.deletion_timestamp.is_none() {
+            namespaces.delete(&name, &DeleteParams::default()).await?;
+        }
+        let is_gone = |found: Option<&Namespace>| found.is_none();
+        tokio::select! {
+            gone = kube::runtime::wait::await_condition(namespaces.clone(), &name, is_gone) => drop(gone?),
+            () = deadline.passed() => {
+                let status = namespaces.get_opt(&name).await?.and_then(|found| found.status);
+                let why = status.and_then(|status| status.conditions).unwrap_or_default();
+                let why = why.iter().find(|one| one.status == "True").and_then(|one| one.message.clone());
+                anyhow::bail!("the namespace `{name}` does not go: {}", why.unwrap_or_default());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn pod_spec(image: &str) -> Value {
+    json!({
+        "containers": [{
+            "name": "agnhost",
+            "image": image,
+            "args": ["netexec", format!("--http-port={PORT}")],
+            "readinessProbe": { "httpGet": { "path": "/healthz", "port": PORT }, "periodSeconds": 1 },
+        }],
+        // On every node, whatever it keeps others from.
+        "tolerations": [{ "operator": "Exists" }],
+        "terminationGracePeriodSeconds": 0,
+        "automountServiceAccountToken": false,
+        "enableServiceLinks": false,
+    })
+}
+
+fn of<T: serde::de::DeserializeOwned>(value: Value) -> anyhow::Result<T> {
+    serde_json::from_value(value).context("our own object is not of Kubernetes' shape")
+}

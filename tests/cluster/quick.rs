@@ -1,0 +1,190 @@
+//! `quick` from nothing: deployed, checked, broken in each way that a check is for, mended, and gone.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use lab_tests::checkout::real_root;
+use lab_tests::computer::Computer;
+use lab_tests::own_builds::passed_on;
+use lab_tests::{Answer, Checkout, needs_containers, needs_kubespray, run, wait};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+/// On two slow and busy processors.
+const PATIENCE: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// A living cluster.
+struct Quick {
+    checkout: Checkout,
+}
+
+impl Quick {
+    /// kubectl, through the lab.
+    fn kubectl(&self, words: &str) -> Answer {
+        let words = words.split(' ');
+        self.checkout.lab(&["kubectl", "--cluster", "quick", "--"]).args(words).answer()
+    }
+
+    /// Runs checks, of which these must fail, and gives what each says.
+    fn fails(&self, checks: &[&str], failing: &[&str]) -> Vec<String> {
+        let answer = self.checkout.lab(&["validate", "quick", "--json"]).args(checks).answer().code(30);
+        let outcomes = answer.json();
+        let failed: Vec<&Value> =
+            outcomes.as_array().unwrap().iter().filter(|one| one["verdict"] == "failed").collect();
+        let ids: Vec<&str> = failed.iter().map(|one| one["id"].as_str().unwrap()).collect();
+        assert_eq!(ids, failing, "{answer}");
+        failed.iter().map(|one| one["details"].to_string()).collect()
+    }
+
+    fn passes(&self, checks: &[&str]) {
+        self.checkout.lab(&["validate", "quick"]).args(checks).answer().ok();
+    }
+
+    /// Breaks something, sees that this one check fails and says so, mends it, sees that it passes.
+    fn broken(&self, how: &str, mended: &str, check: &str, says: &str) {
+        self.kubectl(how).ok();
+        let told = self.fails(&[check], &[check]);
+        assert!(told[0].contains(says), "{check} says {told:?}, not {says}");
+        self.kubectl(mended).ok();
+        self.passes(&[check]);
+    }
+
+    fn on(&self, machine: &str, command: &str) -> String {
+        self.checkout.on("quick", machine, command)
+    }
+}
+
+#[test]
+fn quick_is_deployed_checked_broken_mended_and_gone() {
+    needs_containers!();
+    needs_kubespray!();
+    let checkout = Checkout::new();
+    checkout.write("quick", &fs::read_to_string(real_root().join("inventories/quick/cluster.yaml")).unwrap());
+    let mut build = passed_on(checkout.lab(&["artifacts", "build", "quick"])).start();
+    wait::until("all artefacts of quick", PATIENCE, || build.has_ended().then_some(()));
+    build.answer().ok();
+    let before = Computer::look(checkout.root());
+
+    let early = checkout.lab(&["deploy", "quick"]).answer().code(20);
+    assert!(early.stderr.contains("hint: run `cargo xtask lab up quick`"), "{early}");
+    checkout.lab(&["up", "quick"]).answer().ok();
+    let mut deploy = checkout.lab(&["deploy", "quick"]).start();
+    wait::until("the deploy of quick", PATIENCE, || deploy.has_ended().then_some(()));
+    let deployed = deploy.answer().ok();
+    assert!(deployed.stdout.contains("the kubeconfig is output/quick/kubeconfig"), "{deployed}");
+
+    let again = checkout.lab(&["deploy", "quick"]).answer().ok();
+    assert!(again.stderr.contains("nothing to do"), "{again}");
+    assert!(again.took < Duration::from_secs(5), "it took {:?}", again.took);
+
+    let quick = Quick { checkout };
+    quick.passes(&[]);
+    reached_with_its_kubeconfig(&quick);
+    each_check_fails_for_its_own_reason(&quick);
+    quick.passes(&[]);
+
+    quick.checkout.destroy("quick", &before);
+}
+
+/// The kubeconfig works where people sit, and in a file that they have.
+fn reached_with_its_kubeconfig(quick: &Quick) {
+    let file = quick.checkout.output("quick").join("kubeconfig");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let mut proxy = quick.checkout.lab(&["proxy", "--cluster", "quick"]).start();
+    proxy.says(" -> 192.168.200.10:6443", Duration::from_secs(20));
+    let kubectl = quick.checkout.output("quick").join("bin/kubectl");
+    let nodes = |config: &std::path::Path| {
+        let words = ["get", "nodes", "--output", "name", "--context", "lab-quick"];
+        run(&kubectl).arg("--kubeconfig").arg(config).args(words).answer().ok().stdout
+    };
+    assert_eq!(nodes(&file), "node/control-plane\nnode/worker-1\nnode/worker-2\n");
+
+    let own = quick.checkout.home().join(".kube/config");
+    fs::create_dir_all(own.parent().unwrap()).unwrap();
+    let theirs = "apiVersion: v1\nkind: Config\ncurrent-context: work\ncontexts: [{name: work, context: {cluster: c, user: u}}]\n";
+    fs::write(&own, theirs).unwrap();
+    quick.checkout.lab(&["kubeconfig", "quick", "--merge"]).answer().ok();
+    assert_eq!(nodes(&own), "node/control-plane\nnode/worker-1\nnode/worker-2\n");
+    let current =
+        run(&kubectl).arg("--kubeconfig").arg(&own).args(["config", "current-context"]).answer().ok();
+    assert_eq!(current.stdout, "work\n", "the current context stays");
+    let again = quick.checkout.lab(&["kubeconfig", "quick", "--merge"]).answer().ok();
+    assert!(again.stderr.contains("has the context `lab-quick` already"), "{again}");
+    let backups = fs::read_dir(own.parent().unwrap()).unwrap().flatten();
+    let backup = backups.map(|entry| entry.path()).find(|path| *path != own).unwrap();
+    assert_eq!(fs::read_to_string(backup).unwrap(), theirs);
+    proxy.signal(Signal::SIGINT);
+    proxy.answer();
+}
+
+fn each_check_fails_for_its_own_reason(quick: &Quick) {
+    quick.broken(
+        "label node worker-1 tier=gold",
+        "label node worker-1 tier-",
+        "nodes",
+        "`worker-1` has the label `tier=gold`, which is not in the cluster file",
+    );
+    quick.broken(
+        "run -n kube-system stuck --image=registry.k8s.io/nothing:1",
+        "delete pod -n kube-system stuck --now",
+        "system-pods",
+        "the pod `stuck` is Pending",
+    );
+    quick.broken(
+        "scale -n kube-system deployment metrics-server --replicas 0",
+        "scale -n kube-system deployment metrics-server --replicas 1",
+        "top",
+        "the metrics API does not answer",
+    );
+    quick.broken(
+        "scale -n kube-system deployment coredns --replicas 0",
+        "scale -n kube-system deployment coredns --replicas 2",
+        "dns",
+        "DNS: ",
+    );
+    // Packets between pods of two machines go nowhere.
+    let pods = quick.kubectl("get node worker-2 -o jsonpath={.spec.podCIDR}").ok().stdout;
+    quick.on("worker-1", &format!("sudo ip route add blackhole {} metric 0", half(&pods)));
+    let told = quick.fails(&["pod-to-pod"], &["pod-to-pod"]);
+    assert!(told[0].contains("from `worker-1` to "), "{told:?}");
+    quick.on("worker-1", &format!("sudo ip route del blackhole {}", half(&pods)));
+    quick.passes(&["pod-to-pod"]);
+
+    // What never arrives at a machine, each check by its own port.
+    for (port, check, says) in [
+        ("tcp --dport 80", "service", "from `worker-1` to 10."),
+        ("tcp --dport 30000:32767", "node-port", "`worker-1`: "),
+        ("tcp --dport 10250", "logs", "on `worker-1`: "),
+        ("tcp --dport 10250", "exec", "on `worker-1`: "),
+    ] {
+        let rule = |verb: &str| format!("sudo iptables -t raw {verb} PREROUTING -p {port} -j DROP");
+        quick.on("worker-1", &rule("-I"));
+        let told = quick.fails(&[check], &[check]);
+        assert!(told[0].contains(says), "{check} says {told:?}");
+        quick.on("worker-1", &rule("-D"));
+        quick.passes(&[check]);
+    }
+    quick.on("worker-1", "sudo systemctl stop kubelet");
+    let told = quick.fails(&["probes"], &["probes"]);
+    assert!(told[0].contains("is Pending"), "{told:?}");
+    quick.on("worker-1", "sudo systemctl start kubelet");
+    quick.passes(&["probes"]);
+
+    // Who enforces policies is gone.
+    let router = quick.kubectl("get daemonset -n kube-system kube-router -o json").ok().stdout;
+    let file = quick.checkout.root().join("kube-router.json");
+    fs::write(&file, router).unwrap();
+    quick.kubectl("delete daemonset -n kube-system kube-router --wait").ok();
+    let told = quick.fails(&["network-policy"], &["network-policy"]);
+    assert!(told[0].contains("cannot reach the pod: not ready after 60 s"), "{told:?}");
+    quick.kubectl(&format!("apply -f {}", file.display())).ok();
+    quick.kubectl("rollout status -n kube-system daemonset kube-router --timeout=120s").ok();
+    quick.passes(&["network-policy"]);
+}
+
+/// The half of a network that its first addresses are in: more exact than the route that the network plugin has.
+fn half(network: &str) -> String {
+    let (address, prefix) = network.split_once('/').unwrap();
+    format!("{address}/{}", prefix.parse::<u8>().unwrap() + 1)
+}
