@@ -25,6 +25,7 @@ use crate::validate::{self, HEALTH};
 
 pub mod kubeconfig;
 pub mod kubectl;
+pub mod prepare;
 pub mod run;
 
 /// Kubespray's playbook for a whole cluster; what is there already stays.
@@ -115,7 +116,11 @@ fn inventory_of_artifacts(lab: &Lab) -> anyhow::Result<Vec<u8>> {
     Ok(files::read_if_present(&path)?.unwrap_or_default().into_bytes())
 }
 
-async fn refuse_what_kubespray_would(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
+/// Finds out before anything is done whether Kubespray would take the cluster.
+///
+/// # Errors
+/// When it would not.
+pub async fn refuse_what_kubespray_would(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
     let refused = check::refused(cx, lab).await?;
     if refused.findings.is_empty() {
         return Ok(());

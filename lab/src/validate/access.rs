@@ -17,6 +17,9 @@ use crate::files;
 use crate::life::lab::Lab;
 use crate::wait::Deadline;
 
+/// How what is told begins where the cluster's API gave no answer at all.
+pub const NO_ANSWER: &str = "the API does not answer";
+
 /// What came of a look: nothing wrong and how much was looked at, or what is wrong.
 pub type Looked = Result<Vec<String>, Vec<String>>;
 
@@ -33,6 +36,8 @@ pub struct Site {
     pub agnhost: Option<String>,
     /// How long to wait for what must come true by itself; zero for one look.
     pub patience: Duration,
+    /// How many times longer than a real processor those of the machines may take for anything.
+    pub times: u32,
 }
 
 impl Site {
@@ -40,12 +45,12 @@ impl Site {
     ///
     /// # Errors
     /// When the lab has no kubeconfig that can be used.
-    pub async fn open(lab: &Lab, patience: Duration) -> anyhow::Result<Self> {
+    pub async fn open(lab: &Lab, patience: Duration, times: u32) -> anyhow::Result<Self> {
         let path = lab.files.kubeconfig();
         let kubeconfig = Kubeconfig::read_from(&path).context("cannot use the lab's kubeconfig")?;
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
         config.cluster_url = inner_server(lab)?.parse()?;
-        config.connect_timeout = Some(super::ONE_LOOK);
+        config.connect_timeout = Some(super::ONE_LOOK * times);
         let lock = files::read_own::<Lock>(&lab.files.artifacts_lock())?;
         let agnhost = lock.as_ref().and_then(|lock| lock.images.iter().find(|image| image.name == "agnhost"));
         Ok(Self {
@@ -54,6 +59,7 @@ impl Site {
             agnhost: agnhost.map(|image| image.image.clone()),
             kubernetes: lab.spec.kubernetes.version.clone().or(lock.map(|lock| lock.kubernetes)),
             patience,
+            times,
         })
     }
 
@@ -66,7 +72,7 @@ impl Site {
         let deadline = Deadline::after(self.patience);
         let mut changes = std::pin::pin!(watcher(api, watcher::Config::default()));
         loop {
-            let looked = look().await.unwrap_or_else(|error| Err(vec![format!("{error:#}")]));
+            let looked = look().await.unwrap_or_else(|error| Err(vec![told(&error)]));
             if looked.is_ok() || deadline.remaining().is_zero() {
                 return looked;
             }
@@ -76,5 +82,13 @@ impl Site {
                 () = deadline.passed() => {}
             }
         }
+    }
+}
+
+/// Why there is nothing to look at. An error that the API answers with is an answer.
+fn told(error: &anyhow::Error) -> String {
+    match error.downcast_ref() {
+        Some(kube::Error::Api(_)) => format!("{error:#}"),
+        _ => format!("{NO_ANSWER}: {error:#}"),
     }
 }
