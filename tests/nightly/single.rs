@@ -15,7 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(4 * 60 * 60);
 fn a_cluster_on_one_virtual_machine_is_deployed_and_passes_every_check() {
     needs_kubespray!();
     let checkout = Checkout::new();
-    checkout.write("single", &fs::read_to_string(real_root().join("inventories/single/cluster.yaml")).unwrap());
+    checkout
+        .write("single", &fs::read_to_string(real_root().join("inventories/single/cluster.yaml")).unwrap());
     let mut build = passed_on(checkout.lab(&["artifacts", "build", "single"])).start();
     wait::until("all artefacts of single", PATIENCE, || build.has_ended().then_some(()));
     build.answer().ok();
