@@ -10,6 +10,7 @@ pub mod check;
 pub mod commands;
 pub mod inventory;
 pub mod kubespray;
+pub mod snapshot;
 
 pub use commands::run;
 
@@ -63,6 +64,9 @@ pub enum Command {
     Up {
         #[command(flatten)]
         cluster: Cluster,
+        /// Make new machines even where a cluster that was deployed from the same could be brought back
+        #[arg(long)]
+        fresh: bool,
         /// Print events as JSON, one a line
         #[arg(long)]
         json: bool,
@@ -178,6 +182,40 @@ pub enum Command {
         #[command(flatten)]
         of: OfCluster,
     },
+    /// Keep the whole lab as it is: stop its machines, freeze what they wrote, start them again
+    #[command(after_help = "Example: cargo xtask lab snapshot quick --name before-upgrade")]
+    Snapshot {
+        #[command(flatten)]
+        cluster: Cluster,
+        /// What to call it; the time, where nothing is said
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Make the lab what it was in a snapshot; what it is now is lost
+    #[command(after_help = "Example: cargo xtask lab restore quick before-upgrade")]
+    Restore {
+        /// A name under inventories/, or the path of a cluster file
+        cluster: String,
+        /// The snapshot; the newest, where nothing is said
+        name: Option<String>,
+    },
+    /// List the snapshots of a cluster; compare them with their digests or remove some on request
+    #[command(
+        after_help = "Examples:\n  cargo xtask lab snapshots quick --verify\n  cargo xtask lab snapshots quick --remove before-upgrade"
+    )]
+    Snapshots {
+        #[command(flatten)]
+        cluster: Cluster,
+        /// Read everything and compare it with the digests taken with it
+        #[arg(long)]
+        verify: bool,
+        /// Remove these
+        #[arg(long, value_name = "NAME", num_args = 1.., conflicts_with = "verify")]
+        remove: Vec<String>,
+        /// Print them as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// List what is left of labs that nobody owns, and remove it on request
     #[command(after_help = "Example: cargo xtask lab gc --remove")]
     Gc {
@@ -222,6 +260,12 @@ pub enum Command {
         /// Print Ansible's events as JSON, one a line
         #[arg(long)]
         json: bool,
+        /// Run Kubespray even where a cluster that was deployed from the same could be brought back
+        #[arg(long)]
+        fresh: bool,
+        /// Do not keep a snapshot of a new cluster for the next deploy from the same
+        #[arg(long)]
+        no_snapshot: bool,
     },
     /// Check that the cluster is what its file asks for, and does what a cluster must
     #[command(
@@ -345,7 +389,7 @@ pub enum Internal {
         command: Vec<OsString>,
     },
     /// Mount the root of a container where the host's libvirtd sees it
-    MountRoot { first: i32, tree: PathBuf, folder: PathBuf },
+    MountRoot { first: i32, folder: PathBuf, below: Vec<PathBuf> },
     /// Take it away again
     UnmountRoot { first: i32, folder: PathBuf },
     /// Keep what a console says in a file

@@ -1,9 +1,11 @@
 //! What every check is given: the cluster's API, what must be, how long to wait for it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::watcher;
 use kube::{Api, Client, Config, Resource};
@@ -33,6 +35,8 @@ pub struct Site {
     pub agnhost: Option<String>,
     /// How long to wait for what must come true by itself; zero for one look.
     pub patience: Duration,
+    /// When each machine was started last, in seconds of Unix time: what the cluster knows from before is of an earlier run.
+    pub started: BTreeMap<String, i64>,
 }
 
 impl Site {
@@ -54,7 +58,15 @@ impl Site {
             agnhost: agnhost.map(|image| image.image.clone()),
             kubernetes: lab.spec.kubernetes.version.clone().or(lock.map(|lock| lock.kubernetes)),
             patience,
+            started: started(lab)?,
         })
+    }
+
+    /// Whether something that a machine said is of its present run. Clocks of machines are some tenths of a second apart.
+    #[must_use]
+    pub fn is_of_this_run(&self, machine: &str, said: Timestamp) -> bool {
+        const APART: i64 = 2;
+        self.started.get(machine).is_none_or(|started| said.as_second() + APART >= *started)
     }
 
     /// Looks until nothing is wrong, again whenever something of the watched kind changes, or until patience ends.
@@ -77,4 +89,9 @@ impl Site {
             }
         }
     }
+}
+
+fn started(lab: &Lab) -> anyhow::Result<BTreeMap<String, i64>> {
+    let started = lab.state()?.map(|state| state.get().started).unwrap_or_default();
+    Ok(started.into_iter().map(|(machine, at)| (machine, at.as_second())).collect())
 }
