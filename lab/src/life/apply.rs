@@ -49,11 +49,11 @@ pub struct Workshop {
     pub acceleration: Acceleration,
 }
 
-/// Ends the program at a step, as if it had been killed there. The variable names a step's id, and
-/// `before` or `after`: tests prove with it that every step can be the last one.
+/// The variable names a step's id, and `before` or `after`.
 const KILL_AT: &str = "LAB_TEST_KILL_AT";
 
-fn kill_point(id: &str, when: &str) {
+/// Ends the program at a step, as if it had been killed there: tests prove with it that every step can be the last one.
+pub fn kill_point(id: &str, when: &str) {
     if std::env::var(KILL_AT).is_ok_and(|at| at == format!("{id}:{when}")) {
         // SIGKILL leaves no time for anything, which is what is to be proven.
         let _ = nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL);

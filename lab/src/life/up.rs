@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lab_core::domain::Acceleration;
 use lab_core::plan::{Action, Inputs, MachineState, Observed, Plan, desired, plan, render};
-use lab_core::spec::{ImageSpec, MachineKind};
+use lab_core::spec::{HostSpec, ImageSpec, MachineKind};
 
 use crate::artifacts::lock;
 use crate::artifacts::serve::{self, Serving};
@@ -165,6 +165,7 @@ async fn make(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&str>) -> anyh
     }
     let inputs =
         Inputs { spec: &spec, lab: &lab_id, acceleration: accelerated.kind, images: &keyed, keys: &public };
+    know_disks(cx, lab, &reached, state).await?;
     let observed = observe(cx, lab, &reached, &state.get()).await?;
     let mut planned = plan(&inputs, &observed);
     if let Some(only) = only {
@@ -229,6 +230,17 @@ async fn greet(cx: &Cx, lab: &Lab, state: &StateFile, made: &Made) -> anyhow::Re
         ));
     }
     Ok(())
+}
+
+/// Tells libvirt of disks that are there before it has heard of them: those of a lab that was brought back.
+async fn know_disks(cx: &Cx, lab: &Lab, reached: &Reached, state: &StateFile) -> anyhow::Result<()> {
+    let disks = lab.files.disks();
+    if lab.spec.host != HostSpec::Embedded || !disks.is_dir() {
+        return Ok(());
+    }
+    state.record("pool")?;
+    let (libvirt, pool) = (reached.libvirt.clone(), reached.resource.clone());
+    cx.blocking(move || libvirt.ensure_pool(&pool, &disks.display().to_string())).await
 }
 
 /// Gives the machines of a lab that runs what they need now, and tells Ansible of it.

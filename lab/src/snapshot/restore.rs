@@ -11,6 +11,7 @@ use crate::cx::Cx;
 use crate::deploy;
 use crate::failure::{Failure, exit};
 use crate::files::{self, SECRET};
+use crate::life::apply::kill_point;
 use crate::life::lab::{Lab, Reached};
 use crate::life::state::{CLUSTER, StateFile};
 use crate::life::{destroy, reach, up};
@@ -49,6 +50,7 @@ pub async fn restore(cx: &Cx, lab: &Lab, manifest: &Manifest) -> anyhow::Result<
         destroy::clear(cx, &lab.files).await?;
         files::remove(&lab.files.state())?;
     }
+    kill_point("restore/clear", "after");
     // From here on the lab is what the snapshot says; a call that is killed is followed by one that clears it again.
     let (spec, id) = (&lab.spec, manifest.lab.clone());
     let state = StateFile::again(&lab.files, &spec.name, lab.cluster_file.clone(), spec.host.clone(), id)?;
@@ -58,6 +60,7 @@ pub async fn restore(cx: &Cx, lab: &Lab, manifest: &Manifest) -> anyhow::Result<
     for (path, bytes) in kept {
         files::write_atomic(&lab.files.folder.join(path), &bytes, SECRET)?;
     }
+    kill_point("restore/lay", "before");
     let mut work = tokio::task::JoinSet::new();
     for (machine, kept) in manifest.machines.clone() {
         let (cx, lab) = (cx.clone(), lab.clone());
@@ -70,6 +73,7 @@ pub async fn restore(cx: &Cx, lab: &Lab, manifest: &Manifest) -> anyhow::Result<
         laid.context("laying out a disk broke off")??;
     }
     drop(store_held);
+    kill_point("restore/lay", "after");
     let is_cluster = manifest.kubernetes.is_some();
     if is_cluster {
         state.record(CLUSTER)?;

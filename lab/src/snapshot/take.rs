@@ -13,6 +13,7 @@ use crate::cx::Cx;
 use crate::deploy::{self, Deployed};
 use crate::failure::{Failure, exit};
 use crate::files::{self, PUBLIC, SECRET};
+use crate::life::apply::kill_point;
 use crate::life::lab::{Lab, Reached};
 use crate::life::{container, down, observe, offline, up};
 use crate::progress::Task;
@@ -75,15 +76,18 @@ pub async fn take(cx: &Cx, lab: &Lab, name: &str, deploy: Option<&str>) -> anyho
         task.step("stopping the machines");
         down::stop_all(cx, reached, &state).await?;
         unmount(cx, lab, reached, &whole).await?;
+        kill_point("snapshot/stop", "after");
     }
     task.step("freezing what the machines wrote");
     let frozen = freeze_all(cx, lab, name, &whole).await?;
+    kill_point("snapshot/freeze", "after");
     let kept = keep_files(lab, &files.kept(&lab.spec.name, name))?;
     let digests = tokio::spawn(digest_all(cx.clone(), frozen.clone(), whole.clone()));
     let mut made = None;
     if ran {
         task.step("starting the machines again");
         made = Some(up::bring(cx, lab, &state).await?);
+        kill_point("snapshot/start", "after");
     }
     let deployed: Option<Deployed> = deploy::deployed(lab)?;
     let mut machines = digests.await.context("the digests of the layers broke off")??;
