@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub mod artifacts;
 pub mod check;
+pub mod cloud;
 pub mod commands;
 pub mod inventory;
 pub mod kubespray;
@@ -216,6 +217,17 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Run a program of this computer where the lab's machines can be reached: in the lab's network
+    #[command(
+        after_help = "Ansible finds the lab's own settings and inventory, and the programs of the lab's Kubespray come first on PATH.\n\nExamples:\n  cargo xtask lab enter --cluster quick -- ansible all -m ping\n  cargo xtask lab enter --cluster quick -- curl -k https://192.168.200.10:6443/version\n  cargo xtask lab enter --cluster quick"
+    )]
+    Enter {
+        #[command(flatten)]
+        of: OfCluster,
+        /// The program and its words; your shell without any
+        #[arg(last = true)]
+        words: Vec<OsString>,
+    },
     /// List what is left of labs that nobody owns, and remove it on request
     #[command(after_help = "Example: cargo xtask lab gc --remove")]
     Gc {
@@ -252,6 +264,9 @@ pub enum Command {
     /// Base images: build, list, verify, clear
     #[command(subcommand, after_help = "Example: cargo xtask image list")]
     Image(Image),
+    /// A whole cluster in one word: start it, stop it, look at it, remove it
+    #[command(subcommand, after_help = "Example: cargo xtask cloud start quick")]
+    Cloud(cloud::Command),
     /// Make the machines the Kubernetes cluster that the file asks for; what is as it must be stays
     #[command(after_help = "Example: cargo xtask deploy quick")]
     Deploy {
@@ -287,9 +302,9 @@ pub enum Command {
         after_help = "Leaves report.json and junit.xml in output/<cluster>/runs/. A lab that was there before stays.\n\nExample: cargo xtask e2e quick --keep"
     )]
     EndToEnd {
-        /// A name under inventories/, or the path of a cluster file
-        #[arg(default_value = "quick")]
-        cluster: String,
+        /// A name under inventories/, or the path of a cluster file. Without one: `dev` where KVM works and all of its
+        /// artefacts are here, else `quick`
+        cluster: Option<String>,
         /// Keep the lab
         #[arg(long)]
         keep: bool,
@@ -409,6 +424,9 @@ pub enum Internal {
         /// How long to wait for what must come true by itself, in seconds; 0 looks once
         #[arg(long)]
         patience: u64,
+        /// How many times longer than usual anything may take
+        #[arg(long)]
+        times: u32,
         cluster: String,
         checks: Vec<String>,
     },

@@ -31,6 +31,7 @@ use crate::validate::{self, HEALTH};
 
 pub mod kubeconfig;
 pub mod kubectl;
+pub mod prepare;
 pub mod run;
 
 /// Kubespray's playbook for a whole cluster; what is there already stays.
@@ -208,7 +209,11 @@ fn just_started(lab: &Lab, state: &LabState) -> bool {
     state.started.values().any(|started| age(started).unsigned_abs() < patience)
 }
 
-async fn refuse_what_kubespray_would(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
+/// Finds out before anything is done whether Kubespray would take the cluster.
+///
+/// # Errors
+/// When it would not.
+pub async fn refuse_what_kubespray_would(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
     let refused = check::refused(cx, lab).await?;
     if refused.findings.is_empty() {
         return Ok(());

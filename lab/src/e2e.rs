@@ -1,4 +1,4 @@
-//! `e2e`: from a cluster file to a verdict and back to nothing: up, deploy, validate, destroy; what a nightly job runs.
+//! `e2e`: from a cluster file to a verdict and back to nothing: prepare, up, deploy, validate, destroy; what a nightly job runs.
 //!
 //! Leaves `report.json` and `junit.xml` in the run's folder, and evidence beside them where something failed. A lab that
 //! was there before is used and stays.
@@ -6,23 +6,31 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use lab_core::domain::Acceleration;
 use lab_core::report::{Outcome, Phase, Report, VERSION, Verdict, counts, junit};
 use lab_core::secrets::redacted;
+use lab_core::spec::ImageSpec;
 
 use crate::cli::commands::running;
 use crate::cx::Cx;
+use crate::deploy::prepare::{self, Needs};
 use crate::failure::{Failure, exit};
 use crate::files::{self, PUBLIC};
+use crate::host::acceleration;
 use crate::life::lab::{Lab, Reached};
 use crate::life::{destroy, reach, up};
 use crate::process::Invocation;
 use crate::wait::Deadline;
-use crate::{deploy, output, validate};
+use crate::{deploy, image, output, validate};
 
 /// How long one piece of evidence may take to be got.
 const EVIDENCE: Duration = Duration::from_secs(60);
 /// How many lines of a journal are kept.
 const LINES: &str = "2000";
+
+/// The default cluster of virtual machines, and that of containers.
+const VIRTUAL: &str = "dev";
+const CONTAINERS: &str = "quick";
 
 /// What may be asked of a run.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +39,33 @@ pub struct Wishes {
     pub keep: bool,
     /// The report goes to standard output.
     pub json: bool,
+}
+
+/// The cluster of a run that names none: virtual machines with a kernel of their own where KVM proves to work and
+/// everything that they need is here, else containers.
+///
+/// # Errors
+/// When neither can be opened.
+pub async fn default(cx: &Cx) -> anyhow::Result<Lab> {
+    // What is chosen needs the image anyway, and KVM is proven by booting it.
+    let image = image::ensure(cx, &ImageSpec::Debian13, cx.layout.root()).await?;
+    let decision = acceleration::decide(cx, Some(&image)).await?;
+    let (cluster, why) = if decision.kind == Acceleration::Kvm {
+        let lab = Lab::open(cx, VIRTUAL)?;
+        match prepare::needs(cx, &lab).await {
+            Ok(Needs { missing: 0, .. }) => {
+                (VIRTUAL, "KVM works, and all of its artefacts are here".to_owned())
+            }
+            Ok(Needs { wanted, missing }) => {
+                (CONTAINERS, format!("{missing} of the {wanted} artefacts of `{VIRTUAL}` are missing"))
+            }
+            Err(error) => (CONTAINERS, format!("it is not known what `{VIRTUAL}` needs: {error:#}")),
+        }
+    } else {
+        (CONTAINERS, format!("virtual machines are run by {}", decision.words))
+    };
+    cx.progress.note(&format!("no cluster was named: this runs `{cluster}`, because {why}"));
+    Lab::open(cx, cluster)
 }
 
 /// Runs everything.
@@ -88,13 +123,17 @@ async fn forward(cx: &Cx, lab: &Lab, report: &mut Report) -> anyhow::Result<()> 
     // A verdict is about a deploy that was made, not about one that was kept.
     let wishes = deploy::Wishes { fresh: true, ..deploy::Wishes::default() };
     let made = async {
+        // Machines are told of artefacts when they are made, so what is needed must be known before.
+        phase(report, "prepare", async { prepare::check(cx, lab).await.map(drop) }).await?;
         phase(report, "up", up::up(cx, lab, None, true)).await?;
         phase(report, "deploy", deploy::deploy(cx, lab, wishes)).await
     }
     .await;
     if made.is_err() {
-        if report.phases.len() == 1 {
-            report.phases.push(skipped("deploy", "the machines are not up"));
+        for (name, why) in [("up", "what is needed is not there"), ("deploy", "the machines are not up")] {
+            if !report.phases.iter().any(|phase| phase.name == name) {
+                report.phases.push(skipped(name, why));
+            }
         }
         report.phases.push(skipped("validate", "there is no cluster"));
         return made;

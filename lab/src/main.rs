@@ -4,6 +4,7 @@
 mod artifacts;
 mod check;
 mod cli;
+mod cloud;
 mod consent;
 mod cx;
 mod deploy;
@@ -74,12 +75,11 @@ fn run_internal(internal: Internal) -> anyhow::Result<()> {
 }
 
 fn run(command: Command, yes: bool) -> anyhow::Result<u8> {
-    let json = matches!(
-        command,
-        Command::Up { json: true, .. }
-            | Command::Down { json: true, .. }
-            | Command::Destroy { json: true, .. }
-    );
+    let json = match &command {
+        Command::Up { json, .. } | Command::Down { json, .. } | Command::Destroy { json, .. } => *json,
+        Command::Cloud(command) => command.prints_events(),
+        _ => false,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         let cancel = CancellationToken::new();

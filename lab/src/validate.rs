@@ -9,10 +9,13 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use lab_core::domain::Acceleration;
 use lab_core::report::{Outcome, Verdict, counts};
+use lab_core::spec::MachineKind;
 
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
+use crate::host::acceleration;
 use crate::host::processes::own_program;
 use crate::life::lab::{Lab, Reached};
 use crate::output;
@@ -25,6 +28,7 @@ mod pods;
 mod probes;
 mod suite;
 
+pub use access::NO_ANSWER;
 pub use suite::run_here;
 
 /// What tells whether a cluster is there at all: quick, and nothing is made for it.
@@ -33,6 +37,8 @@ pub const HEALTH: [&str; 2] = ["nodes", "system-pods"];
 const ONE_LOOK: Duration = Duration::from_secs(4);
 /// How long a check waits for what must come true by itself, where a person asks.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How many times longer everything may take where QEMU emulates the processors.
+const EMULATED: u32 = 5;
 /// How long all checks may take, at the most.
 const WHOLE: Duration = Duration::from_secs(3600);
 
@@ -45,9 +51,16 @@ pub async fn run(cx: &Cx, lab: &Lab, reached: &Reached, ids: &[String], json: bo
     if json {
         output::json(&outcomes)?;
     }
+    cx.progress.note(&counts(&outcomes));
+    judge(&outcomes)
+}
+
+/// Whether none failed.
+///
+/// # Errors
+/// When one did.
+pub fn judge(outcomes: &[Outcome]) -> anyhow::Result<()> {
     let failed = outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Failed).count();
-    let counts = counts(&outcomes);
-    cx.progress.note(&counts);
     let checks = if failed == 1 { "check" } else { "checks" };
     anyhow::ensure!(failed == 0, Failure::new(exit::CHECKS, format!("{failed} {checks} failed")));
     Ok(())
@@ -66,7 +79,8 @@ pub async fn look(cx: &Cx, lab: &Lab, reached: &Reached, ids: &[String]) -> anyh
             .hint(format!("`cargo xtask deploy {words}` makes it"))
     );
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    inside(cx, lab, reached, &ids, Some(PATIENCE), |outcome| show(cx, outcome)).await
+    let patience = PATIENCE * times(cx, lab).await?;
+    inside(cx, lab, reached, &ids, Some(patience), |outcome| show(cx, outcome)).await
 }
 
 fn show(cx: &Cx, outcome: &Outcome) {
@@ -78,6 +92,13 @@ fn show(cx: &Cx, outcome: &Outcome) {
         Verdict::Failed => task.failed(&details),
         Verdict::Skipped => task.skipped(&details),
     }
+}
+
+/// How many times longer than usual things may take in this lab's machines.
+async fn times(cx: &Cx, lab: &Lab) -> anyhow::Result<u32> {
+    let is_virtual = lab.spec.machines.iter().any(|machine| machine.kind == MachineKind::Vm);
+    let is_emulated = is_virtual && acceleration::decide(cx, None).await?.kind == Acceleration::Tcg;
+    Ok(if is_emulated { EMULATED } else { 1 })
 }
 
 /// Runs checks inside the lab's network, all where none is named. Without `patience` each looks once.
@@ -94,12 +115,13 @@ pub async fn inside(
 ) -> anyhow::Result<Vec<Outcome>> {
     let mut outcomes = Vec::new();
     let seconds = patience.unwrap_or_default().as_secs().to_string();
+    let times = times(cx, lab).await?;
     let program = invocation(own_program())
-        .args(["internal", "validate", "--patience", &seconds])
+        .args(["internal", "validate", "--patience", &seconds, "--times", &times.to_string()])
         .arg(&lab.cluster_file)
         .args(ids)
         .env("LAB_ROOT", cx.layout.root());
-    let deadline = Deadline::after(if patience.is_some() { WHOLE } else { ONE_LOOK * 2 });
+    let deadline = Deadline::after(if patience.is_some() { WHOLE } else { ONE_LOOK * 2 * times });
     let ended = reached
         .inside(&program)
         .stream(&cx.cancel, deadline, |line| {

@@ -15,13 +15,13 @@ use serde_json::Value;
 const PATIENCE: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// A living cluster.
-struct Quick {
-    checkout: Checkout,
+pub(crate) struct Quick {
+    pub(crate) checkout: Checkout,
 }
 
 impl Quick {
     /// kubectl, through the lab.
-    fn kubectl(&self, words: &str) -> Answer {
+    pub(crate) fn kubectl(&self, words: &str) -> Answer {
         let words = words.split(' ');
         self.checkout.lab(&["kubectl", "--cluster", "quick", "--"]).args(words).answer()
     }
@@ -82,6 +82,7 @@ fn quick_is_deployed_checked_broken_mended_and_gone() {
     quick.passes(&[]);
     reached_with_its_kubeconfig(&quick);
     each_check_fails_for_its_own_reason(&quick);
+    crate::cloud::stopped_and_started_again(&quick);
     quick.passes(&[]);
 
     quick.checkout.destroy("quick", &before);

@@ -98,19 +98,20 @@ fn cmake_does_not_write_over_the_makefile() {
 }
 
 #[test]
-fn make_does_a_whole_deploy_in_its_order() {
+fn make_calls_the_same_code() {
     if !is_there("make") {
         skip!("there is no make on this computer");
     }
     let stand_in = stand_in();
     let make = |words: &[&str]| calls(&with(&stand_in, run("make").args(words)).answer().ok().stdout);
     insta::assert_snapshot!(make(&["-j4", "cloud-cluster-deploy", "ARGS=--yes"]), @r"
-    cargo [xtask] [--yes] [check] [cloud-cluster]
-    cargo [xtask] [--yes] [kubespray] [fetch] [--cluster] [cloud-cluster]
-    cargo [xtask] [--yes] [inventory] [render] [cloud-cluster]
-    cargo [xtask] [--yes] [inventory] [check] [cloud-cluster] [--require-checkout]
-    cargo [xtask] [--yes] [lab] [up] [cloud-cluster]
-    cargo [xtask] [--yes] [deploy] [cloud-cluster]
+    cargo [xtask] [--yes] [cloud] [start] [cloud-cluster]
+    ");
+    let words = ["stop", "status", "destroy"].map(|word| format!("cloud-cluster-{word}"));
+    insta::assert_snapshot!(make(&[&words[0], &words[1], &words[2], "CLUSTER=quick"]), @r"
+    cargo [xtask] [cloud] [stop] [quick]
+    cargo [xtask] [cloud] [status] [quick]
+    cargo [xtask] [cloud] [destroy] [quick]
     ");
     insta::assert_snapshot!(make(&["cloud-cluster-check", "CLUSTER=my labs/a.yaml"]), @r"
     cargo [xtask] [check] [my labs/a.yaml]

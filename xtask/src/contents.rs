@@ -30,10 +30,11 @@ cargo xtask: from one cluster.yaml to a lab of machines on this computer
     artifacts verify|export|import|gc
 
   A cluster
+    cloud start|stop|status|destroy [CLUSTER]   all of it in one word (default: cloud-cluster)
     deploy [CLUSTER]      Kubernetes on the machines of a lab, by Kubespray
     validate [CLUSTER]    what the cluster can do, seen from inside
-    e2e [CLUSTER]         up, deploy, validate, destroy: report.json and junit.xml (default: quick)
-    lab kubectl|kubeconfig|proxy
+    e2e [CLUSTER]         up, deploy, validate, destroy: report.json and junit.xml
+    lab kubectl|kubeconfig|proxy|enter
 
   For contributors
     lint                  formatting, clippy, licences, house rules

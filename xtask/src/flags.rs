@@ -42,6 +42,8 @@ pub enum Command {
     Inventory(Words),
     /// Fetch, build and keep every file and image that a deploy needs (`lab artifacts`).
     Artifacts(Words),
+    /// A whole cluster in one word: start, stop, status, destroy (`lab cloud`).
+    Cloud(Words),
     /// Make the machines of a lab a Kubernetes cluster (`lab deploy`).
     Deploy(Words),
     /// Check that a cluster is what its file asks for (`lab validate`).

@@ -55,6 +55,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Kubespray(words) => handover::run(&cx, Some("kubespray"), words.words),
         Command::Inventory(words) => handover::run(&cx, Some("inventory"), words.words),
         Command::Artifacts(words) => handover::run(&cx, Some("artifacts"), words.words),
+        Command::Cloud(words) => handover::run(&cx, Some("cloud"), words.words),
         Command::Deploy(words) => handover::run(&cx, Some("deploy"), words.words),
         Command::Validate(words) => handover::run(&cx, Some("validate"), words.words),
         Command::EndToEnd(words) => handover::run(&cx, Some("e2e"), words.words),

@@ -9,4 +9,4 @@ mod follow;
 pub mod kubeconfig;
 
 pub use estimate::{Estimate, History};
-pub use follow::{Follower, Problem, Summary, TaskTime};
+pub use follow::{Follower, PlaySeconds, Problem, Summary, TaskTime};

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod artifacts;
+pub mod cloud;
 pub mod cluster;
 pub mod deploy;
 pub mod domain;

@@ -38,7 +38,7 @@ pub struct Outcome {
 /// What was done on the way to the checks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Phase {
-    /// `up`, `deploy`, `validate`, `down`.
+    /// `prepare`, `up`, `deploy`, `validate`, `destroy`.
     pub name: String,
     /// How it ended.
     pub verdict: Verdict,

@@ -72,6 +72,9 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
             }
         }
         Command::Proxy { forwards, of } => proxy(cx, &Lab::open(cx, &of.cluster)?, &forwards).await?,
+        Command::Enter { of, words } => {
+            return shell::enter(cx, &Lab::open(cx, &of.cluster)?, &words).await;
+        }
         Command::Gc { uri, remove } => {
             let found = gc::find(cx, uri.as_deref()).await?;
             for leftover in &found {
@@ -97,12 +100,19 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
             let lab = Lab::open(cx, &cluster.cluster)?;
             return super::snapshot::list(cx, &lab, verify, &remove, json).await;
         }
+        Command::Cloud(command) => {
+            return super::cloud::run(cx, command).await;
+        }
         Command::Validate { cluster, checks, json } => {
             let lab = Lab::open(cx, &cluster.cluster)?;
             validate::run(cx, &lab, &running(cx, &lab).await?, &checks, json).await?;
         }
         Command::EndToEnd { cluster, keep, json } => {
-            e2e::run(cx, &Lab::open(cx, &cluster)?, e2e::Wishes { keep, json }).await?;
+            let lab = match cluster {
+                Some(cluster) => Lab::open(cx, &cluster)?,
+                None => e2e::default(cx).await?,
+            };
+            e2e::run(cx, &lab, e2e::Wishes { keep, json }).await?;
         }
         Command::Kubectl { of, words } => {
             let lab = Lab::open(cx, &of.cluster)?;
@@ -119,8 +129,9 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
         Command::Inventory(command) => return super::inventory::run(cx, command).await,
         Command::Artifacts(command) => return super::artifacts::run(cx, command).await,
         Command::Image(image) => return images(cx, image).await,
-        Command::Internal(Internal::Validate { patience, cluster, checks }) => {
-            validate::run_here(&Lab::open(cx, &cluster)?, &checks, Duration::from_secs(patience)).await?;
+        Command::Internal(Internal::Validate { patience, times, cluster, checks }) => {
+            validate::run_here(&Lab::open(cx, &cluster)?, &checks, Duration::from_secs(patience), times)
+                .await?;
         }
         Command::Internal(_) => anyhow::bail!("this part is started without a runtime"),
     }

@@ -143,7 +143,11 @@ pub fn of_user() -> anyhow::Result<PathBuf> {
     Ok(PathBuf::from(home).join(".kube/config"))
 }
 
-fn add_to(cx: &Cx, lab: &Lab, file: &Path) -> anyhow::Result<()> {
+/// Adds the context of the lab's kubeconfig to a file of the user's, in which nothing is replaced.
+///
+/// # Errors
+/// When the lab has no kubeconfig, or the file cannot take it.
+pub fn add_to(cx: &Cx, lab: &Lab, file: &Path) -> anyhow::Result<()> {
     let own = files::read_if_present(&lab.files.kubeconfig())?.context("the lab has no kubeconfig")?;
     let credentials = Credentials::of_admin(&own)?;
     let name = context_name(lab);

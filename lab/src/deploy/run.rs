@@ -34,6 +34,8 @@ const JOURNAL: Duration = Duration::from_secs(60);
 /// How many of its lines are told, and how many are kept.
 const TOLD_LINES: usize = 12;
 const KEPT_LINES: usize = 200;
+/// How many seconds a play takes that is told.
+const TOLD_SECONDS: f64 = 1.0;
 /// How many of the slowest tasks are told.
 const SLOWEST: usize = 5;
 
@@ -315,6 +317,13 @@ fn table(summary: &Summary) -> String {
         let Counts { ok, changed, failures, skipped, unreachable, .. } = counts;
         let _ =
             writeln!(text, "{host:width$} {ok:>6} {changed:>8} {skipped:>8} {failures:>7} {unreachable:>12}");
+    }
+    let long: Vec<_> = summary.plays.iter().filter(|play| play.seconds >= TOLD_SECONDS).collect();
+    if !long.is_empty() {
+        text.push_str("\nthe plays:\n");
+    }
+    for play in long {
+        let _ = writeln!(text, "{:>7.1} s  {}", play.seconds, play.play);
     }
     if !summary.slowest.is_empty() {
         text.push_str("\nthe slowest tasks:\n");

@@ -137,7 +137,10 @@ async fn listen(
 }
 
 /// One login. `None`: it worked; else why it did not, where trying again may help.
-async fn login(
+///
+/// # Errors
+/// When trying again is of no use.
+pub async fn login(
     cx: &Cx,
     lab: &Lab,
     reached: &Reached,

@@ -1,4 +1,4 @@
-//! People at machines: a login, a command on several machines, the console, the logs.
+//! People at machines: a login, a command on several machines, a program in the lab's network, the console, the logs.
 
 use std::ffi::OsString;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -13,6 +13,8 @@ use serde::Serialize;
 use crate::cli::commands::running;
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
+use crate::kubespray::source::Request;
+use crate::kubespray::{checkout, environment};
 use crate::output;
 use crate::process::invocation;
 use crate::wait::Deadline;
@@ -129,6 +131,33 @@ pub async fn console(cx: &Cx, lab: &Lab, machine: &str) -> anyhow::Result<u8> {
         run = run.args(["--devname", "console1"]);
     }
     let status = run.interactive(&cx.cancel).await?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::INTERRUPTED))
+}
+
+/// Runs a program of this computer in the lab's network; the exit code is its own. Ansible finds the lab's settings,
+/// and the programs of the lab's Kubespray where it is fetched.
+///
+/// # Errors
+/// When the lab does not run or the program cannot be started.
+pub async fn enter(cx: &Cx, lab: &Lab, words: &[OsString]) -> anyhow::Result<u8> {
+    let reached = running(cx, lab).await?;
+    let run = match words.split_first() {
+        Some((program, words)) => invocation(program).args(words),
+        None => invocation(std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into())),
+    };
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    let pin = Request::of_lab(lab)?.pin;
+    if let Some(checkout) = checkout::find(cx, &pin).await?
+        && let Some(environment) = environment::find(cx, &checkout)?
+    {
+        let own = [environment.path.join("bin")];
+        path = std::env::join_paths(own.into_iter().chain(std::env::split_paths(&path)))
+            .context("a folder on PATH has a colon in its name")?;
+    }
+    // Ansible refuses a locale that is not UTF-8.
+    let run =
+        run.env("PATH", path).env("ANSIBLE_CONFIG", lab.files.ansible_settings()).env("LC_ALL", "C.UTF-8");
+    let status = reached.inside(&run).interactive(&cx.cancel).await?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::INTERRUPTED))
 }
 

@@ -19,6 +19,9 @@ use crate::files;
 use crate::life::lab::Lab;
 use crate::wait::Deadline;
 
+/// How what is told begins where the cluster's API gave no answer at all.
+pub const NO_ANSWER: &str = "the API does not answer";
+
 /// What came of a look: nothing wrong and how much was looked at, or what is wrong.
 pub type Looked = Result<Vec<String>, Vec<String>>;
 
@@ -37,6 +40,8 @@ pub struct Site {
     pub patience: Duration,
     /// When each machine was started last, in seconds of Unix time: what the cluster knows from before is of an earlier run.
     pub started: BTreeMap<String, i64>,
+    /// How many times longer than a real processor those of the machines may take for anything.
+    pub times: u32,
 }
 
 impl Site {
@@ -44,12 +49,12 @@ impl Site {
     ///
     /// # Errors
     /// When the lab has no kubeconfig that can be used.
-    pub async fn open(lab: &Lab, patience: Duration) -> anyhow::Result<Self> {
+    pub async fn open(lab: &Lab, patience: Duration, times: u32) -> anyhow::Result<Self> {
         let path = lab.files.kubeconfig();
         let kubeconfig = Kubeconfig::read_from(&path).context("cannot use the lab's kubeconfig")?;
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
         config.cluster_url = inner_server(lab)?.parse()?;
-        config.connect_timeout = Some(super::ONE_LOOK);
+        config.connect_timeout = Some(super::ONE_LOOK * times);
         let lock = files::read_own::<Lock>(&lab.files.artifacts_lock())?;
         let agnhost = lock.as_ref().and_then(|lock| lock.images.iter().find(|image| image.name == "agnhost"));
         Ok(Self {
@@ -59,6 +64,7 @@ impl Site {
             kubernetes: lab.spec.kubernetes.version.clone().or(lock.map(|lock| lock.kubernetes)),
             patience,
             started: started(lab)?,
+            times,
         })
     }
 
@@ -78,7 +84,7 @@ impl Site {
         let deadline = Deadline::after(self.patience);
         let mut changes = std::pin::pin!(watcher(api, watcher::Config::default()));
         loop {
-            let looked = look().await.unwrap_or_else(|error| Err(vec![format!("{error:#}")]));
+            let looked = look().await.unwrap_or_else(|error| Err(vec![told(&error)]));
             if looked.is_ok() || deadline.remaining().is_zero() {
                 return looked;
             }
@@ -94,4 +100,12 @@ impl Site {
 fn started(lab: &Lab) -> anyhow::Result<BTreeMap<String, i64>> {
     let started = lab.state()?.map(|state| state.get().started).unwrap_or_default();
     Ok(started.into_iter().map(|(machine, at)| (machine, at.as_second())).collect())
+}
+
+/// Why there is nothing to look at. An error that the API answers with is an answer.
+fn told(error: &anyhow::Error) -> String {
+    match error.downcast_ref() {
+        Some(kube::Error::Api(_)) => format!("{error:#}"),
+        _ => format!("{NO_ANSWER}: {error:#}"),
+    }
 }

@@ -195,11 +195,11 @@ pub async fn top(site: &Site) -> Looked {
 async fn measured(site: &Site) -> anyhow::Result<(BTreeSet<String>, usize)> {
     let ask = async |what: &str| {
         let request = http::Request::get(format!("/apis/metrics.k8s.io/v1beta1/{what}")).body(Vec::new())?;
-        let deadline = Deadline::after(ASK);
+        let deadline = Deadline::after(ASK * site.times);
         tokio::select! {
             list = site.client.request::<MetricsList>(request) => list.context("the metrics API does not answer"),
             // Whoever asks for an API that somebody else serves waits a minute where nobody does.
-            () = deadline.passed() => anyhow::bail!("the metrics API does not answer in {} s", ASK.as_secs()),
+            () = deadline.passed() => anyhow::bail!("the metrics API does not answer in {} s", deadline.length().as_secs()),
         }
     };
     let nodes = ask("nodes").await?.items.into_iter().map(|node| node.metadata.name).collect();

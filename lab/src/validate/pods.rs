@@ -53,7 +53,7 @@ pub async fn service(_: &Site, probes: &Probes) -> Looked {
 
 /// The service answers on its port of every node, asked from outside the cluster.
 pub async fn node_port(site: &Site, probes: &Probes) -> Looked {
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build();
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5) * site.times).build();
     let client = client.map_err(|error| vec![error.to_string()])?;
     let mut wrong = Vec::new();
     let nodes: Vec<_> = site
@@ -110,7 +110,7 @@ pub async fn network_policy(_: &Site, probes: &Probes) -> Looked {
 /// Waits until a pod can or cannot connect.
 async fn comes_to(probes: &Probes, from: &Probe, to: &str, can: bool) -> Result<(), Vec<String>> {
     let what = format!("`{}` {} reach the pod", from.pod, if can { "can" } else { "cannot" });
-    until(&CancellationToken::new(), &what, Deadline::after(POLICY), INTERVAL, || async {
+    until(&CancellationToken::new(), &what, Deadline::after(POLICY * probes.times), INTERVAL, || async {
         match (probes.cannot_connect(from, to).await, can) {
             (None, true) => crate::wait::Probe::Ready(()),
             // A refusal is an answer too: the policy may reject, or drop.

@@ -21,8 +21,8 @@ use super::cluster::not_well;
 
 /// The port that pods serve their name on.
 pub const PORT: u16 = 8080;
-/// How long one connection may take. A policy that denies makes it wait that long.
-const CONNECT: &str = "--timeout=3s";
+/// How many seconds one connection may take. A policy that denies makes it wait that long.
+const CONNECT: u32 = 3;
 /// How long a command in a pod may take.
 const EXEC: Duration = Duration::from_secs(30);
 /// How long the namespace may take to go.
@@ -47,6 +47,8 @@ pub struct Probes {
     pub service: String,
     /// Its port on every node.
     pub node_port: u16,
+    /// How many times longer than usual anything may take.
+    pub times: u32,
 }
 
 /// A pod.
@@ -157,6 +159,7 @@ impl Probes {
                 .and_then(|port| u16::try_from(port).ok())
                 .context("the service has no port on nodes")?,
             client,
+            times: site.times,
         }))
     }
 
@@ -166,7 +169,7 @@ impl Probes {
     /// When the API refuses or does not answer in time.
     pub async fn exec(&self, probe: &Probe, words: &[&str]) -> anyhow::Result<Executed> {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
-        let deadline = Deadline::after(EXEC);
+        let deadline = Deadline::after(EXEC * self.times);
         let done = async {
             let mut attached = pods.exec(&probe.pod, words.iter().copied(), &AttachParams::default()).await?;
             let status = attached.take_status();
@@ -188,13 +191,14 @@ impl Probes {
         };
         tokio::select! {
             done = done => done,
-            () = deadline.passed() => anyhow::bail!("no answer from `{}` within {} s", probe.pod, EXEC.as_secs()),
+            () = deadline.passed() => anyhow::bail!("no answer from `{}` within {} s", probe.pod, deadline.length().as_secs()),
         }
     }
 
     /// Why a pod cannot connect to `to`; `None` where it can.
     pub async fn cannot_connect(&self, from: &Probe, to: &str) -> Option<String> {
-        match self.exec(from, &["/agnhost", "connect", CONNECT, to]).await {
+        let timeout = format!("--timeout={}s", CONNECT * self.times);
+        match self.exec(from, &["/agnhost", "connect", &timeout, to]).await {
             Ok(Executed { well: true, .. }) => None,
             Ok(Executed { stderr, .. }) => {
                 Some(stderr.lines().next().unwrap_or("it did not say why").to_owned())
@@ -208,9 +212,9 @@ impl Probes {
 ///
 /// # Errors
 /// When they do not go, with what the API says of that.
-pub async fn remove(client: &Client) -> anyhow::Result<()> {
-    let namespaces: Api<Namespace> = Api::all(client.clone());
-    let deadline = Deadline::after(GONE);
+pub async fn remove(site: &Site) -> anyhow::Result<()> {
+    let namespaces: Api<Namespace> = Api::all(site.client.clone());
+    let deadline = Deadline::after(GONE * site.times);
     for found in namespaces.list_metadata(&ListParams::default().labels(OURS)).await? {
         let name = found.name_any();
         if found.metadata.deletion_timestamp.is_none() {

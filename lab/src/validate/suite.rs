@@ -94,8 +94,8 @@ pub fn known(ids: &[String]) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When the cluster cannot be asked at all, or what was made for the checks does not go.
-pub async fn run_here(lab: &Lab, ids: &[String], patience: Duration) -> anyhow::Result<()> {
-    let site = Site::open(lab, patience).await?;
+pub async fn run_here(lab: &Lab, ids: &[String], patience: Duration, times: u32) -> anyhow::Result<()> {
+    let site = Site::open(lab, patience, times).await?;
     let named = |check: &Check| ids.is_empty() || ids.iter().any(|id| id == check.id);
     // Where probes do not come up, that must fail: the checks that look out of them are skipped then.
     let needs_probes = SUITE.iter().any(|check| named(check) && matches!(check.what, What::Pods(_)));
@@ -118,7 +118,7 @@ pub async fn run_here(lab: &Lab, ids: &[String], patience: Duration) -> anyhow::
     while let Some(done) = work.join_next().await {
         told = told.and(done.map_err(anyhow::Error::from).flatten());
     }
-    if let Err(error) = probes::remove(&site.client).await {
+    if let Err(error) = probes::remove(&site).await {
         // It says nothing about the cluster that was asked about, and the next run removes it.
         eprintln!("warning: {error:#}");
     }
@@ -167,7 +167,7 @@ async fn from_pods(site: &Site, checks: Vec<(&'static Check, Seen)>) -> anyhow::
                 return print(check, Verdict::Passed, took, vec![format!("{} pods", probes.each.len())]);
             }
             // Policies wait for themselves, and are made once.
-            let settle = if seen == Seen::Policy { Duration::ZERO } else { SETTLE };
+            let settle = if seen == Seen::Policy { Duration::ZERO } else { SETTLE * site.times };
             let look = again_for(settle, || async {
                 match seen {
                     Seen::Placed => Ok(vec![]),

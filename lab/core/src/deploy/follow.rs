@@ -65,6 +65,15 @@ pub struct TaskTime {
     pub seconds: f64,
 }
 
+/// How long a play took.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PlaySeconds {
+    /// The play.
+    pub play: String,
+    /// All of its tasks together.
+    pub seconds: f64,
+}
+
 /// What is told when a run is over.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
@@ -74,6 +83,8 @@ pub struct Summary {
     pub tasks: usize,
     /// By machine; absent where the run was cut short.
     pub recap: Option<BTreeMap<String, Counts>>,
+    /// The plays, in the order of the run.
+    pub plays: Vec<PlaySeconds>,
     /// The slowest tasks, the slowest first.
     pub slowest: Vec<TaskTime>,
     /// What was changed, in the order of the run.
@@ -272,6 +283,10 @@ impl Follower {
             };
             play.tasks.iter().map(of)
         });
+        let plays = self.plays.iter().map(|play| PlaySeconds {
+            play: play.name.clone(),
+            seconds: play.tasks.iter().map(|(_, seconds)| seconds).sum(),
+        });
         let mut times: Vec<TaskTime> = tasks.collect();
         let tasks = times.len();
         times.sort_by(|one, other| other.seconds.total_cmp(&one.seconds));
@@ -280,6 +295,7 @@ impl Follower {
             seconds: self.began.map_or(0.0, |began| self.now - began),
             tasks,
             recap: self.recap.clone(),
+            plays: plays.collect(),
             slowest: times,
             changed: self.changed.clone(),
             problems: self.problems.clone(),

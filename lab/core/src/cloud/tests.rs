@@ -1,0 +1,75 @@
+//! The sentences of steps.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::domain::Acceleration;
+use crate::fixtures;
+use crate::plan::{Inputs, Observed, PublicKeys, plan};
+use crate::spec::ImageSpec;
+
+/// The plan for the original plan's machines, of which nothing is made yet.
+fn fresh() -> Plan {
+    let spec = fixtures::spec();
+    let images = BTreeMap::from([(ImageSpec::Debian13, "0123456789abcdef".repeat(4))]);
+    let (lab, keys) = (fixtures::lab(), PublicKeys::default());
+    let inputs =
+        Inputs { spec: &spec, lab: &lab, acceleration: Acceleration::Tcg, images: &images, keys: &keys };
+    plan(&inputs, &Observed::default())
+}
+
+#[test]
+fn every_action_on_machines_is_told() {
+    let mut plan = fresh();
+    assert_eq!(provisioned(&plan), "4 machines made");
+    let actions = [Action::Change, Action::Replace, Action::Start, Action::Remove];
+    for (machine, action) in plan.machines.iter_mut().zip(actions) {
+        machine.action = action;
+    }
+    assert_eq!(
+        provisioned(&plan),
+        "1 machine changed, 1 machine made anew, 1 machine started, 1 machine removed"
+    );
+}
+
+#[test]
+fn a_plan_without_steps_was_nothing_to_do() {
+    let mut plan = fresh();
+    plan.network.steps.clear();
+    for machine in &mut plan.machines {
+        machine.action = Action::Keep;
+        machine.before.clear();
+        machine.steps.clear();
+    }
+    assert_eq!(provisioned(&plan), "nothing to do: 4 machines as the cluster file says already");
+}
+
+#[test]
+fn an_inventory_is_told_by_what_changed_in_it() {
+    let folder = Some("inventories/quick");
+    insta::assert_snapshot!([
+        generated(folder, 5, 1, 2),
+        generated(folder, 0, 0, 7),
+        generated(None, 0, 0, 0),
+    ].join("\n"), @r"
+    5 files written, 1 removed, 2 as they were in inventories/quick
+    nothing to do: the 7 files in inventories/quick are as they must be
+    nothing to do: the lab's own was written before its machines, and there is no other
+    ");
+}
+
+#[test]
+fn a_step_ends_with_what_came_of_it_and_how_long_it_took() {
+    let check = |id: &str, verdict| Outcome {
+        id: id.to_owned(),
+        title: String::new(),
+        verdict,
+        seconds: 0.0,
+        details: vec![],
+    };
+    let checks = [check("nodes", Verdict::Passed), check("top", Verdict::Skipped)];
+    assert_eq!(
+        told(STEPS[5], &validated(&checks), 1.25),
+        "validate the cluster's health: 1 passed, 0 failed, 1 skipped: nodes (1.2 s)"
+    );
+}

@@ -1,0 +1,111 @@
+//! The arguments of `cloud`, and one function for each of its commands. Decides nothing.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::cloud::{self, Wishes, status};
+use crate::cx::Cx;
+use crate::deploy::kubeconfig;
+use crate::life::lab::Lab;
+use crate::life::{destroy, down};
+use crate::output;
+
+/// What can be done with a whole cluster.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// From the cluster file to a cluster that can be used, in eight steps; a cluster that was stopped comes back
+    #[command(
+        after_help = "Exit codes: 11 the file is refused or artefacts are missing, 20 machines, 21 Kubespray, 30 checks.\n\n\
+                      Examples:\n  cargo xtask cloud start\n  cargo xtask cloud start quick --merge"
+    )]
+    Start {
+        #[command(flatten)]
+        of: Of,
+        /// Add the context `lab-<cluster>` to this file, or to ~/.kube/config; nothing in it is replaced
+        #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+        #[expect(clippy::option_option, reason = "clap's form of an option whose value may be left out")]
+        merge: Option<Option<PathBuf>>,
+        /// Print everything as JSON, one object a line; the last one is the status
+        #[arg(long)]
+        json: bool,
+    },
+    /// Stop every machine; `start` brings the same cluster back
+    #[command(after_help = "Example: cargo xtask cloud stop quick")]
+    Stop {
+        #[command(flatten)]
+        of: Of,
+        /// Print events as JSON, one a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show machines, whether the cluster answers and is ready, its versions and its kubeconfig
+    #[command(
+        after_help = "Exit codes: 0 all is well, 20 not all machines run, 30 the cluster is not as it must be.\n\n\
+                      Example: cargo xtask cloud status quick --json"
+    )]
+    Status {
+        #[command(flatten)]
+        of: Of,
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove the cluster and its machines. Only the records of runs stay
+    #[command(after_help = "Example: cargo xtask cloud destroy quick")]
+    Destroy {
+        #[command(flatten)]
+        of: Of,
+        /// Print events as JSON, one a line
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Which cluster.
+#[derive(Debug, Args)]
+pub struct Of {
+    /// A name under inventories/, or the path of a cluster file
+    #[arg(default_value = "cloud-cluster")]
+    cluster: String,
+}
+
+impl Command {
+    /// Whether standard output is for events.
+    #[must_use]
+    pub fn prints_events(&self) -> bool {
+        match self {
+            Self::Start { json, .. } | Self::Stop { json, .. } | Self::Destroy { json, .. } => *json,
+            Self::Status { .. } => false,
+        }
+    }
+}
+
+/// Runs a command. Returns the exit code.
+///
+/// # Errors
+/// Whatever the command's room could not do.
+pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
+    match command {
+        Command::Start { of, merge, json } => {
+            let merge = merge.map(|file| file.map_or_else(kubeconfig::of_user, Ok)).transpose()?;
+            return cloud::start(cx, &of.cluster, &Wishes { merge, json }).await;
+        }
+        Command::Stop { of, .. } => down::down(cx, &Lab::open(cx, &of.cluster)?).await?,
+        Command::Status { of, json } => {
+            let lab = Lab::open(cx, &of.cluster)?;
+            let status = status::look(cx, &lab).await?;
+            if json {
+                output::json(&status)?;
+            } else {
+                output::print(status::table(&status, cx.layout.root(), &lab.cluster_words(cx)))?;
+            }
+            return Ok(status.code());
+        }
+        Command::Destroy { of, .. } => {
+            let (name, files) = destroy::find(cx, &of.cluster)?;
+            destroy::destroy(cx, &name, &files).await?;
+        }
+    }
+    Ok(0)
+}

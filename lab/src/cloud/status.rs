@@ -1,0 +1,163 @@
+//! What there is of a cluster right now: its machines, whether it answers, what it was deployed from, where its
+//! kubeconfig is. Starts nothing, changes nothing, waits for nothing.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lab_core::report::{Outcome, Verdict};
+use serde::Serialize;
+
+use crate::cli::commands::running;
+use crate::cx::Cx;
+use crate::deploy::{self, Deployed};
+use crate::failure::exit;
+use crate::life::lab::Lab;
+use crate::life::status::{self, LabStatus};
+use crate::validate::{self, HEALTH, NO_ANSWER};
+use crate::wait::Deadline;
+
+/// How long the cluster may take to say how it is. Who asks for a status does not want to wait.
+const ANSWER: Duration = Duration::from_secs(4);
+
+/// The state of a cluster, as `--json` shows it.
+#[derive(Debug, Serialize)]
+pub struct CloudStatus {
+    /// How it is, in a word.
+    pub health: Health,
+    /// Its machines and their host.
+    pub lab: LabStatus,
+    /// What it was deployed from; none where that is not known.
+    pub deployed: Option<Deployed>,
+    /// What was seen of it; empty where it was not asked or did not answer.
+    pub checks: Vec<Outcome>,
+    /// Why it was not seen; none where it was.
+    pub unseen: Option<String>,
+    /// Its kubeconfig; none where there is none.
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// How a cluster is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    /// It answers, and is as it must be.
+    Ready,
+    /// It answers, and is not as it must be.
+    NotReady,
+    /// Its machines run, and it does not answer.
+    NoAnswer,
+    /// Not all of its machines run.
+    Stopped,
+    /// Nothing was deployed yet.
+    NotDeployed,
+}
+
+impl Health {
+    /// As people read it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::NotReady => "not as it must be",
+            Self::NoAnswer => "does not answer",
+            Self::Stopped => "not all of its machines run",
+            Self::NotDeployed => "not deployed",
+        }
+    }
+}
+
+impl CloudStatus {
+    /// The exit code that it means: 0 only if all is well.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self.health {
+            Health::Ready => 0,
+            Health::Stopped => exit::PROVISION,
+            Health::NotReady | Health::NoAnswer | Health::NotDeployed => exit::CHECKS,
+        }
+    }
+}
+
+/// Looks.
+///
+/// # Errors
+/// When a host that should answer does not, or a record of the lab cannot be read.
+pub async fn look(cx: &Cx, lab: &Lab) -> anyhow::Result<CloudStatus> {
+    let found = status::look(cx, lab).await?;
+    let deployed = deploy::deployed(lab)?;
+    let kubeconfig = Some(lab.files.kubeconfig()).filter(|path| path.is_file());
+    let wanted = lab.spec.machines.iter().filter(|machine| machine.auto_start);
+    let state = |name: &str| found.machines.iter().find(|one| one.name == name).map(|one| one.state);
+    let all_run = wanted.clone().all(|machine| state(&machine.name) == Some("running"));
+    let (mut checks, mut unseen) = (Vec::new(), None);
+    if found.host_running && kubeconfig.is_some() {
+        match ask(cx, lab).await {
+            Ok(seen) => checks = seen,
+            Err(error) => unseen = Some(format!("{error:#}")),
+        }
+    }
+    let health = health(all_run, kubeconfig.is_some(), unseen.is_some(), &checks);
+    Ok(CloudStatus { health, lab: found, deployed, checks, unseen, kubeconfig })
+}
+
+/// One look at the cluster, from inside the lab's network.
+async fn ask(cx: &Cx, lab: &Lab) -> anyhow::Result<Vec<Outcome>> {
+    let deadline = Deadline::after(ANSWER);
+    let reached = running(cx, lab).await?;
+    tokio::select! {
+        seen = validate::inside(cx, lab, &reached, &HEALTH, None, |_| ()) => seen,
+        () = deadline.passed() => anyhow::bail!("{NO_ANSWER} within {} s", ANSWER.as_secs()),
+    }
+}
+
+fn health(all_run: bool, has_kubeconfig: bool, unseen: bool, checks: &[Outcome]) -> Health {
+    let answered = |check: &Outcome| !check.details.iter().any(|told| told.starts_with(NO_ANSWER));
+    match (all_run, has_kubeconfig) {
+        (false, _) => Health::Stopped,
+        (true, false) => Health::NotDeployed,
+        (true, true) if unseen || !checks.iter().any(answered) => Health::NoAnswer,
+        (true, true) if checks.iter().all(|check| check.verdict == Verdict::Passed) => Health::Ready,
+        (true, true) => Health::NotReady,
+    }
+}
+
+/// What was deployed, as people read it.
+#[must_use]
+pub fn version(deployed: &Deployed) -> String {
+    let Deployed { kubernetes, kubespray, at, .. } = deployed;
+    let at = at.strftime("%Y-%m-%d %H:%M UTC");
+    format!("Kubernetes {kubernetes}, deployed by Kubespray {kubespray}, {at}")
+}
+
+/// The state for people. Paths are shown from `root` where they lie in there; `words` name the cluster in commands.
+#[must_use]
+pub fn table(status: &CloudStatus, root: &Path, words: &str) -> String {
+    let mut text = status::table(&status.lab);
+    let mut line = |name: &str, what: &str| text.push_str(&format!("{name:10}  {what}\n"));
+    line("", "");
+    let start = format!("`cargo xtask cloud start {words}`");
+    line(
+        "cluster",
+        &match status.health {
+            Health::NotDeployed => format!("{}; {start} deploys it", status.health.word()),
+            Health::Stopped => format!("{}; {start} starts them", status.health.word()),
+            other => other.word().to_owned(),
+        },
+    );
+    for check in &status.checks {
+        let mark = if check.verdict == Verdict::Passed { "✓" } else { "✗" };
+        line("", &format!("{mark} {}: {}", check.title, check.details.join("; ")));
+    }
+    if let Some(why) = &status.unseen {
+        line("", &format!("✗ {why}"));
+    }
+    let unknown = || "what was deployed is not known".to_owned();
+    line("versions", &status.deployed.as_ref().map_or_else(unknown, version));
+    let kubeconfig = status.kubeconfig.as_ref().map(|path| path.strip_prefix(root).unwrap_or(path));
+    let none = || "there is none yet".to_owned();
+    line("kubeconfig", &kubeconfig.map_or_else(none, |path| path.display().to_string()));
+    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,52 @@
+//! What a deploy needs, found out before a machine is started: machines are told of artefacts when they are made.
+
+use lab_core::spec::HostSpec;
+
+use crate::artifacts::list;
+use crate::artifacts::lock;
+use crate::artifacts::look::State;
+use crate::artifacts::store::Store;
+use crate::cx::Cx;
+use crate::failure::{Failure, exit};
+use crate::life::lab::Lab;
+
+/// How many artefacts a cluster needs, and how many of them the store lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needs {
+    /// Files and images.
+    pub wanted: usize,
+    /// Those that are not there as a whole.
+    pub missing: usize,
+}
+
+/// Finds out what a cluster needs. Its Kubespray is fetched where that is not known yet.
+///
+/// # Errors
+/// When Kubespray cannot be had or does not accept the inventory.
+pub async fn needs(cx: &Cx, lab: &Lab) -> anyhow::Result<Needs> {
+    let lock = lock::of_cluster(cx, lab, true).await?;
+    let store = Store::open(&cx.layout);
+    let artifacts = list::look(&store, Some(&lab.spec.name), &lock)?.artifacts;
+    let missing = artifacts.iter().filter(|row| row.state != State::Present).count();
+    Ok(Needs { wanted: artifacts.len(), missing })
+}
+
+/// The same, for a deploy that is about to begin.
+///
+/// # Errors
+/// As [`needs`], and when something is missing that the machines could get nowhere else.
+pub async fn check(cx: &Cx, lab: &Lab) -> anyhow::Result<Needs> {
+    let needs = needs(cx, lab).await?;
+    if needs.missing > 0 && lab.spec.host == HostSpec::Embedded {
+        let Needs { wanted, missing } = needs;
+        let (name, words) = (&lab.spec.name, lab.cluster_words(cx));
+        let message = format!(
+            "{missing} of the {wanted} artefacts of the cluster `{name}` are missing, and its machines reach nothing outside the lab"
+        );
+        let hint = format!(
+            "`cargo xtask artifacts fetch {words}` or `cargo xtask artifacts build {words}` gets them"
+        );
+        return Err(Failure::new(exit::PLAN, message).hint(hint).into());
+    }
+    Ok(needs)
+}

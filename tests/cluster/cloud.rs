@@ -1,0 +1,36 @@
+//! A deployed cluster in the hands of `cloud`: looked at, stopped, brought back.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::quick::Quick;
+
+/// `cloud stop` and `cloud start` give back the very cluster that was there, without a deploy.
+pub fn stopped_and_started_again(quick: &Quick) {
+    let checkout = &quick.checkout;
+    let uid = || quick.kubectl("get namespace kube-system -o jsonpath={.metadata.uid}").ok().stdout;
+    let (before, deployed) = (uid(), fs::read(checkout.output("quick").join("deployed.json")).unwrap());
+
+    let status = checkout.lab(&["cloud", "status", "quick"]).answer().ok();
+    assert!(status.stdout.contains("cluster     ready"), "{status}");
+    assert!(status.stdout.contains("the nodes are those of the cluster file: 3 nodes"), "{status}");
+    assert!(status.took < Duration::from_secs(5), "it took {:?}", status.took);
+
+    checkout.lab(&["cloud", "stop", "quick"]).answer().ok();
+    let stopped = checkout.lab(&["cloud", "status", "quick"]).answer().code(20);
+    assert!(stopped.took < Duration::from_secs(1), "it took {:?}", stopped.took);
+
+    let start = checkout.lab(&["cloud", "start", "quick"]).answer().ok();
+    assert!(start.stderr.contains("[2/8]: provision the machines: 3 machines started"), "{start}");
+    assert!(start.stderr.contains("[5/8]: run Kubespray: nothing to do: Kubernetes 1.34.3"), "{start}");
+    assert!(start.stdout.contains("cluster     ready"), "{start}");
+    assert_eq!(uid(), before, "it is another cluster");
+    assert_eq!(fs::read(checkout.output("quick").join("deployed.json")).unwrap(), deployed);
+
+    let again = checkout.lab(&["cloud", "start", "quick", "--json"]).answer().ok();
+    let lines: Vec<serde_json::Value> =
+        again.stdout.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
+    assert_eq!(lines.last().unwrap()["health"], "ready", "{again}");
+    let idle = lines.iter().filter(|line| line["text"].as_str().unwrap_or("").contains("nothing to do"));
+    assert!(idle.count() >= 3, "machines, inventory and Kubespray have nothing to do: {again}");
+}

@@ -1,0 +1,43 @@
+//! `cloud` where nothing can be deployed: what is lacking is found before any machine is made.
+
+use std::fs;
+
+use lab_tests::checkout::real_root;
+use lab_tests::computer::Computer;
+use lab_tests::kubespray::reaching;
+use lab_tests::{Checkout, needs_kubespray};
+
+#[test]
+fn a_start_without_artefacts_is_refused_before_any_machine_is_made() {
+    needs_kubespray!();
+    // A store of its own, in which there is nothing.
+    let checkout = Checkout::with_own_build();
+    checkout.share("build/3rd-party");
+    checkout.write("quick", &fs::read_to_string(real_root().join("inventories/quick/cluster.yaml")).unwrap());
+    let before = Computer::look(checkout.root());
+
+    let start = reaching(checkout.lab(&["cloud", "start", "quick"])).answer().code(11);
+    assert!(start.stderr.contains("✗ [1/8]: validate the configuration"), "{start}");
+    assert!(start.stderr.contains("18 of the 18 artefacts of the cluster `quick` are missing"), "{start}");
+    assert!(start.stderr.contains("`cargo xtask artifacts build quick`"), "how to go on: {start}");
+    assert!(!checkout.output("quick").join("state.json").exists(), "a lab was made");
+
+    let status = checkout.lab(&["cloud", "status", "quick"]).answer().code(20);
+    assert!(status.stdout.contains("`cargo xtask cloud start quick` starts them"), "{status}");
+    let stop = checkout.lab(&["cloud", "stop", "quick"]).answer().ok();
+    assert!(stop.stderr.contains("there is no lab `quick`"), "{stop}");
+    checkout.lab(&["cloud", "destroy", "quick"]).answer().ok();
+    checkout.destroy("quick", &before);
+}
+
+#[test]
+fn a_start_of_a_file_with_mistakes_tells_them_in_its_first_step() {
+    let checkout = Checkout::new();
+    checkout.write("odd", "apiVersion: lab/v1alpha1\nkind: Cluster\nname: odd\nmachines: []\n");
+    let start = checkout.lab(&["cloud", "start", "odd"]).answer().code(2);
+    assert!(start.stderr.contains("✗ [1/8]: validate the configuration"), "{start}");
+    let json = checkout.lab(&["cloud", "start", "odd", "--json"]).answer().code(2);
+    let events: Vec<serde_json::Value> =
+        json.stdout.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
+    assert!(events.iter().any(|event| event["task"] == "[1/8]" && event["state"] == "failed"), "{json}");
+}
