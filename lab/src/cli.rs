@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub mod artifacts;
 pub mod check;
 pub mod commands;
+pub mod deploy;
 pub mod inventory;
 pub mod kubespray;
 
@@ -215,14 +216,7 @@ pub enum Command {
     #[command(subcommand, after_help = "Example: cargo xtask image list")]
     Image(Image),
     /// Make the machines the Kubernetes cluster that the file asks for; what is as it must be stays
-    #[command(after_help = "Example: cargo xtask deploy quick")]
-    Deploy {
-        #[command(flatten)]
-        cluster: Cluster,
-        /// Print Ansible's events as JSON, one a line
-        #[arg(long)]
-        json: bool,
-    },
+    Deploy(deploy::Deploy),
     /// Check that the cluster is what its file asks for, and does what a cluster must
     #[command(
         after_help = "Examples:\n  cargo xtask validate quick\n  cargo xtask validate quick dns network-policy"

@@ -23,8 +23,10 @@ use crate::life::lab::{Lab, Reached};
 use crate::output;
 use crate::validate::{self, HEALTH};
 
+pub mod change;
 pub mod kubeconfig;
 pub mod kubectl;
+mod living;
 pub mod run;
 
 /// Kubespray's playbook for a whole cluster; what is there already stays.
@@ -54,12 +56,15 @@ pub async fn deploy(cx: &Cx, lab: &Lab, json: bool) -> anyhow::Result<()> {
     let _held = lab.hold()?;
     let reached = running(cx, lab).await?;
     refuse_what_kubespray_would(cx, lab).await?;
+    change::refuse_old_inventory(cx, lab)?;
     let wanted = wanted(cx, lab).await?;
     let record = lab.files.deployed();
-    let why = match files::read_own::<Deployed>(&record)? {
+    let last = files::read_own::<Deployed>(&record)?;
+    change::refuse_upgrade(cx, lab, last.as_ref(), &wanted)?;
+    let why = match last {
         None => "it is not known that anything was deployed".to_owned(),
         Some(last) if last.inputs != wanted.inputs => "what is asked for is not what was deployed".to_owned(),
-        Some(_) => match unhealthy(cx, lab, &reached, None).await {
+        Some(_) => match unhealthy(cx, lab, &reached, &HEALTH, None).await {
             Some(why) => format!("the cluster is not as it must be: {why}"),
             None => {
                 let name = &lab.spec.name;
@@ -76,17 +81,9 @@ pub async fn deploy(cx: &Cx, lab: &Lab, json: bool) -> anyhow::Result<()> {
     files::remove(&record)?;
     let words = lab.cluster_words(cx);
     let again = format!("`cargo xtask deploy {words}`");
-    play::play(cx, lab, &Play { playbook: PLAYBOOK, arguments: &[], what: "deploy", again, json }).await?;
+    play::play(cx, lab, &Play { playbook: PLAYBOOK, inventory: None, arguments: &[], what: "deploy", again, json }).await?;
     kubeconfig::fetch(cx, lab, &reached).await?;
-    let task = cx.progress.task("cluster");
-    task.step("waiting until every node is ready and every system pod runs");
-    if let Some(why) = unhealthy(cx, lab, &reached, Some(SETTLED)).await {
-        task.failed("it is not as it must be");
-        let message = "Kubespray ended well, and the cluster is not as it must be";
-        let hint = format!("`cargo xtask validate {words}` shows more");
-        return Err(anyhow::anyhow!("{why}").context(Failure::new(exit::DEPLOY, message).hint(hint)));
-    }
-    task.done("every node is ready");
+    settle(cx, lab, &reached, &HEALTH).await?;
     let done = Deployed { at: Timestamp::now(), ..wanted };
     files::write_atomic(&record, &serde_json::to_vec_pretty(&done)?, PUBLIC)?;
     if !json {
@@ -95,19 +92,38 @@ pub async fn deploy(cx: &Cx, lab: &Lab, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Waits until these checks of the cluster pass, after a playbook that ended well.
+async fn settle(cx: &Cx, lab: &Lab, reached: &Reached, checks: &[&str]) -> anyhow::Result<()> {
+    let task = cx.progress.task("cluster");
+    task.step("waiting until every node is ready and every system pod runs");
+    if let Some(why) = unhealthy(cx, lab, reached, checks, Some(SETTLED)).await {
+        task.failed("it is not as it must be");
+        let message = "Kubespray ended well, and the cluster is not as it must be";
+        let hint = format!("`cargo xtask validate {}` shows more", lab.cluster_words(cx));
+        return Err(anyhow::anyhow!("{why}").context(Failure::new(exit::DEPLOY, message).hint(hint)));
+    }
+    task.done("every node is ready");
+    Ok(())
+}
+
 /// What a deploy would be made from now.
 async fn wanted(cx: &Cx, lab: &Lab) -> anyhow::Result<Deployed> {
     let lock = lock::of_cluster(cx, lab, true).await?;
-    let mut hasher = crate::artifacts::store::Hasher::new();
-    hasher.update(lock.inputs.as_bytes());
-    // Where machines find what is served: it is no input of the lock.
-    hasher.update(&inventory_of_artifacts(lab)?);
     Ok(Deployed {
-        inputs: hasher.finish().to_string(),
+        inputs: inputs(cx, lab)?,
         kubespray: Request::of_lab(lab)?.pin.version.to_string(),
         kubernetes: lock.kubernetes,
         at: Timestamp::UNIX_EPOCH,
     })
+}
+
+/// The digest of everything that Kubespray is given.
+fn inputs(cx: &Cx, lab: &Lab) -> anyhow::Result<String> {
+    let mut hasher = crate::artifacts::store::Hasher::new();
+    hasher.update(lock::inputs(cx, lab)?.as_bytes());
+    // Where machines find what is served: it is no input of the lock.
+    hasher.update(&inventory_of_artifacts(lab)?);
+    Ok(hasher.finish().to_string())
 }
 
 fn inventory_of_artifacts(lab: &Lab) -> anyhow::Result<Vec<u8>> {
@@ -134,11 +150,17 @@ fn warn_of_missing_artifacts(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
 }
 
 /// Why the cluster cannot be taken for healthy; `None` where it can. With `patience`, it is waited for.
-async fn unhealthy(cx: &Cx, lab: &Lab, reached: &Reached, patience: Option<Duration>) -> Option<String> {
+async fn unhealthy(
+    cx: &Cx,
+    lab: &Lab,
+    reached: &Reached,
+    checks: &[&str],
+    patience: Option<Duration>,
+) -> Option<String> {
     if !lab.files.kubeconfig().is_file() {
         return Some("there is no kubeconfig of it".to_owned());
     }
-    let outcomes = match validate::inside(cx, lab, reached, &HEALTH, patience, |_| ()).await {
+    let outcomes = match validate::inside(cx, lab, reached, checks, patience, |_| ()).await {
         Ok(outcomes) => outcomes,
         Err(error) => return Some(format!("{error:#}")),
     };

@@ -4,6 +4,7 @@
 mod artifacts;
 mod check;
 mod cli;
+mod consent;
 mod cx;
 mod deploy;
 mod e2e;

@@ -1,7 +1,7 @@
 //! `plan` and `up`: from a cluster file to machines that answer.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use lab_core::spec::{ImageSpec, MachineKind};
 use crate::artifacts::serve::{self, Serving};
 use crate::artifacts::store::Store;
 use crate::check;
+use crate::consent;
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::host::acceleration::{self, Decision};
@@ -294,7 +295,7 @@ fn fits(lab: &Lab, images: &BTreeMap<ImageSpec, BaseImage>) -> anyhow::Result<()
 
 /// Asks before anything on a disk is lost.
 fn consent(cx: &Cx, planned: &Plan) -> anyhow::Result<()> {
-    if !planned.destroys_data() || cx.yes {
+    if !planned.destroys_data() {
         return Ok(());
     }
     let lost: Vec<String> = planned
@@ -306,18 +307,7 @@ fn consent(cx: &Cx, planned: &Plan) -> anyhow::Result<()> {
             format!("`{}` ({verb})", machine.name)
         })
         .collect();
-    let refused =
-        Failure::new(exit::PLAN, format!("what is on the disks of {} would be lost", lost.join(", ")))
-            .hint("add `--yes` if that is meant");
-    if !std::io::stdin().is_terminal() || cx.progress.is_json() {
-        return Err(refused.into());
-    }
-    eprint!("What is on the disks of {} will be lost. Go on? [y/N] ", lost.join(", "));
-    std::io::stderr().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    anyhow::ensure!(matches!(answer.trim(), "y" | "Y" | "yes"), refused);
-    Ok(())
+    consent::ask(cx, &format!("what is on the disks of {}", lost.join(", ")))
 }
 
 /// Has Ansible reach every machine that runs, unless it has reached these very runs already.
