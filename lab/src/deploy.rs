@@ -81,7 +81,12 @@ pub async fn deploy(cx: &Cx, lab: &Lab, json: bool) -> anyhow::Result<()> {
     files::remove(&record)?;
     let words = lab.cluster_words(cx);
     let again = format!("`cargo xtask deploy {words}`");
-    play::play(cx, lab, &Play { playbook: PLAYBOOK, inventory: None, arguments: &[], what: "deploy", again, json }).await?;
+    play::play(
+        cx,
+        lab,
+        &Play { playbook: PLAYBOOK, inventory: None, arguments: &[], what: "deploy", again, json },
+    )
+    .await?;
     kubeconfig::fetch(cx, lab, &reached).await?;
     settle(cx, lab, &reached, &HEALTH).await?;
     let done = Deployed { at: Timestamp::now(), ..wanted };

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use jiff::Timestamp;
 use lab_core::deploy::change::{
-    Change, Decision, Living, Recovery, Refusal, Removal, Situation, Versions, recover, remove, render, reset,
-    scale, upgrade,
+    Change, Decision, Living, Recovery, Refusal, Removal, Situation, Versions, recover, remove, render,
+    reset, scale, upgrade,
 };
 use lab_core::kubespray::ARTIFACTS_FILE;
 
@@ -104,7 +104,9 @@ fn asks(operation: &Operation) -> bool {
 /// What was seen, in a line.
 fn told(lab: &Lab, living: &Living) -> String {
     let nodes = match &living.nodes {
-        Some(nodes) => format!("{} of {} nodes ready", nodes.iter().filter(|node| node.ready).count(), nodes.len()),
+        Some(nodes) => {
+            format!("{} of {} nodes ready", nodes.iter().filter(|node| node.ready).count(), nodes.len())
+        }
         None => "no API server answers".to_owned(),
     };
     let etcd = match &living.etcd {
@@ -305,7 +307,8 @@ pub fn refuse_old_inventory(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
         return Ok(());
     }
     let words = lab.cluster_words(cx);
-    let message = format!("the cluster file of `{}` is newer than its machines and their inventory", lab.spec.name);
+    let message =
+        format!("the cluster file of `{}` is newer than its machines and their inventory", lab.spec.name);
     Err(Failure::new(exit::PLAN, message).hint(format!("run `cargo xtask lab up {words}`")).into())
 }
 

@@ -68,9 +68,10 @@ pub async fn look(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<Livin
             break;
         }
     }
-    anyhow::ensure!(!cx.cancel.is_cancelled(), crate::wait::WaitError::Cancelled {
-        what: "a look at the cluster".to_owned()
-    });
+    anyhow::ensure!(
+        !cx.cancel.is_cancelled(),
+        crate::wait::WaitError::Cancelled { what: "a look at the cluster".to_owned() }
+    );
     Ok(living)
 }
 

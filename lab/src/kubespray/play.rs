@@ -111,7 +111,9 @@ pub struct Play<'a> {
 pub async fn run(cx: &Cx, lab: &Lab, word: &str, arguments: &[OsString], json: bool) -> anyhow::Result<()> {
     let again = format!("`cargo xtask kubespray play {} {word}`", lab.cluster_words(cx));
     let _held = lab.hold()?;
-    play(cx, lab, &Play { playbook: word, inventory: None, arguments, what: "play", again, json }).await.map(drop)
+    play(cx, lab, &Play { playbook: word, inventory: None, arguments, what: "play", again, json })
+        .await
+        .map(drop)
 }
 
 /// Runs a playbook on a living lab that the caller holds.

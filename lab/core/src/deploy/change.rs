@@ -258,6 +258,11 @@ fn listed(names: &[&str]) -> String {
     }
 }
 
+/// `` `a` is ``, `` `a` and `b` are ``.
+fn are(names: &[&str]) -> String {
+    format!("{} {}", listed(names), if names.len() == 1 { "is" } else { "are" })
+}
+
 /// `1 member`, `2 members`.
 fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })

@@ -106,7 +106,8 @@ pub fn read_etcd(spec: &ClusterSpec, members: &str, health: &str, status: &str) 
     match serde_json::from_str::<MemberList>(members.trim()) {
         Ok(list) => {
             let of_address = |url: &String| {
-                let machine = spec.machines.iter().find(|machine| host(url) == machine.address.to_string())?;
+                let machine =
+                    spec.machines.iter().find(|machine| host(url) == machine.address.to_string())?;
                 Some(machine.name.clone())
             };
             let members = list.members.into_iter().map(|member| {
@@ -123,8 +124,7 @@ pub fn read_etcd(spec: &ClusterSpec, members: &str, health: &str, status: &str) 
         }
         Err(_) => {
             let machines = spec.machines.iter().filter(|machine| machine.roles.contains(&Role::Etcd));
-            let answers =
-                |machine: &str| status.iter().any(|one| host(&one.endpoint) == address(machine));
+            let answers = |machine: &str| status.iter().any(|one| host(&one.endpoint) == address(machine));
             let members = machines
                 .map(|machine| Member { machine: machine.name.clone(), healthy: answers(&machine.name) });
             Etcd { members: members.collect(), quorum: false }

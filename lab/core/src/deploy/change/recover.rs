@@ -49,8 +49,13 @@ pub fn recover(situation: &Situation<'_>) -> Result<(Decision, Option<Recovery>)
     let left = |role: Role| situation.with_role(role).find(|machine| !is_lost(machine));
     if left(Role::Etcd).is_none() || left(Role::ControlPlane).is_none() {
         return Err(Refusal::new(
-            format!("nothing is left of the control plane of `{}` that it could be recovered from", spec.name),
-            format!("`cargo xtask deploy reset {words}` and `cargo xtask deploy {words}` make a new, empty cluster"),
+            format!(
+                "nothing is left of the control plane of `{}` that it could be recovered from",
+                spec.name
+            ),
+            format!(
+                "`cargo xtask deploy reset {words}` and `cargo xtask deploy {words}` make a new, empty cluster"
+            ),
         ));
     }
     if let Some(machine) = lost.iter().find(|one| situation.api_address() == Some(&one.address.to_string())) {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Change, Decision, Refusal, Situation, Step, listed};
+use super::{Change, Decision, Refusal, Situation, Step, are, listed};
 use crate::spec::{MachineSpec, Role};
 
 /// What is asked for.
@@ -37,7 +37,9 @@ pub fn remove(situation: &Situation<'_>, removal: &Removal) -> Result<Decision, 
         if !is_member && !nodes.iter().any(|node| node.name == name) {
             return Err(Refusal::new(
                 format!("`{name}` is no node of the cluster"),
-                format!("take it out of the cluster file, and `cargo xtask lab up {words}` removes the machine"),
+                format!(
+                    "take it out of the cluster file, and `cargo xtask lab up {words}` removes the machine"
+                ),
             ));
         }
         if is_member || machine.roles.contains(&Role::Etcd) {
@@ -49,7 +51,10 @@ pub fn remove(situation: &Situation<'_>, removal: &Removal) -> Result<Decision, 
     if removal.gone {
         if !answering.is_empty() {
             return Err(Refusal::new(
-                format!("{} can be logged in to, and would come back as soon as its kubelet asks", listed(&answering)),
+                format!(
+                    "{} can be logged in to, and would come back as soon as its kubelet asks",
+                    listed(&answering)
+                ),
                 "leave `--gone` away: what Kubernetes left on the machine is then removed too",
             ));
         }
@@ -84,7 +89,7 @@ pub fn remove(situation: &Situation<'_>, removal: &Removal) -> Result<Decision, 
         !names.contains(&machine.name.as_str()) && nodes.iter().any(|node| node.name == machine.name)
     };
     if situation.with_role(Role::Worker).filter(takes_pods).next().is_none() {
-        change.lost.push("the last worker: no machine is left that takes pods".to_owned());
+        change.lost.push("every place for pods: no worker is left".to_owned());
     }
     change.next = next(situation, &names, &members, &machines);
     Ok(Decision::Do(change))
@@ -96,8 +101,7 @@ fn named<'a>(situation: &Situation<'a>, names: &[String]) -> Result<Vec<&'a Mach
     let known = |name: &&&str| situation.spec.machines.iter().any(|machine| machine.name == **name);
     if let Some(unknown) = wanted.iter().find(|name| !known(name)) {
         let is_node = situation.living.nodes.iter().flatten().any(|node| node.name == *unknown);
-        let there: Vec<&str> =
-            situation.spec.machines.iter().map(|machine| machine.name.as_str()).collect();
+        let there: Vec<&str> = situation.spec.machines.iter().map(|machine| machine.name.as_str()).collect();
         let hint = if is_node {
             "put it back: Kubespray removes only what its inventory still names".to_owned()
         } else {
@@ -120,7 +124,9 @@ fn not_the_first(situation: &Situation<'_>, machine: &MachineSpec) -> Result<(),
         let (why, hint) = match of_role.next() {
             None => (
                 format!("`{}` is the last {what}: without it there is no cluster", machine.name),
-                format!("`cargo xtask deploy reset {words}` takes the whole cluster away, and keeps the machines"),
+                format!(
+                    "`cargo xtask deploy reset {words}` takes the whole cluster away, and keeps the machines"
+                ),
             ),
             Some(second) => (
                 format!("`{}` is the first {what}, and Kubespray cannot remove the first", machine.name),
@@ -150,7 +156,7 @@ fn etcd_lives_on(situation: &Situation<'_>, members: &[&str]) -> Result<(), Refu
         [one] => one,
         [first, ..] => {
             return Err(Refusal::new(
-                format!("{} are members of etcd, of which only one goes at a time", listed(members)),
+                format!("{} members of etcd, of which only one goes at a time", are(members)),
                 format!("begin with `cargo xtask deploy remove-node {words} {first}`"),
             ));
         }
@@ -177,7 +183,7 @@ fn next(
     let it = if names.len() == 1 { "it" } else { "them" };
     let machine = if names.len() == 1 { "the machine" } else { "the machines" };
     let mut next = vec![format!(
-        "take {} out of the cluster file, and `cargo xtask lab up {words}` removes {machine}; while the file names {it}, `cargo xtask deploy {words}` would make {it} a node again",
+        "take {} out of the cluster file, and `cargo xtask lab up {words}` removes {machine}; while the file names {it}, `cargo xtask deploy {words}` would bring {it} back",
         listed(names)
     )];
     // Addresses that the file does not give are planned in its order.

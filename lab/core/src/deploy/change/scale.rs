@@ -14,11 +14,12 @@ pub fn scale(situation: &Situation<'_>) -> Result<Decision, Refusal> {
     let Situation { spec, words, .. } = *situation;
     let nodes = situation.nodes()?;
     let is_node = |machine: &&MachineSpec| nodes.iter().any(|node| node.name == machine.name);
-    let new: Vec<&MachineSpec> =
-        situation.wanted_nodes().filter(|machine| !is_node(machine)).collect();
+    let new: Vec<&MachineSpec> = situation.wanted_nodes().filter(|machine| !is_node(machine)).collect();
     if new.is_empty() {
         let name = &spec.name;
-        return Ok(Decision::Nothing(format!("every machine of the cluster file `{name}` is a node already")));
+        return Ok(Decision::Nothing(format!(
+            "every machine of the cluster file `{name}` is a node already"
+        )));
     }
     let names = |role: Role| -> Vec<&str> {
         new.iter().filter(|one| one.roles.contains(&role)).map(|one| one.name.as_str()).collect()

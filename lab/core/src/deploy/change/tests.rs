@@ -1,13 +1,12 @@
 //! What operations come to: each rule, each refusal, as people read them.
 
-use rstest::rstest;
 use serde_json::json;
 
 use super::*;
 use crate::fixtures;
 use crate::kubespray::Version;
 
-/// A change that is to be made to a cluster before it is judged.
+/// What happened to a cluster before it is judged.
 type Twist = fn(&mut ClusterSpec, &mut Living);
 
 /// One control plane and three workers, all as they must be.
@@ -24,8 +23,7 @@ fn large() -> (ClusterSpec, Living) {
         roles: [Role::ControlPlane, Role::Etcd, Role::Worker].into(),
         ..fixtures::machine(name, octet)
     };
-    spec.machines =
-        vec![plane("k1", 10), plane("k2", 11), plane("k3", 12), fixtures::machine("worker", 13)];
+    spec.machines = vec![plane("k1", 10), plane("k2", 11), plane("k3", 12), fixtures::machine("worker", 13)];
     let living = as_it_must_be(&spec);
     (spec, living)
 }
@@ -59,6 +57,19 @@ fn silent(living: &mut Living, name: &str) {
     living.reached.remove(name);
 }
 
+/// A node runs this version.
+fn runs(living: &mut Living, name: &str, version: &str) {
+    for node in living.nodes.iter_mut().flatten().filter(|node| node.name == name) {
+        version.clone_into(&mut node.version);
+    }
+}
+
+/// Every node finds the API at this address.
+fn api_at(spec: &mut ClusterSpec, address: &str) {
+    let found = json!({ "address": address, "port": 6443 });
+    spec.kubespray.variables.entry("all".into()).or_default().insert("loadbalancer_apiserver".into(), found);
+}
+
 /// It is no node and no member.
 fn unknown(living: &mut Living, name: &str) {
     living.nodes.iter_mut().for_each(|nodes| nodes.retain(|node| node.name != name));
@@ -66,7 +77,11 @@ fn unknown(living: &mut Living, name: &str) {
     living.remembered.remove(name);
 }
 
-fn at(spec: &ClusterSpec, living: &Living, decide: impl Fn(&Situation<'_>) -> Result<Decision, Refusal>) -> String {
+fn at(
+    spec: &ClusterSpec,
+    living: &Living,
+    decide: impl Fn(&Situation<'_>) -> Result<Decision, Refusal>,
+) -> String {
     match decide(&Situation { spec, words: "dev", living }) {
         Ok(Decision::Nothing(why)) => format!("nothing to do: {why}\n"),
         Ok(Decision::Do(change)) => render(&change),
@@ -74,83 +89,99 @@ fn at(spec: &ClusterSpec, living: &Living, decide: impl Fn(&Situation<'_>) -> Re
     }
 }
 
-/// The name of the case that runs.
-fn case() -> String {
-    std::thread::current().name().unwrap_or_default().rsplit("::").next().unwrap_or_default().to_owned()
+/// Everything that is told of some cases, each below its name.
+fn table<T>(
+    cluster: fn() -> (ClusterSpec, Living),
+    cases: &[(&str, T, Twist)],
+    decide: impl Fn(&T, &Situation<'_>) -> Result<Decision, Refusal>,
+) -> String {
+    let mut text = String::new();
+    for (name, asked, twist) in cases {
+        let (mut spec, mut living) = cluster();
+        twist(&mut spec, &mut living);
+        let told = at(&spec, &living, |situation| decide(asked, situation));
+        let _ = writeln!(text, "--- {name}\n{told}");
+    }
+    text
 }
 
-#[rstest]
-#[case::scale_nothing(|_, _| ())]
-#[case::scale_one(|_, living| unknown(living, "gpu-worker-2"))]
-#[case::scale_facts_forgotten(|_, living| {
-    unknown(living, "gpu-worker-2");
-    living.remembered.remove("cpu-worker");
-})]
-#[case::scale_not_up(|_, living| {
-    unknown(living, "gpu-worker-2");
-    living.reached.remove("gpu-worker-2");
-})]
-#[case::scale_no_api(|_, living| living.nodes = None)]
-#[case::scale_a_control_plane(|spec, living| {
-    spec.machines[3].roles = [Role::ControlPlane].into();
-    unknown(living, "gpu-worker-2");
-})]
-#[case::scale_a_control_plane_in_front(|spec, living| {
-    spec.machines[3].roles = [Role::ControlPlane].into();
-    spec.machines.rotate_right(1);
-    unknown(living, "gpu-worker-2");
-})]
-#[case::scale_a_member_of_etcd(|spec, living| {
-    spec.machines[2].roles = [Role::Etcd].into();
-    spec.machines[3].roles = [Role::ControlPlane, Role::Etcd].into();
-    unknown(living, "gpu-worker-1");
-    unknown(living, "gpu-worker-2");
-})]
-fn machines_are_added(#[case] twist: Twist) {
-    let (mut spec, mut living) = small();
-    twist(&mut spec, &mut living);
-    insta::assert_snapshot!(case(), at(&spec, &living, scale));
+#[test]
+fn machines_are_added() {
+    let cases: &[(&str, (), Twist)] = &[
+        ("nothing is new", (), |_, _| ()),
+        ("one is new", (), |_, living| unknown(living, "gpu-worker-2")),
+        ("facts of another were forgotten", (), |_, living| {
+            unknown(living, "gpu-worker-2");
+            living.remembered.remove("cpu-worker");
+        }),
+        ("it is not up", (), |_, living| {
+            unknown(living, "gpu-worker-2");
+            living.reached.remove("gpu-worker-2");
+        }),
+        ("no API answers", (), |_, living| living.nodes = None),
+        ("a control plane", (), |spec, living| {
+            spec.machines[3].roles = [Role::ControlPlane].into();
+            unknown(living, "gpu-worker-2");
+        }),
+        ("a control plane in front", (), |spec, living| {
+            spec.machines[3].roles = [Role::ControlPlane].into();
+            spec.machines.rotate_right(1);
+            unknown(living, "gpu-worker-2");
+        }),
+        ("members of etcd", (), |spec, living| {
+            spec.machines[2].roles = [Role::Etcd].into();
+            spec.machines[3].roles = [Role::ControlPlane, Role::Etcd].into();
+            unknown(living, "gpu-worker-1");
+            unknown(living, "gpu-worker-2");
+        }),
+    ];
+    insta::assert_snapshot!(table(small, cases, |(), situation| scale(situation)));
 }
 
-#[rstest]
-#[case::remove_the_last_in_the_file(&["gpu-worker-2"], false, |_, _| ())]
-#[case::remove_with_others_behind(&["gpu-worker-1", "cpu-worker", "gpu-worker-1"], false, |_, _| ())]
-#[case::remove_all_workers(&["cpu-worker", "gpu-worker-1", "gpu-worker-2"], false, |_, _| ())]
-#[case::remove_silent(&["cpu-worker"], false, |_, living| silent(living, "cpu-worker"))]
-#[case::remove_gone(&["cpu-worker"], true, |_, living| silent(living, "cpu-worker"))]
-#[case::remove_gone_and_answers(&["cpu-worker"], true, |_, _| ())]
-#[case::remove_no_machine(&["nobody"], false, |_, _| ())]
-#[case::remove_a_node_without_machine(&["gpu-worker-2"], false, |spec, _| drop(spec.machines.pop()))]
-#[case::remove_no_node(&["cpu-worker"], false, |_, living| unknown(living, "cpu-worker"))]
-#[case::remove_the_last_control_plane(&["control-plane"], false, |_, _| ())]
-#[case::remove_without_an_api(&["cpu-worker"], false, |_, living| living.nodes = None)]
-fn workers_are_removed(#[case] machines: &[&str], #[case] gone: bool, #[case] twist: Twist) {
-    let (mut spec, mut living) = small();
-    twist(&mut spec, &mut living);
-    let removal = Removal { machines: machines.iter().map(|name| (*name).to_owned()).collect(), gone };
-    insta::assert_snapshot!(case(), at(&spec, &living, |situation| remove(situation, &removal)));
+fn removal(machines: &[&str], gone: bool) -> Removal {
+    Removal { machines: machines.iter().map(|name| (*name).to_owned()).collect(), gone }
 }
 
-#[rstest]
-#[case::plane_first(&["k1"], |_, _| ())]
-#[case::plane_other(&["k2"], |_, _| ())]
-#[case::plane_two_at_once(&["k3", "k2"], |_, _| ())]
-#[case::plane_while_another_is_lost(&["k2"], |_, living| replaced(living, "k3"))]
-#[case::plane_with_the_address_of_the_api(&["k2"], |spec, _| {
-    let address = json!({ "address": "192.168.200.11", "port": 6443 });
-    spec.kubespray.variables.entry("all".into()).or_default().insert("loadbalancer_apiserver".into(), address);
-})]
-#[case::plane_without_etcd(&["k2"], |_, living| living.etcd = None)]
-#[case::plane_without_majority(&["k2"], |_, living| {
-    replaced(living, "k2");
-    replaced(living, "k3");
-    living.etcd.as_mut().unwrap().quorum = false;
-})]
-fn control_planes_are_removed(#[case] machines: &[&str], #[case] twist: Twist) {
-    let (mut spec, mut living) = large();
-    twist(&mut spec, &mut living);
-    let removal = Removal { machines: machines.iter().map(|name| (*name).to_owned()).collect(), gone: false };
-    insta::assert_snapshot!(case(), at(&spec, &living, |situation| remove(situation, &removal)));
+#[test]
+fn workers_are_removed() {
+    let all: &[&str] = &["cpu-worker", "gpu-worker-1", "gpu-worker-2"];
+    let cases: &[(&str, (&[&str], bool), Twist)] = &[
+        ("the last one of the file", (&["gpu-worker-2"], false), |_, _| ()),
+        ("two, one of them twice", (&["gpu-worker-1", "cpu-worker", "gpu-worker-1"], false), |_, _| ()),
+        ("every worker", (all, false), |_, _| ()),
+        ("it does not answer", (&["cpu-worker"], false), |_, living| silent(living, "cpu-worker")),
+        ("it is gone", (&["cpu-worker"], true), |_, living| silent(living, "cpu-worker")),
+        ("it is said to be gone, and answers", (&["cpu-worker"], true), |_, _| ()),
+        ("no machine", (&["nobody"], false), |_, _| ()),
+        ("a node that is out of the file", (&["gpu-worker-2"], false), |spec, _| drop(spec.machines.pop())),
+        ("no node", (&["cpu-worker"], false), |_, living| unknown(living, "cpu-worker")),
+        ("the only control plane", (&["control-plane"], false), |_, _| ()),
+        ("no API answers", (&["cpu-worker"], false), |_, living| living.nodes = None),
+    ];
+    insta::assert_snapshot!(table(small, cases, |(machines, gone), situation| {
+        remove(situation, &removal(machines, *gone))
+    }));
+}
+
+#[test]
+fn control_planes_are_removed() {
+    let cases: &[(&str, &[&str], Twist)] = &[
+        ("the first", &["k1"], |_, _| ()),
+        ("another", &["k2"], |_, _| ()),
+        ("two at once", &["k3", "k2"], |_, _| ()),
+        ("while another one is lost", &["k2"], |_, living| replaced(living, "k3")),
+        ("the lost one", &["k3"], |_, living| replaced(living, "k3")),
+        ("the address of the API", &["k2"], |spec, _| api_at(spec, "192.168.200.11")),
+        ("no etcd answers", &["k2"], |_, living| living.etcd = None),
+        ("no majority", &["k2"], |_, living| {
+            replaced(living, "k2");
+            replaced(living, "k3");
+            living.etcd.as_mut().unwrap().quorum = false;
+        }),
+    ];
+    insta::assert_snapshot!(table(large, cases, |machines, situation| {
+        remove(situation, &removal(machines, false))
+    }));
 }
 
 #[test]
@@ -182,29 +213,30 @@ fn to(kubespray: &str, kubernetes: &str) -> Versions {
     Versions { kubespray: kubespray.to_owned(), kubernetes: kubernetes.to_owned() }
 }
 
-#[rstest]
-#[case::upgrade_nothing(("v2.29.1", "1.33.7"), |_, _| ())]
-#[case::upgrade_both(("v2.30.0", "1.34.3"), |_, _| ())]
-#[case::upgrade_kubespray_alone(("v2.30.0", "1.33.7"), |_, _| ())]
-#[case::upgrade_of_a_half(("v2.29.1", "1.34.3"), |_, living| living.nodes.as_mut().unwrap()[0].version = "1.34.3".into())]
-#[case::upgrade_kubernetes_back(("v2.30.0", "1.33.5"), |_, _| ())]
-#[case::upgrade_kubernetes_too_far(("v2.30.0", "1.35.4"), |_, _| ())]
-#[case::upgrade_kubernetes_too_far_for_one(("v2.30.0", "1.34.3"), |_, living| living.nodes.as_mut().unwrap()[3].version = "1.32.9".into())]
-#[case::upgrade_kubespray_back(("v2.29.0", "1.33.7"), |_, _| ())]
-#[case::upgrade_kubespray_too_far(("v2.31.0", "1.34.7"), |_, _| ())]
-#[case::upgrade_to_a_commit(("0123456789012345678901234567890123456789", "1.34.3"), |_, _| ())]
-#[case::upgrade_new_machine(("v2.30.0", "1.34.3"), |_, living| unknown(living, "worker"))]
-#[case::upgrade_not_up(("v2.30.0", "1.34.3"), |_, living| silent(living, "worker"))]
-#[case::upgrade_not_ready(("v2.30.0", "1.34.3"), |_, living| replaced(living, "worker"))]
-#[case::upgrade_etcd_short(("v2.30.0", "1.34.3"), |_, living| {
-    living.etcd.as_mut().unwrap().members[2].healthy = false;
-})]
-#[case::upgrade_no_api(("v2.30.0", "1.34.3"), |_, living| living.nodes = None)]
-fn versions_go_up(#[case] wanted: (&str, &str), #[case] twist: Twist) {
-    let (mut spec, mut living) = large();
-    twist(&mut spec, &mut living);
-    let (from, to) = (to("v2.29.1", "1.33.7"), to(wanted.0, wanted.1));
-    insta::assert_snapshot!(case(), at(&spec, &living, |situation| upgrade(situation, &from, &to, false)));
+#[test]
+fn versions_go_up() {
+    let cases: &[(&str, (&str, &str), Twist)] = &[
+        ("nothing is new", ("v2.29.1", "1.33.7"), |_, _| ()),
+        ("both", ("v2.30.0", "1.34.3"), |_, _| ()),
+        ("Kubespray alone", ("v2.30.0", "1.33.7"), |_, _| ()),
+        ("half of it is done", ("v2.29.1", "1.34.3"), |_, living| runs(living, "k1", "1.34.3")),
+        ("Kubernetes back", ("v2.30.0", "1.33.5"), |_, _| ()),
+        ("Kubernetes too far", ("v2.30.0", "1.35.4"), |_, _| ()),
+        ("too far for one node", ("v2.30.0", "1.34.3"), |_, living| runs(living, "worker", "1.32.9")),
+        ("Kubespray back", ("v2.29.0", "1.33.7"), |_, _| ()),
+        ("Kubespray too far", ("v2.31.0", "1.34.7"), |_, _| ()),
+        ("to a commit", ("0123456789012345678901234567890123456789", "1.34.3"), |_, _| ()),
+        ("a new machine", ("v2.30.0", "1.34.3"), |_, living| unknown(living, "worker")),
+        ("a machine is not up", ("v2.30.0", "1.34.3"), |_, living| silent(living, "worker")),
+        ("a node is not ready", ("v2.30.0", "1.34.3"), |_, living| replaced(living, "worker")),
+        ("a member of etcd is not well", ("v2.30.0", "1.34.3"), |_, living| {
+            living.etcd.as_mut().unwrap().members[2].healthy = false;
+        }),
+        ("no API answers", ("v2.30.0", "1.34.3"), |_, living| living.nodes = None),
+    ];
+    insta::assert_snapshot!(table(large, cases, |(kubespray, kubernetes), situation| {
+        upgrade(situation, &to("v2.29.1", "1.33.7"), &to(kubespray, kubernetes), false)
+    }));
 }
 
 #[test]
@@ -240,45 +272,56 @@ fn releases_follow_on_each_other() {
     insta::assert_snapshot!(ways.join("\n"));
 }
 
-#[rstest]
-#[case::reset_all(|_, _| ())]
-#[case::reset_not_up(|_, living| silent(living, "gpu-worker-1"))]
-#[case::reset_nothing_of_a_cluster(|_, living| (living.nodes, living.etcd) = (None, None))]
-fn a_cluster_is_taken_away(#[case] twist: Twist) {
-    let (mut spec, mut living) = small();
-    twist(&mut spec, &mut living);
-    insta::assert_snapshot!(case(), at(&spec, &living, reset));
+#[test]
+fn a_cluster_is_taken_away() {
+    let cases: &[(&str, (), Twist)] = &[
+        ("all of it", (), |_, _| ()),
+        ("a machine is not up", (), |_, living| silent(living, "gpu-worker-1")),
+        ("nothing of it answers", (), |_, living| (living.nodes, living.etcd) = (None, None)),
+    ];
+    insta::assert_snapshot!(table(small, cases, |(), situation| reset(situation)));
 }
 
-#[rstest]
-#[case::recover_nothing(|_, _| ())]
-#[case::recover_the_last(|_, living| replaced(living, "k3"))]
-#[case::recover_the_first(|_, living| replaced(living, "k1"))]
-#[case::recover_the_majority(|_, living| {
-    replaced(living, "k2");
-    replaced(living, "k3");
-    living.nodes = None;
-    living.etcd.as_mut().unwrap().quorum = false;
-})]
-#[case::recover_not_up(|_, living| silent(living, "k2"))]
-#[case::recover_nothing_left(|_, living| ["k1", "k2", "k3"].iter().for_each(|name| replaced(living, name)))]
-#[case::recover_no_etcd(|_, living| living.etcd = None)]
-#[case::recover_only_a_kubelet(|_, living| living.nodes.as_mut().unwrap()[1].ready = false)]
-#[case::recover_the_address_of_the_api(|spec, living| {
-    let address = json!({ "address": "192.168.200.10", "port": 6443 });
-    spec.kubespray.variables.entry("all".into()).or_default().insert("loadbalancer_apiserver".into(), address);
-    replaced(living, "k1");
-})]
-fn a_control_plane_is_recovered(#[case] twist: Twist) {
-    let (mut spec, mut living) = large();
-    twist(&mut spec, &mut living);
-    let mut inventory = String::new();
-    if let Ok((_, Some(recovery))) = recover(&Situation { spec: &spec, words: "dev", living: &living }) {
-        let order: Vec<&str> = recovery.spec.machines.iter().map(|machine| machine.name.as_str()).collect();
-        inventory = format!("inventory: {}{}", order.join(" "), recovery.groups);
-    }
-    let told = at(&spec, &living, |situation| recover(situation).map(|(decided, _)| decided));
-    insta::assert_snapshot!(case(), told + &inventory);
+#[test]
+fn a_control_plane_is_recovered() {
+    let cases: &[(&str, (), Twist)] = &[
+        ("nothing is lost", (), |_, _| ()),
+        ("the last", (), |_, living| replaced(living, "k3")),
+        ("the first", (), |_, living| replaced(living, "k1")),
+        ("the majority", (), |_, living| {
+            replaced(living, "k2");
+            replaced(living, "k3");
+            living.nodes = None;
+            living.etcd.as_mut().unwrap().quorum = false;
+        }),
+        ("what was lost has no new machine", (), |_, living| silent(living, "k2")),
+        ("nothing is left", (), |_, living| {
+            for name in ["k1", "k2", "k3"] {
+                replaced(living, name);
+            }
+        }),
+        ("no etcd answers", (), |_, living| living.etcd = None),
+        ("only a kubelet", (), |_, living| living.nodes.as_mut().unwrap()[1].ready = false),
+        ("the address of the API", (), |spec, living| {
+            api_at(spec, "192.168.200.10");
+            replaced(living, "k1");
+        }),
+    ];
+    insta::assert_snapshot!(table(large, cases, |(), situation| {
+        recover(situation).map(|(decided, _)| decided)
+    }));
+}
+
+#[test]
+fn what_is_left_stands_before_what_was_lost() {
+    let (spec, mut living) = large();
+    replaced(&mut living, "k1");
+    living.nodes.as_mut().unwrap()[1].ready = false;
+    let (_, recovery) = recover(&Situation { spec: &spec, words: "dev", living: &living }).unwrap();
+    let recovery = recovery.unwrap();
+    let order: Vec<&str> = recovery.spec.machines.iter().map(|machine| machine.name.as_str()).collect();
+    assert_eq!(order, ["k3", "worker", "k1", "k2"]);
+    assert_eq!(recovery.groups, "\n[broken_etcd]\nk1\n\n[broken_kube_control_plane]\nk1\nk2\n");
 }
 
 #[test]
@@ -289,12 +332,10 @@ fn what_ansible_is_given_keeps_its_types() {
         .variable("reset_nodes", false)
         .variable("etcd_retries", 10);
     let arguments = step.arguments();
-    assert_eq!(arguments, [
-        "--limit",
-        "a,b",
-        "--extra-vars",
-        r#"{"etcd_retries":10,"node":"a,b","reset_nodes":false}"#
-    ]);
+    assert_eq!(
+        arguments,
+        ["--limit", "a,b", "--extra-vars", r#"{"etcd_retries":10,"node":"a,b","reset_nodes":false}"#]
+    );
     assert_eq!(Step::new("reset.yml", "").arguments(), [""; 0]);
 }
 

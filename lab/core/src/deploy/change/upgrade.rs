@@ -4,7 +4,7 @@
 //! out. kubeadm's rule for Kubernetes is the same: up, and by one minor release at a time
 //! (<https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-upgrade/>).
 
-use super::{Change, Decision, LivingNode, Refusal, Situation, Step, listed};
+use super::{Change, Decision, LivingNode, Refusal, Situation, Step, are};
 use crate::kubespray::{TAGS, Version};
 use crate::spec::{MachineSpec, Role};
 
@@ -46,9 +46,9 @@ pub fn upgrade(
         .collect();
     if !new.is_empty() {
         return Err(Refusal::new(
-            format!("{} is no node yet, and upgrade-cluster.yml makes none", listed(&new)),
+            format!("{} no node yet, and upgrade-cluster.yml makes none", are(&new)),
             format!(
-                "with the versions that were deployed (Kubespray {}, Kubernetes {}) in the cluster file, `cargo xtask deploy scale {words}` makes it one; or leave it out until after the upgrade",
+                "with the versions that were deployed (Kubespray {}, Kubernetes {}) in the cluster file, `cargo xtask deploy scale {words}` makes nodes; or leave new machines out until after the upgrade",
                 deployed.kubespray, deployed.kubernetes
             ),
         ));
@@ -57,8 +57,8 @@ pub fn upgrade(
         nodes.iter().filter(|node| !node.ready).map(|node| node.name.as_str()).collect();
     if !not_ready.is_empty() && !unfinished {
         return Err(Refusal::new(
-            format!("{} is not ready, and an upgrade mends nothing", listed(&not_ready)),
-            format!("`cargo xtask validate {words}` says what is wrong with it"),
+            format!("{} not ready, and an upgrade mends nothing", are(&not_ready)),
+            format!("`cargo xtask validate {words}` says what is wrong"),
         ));
     }
     // Kubespray restarts every member.
@@ -67,7 +67,9 @@ pub fn upgrade(
         if etcd.members.len() > 1
             && let Some(why) = etcd.cannot_spare(&machine.name, false)
         {
-            let hint = format!("each member is restarted by an upgrade; mend the others first: `cargo xtask validate {words}`, `cargo xtask deploy recover-control-plane {words}`");
+            let hint = format!(
+                "each member is restarted by an upgrade; mend the others first: `cargo xtask validate {words}`, `cargo xtask deploy recover-control-plane {words}`"
+            );
             return Err(Refusal::new(why, hint));
         }
     }
@@ -116,7 +118,9 @@ fn kubespray_goes(deployed: &Versions, wanted: &Versions) -> Result<(), Refusal>
     let (Some(old), Some(new)) = (numbers(from), numbers(to)) else {
         let unknown = if numbers(from).is_none() { from } else { to };
         return Err(Refusal::new(
-            format!("Kubespray {unknown} is no release, so it cannot be told whether {to} follows on {from}"),
+            format!(
+                "Kubespray {unknown} is no release, so it cannot be told whether one follows on the other"
+            ),
             format!("name a release in the cluster file: {}", TAGS.join(", ")),
         ));
     };
@@ -129,9 +133,10 @@ fn kubespray_goes(deployed: &Versions, wanted: &Versions) -> Result<(), Refusal>
     let (old_series, new_series) = (old.series(), new.series());
     if new_series.0 != old_series.0 || new_series.1 > old_series.1 + 1 {
         // The newest release of the next series.
-        let next = TAGS.iter().rev().find(|tag| {
-            numbers(tag).is_some_and(|one| one.series() == (old_series.0, old_series.1 + 1))
-        });
+        let next = TAGS
+            .iter()
+            .rev()
+            .find(|tag| numbers(tag).is_some_and(|one| one.series() == (old_series.0, old_series.1 + 1)));
         let hint = match next {
             Some(next) => format!("go to {next} first: `version: {next}`, and upgrade; then on"),
             None => "go by one minor release at a time".to_owned(),
@@ -150,7 +155,9 @@ fn kubernetes_goes(nodes: &[LivingNode], deployed: &Versions, wanted: &Versions)
     let newest = running().max_by_key(|text| parsed(text)).unwrap_or_default();
     if parsed(to) < parsed(newest) {
         return Err(Refusal::new(
-            format!("Kubernetes {to} is older than {newest}, which the cluster has, and kubeadm goes only up"),
+            format!(
+                "Kubernetes {to} is older than {newest}, which the cluster has, and kubeadm goes only up"
+            ),
             format!("set `kubernetes.version: {newest}` or a newer one"),
         ));
     }
@@ -159,7 +166,9 @@ fn kubernetes_goes(nodes: &[LivingNode], deployed: &Versions, wanted: &Versions)
     let ((major, minor), (new_major, new_minor)) = (series(oldest), series(to));
     if new_major != major || new_minor > minor + 1 {
         return Err(Refusal::new(
-            format!("Kubernetes {to} does not follow on {oldest}: kubeadm goes by one minor release at a time"),
+            format!(
+                "Kubernetes {to} does not follow on {oldest}: kubeadm goes by one minor release at a time"
+            ),
             format!(
                 "set `kubernetes.version` to a {major}.{} first, with a Kubespray that has one (`cargo xtask kubespray index TAG` lists them), and upgrade; then on",
                 minor + 1
