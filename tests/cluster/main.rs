@@ -2,4 +2,5 @@
 //!
 //! A deploy takes minutes, so one test does all that needs the same cluster.
 
+mod day_two;
 mod quick;

@@ -47,9 +47,9 @@ pub async fn look(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<Livin
         living.reached.extend(login.await.context("a login broke off")?);
     }
     for machine in control_planes(lab).filter(|machine| living.reached.contains(&machine.name)) {
-        living.nodes = nodes(cx, lab, reached, &machine.name).await;
-        if living.nodes.is_some() {
-            break;
+        if let Some(nodes) = nodes(cx, lab, reached, &machine.name).await {
+            living.answering.insert(machine.name.clone());
+            living.nodes.get_or_insert(nodes);
         }
     }
     let members = lab.spec.machines.iter().filter(|machine| machine.roles.contains(&Role::Etcd));

@@ -34,6 +34,8 @@ pub use upgrade::{Versions, upgrade};
 pub struct Living {
     /// Its nodes; `None` where no API server answers.
     pub nodes: Option<Vec<LivingNode>>,
+    /// The control planes whose own API server answers.
+    pub answering: BTreeSet<String>,
     /// Its etcd; `None` where no member of the cluster file answers.
     pub etcd: Option<Etcd>,
     /// The machines of the cluster file that can be logged in to.

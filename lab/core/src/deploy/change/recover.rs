@@ -3,7 +3,7 @@
 //! Kubespray's docs/operations/recover-control-plane.md: new machines in the place of those that were lost, the lost ones in groups of
 //! their own, what is left first in the groups, and then `recover-control-plane.yml`, limited to etcd and the control planes.
 
-use super::{Change, Decision, Refusal, Situation, Step, facts, listed};
+use super::{Change, Decision, LivingNode, Refusal, Situation, Step, facts, listed};
 use crate::spec::{ClusterSpec, MachineSpec, Role};
 
 /// How often Kubespray looks whether a new member of etcd has joined; its page recommends ten or more.
@@ -26,16 +26,29 @@ pub fn recover(situation: &Situation<'_>) -> Result<(Decision, Option<Recovery>)
     let Situation { spec, words, living } = *situation;
     let etcd = situation.etcd()?;
     let is_healthy = |name: &str| etcd.members.iter().any(|one| one.machine == name && one.healthy);
-    let is_ready = |name: &str| living.nodes.iter().flatten().any(|node| node.name == name && node.ready);
+    // A node is called ready for a while after its machine was lost.
+    let is_well = |name: &str| {
+        let is_ready = |node: &LivingNode| node.name == name && node.ready;
+        living.answering.contains(name) && living.nodes.iter().flatten().any(is_ready)
+    };
     let broken = |role: Role, is_well: &dyn Fn(&str) -> bool| -> Vec<&str> {
         let machines = situation.with_role(role).map(|machine| machine.name.as_str());
         machines.filter(|name| !situation.reaches(name) || !is_well(name)).collect()
     };
     let members = broken(Role::Etcd, &is_healthy);
-    // Without a majority of etcd no API server knows any node; then a control plane is lost where its etcd is.
     let planes = match &living.nodes {
-        Some(_) => broken(Role::ControlPlane, &is_ready),
-        None => broken(Role::ControlPlane, &|name| !members.contains(&name)),
+        Some(_) => broken(Role::ControlPlane, &is_well),
+        // Without a majority of etcd no API server can answer; then a control plane is lost where its etcd is.
+        None if !etcd.quorum => broken(Role::ControlPlane, &|name| !members.contains(&name)),
+        None => {
+            return Err(Refusal::new(
+                format!(
+                    "no API server of the cluster `{}` answers, though its etcd has a majority",
+                    spec.name
+                ),
+                format!("nothing of it is lost, and `cargo xtask deploy {words}` mends it"),
+            ));
+        }
     };
     let is_lost = |machine: &MachineSpec| {
         members.contains(&machine.name.as_str()) || planes.contains(&machine.name.as_str())
@@ -95,7 +108,7 @@ pub fn recover(situation: &Situation<'_>) -> Result<(Decision, Option<Recovery>)
     if !etcd.quorum {
         let first = left(Role::Etcd).map(|machine| machine.name.as_str()).unwrap_or_default();
         change.lost.push(format!(
-            "what the etcd of `{first}` had not heard of: there is no majority, and its data becomes the cluster's"
+            "whatever the etcd of `{first}` had not heard of: without a majority, its data becomes the cluster's"
         ));
     }
     let (mut first, last): (Vec<MachineSpec>, Vec<MachineSpec>) =

@@ -88,8 +88,8 @@ pub fn remove(situation: &Situation<'_>, removal: &Removal) -> Result<Decision, 
     let takes_pods = |machine: &&MachineSpec| {
         !names.contains(&machine.name.as_str()) && nodes.iter().any(|node| node.name == machine.name)
     };
-    if situation.with_role(Role::Worker).filter(takes_pods).next().is_none() {
-        change.lost.push("every place for pods: no worker is left".to_owned());
+    if !situation.with_role(Role::Worker).any(|machine| takes_pods(&machine)) {
+        change.lost.push("the last place for pods".to_owned());
     }
     change.next = next(situation, &names, &members, &machines);
     Ok(Decision::Do(change))

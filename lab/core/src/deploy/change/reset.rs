@@ -16,7 +16,7 @@ pub fn reset(situation: &Situation<'_>) -> Result<Decision, Refusal> {
     // Kubespray's reset.yml asks unless it is given this, and nobody could answer.
     change.steps.push(Step::new("reset.yml", "takes the cluster away").variable("reset_confirmation", "yes"));
     change.lost.push(format!(
-        "the cluster `{}`: everything in etcd, every pod and what it keeps on its machine, certificates, the kubeconfig",
+        "the cluster `{}` with everything in it (etcd, pods and what they keep on their machines, certificates)",
         spec.name
     ));
     change.next.push(format!("`cargo xtask deploy {words}` makes a new cluster on the same machines"));

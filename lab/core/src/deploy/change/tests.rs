@@ -9,6 +9,9 @@ use crate::kubespray::Version;
 /// What happened to a cluster before it is judged.
 type Twist = fn(&mut ClusterSpec, &mut Living);
 
+/// What it is called, what is asked for, what happened before.
+type Case<T> = (&'static str, T, Twist);
+
 /// One control plane and three workers, all as they must be.
 fn small() -> (ClusterSpec, Living) {
     let spec = fixtures::spec();
@@ -33,8 +36,10 @@ fn as_it_must_be(spec: &ClusterSpec) -> Living {
     let nodes = names().map(|name| LivingNode { name, ready: true, version: "1.33.7".to_owned() });
     let members = spec.machines.iter().filter(|machine| machine.roles.contains(&Role::Etcd));
     let members = members.map(|machine| Member { machine: machine.name.clone(), healthy: true });
+    let planes = spec.machines.iter().filter(|machine| machine.roles.contains(&Role::ControlPlane));
     Living {
         nodes: Some(nodes.collect()),
+        answering: planes.map(|machine| machine.name.clone()).collect(),
         etcd: Some(Etcd { members: members.collect(), quorum: true }),
         reached: names().collect(),
         remembered: names().collect(),
@@ -43,6 +48,7 @@ fn as_it_must_be(spec: &ClusterSpec) -> Living {
 
 /// A machine was lost, and another one has its place: it can be logged in to, and has nothing.
 fn replaced(living: &mut Living, name: &str) {
+    living.answering.remove(name);
     for node in living.nodes.iter_mut().flatten().filter(|node| node.name == name) {
         node.ready = false;
     }
@@ -92,7 +98,7 @@ fn at(
 /// Everything that is told of some cases, each below its name.
 fn table<T>(
     cluster: fn() -> (ClusterSpec, Living),
-    cases: &[(&str, T, Twist)],
+    cases: &[Case<T>],
     decide: impl Fn(&T, &Situation<'_>) -> Result<Decision, Refusal>,
 ) -> String {
     let mut text = String::new();
@@ -107,7 +113,7 @@ fn table<T>(
 
 #[test]
 fn machines_are_added() {
-    let cases: &[(&str, (), Twist)] = &[
+    let cases: &[Case<()>] = &[
         ("nothing is new", (), |_, _| ()),
         ("one is new", (), |_, living| unknown(living, "gpu-worker-2")),
         ("facts of another were forgotten", (), |_, living| {
@@ -145,7 +151,7 @@ fn removal(machines: &[&str], gone: bool) -> Removal {
 #[test]
 fn workers_are_removed() {
     let all: &[&str] = &["cpu-worker", "gpu-worker-1", "gpu-worker-2"];
-    let cases: &[(&str, (&[&str], bool), Twist)] = &[
+    let cases: &[Case<(&[&str], bool)>] = &[
         ("the last one of the file", (&["gpu-worker-2"], false), |_, _| ()),
         ("two, one of them twice", (&["gpu-worker-1", "cpu-worker", "gpu-worker-1"], false), |_, _| ()),
         ("every worker", (all, false), |_, _| ()),
@@ -165,7 +171,7 @@ fn workers_are_removed() {
 
 #[test]
 fn control_planes_are_removed() {
-    let cases: &[(&str, &[&str], Twist)] = &[
+    let cases: &[Case<&[&str]>] = &[
         ("the first", &["k1"], |_, _| ()),
         ("another", &["k2"], |_, _| ()),
         ("two at once", &["k3", "k2"], |_, _| ()),
@@ -215,7 +221,7 @@ fn to(kubespray: &str, kubernetes: &str) -> Versions {
 
 #[test]
 fn versions_go_up() {
-    let cases: &[(&str, (&str, &str), Twist)] = &[
+    let cases: &[Case<(&str, &str)>] = &[
         ("nothing is new", ("v2.29.1", "1.33.7"), |_, _| ()),
         ("both", ("v2.30.0", "1.34.3"), |_, _| ()),
         ("Kubespray alone", ("v2.30.0", "1.33.7"), |_, _| ()),
@@ -274,7 +280,7 @@ fn releases_follow_on_each_other() {
 
 #[test]
 fn a_cluster_is_taken_away() {
-    let cases: &[(&str, (), Twist)] = &[
+    let cases: &[Case<()>] = &[
         ("all of it", (), |_, _| ()),
         ("a machine is not up", (), |_, living| silent(living, "gpu-worker-1")),
         ("nothing of it answers", (), |_, living| (living.nodes, living.etcd) = (None, None)),
@@ -284,7 +290,7 @@ fn a_cluster_is_taken_away() {
 
 #[test]
 fn a_control_plane_is_recovered() {
-    let cases: &[(&str, (), Twist)] = &[
+    let cases: &[Case<()>] = &[
         ("nothing is lost", (), |_, _| ()),
         ("the last", (), |_, living| replaced(living, "k3")),
         ("the first", (), |_, living| replaced(living, "k1")),
@@ -301,6 +307,10 @@ fn a_control_plane_is_recovered() {
             }
         }),
         ("no etcd answers", (), |_, living| living.etcd = None),
+        ("a node that is still called ready", (), |_, living| {
+            living.answering.remove("k2");
+        }),
+        ("no API answers", (), |_, living| living.nodes = None),
         ("only a kubelet", (), |_, living| living.nodes.as_mut().unwrap()[1].ready = false),
         ("the address of the API", (), |spec, living| {
             api_at(spec, "192.168.200.10");
