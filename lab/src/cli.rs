@@ -9,6 +9,7 @@ pub mod artifacts;
 pub mod check;
 pub mod cloud;
 pub mod commands;
+pub mod deploy;
 pub mod inventory;
 pub mod kubespray;
 pub mod snapshot;
@@ -268,20 +269,7 @@ pub enum Command {
     #[command(subcommand, after_help = "Example: cargo xtask cloud start quick")]
     Cloud(cloud::Command),
     /// Make the machines the Kubernetes cluster that the file asks for; what is as it must be stays
-    #[command(after_help = "Example: cargo xtask deploy quick")]
-    Deploy {
-        #[command(flatten)]
-        cluster: Cluster,
-        /// Print Ansible's events as JSON, one a line
-        #[arg(long)]
-        json: bool,
-        /// Run Kubespray even where a cluster that was deployed from the same could be brought back
-        #[arg(long)]
-        fresh: bool,
-        /// Do not keep a snapshot of a new cluster for the next deploy from the same
-        #[arg(long)]
-        no_snapshot: bool,
-    },
+    Deploy(deploy::Deploy),
     /// Check that the cluster is what its file asks for, and does what a cluster must
     #[command(
         after_help = "Examples:\n  cargo xtask validate quick\n  cargo xtask validate quick dns network-policy"

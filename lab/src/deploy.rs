@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use lab_core::kubespray::prove::Lock;
 use lab_core::report::Verdict;
 use lab_core::snapshot::Manifest;
 use lab_core::spec::MachineKind;
@@ -29,8 +28,10 @@ use crate::output;
 use crate::snapshot;
 use crate::validate::{self, HEALTH};
 
+pub mod change;
 pub mod kubeconfig;
 pub mod kubectl;
+mod living;
 pub mod prepare;
 pub mod run;
 
@@ -74,13 +75,15 @@ pub async fn deploy(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
     let _held = lab.hold()?;
     let reached = running(cx, lab).await?;
     refuse_what_kubespray_would(cx, lab).await?;
-    let lock = lock::of_cluster(cx, lab, true).await?;
-    let wanted = wanted(cx, lab, lock)?;
+    change::refuse_old_inventory(cx, lab)?;
+    let wanted = wanted(cx, lab).await?;
+    let record = lab.files.deployed();
+    let last = files::read_own::<Deployed>(&record)?;
+    change::refuse_upgrade(cx, lab, last.as_ref(), &wanted)?;
     let state = lab.state()?.context("a lab that runs has a state")?;
     let is_bare = !state.get().resources.contains(CLUSTER);
     let words = lab.cluster_words(cx);
-    let record = lab.files.deployed();
-    let why = match files::read_own::<Deployed>(&record)? {
+    let why = match last {
         None if is_bare && !wishes.fresh => {
             if let Some(kept) = snapshot::kept_of_deploy(cx, &lab.spec, &wanted.inputs)? {
                 cx.progress.note(&format!(
@@ -89,7 +92,7 @@ pub async fn deploy(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
                 ));
                 drop(reached);
                 snapshot::restore(cx, lab, &kept).await?;
-                settled(cx, lab, &running(cx, lab).await?).await?;
+                settle(cx, lab, &running(cx, lab).await?, &HEALTH).await?;
                 return tell_next_steps(cx, lab, wishes);
             }
             "nothing was deployed yet".to_owned()
@@ -98,7 +101,7 @@ pub async fn deploy(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
         Some(last) if last.inputs != wanted.inputs => "what is asked for is not what was deployed".to_owned(),
         Some(_) => {
             let patience = just_started(lab, &state.get()).then_some(SETTLED);
-            match unhealthy(cx, lab, &reached, patience).await {
+            match unhealthy(cx, lab, &reached, &HEALTH, patience).await {
                 Some(why) => format!("the cluster is not as it must be: {why}"),
                 None => {
                     let name = &lab.spec.name;
@@ -117,10 +120,17 @@ pub async fn deploy(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
     state.record(CLUSTER)?;
     files::remove(&record)?;
     let again = format!("`cargo xtask deploy {words}`");
-    let playing = Play { playbook: PLAYBOOK, arguments: &[], what: "deploy", again, json: wishes.json };
-    play::play(cx, lab, &playing).await?;
+    let play = Play {
+        playbook: PLAYBOOK,
+        inventory: None,
+        arguments: &[],
+        what: "deploy",
+        again,
+        json: wishes.json,
+    };
+    play::play(cx, lab, &play).await?;
     kubeconfig::fetch(cx, lab, &reached).await?;
-    settled(cx, lab, &reached).await?;
+    settle(cx, lab, &reached, &HEALTH).await?;
     let inputs = wanted.inputs.clone();
     let done = Deployed { at: Timestamp::now(), ..wanted };
     files::write_atomic(&record, &serde_json::to_vec_pretty(&done)?, PUBLIC)?;
@@ -139,15 +149,14 @@ fn tell_next_steps(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
     output::print(next_steps(cx, lab, &lab.cluster_words(cx)))
 }
 
-/// Waits until every node is ready and every system pod runs.
-async fn settled(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<()> {
-    let words = lab.cluster_words(cx);
+/// Waits until these checks of the cluster pass, after what was done to it ended well.
+async fn settle(cx: &Cx, lab: &Lab, reached: &Reached, checks: &[&str]) -> anyhow::Result<()> {
     let task = cx.progress.task("cluster");
     task.step("waiting until every node is ready and every system pod runs");
-    if let Some(why) = unhealthy(cx, lab, reached, Some(SETTLED)).await {
+    if let Some(why) = not_ready(cx, lab, reached, checks).await {
         task.failed("it is not as it must be");
         let message = "nothing failed, and the cluster is not as it must be";
-        let hint = format!("`cargo xtask validate {words}` shows more");
+        let hint = format!("`cargo xtask validate {}` shows more", lab.cluster_words(cx));
         return Err(anyhow::anyhow!("{why}").context(Failure::new(exit::DEPLOY, message).hint(hint)));
     }
     task.done("every node is ready and every system pod runs");
@@ -172,18 +181,24 @@ async fn keep_for_next_time(cx: &Cx, lab: &Lab, inputs: &str) {
 }
 
 /// What a deploy would be made from now.
-fn wanted(cx: &Cx, lab: &Lab, lock: Lock) -> anyhow::Result<Deployed> {
-    let mut hasher = crate::artifacts::store::Hasher::new();
-    hasher.update(lock.inputs.as_bytes());
-    // Where machines find what is served: it is no input of the lock.
-    let serving = serve::look(cx, lab)?.map(|serving| serving.inventory).unwrap_or_default();
-    hasher.update(serving.as_bytes());
+async fn wanted(cx: &Cx, lab: &Lab) -> anyhow::Result<Deployed> {
+    let lock = lock::of_cluster(cx, lab, true).await?;
     Ok(Deployed {
-        inputs: hasher.finish().to_string(),
+        inputs: inputs(cx, lab)?,
         kubespray: Request::of_lab(lab)?.pin.version.to_string(),
         kubernetes: lock.kubernetes,
         at: Timestamp::UNIX_EPOCH,
     })
+}
+
+/// The digest of everything that Kubespray is given.
+fn inputs(cx: &Cx, lab: &Lab) -> anyhow::Result<String> {
+    let mut hasher = crate::artifacts::store::Hasher::new();
+    hasher.update(lock::inputs(cx, lab)?.as_bytes());
+    // Where machines find what is served: it is no input of the lock.
+    let serving = serve::look(cx, lab)?.map(|serving| serving.inventory).unwrap_or_default();
+    hasher.update(serving.as_bytes());
+    Ok(hasher.finish().to_string())
 }
 
 /// The snapshot that was kept of a deploy from what the cluster file asks for now; none unless it is `asked` for. Nothing is
@@ -197,8 +212,10 @@ pub async fn kept(cx: &Cx, lab: &Lab, asked: bool) -> anyhow::Result<Option<Mani
     {
         return Ok(None);
     }
-    let Some(lock) = lock::known(cx, lab)? else { return Ok(None) };
-    snapshot::kept_of_deploy(cx, &lab.spec, &wanted(cx, lab, lock)?.inputs)
+    if lock::known(cx, lab)?.is_none() {
+        return Ok(None);
+    }
+    snapshot::kept_of_deploy(cx, &lab.spec, &inputs(cx, lab)?)
 }
 
 /// Whether a machine of the lab was started so short ago that its cluster may still be on its way up.
@@ -231,18 +248,14 @@ fn warn_of_missing_artifacts(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Why the cluster cannot be taken for healthy; `None` where it can. With `patience`, it is waited for.
-async fn unhealthy(cx: &Cx, lab: &Lab, reached: &Reached, patience: Option<Duration>) -> Option<String> {
-    seen_by(cx, lab, reached, &HEALTH, patience).await
-}
-
 /// What checks still find wrong when they have waited as long as a cluster may take to settle; `None` where they find
 /// nothing.
 pub async fn not_ready(cx: &Cx, lab: &Lab, reached: &Reached, checks: &[&str]) -> Option<String> {
-    seen_by(cx, lab, reached, checks, Some(SETTLED)).await
+    unhealthy(cx, lab, reached, checks, Some(SETTLED)).await
 }
 
-async fn seen_by(
+/// What checks find wrong; `None` where they find nothing. With `patience`, that is waited for.
+async fn unhealthy(
     cx: &Cx,
     lab: &Lab,
     reached: &Reached,

@@ -319,6 +319,25 @@ impl LabFiles {
         self.folder.join("ansible/ansible.cfg")
     }
 
+    /// What Ansible remembers of the machines.
+    #[must_use]
+    pub fn facts(&self) -> PathBuf {
+        self.folder.join("ansible/facts")
+    }
+
+    /// Kubespray's inventory for the recovery of a control plane. It lies with the other one, so that the same files of
+    /// variables count.
+    #[must_use]
+    pub fn recovery(&self) -> PathBuf {
+        self.inventory_folder().join("recovery.ini")
+    }
+
+    /// From what an upgrade that has not ended was begun.
+    #[must_use]
+    pub fn upgrading(&self) -> PathBuf {
+        self.folder.join("upgrading.json")
+    }
+
     /// From what the lab's cluster was deployed.
     #[must_use]
     pub fn deployed(&self) -> PathBuf {

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use lab_core::spec::ImageSpec;
 
 use crate::cx::Cx;
-use crate::deploy::{self, kubeconfig, kubectl};
+use crate::deploy::{kubeconfig, kubectl};
 use crate::failure::{Failure, exit};
 use crate::life::lab::{Lab, Reached};
 use crate::life::{destroy, down, gc, image_use, shell, single, status, topology, up};
@@ -86,10 +86,6 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
                 return Ok(exit::LEFTOVERS);
             }
         }
-        Command::Deploy { cluster, json, fresh, no_snapshot } => {
-            let wishes = deploy::Wishes { json, fresh, keep: !no_snapshot };
-            deploy::deploy(cx, &Lab::open(cx, &cluster.cluster)?, wishes).await?;
-        }
         Command::Snapshot { cluster, name } => {
             super::snapshot::take(cx, &Lab::open(cx, &cluster.cluster)?, name).await?;
         }
@@ -103,6 +99,7 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
         Command::Cloud(command) => {
             return super::cloud::run(cx, command).await;
         }
+        Command::Deploy(arguments) => super::deploy::run(cx, arguments).await?,
         Command::Validate { cluster, checks, json } => {
             let lab = Lab::open(cx, &cluster.cluster)?;
             validate::run(cx, &lab, &running(cx, &lab).await?, &checks, json).await?;

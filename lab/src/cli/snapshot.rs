@@ -36,11 +36,7 @@ pub async fn restore(cx: &Cx, lab: &Lab, name: Option<String>) -> anyhow::Result
     };
     let _held = lab.hold()?;
     if lab.state()?.is_some() {
-        consent::ask(
-            cx,
-            &format!("what is on the machines of `{cluster}` now would be lost"),
-            &format!("What is on the machines of `{cluster}` now will be lost."),
-        )?;
+        consent::ask(cx, &format!("what is on the machines of `{cluster}` now"))?;
     }
     snapshot::restore(cx, lab, &manifest).await
 }

@@ -92,6 +92,8 @@ pub fn playbook(cx: &Cx, checkout: &Checkout, word: &str) -> anyhow::Result<Path
 pub struct Play<'a> {
     /// A file, one of ours, one of Kubespray's.
     pub playbook: &'a str,
+    /// Another inventory than that of the lab.
+    pub inventory: Option<&'a Path>,
     /// What is given to `ansible-playbook` beside.
     pub arguments: &'a [OsString],
     /// What it does, as a word of a file name.
@@ -109,7 +111,9 @@ pub struct Play<'a> {
 pub async fn run(cx: &Cx, lab: &Lab, word: &str, arguments: &[OsString], json: bool) -> anyhow::Result<()> {
     let again = format!("`cargo xtask kubespray play {} {word}`", lab.cluster_words(cx));
     let _held = lab.hold()?;
-    play(cx, lab, &Play { playbook: word, arguments, what: "play", again, json }).await.map(drop)
+    play(cx, lab, &Play { playbook: word, inventory: None, arguments, what: "play", again, json })
+        .await
+        .map(drop)
 }
 
 /// Runs a playbook on a living lab that the caller holds.
@@ -144,7 +148,7 @@ pub async fn play(cx: &Cx, lab: &Lab, play: &Play<'_>) -> anyhow::Result<Summary
     files::write_atomic(&written, &serde_json::to_vec_pretty(&variables)?, files::PUBLIC)?;
     let program = ansible(&environment, "ansible-playbook", &lab.files.ansible_settings())
         .arg("--inventory")
-        .arg(lab.files.inventory())
+        .arg(play.inventory.unwrap_or(&lab.files.inventory()))
         .arg("--become")
         .arg("--extra-vars")
         .arg(prefixed("@", &written))

@@ -381,12 +381,7 @@ fn agreed(cx: &Cx, planned: &Plan) -> anyhow::Result<()> {
             format!("`{}` ({verb})", machine.name)
         })
         .collect();
-    let lost = lost.join(", ");
-    consent::ask(
-        cx,
-        &format!("what is on the disks of {lost} would be lost"),
-        &format!("What is on the disks of {lost} will be lost."),
-    )
+    consent::ask(cx, &format!("what is on the disks of {}", lost.join(", ")))
 }
 
 /// Has Ansible reach every machine that runs, unless it has reached these very runs already.
