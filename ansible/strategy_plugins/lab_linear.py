@@ -4,6 +4,9 @@ Owns three savings. A task that touches no machine (it is skipped, or only compu
 of a fork of it. A template is compiled once, and the variables of a role and the facts of a machine are prepared once.
 Where mitogen is in the environment, machines are reached through one Python that stays, not through a login, a sudo
 and a Python for each task. Must not change what a task does, its result, or the order of tasks.
+
+The savings replace parts of Ansible that are no interface. In a series of ansible-core for which they were not tried
+this is the linear strategy, and says so.
 """
 
 from __future__ import annotations
@@ -11,15 +14,19 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import os
 from collections.abc import MutableMapping
 
 import jinja2
+from ansible import constants
 from ansible.executor import task_executor
 from ansible.executor.process import worker
 from ansible.playbook.role import Role
 from ansible.playbook.task import Task
 from ansible.plugins import strategy
 from ansible.plugins.loader import strategy_loader
+from ansible.release import __version__ as version
+from ansible.utils.display import Display
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible.vars import manager
 from ansible.vars.clean import clean_facts, namespace_facts
@@ -28,6 +35,7 @@ try:
     import ansible_mitogen.affinity
     import ansible_mitogen.planner
     import ansible_mitogen.strategy
+    import mitogen.unix
 
     MITOGEN = True
 except ImportError:
@@ -41,6 +49,11 @@ DOCUMENTATION = """
 """
 
 Linear = strategy_loader.get("linear", class_only=True)
+
+# The series of ansible-core whose parts are known.
+KNOWN = version.startswith(("2.17.", "2.18."))
+# The longest path of a socket that Linux takes.
+LONGEST_SOCKET = 107
 
 # These only compute. Their plugins get a connection, and never use it.
 COMPUTING = frozenset(
@@ -273,9 +286,23 @@ class Sparing(Linear):
             return super().run(iterator, play_context)
 
 
-if MITOGEN:
+def socket_path():
+    """A place that is removed with the other temporary files of this run, whoever ends it."""
+    path = os.path.join(constants.DEFAULT_LOCAL_TMP, "mitogen")
+    return path if len(path) <= LONGEST_SOCKET else make_socket_path()
+
+
+if not KNOWN:
+    Display().warning("lab_linear is not known to work with ansible-core %s: tasks are run as ever" % version)
+
+    class StrategyModule(Linear):
+        pass
+
+elif MITOGEN:
     # On two processors its own choice has all of Ansible share one of them.
     ansible_mitogen.affinity.policy = ansible_mitogen.affinity.Policy()
+    make_socket_path = mitogen.unix.make_socket_path
+    mitogen.unix.make_socket_path = socket_path
 
     class StrategyModule(ansible_mitogen.strategy.StrategyMixin, Sparing):
         pass

@@ -28,6 +28,10 @@ use super::{Fetched, environment};
 
 /// The plugin that tells what happens as data (`ansible/callback_plugins/`).
 pub const CALLBACK: &str = "lab_events";
+/// The plugin that runs tasks with less work for each (`ansible/strategy_plugins/`).
+const STRATEGY: &str = "lab_linear";
+/// Ansible's own variable: who sets it chooses how tasks are run.
+const STRATEGY_VARIABLE: &str = "ANSIBLE_STRATEGY";
 
 /// Keeps a checkout and its environment from being removed.
 pub struct Share {
@@ -150,6 +154,7 @@ pub async fn play(cx: &Cx, lab: &Lab, play: &Play<'_>) -> anyhow::Result<Summary
         .arg(prefixed("@", &written))
         .arg(&playbook)
         .args(play.arguments)
+        .env(STRATEGY_VARIABLE, strategy(cx, &environment))
         .directory(&lab.files.folder);
     let history = run::history(cx, &playbook, &checkout.commit);
     let again = play.again.clone();
@@ -157,6 +162,24 @@ pub async fn play(cx: &Cx, lab: &Lab, play: &Play<'_>) -> anyhow::Result<Summary
     let result = run::run(cx, &run, &program).await;
     connections::close(&lab.files).await;
     result
+}
+
+/// How tasks are run: with less work for each, unless the caller's environment names another of Ansible's strategies.
+fn strategy(cx: &Cx, environment: &Environment) -> OsString {
+    if let Some(strategy) = std::env::var_os(STRATEGY_VARIABLE).filter(|strategy| strategy != STRATEGY) {
+        cx.progress.note(&format!(
+            "note: tasks are run by the strategy `{}`, because {STRATEGY_VARIABLE} says so",
+            strategy.display()
+        ));
+        return strategy;
+    }
+    if !environment.has_mitogen() {
+        cx.progress.note(&format!(
+            "note: each task logs in anew and starts a Python of its own, because no mitogen is known to work with ansible-core {}",
+            environment.contents.ansible_core
+        ));
+    }
+    STRATEGY.into()
 }
 
 fn prefixed(prefix: &str, path: &Path) -> OsString {
