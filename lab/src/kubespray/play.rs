@@ -17,6 +17,7 @@ use crate::cx::Cx;
 use crate::deploy::run::{self, Run};
 use crate::failure::{Failure, exit};
 use crate::files;
+use crate::inventory::unsayable;
 use crate::life::lab::Lab;
 use crate::life::{access, connections, up};
 use crate::process::{Invocation, invocation};
@@ -133,11 +134,16 @@ pub async fn play(cx: &Cx, lab: &Lab, play: &Play<'_>) -> anyhow::Result<Summary
     let playbook = playbook(cx, &checkout, play.playbook)?;
     let records = lab.files.runs().join(up::run_id());
     let settings = access::ansible_settings(cx, lab)?;
+    // The lab may be older than this program.
+    let text = settings.text().with_context(unsayable)?;
+    files::write_if_changed(&lab.files.ansible_settings(), text.as_bytes(), files::PUBLIC)?;
     let mut variables = BTreeMap::from([
         ("kubespray_checkout", json!(checkout.path)),
         ("kubespray_version", json!(request.pin.version)),
         ("kubespray_commit", json!(checkout.commit)),
         ("lab_cluster", json!(lab.spec.name)),
+        // The machines are near; what it would cost to compress is more than what it would save.
+        ("mitogen_ssh_compression", json!(false)),
     ]);
     if settings.shares_connections() {
         variables.insert("ansible_ssh_args", json!(settings.sharing_ssh_args()));
