@@ -5,3 +5,4 @@
 mod cloud;
 mod day_two;
 mod quick;
+mod snapshot;

@@ -11,7 +11,7 @@ use lab_tests::{Answer, Checkout, needs_containers, needs_kubespray, run, wait};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::day_two;
+use crate::{day_two, snapshot};
 
 /// On two slow and busy processors.
 pub const PATIENCE: Duration = Duration::from_secs(2 * 60 * 60);
@@ -85,6 +85,8 @@ fn quick_is_deployed_checked_broken_mended_and_gone() {
     reached_with_its_kubeconfig(&quick);
     each_check_fails_for_its_own_reason(&quick);
     crate::cloud::stopped_and_started_again(&quick);
+    snapshot::the_same_is_brought_back(&quick, &before);
+    snapshot::what_was_broken_is_whole_again(&quick);
     quick.passes(&[]);
     day_two::a_worker_comes_and_goes(&quick);
     day_two::the_cluster_goes_and_comes_again(&quick);
@@ -136,6 +138,16 @@ fn each_check_fails_for_its_own_reason(quick: &Quick) {
         "system-pods",
         "the pod `stuck` is Pending",
     );
+    // Who assigns pods to nodes is gone. Static pods are those whose manifests are there.
+    let manifest = "/etc/kubernetes/manifests/kube-scheduler.yaml";
+    quick.on("control-plane", &format!("sudo mv {manifest} /root/"));
+    let told = wait::until("a lease that has ended", Duration::from_secs(60), || {
+        let answer = quick.checkout.lab(&["validate", "quick", "leases", "--json"]).answer();
+        (answer.code == 30).then_some(answer.stdout)
+    });
+    assert!(told.contains("`kube-scheduler` renewed its lease"), "{told}");
+    quick.on("control-plane", &format!("sudo mv /root/kube-scheduler.yaml {manifest}"));
+    quick.passes(&["leases"]);
     quick.broken(
         "scale -n kube-system deployment metrics-server --replicas 0",
         "scale -n kube-system deployment metrics-server --replicas 1",

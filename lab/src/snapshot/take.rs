@@ -17,6 +17,7 @@ use crate::life::apply::kill_point;
 use crate::life::lab::{Lab, Reached};
 use crate::life::{container, down, observe, offline, up};
 use crate::progress::Task;
+use crate::validate::HEALTH;
 use crate::wait::Deadline;
 
 use super::layers::{self, Freezing};
@@ -119,8 +120,8 @@ pub async fn take(cx: &Cx, lab: &Lab, name: &str, deploy: Option<&str>) -> anyho
 }
 
 async fn ready_again(cx: &Cx, lab: &Lab, reached: &Reached, task: &Task) -> anyhow::Result<()> {
-    task.step("waiting until every node is ready again");
-    match deploy::not_ready(cx, lab, reached, &["nodes"]).await {
+    task.step("waiting until every node is ready and every system pod runs again");
+    match deploy::not_ready(cx, lab, reached, &HEALTH).await {
         None => Ok(()),
         Some(why) => Err(anyhow::anyhow!("{why}").context(Failure::new(
             exit::DEPLOY,
