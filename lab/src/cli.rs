@@ -9,8 +9,10 @@ pub mod artifacts;
 pub mod check;
 pub mod cloud;
 pub mod commands;
+pub mod deploy;
 pub mod inventory;
 pub mod kubespray;
+pub mod snapshot;
 
 pub use commands::run;
 
@@ -64,6 +66,9 @@ pub enum Command {
     Up {
         #[command(flatten)]
         cluster: Cluster,
+        /// Make new machines even where a cluster that was deployed from the same could be brought back
+        #[arg(long)]
+        fresh: bool,
         /// Print events as JSON, one a line
         #[arg(long)]
         json: bool,
@@ -179,6 +184,40 @@ pub enum Command {
         #[command(flatten)]
         of: OfCluster,
     },
+    /// Keep the whole lab as it is: stop its machines, freeze what they wrote, start them again
+    #[command(after_help = "Example: cargo xtask lab snapshot quick --name before-upgrade")]
+    Snapshot {
+        #[command(flatten)]
+        cluster: Cluster,
+        /// What to call it; the time, where nothing is said
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Make the lab what it was in a snapshot; what it is now is lost
+    #[command(after_help = "Example: cargo xtask lab restore quick before-upgrade")]
+    Restore {
+        /// A name under inventories/, or the path of a cluster file
+        cluster: String,
+        /// The snapshot; the newest, where nothing is said
+        name: Option<String>,
+    },
+    /// List the snapshots of a cluster; compare them with their digests or remove some on request
+    #[command(
+        after_help = "Examples:\n  cargo xtask lab snapshots quick --verify\n  cargo xtask lab snapshots quick --remove before-upgrade"
+    )]
+    Snapshots {
+        #[command(flatten)]
+        cluster: Cluster,
+        /// Read everything and compare it with the digests taken with it
+        #[arg(long)]
+        verify: bool,
+        /// Remove these
+        #[arg(long, value_name = "NAME", num_args = 1.., conflicts_with = "verify")]
+        remove: Vec<String>,
+        /// Print them as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Run a program of this computer where the lab's machines can be reached: in the lab's network
     #[command(
         after_help = "Ansible finds the lab's own settings and inventory, and the programs of the lab's Kubespray come first on PATH.\n\nExamples:\n  cargo xtask lab enter --cluster quick -- ansible all -m ping\n  cargo xtask lab enter --cluster quick -- curl -k https://192.168.200.10:6443/version\n  cargo xtask lab enter --cluster quick"
@@ -230,14 +269,7 @@ pub enum Command {
     #[command(subcommand, after_help = "Example: cargo xtask cloud start quick")]
     Cloud(cloud::Command),
     /// Make the machines the Kubernetes cluster that the file asks for; what is as it must be stays
-    #[command(after_help = "Example: cargo xtask deploy quick")]
-    Deploy {
-        #[command(flatten)]
-        cluster: Cluster,
-        /// Print Ansible's events as JSON, one a line
-        #[arg(long)]
-        json: bool,
-    },
+    Deploy(deploy::Deploy),
     /// Check that the cluster is what its file asks for, and does what a cluster must
     #[command(
         after_help = "Examples:\n  cargo xtask validate quick\n  cargo xtask validate quick dns network-policy"
@@ -360,7 +392,7 @@ pub enum Internal {
         command: Vec<OsString>,
     },
     /// Mount the root of a container where the host's libvirtd sees it
-    MountRoot { first: i32, tree: PathBuf, folder: PathBuf },
+    MountRoot { first: i32, folder: PathBuf, below: Vec<PathBuf> },
     /// Take it away again
     UnmountRoot { first: i32, folder: PathBuf },
     /// Keep what a console says in a file

@@ -100,7 +100,7 @@ async fn configuration(cx: &Cx, cluster: &str) -> anyhow::Result<(String, Lab)> 
 
 async fn machines(cx: &Cx, lab: &Lab) -> anyhow::Result<(String, ())> {
     let planned = up::planned(cx, lab).await?;
-    up::up(cx, lab, None).await?;
+    up::up(cx, lab, None, false).await?;
     Ok((provisioned(&planned), ()))
 }
 
@@ -140,7 +140,7 @@ fn inventory(cx: &Cx, lab: &Lab) -> anyhow::Result<String> {
 /// Says as well whether anything was deployed.
 async fn kubespray(cx: &Cx, lab: &Lab, json: bool) -> anyhow::Result<(String, bool)> {
     let before = deploy::deployed(lab)?;
-    deploy::deploy(cx, lab, json).await?;
+    deploy::deploy(cx, lab, deploy::Wishes { json, fresh: false, keep: true }).await?;
     let now = deploy::deployed(lab)?;
     let is_new = before != now;
     let what = now.map(|now| status::version(&now)).unwrap_or_default();

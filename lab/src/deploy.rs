@@ -8,6 +8,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use jiff::Timestamp;
 use lab_core::report::Verdict;
+use lab_core::snapshot::Manifest;
+use lab_core::spec::MachineKind;
 use serde::{Deserialize, Serialize};
 
 use crate::artifacts::lock;
@@ -20,11 +22,16 @@ use crate::files::{self, PUBLIC};
 use crate::kubespray::play::{self, Play};
 use crate::kubespray::source::Request;
 use crate::life::lab::{Lab, Reached};
+use crate::life::state::{CLUSTER, LabState};
+use crate::life::up;
 use crate::output;
+use crate::snapshot;
 use crate::validate::{self, HEALTH};
 
+pub mod change;
 pub mod kubeconfig;
 pub mod kubectl;
+mod living;
 pub mod prepare;
 pub mod run;
 
@@ -33,6 +40,8 @@ const PLAYBOOK: &str = "cluster.yml";
 /// How long a cluster may take after Kubespray's end until every node is ready and every system pod runs. Emulated
 /// machines need minutes to start what Kubespray left to start.
 const SETTLED: Duration = Duration::from_secs(900);
+/// For how long after the start of a container its cluster may be on its way up.
+const STARTS: Duration = Duration::from_secs(300);
 
 /// `deployed.json`: from what the cluster of a lab was deployed. It is there only while that is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,73 +56,174 @@ pub struct Deployed {
     pub at: Timestamp,
 }
 
+/// What a deploy is to do beside what it does.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wishes {
+    /// Ansible's events go to standard output.
+    pub json: bool,
+    /// Kubespray runs even where a snapshot of the same deploy could be restored.
+    pub fresh: bool,
+    /// A fresh cluster of containers is kept as a snapshot, for the next deploy from the same.
+    pub keep: bool,
+}
+
 /// Makes the lab's machines the cluster that the file asks for, if they are not.
 ///
 /// # Errors
 /// When the lab does not run, Kubespray would refuse or fails, or the cluster does not become ready.
-pub async fn deploy(cx: &Cx, lab: &Lab, json: bool) -> anyhow::Result<()> {
+pub async fn deploy(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
     let _held = lab.hold()?;
     let reached = running(cx, lab).await?;
     refuse_what_kubespray_would(cx, lab).await?;
+    change::refuse_old_inventory(cx, lab)?;
     let wanted = wanted(cx, lab).await?;
     let record = lab.files.deployed();
-    let why = match files::read_own::<Deployed>(&record)? {
-        None => "it is not known that anything was deployed".to_owned(),
-        Some(last) if last.inputs != wanted.inputs => "what is asked for is not what was deployed".to_owned(),
-        Some(_) => match unhealthy(cx, lab, &reached, None).await {
-            Some(why) => format!("the cluster is not as it must be: {why}"),
-            None => {
-                let name = &lab.spec.name;
+    let last = files::read_own::<Deployed>(&record)?;
+    change::refuse_upgrade(cx, lab, last.as_ref(), &wanted)?;
+    let state = lab.state()?.context("a lab that runs has a state")?;
+    let is_bare = !state.get().resources.contains(CLUSTER);
+    let words = lab.cluster_words(cx);
+    let why = match last {
+        None if is_bare && !wishes.fresh => {
+            if let Some(kept) = snapshot::kept_of_deploy(cx, &lab.spec, &wanted.inputs)? {
                 cx.progress.note(&format!(
-                    "nothing to do: the cluster `{name}` is as its cluster file says, and every node is ready"
+                    "the same was deployed before: the snapshot `{}` of it is brought back (`--fresh` deploys anew)",
+                    kept.name
                 ));
-                return Ok(());
+                drop(reached);
+                snapshot::restore(cx, lab, &kept).await?;
+                settle(cx, lab, &running(cx, lab).await?, &HEALTH).await?;
+                return tell_next_steps(cx, lab, wishes);
             }
-        },
+            "nothing was deployed yet".to_owned()
+        }
+        None => "it is not known that anything was deployed to its end".to_owned(),
+        Some(last) if last.inputs != wanted.inputs => "what is asked for is not what was deployed".to_owned(),
+        Some(_) => {
+            let patience = just_started(lab, &state.get()).then_some(SETTLED);
+            match unhealthy(cx, lab, &reached, &HEALTH, patience).await {
+                Some(why) => format!("the cluster is not as it must be: {why}"),
+                None => {
+                    let name = &lab.spec.name;
+                    cx.progress.note(&format!(
+                        "nothing to do: the cluster `{name}` is as its cluster file says, and every node is ready"
+                    ));
+                    return Ok(());
+                }
+            }
+        }
     };
     cx.progress.note(&format!("Kubespray runs, because {why}"));
+    up::serve(cx, lab).await?;
     warn_of_missing_artifacts(cx, lab)?;
     // From here on it is not known what there is, until the end.
+    state.record(CLUSTER)?;
     files::remove(&record)?;
-    let words = lab.cluster_words(cx);
     let again = format!("`cargo xtask deploy {words}`");
-    play::play(cx, lab, &Play { playbook: PLAYBOOK, arguments: &[], what: "deploy", again, json }).await?;
+    let play = Play {
+        playbook: PLAYBOOK,
+        inventory: None,
+        arguments: &[],
+        what: "deploy",
+        again,
+        json: wishes.json,
+    };
+    play::play(cx, lab, &play).await?;
     kubeconfig::fetch(cx, lab, &reached).await?;
-    let task = cx.progress.task("cluster");
-    task.step("waiting until every node is ready and every system pod runs");
-    if let Some(why) = unhealthy(cx, lab, &reached, Some(SETTLED)).await {
-        task.failed("it is not as it must be");
-        let message = "Kubespray ended well, and the cluster is not as it must be";
-        let hint = format!("`cargo xtask validate {words}` shows more");
-        return Err(anyhow::anyhow!("{why}").context(Failure::new(exit::DEPLOY, message).hint(hint)));
-    }
-    task.done("every node is ready");
+    settle(cx, lab, &reached, &HEALTH).await?;
+    let inputs = wanted.inputs.clone();
     let done = Deployed { at: Timestamp::now(), ..wanted };
     files::write_atomic(&record, &serde_json::to_vec_pretty(&done)?, PUBLIC)?;
-    if !json {
-        output::print(next_steps(cx, lab, &words))?;
+    let containers = lab.spec.machines.iter().all(|machine| machine.kind == MachineKind::Container);
+    if is_bare && wishes.keep && containers {
+        drop(reached);
+        keep_for_next_time(cx, lab, &inputs).await;
     }
+    tell_next_steps(cx, lab, wishes)
+}
+
+fn tell_next_steps(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
+    if wishes.json {
+        return Ok(());
+    }
+    output::print(next_steps(cx, lab, &lab.cluster_words(cx)))
+}
+
+/// Waits until these checks of the cluster pass, after what was done to it ended well.
+async fn settle(cx: &Cx, lab: &Lab, reached: &Reached, checks: &[&str]) -> anyhow::Result<()> {
+    let task = cx.progress.task("cluster");
+    task.step("waiting until every node is ready and every system pod runs");
+    if let Some(why) = not_ready(cx, lab, reached, checks).await {
+        task.failed("it is not as it must be");
+        let message = "nothing failed, and the cluster is not as it must be";
+        let hint = format!("`cargo xtask validate {}` shows more", lab.cluster_words(cx));
+        return Err(anyhow::anyhow!("{why}").context(Failure::new(exit::DEPLOY, message).hint(hint)));
+    }
+    task.done("every node is ready and every system pod runs");
     Ok(())
+}
+
+/// Keeps a cluster that was just made, so that the next deploy from the same restores it. What goes wrong with that is
+/// told, and is no failure of the deploy.
+async fn keep_for_next_time(cx: &Cx, lab: &Lab, inputs: &str) {
+    let name =
+        format!("{}{}", snapshot::KEPT, inputs.trim_start_matches("sha256:").get(..12).unwrap_or(inputs));
+    let kept = async {
+        snapshot::make_room(cx, &lab.spec.name, &name)?;
+        snapshot::take(cx, lab, &name, Some(inputs)).await
+    };
+    match kept.await {
+        Ok(_) => cx.progress.note(&format!(
+            "kept as the snapshot `{name}`: the next `up` or `deploy` from the same brings it back (`--no-snapshot` does not keep it)"
+        )),
+        Err(error) => cx.progress.note(&format!("warning: this cluster is not kept for the next deploy: {error:#}")),
+    }
 }
 
 /// What a deploy would be made from now.
 async fn wanted(cx: &Cx, lab: &Lab) -> anyhow::Result<Deployed> {
     let lock = lock::of_cluster(cx, lab, true).await?;
-    let mut hasher = crate::artifacts::store::Hasher::new();
-    hasher.update(lock.inputs.as_bytes());
-    // Where machines find what is served: it is no input of the lock.
-    hasher.update(&inventory_of_artifacts(lab)?);
     Ok(Deployed {
-        inputs: hasher.finish().to_string(),
+        inputs: inputs(cx, lab)?,
         kubespray: Request::of_lab(lab)?.pin.version.to_string(),
         kubernetes: lock.kubernetes,
         at: Timestamp::UNIX_EPOCH,
     })
 }
 
-fn inventory_of_artifacts(lab: &Lab) -> anyhow::Result<Vec<u8>> {
-    let path = lab.files.inventory_folder().join(lab_core::kubespray::ARTIFACTS_FILE);
-    Ok(files::read_if_present(&path)?.unwrap_or_default().into_bytes())
+/// The digest of everything that Kubespray is given.
+fn inputs(cx: &Cx, lab: &Lab) -> anyhow::Result<String> {
+    let mut hasher = crate::artifacts::store::Hasher::new();
+    hasher.update(lock::inputs(cx, lab)?.as_bytes());
+    // Where machines find what is served: it is no input of the lock.
+    let serving = serve::look(cx, lab)?.map(|serving| serving.inventory).unwrap_or_default();
+    hasher.update(serving.as_bytes());
+    Ok(hasher.finish().to_string())
+}
+
+/// The snapshot that was kept of a deploy from what the cluster file asks for now; none unless it is `asked` for. Nothing is
+/// found out for it that is not known already.
+///
+/// # Errors
+/// When what is known cannot be read.
+pub async fn kept(cx: &Cx, lab: &Lab, asked: bool) -> anyhow::Result<Option<Manifest>> {
+    if !asked
+        || !snapshot::list(&cx.layout.snapshots(), &lab.spec.name)?.iter().any(|one| one.deploy.is_some())
+    {
+        return Ok(None);
+    }
+    if lock::known(cx, lab)?.is_none() {
+        return Ok(None);
+    }
+    snapshot::kept_of_deploy(cx, &lab.spec, &inputs(cx, lab)?)
+}
+
+/// Whether a machine of the lab was started so short ago that its cluster may still be on its way up.
+fn just_started(lab: &Lab, state: &LabState) -> bool {
+    let emulated = lab.spec.machines.iter().any(|machine| machine.kind == MachineKind::Vm);
+    let patience = if emulated { SETTLED } else { STARTS };
+    let age = |started: &Timestamp| Timestamp::now().duration_since(*started);
+    state.started.values().any(|started| age(started).unsigned_abs() < patience)
 }
 
 /// Finds out before anything is done whether Kubespray would take the cluster.
@@ -138,12 +248,24 @@ fn warn_of_missing_artifacts(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Why the cluster cannot be taken for healthy; `None` where it can. With `patience`, it is waited for.
-async fn unhealthy(cx: &Cx, lab: &Lab, reached: &Reached, patience: Option<Duration>) -> Option<String> {
+/// What checks still find wrong when they have waited as long as a cluster may take to settle; `None` where they find
+/// nothing.
+pub async fn not_ready(cx: &Cx, lab: &Lab, reached: &Reached, checks: &[&str]) -> Option<String> {
+    unhealthy(cx, lab, reached, checks, Some(SETTLED)).await
+}
+
+/// What checks find wrong; `None` where they find nothing. With `patience`, that is waited for.
+async fn unhealthy(
+    cx: &Cx,
+    lab: &Lab,
+    reached: &Reached,
+    checks: &[&str],
+    patience: Option<Duration>,
+) -> Option<String> {
     if !lab.files.kubeconfig().is_file() {
         return Some("there is no kubeconfig of it".to_owned());
     }
-    let outcomes = match validate::inside(cx, lab, reached, &HEALTH, patience, |_| ()).await {
+    let outcomes = match validate::inside(cx, lab, reached, checks, patience, |_| ()).await {
         Ok(outcomes) => outcomes,
         Err(error) => return Some(format!("{error:#}")),
     };

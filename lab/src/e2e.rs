@@ -120,11 +120,13 @@ pub async fn run(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
 
 /// The way up to the checks; what a failure keeps from being done is told as skipped.
 async fn forward(cx: &Cx, lab: &Lab, report: &mut Report) -> anyhow::Result<()> {
+    // A verdict is about a deploy that was made, not about one that was kept.
+    let wishes = deploy::Wishes { fresh: true, ..deploy::Wishes::default() };
     let made = async {
         // Machines are told of artefacts when they are made, so what is needed must be known before.
         phase(report, "prepare", async { prepare::check(cx, lab).await.map(drop) }).await?;
-        phase(report, "up", up::up(cx, lab, None)).await?;
-        phase(report, "deploy", deploy::deploy(cx, lab, false)).await
+        phase(report, "up", up::up(cx, lab, None, true)).await?;
+        phase(report, "deploy", deploy::deploy(cx, lab, wishes)).await
     }
     .await;
     if made.is_err() {

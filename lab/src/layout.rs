@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 mod served;
+mod snapshots;
 
 pub use served::ServedFiles;
+pub use snapshots::{LayerFiles, SnapshotFiles};
 
 /// The files of one checkout.
 #[derive(Debug, Clone)]
@@ -47,6 +49,13 @@ impl Layout {
     #[must_use]
     pub fn logs(&self) -> PathBuf {
         self.output().join("logs")
+    }
+
+    /// What was kept of labs: frozen layers of disks, and the snapshots that stand on them. With the labs, because both
+    /// must lie in one file system.
+    #[must_use]
+    pub fn snapshots(&self) -> SnapshotFiles {
+        SnapshotFiles { folder: self.output().join("snapshots") }
     }
 
     /// The store of base images.
@@ -310,6 +319,25 @@ impl LabFiles {
         self.folder.join("ansible/ansible.cfg")
     }
 
+    /// What Ansible remembers of the machines.
+    #[must_use]
+    pub fn facts(&self) -> PathBuf {
+        self.folder.join("ansible/facts")
+    }
+
+    /// Kubespray's inventory for the recovery of a control plane. It lies with the other one, so that the same files of
+    /// variables count.
+    #[must_use]
+    pub fn recovery(&self) -> PathBuf {
+        self.inventory_folder().join("recovery.ini")
+    }
+
+    /// From what an upgrade that has not ended was begun.
+    #[must_use]
+    pub fn upgrading(&self) -> PathBuf {
+        self.folder.join("upgrading.json")
+    }
+
     /// From what the lab's cluster was deployed.
     #[must_use]
     pub fn deployed(&self) -> PathBuf {
@@ -392,6 +420,12 @@ impl MachineFiles {
     #[must_use]
     pub fn console(&self) -> PathBuf {
         self.folder.join("console.log")
+    }
+
+    /// The frozen layers that the disk of a virtual machine stands on.
+    #[must_use]
+    pub fn layers(&self) -> PathBuf {
+        self.folder.join("layers.json")
     }
 
     /// The domain as it was defined, for people.

@@ -5,6 +5,7 @@ mod artifacts;
 mod check;
 mod cli;
 mod cloud;
+mod consent;
 mod cx;
 mod deploy;
 mod e2e;
@@ -22,6 +23,7 @@ mod progress;
 mod provider;
 mod proxy;
 mod signals;
+mod snapshot;
 mod validate;
 mod wait;
 
@@ -59,7 +61,7 @@ fn run_internal(internal: Internal) -> anyhow::Result<()> {
         Internal::HostOuter { folder, cache } => host::supervisor::outer(&folder, &cache),
         Internal::HostInner { folder } => host::supervisor::inner(&folder).map(|never| match never {}),
         Internal::Enter { pid, command } => host::enter::run(pid, &command).map(|never| match never {}),
-        Internal::MountRoot { first, tree, folder } => life::container::mount_root(first, &tree, &folder),
+        Internal::MountRoot { first, folder, below } => life::container::mount_root(first, &folder, &below),
         Internal::UnmountRoot { first, folder } => life::container::unmount_root(first, &folder),
         Internal::KeepConsole { terminal, log } => life::container::run_keeper(&terminal, &log),
         Internal::Forward { pid, forwards } => proxy::run(pid, &forwards),

@@ -3,4 +3,6 @@
 //! A deploy takes minutes, so one test does all that needs the same cluster.
 
 mod cloud;
+mod day_two;
 mod quick;
+mod snapshot;

@@ -11,23 +11,25 @@ use lab_tests::{Answer, Checkout, needs_containers, needs_kubespray, run, wait};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+use crate::{day_two, snapshot};
+
 /// On two slow and busy processors.
-const PATIENCE: Duration = Duration::from_secs(2 * 60 * 60);
+pub const PATIENCE: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// A living cluster.
-pub(crate) struct Quick {
-    pub(crate) checkout: Checkout,
+pub struct Quick {
+    pub checkout: Checkout,
 }
 
 impl Quick {
     /// kubectl, through the lab.
-    pub(crate) fn kubectl(&self, words: &str) -> Answer {
+    pub fn kubectl(&self, words: &str) -> Answer {
         let words = words.split(' ');
         self.checkout.lab(&["kubectl", "--cluster", "quick", "--"]).args(words).answer()
     }
 
     /// Runs checks, of which these must fail, and gives what each says.
-    fn fails(&self, checks: &[&str], failing: &[&str]) -> Vec<String> {
+    pub fn fails(&self, checks: &[&str], failing: &[&str]) -> Vec<String> {
         let answer = self.checkout.lab(&["validate", "quick", "--json"]).args(checks).answer().code(30);
         let outcomes = answer.json();
         let failed: Vec<&Value> =
@@ -37,7 +39,7 @@ impl Quick {
         failed.iter().map(|one| one["details"].to_string()).collect()
     }
 
-    fn passes(&self, checks: &[&str]) {
+    pub fn passes(&self, checks: &[&str]) {
         self.checkout.lab(&["validate", "quick"]).args(checks).answer().ok();
     }
 
@@ -50,7 +52,7 @@ impl Quick {
         self.passes(&[check]);
     }
 
-    fn on(&self, machine: &str, command: &str) -> String {
+    pub fn on(&self, machine: &str, command: &str) -> String {
         self.checkout.on("quick", machine, command)
     }
 }
@@ -83,7 +85,11 @@ fn quick_is_deployed_checked_broken_mended_and_gone() {
     reached_with_its_kubeconfig(&quick);
     each_check_fails_for_its_own_reason(&quick);
     crate::cloud::stopped_and_started_again(&quick);
+    snapshot::the_same_is_brought_back(&quick, &before);
+    snapshot::what_was_broken_is_whole_again(&quick);
     quick.passes(&[]);
+    day_two::a_worker_comes_and_goes(&quick);
+    day_two::the_cluster_goes_and_comes_again(&quick);
 
     quick.checkout.destroy("quick", &before);
 }
@@ -132,6 +138,16 @@ fn each_check_fails_for_its_own_reason(quick: &Quick) {
         "system-pods",
         "the pod `stuck` is Pending",
     );
+    // Who assigns pods to nodes is gone. Static pods are those whose manifests are there.
+    let manifest = "/etc/kubernetes/manifests/kube-scheduler.yaml";
+    quick.on("control-plane", &format!("sudo mv {manifest} /root/"));
+    let told = wait::until("a lease that has ended", Duration::from_secs(60), || {
+        let answer = quick.checkout.lab(&["validate", "quick", "leases", "--json"]).answer();
+        (answer.code == 30).then_some(answer.stdout)
+    });
+    assert!(told.contains("`kube-scheduler` renewed its lease"), "{told}");
+    quick.on("control-plane", &format!("sudo mv /root/kube-scheduler.yaml {manifest}"));
+    quick.passes(&["leases"]);
     quick.broken(
         "scale -n kube-system deployment metrics-server --replicas 0",
         "scale -n kube-system deployment metrics-server --replicas 1",

@@ -10,6 +10,7 @@ mod interrupted;
 mod killed;
 mod life;
 mod served;
+mod snapshot;
 mod two;
 mod uri;
 mod user;

@@ -1,6 +1,8 @@
-//! What takes too long for every change: everything of a cluster, built for real; a cluster on an emulated
-//! machine; deploys by those who live in Ansible.
+//! What takes too long for every change: everything of a cluster, built for real; a cluster on an emulated machine; deploys by
+//! those who live in Ansible; what is done to clusters that have been there for a while.
 
 mod ansible;
 mod artifacts;
+mod recover;
 mod single;
+mod upgrade;

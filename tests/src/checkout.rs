@@ -166,7 +166,8 @@ impl Checkout {
         before.assert_nothing_new(self.root());
     }
 
-    /// Everything that a lab left in this checkout: paths below its folder, without the records and logs of runs, which outlive it.
+    /// Everything that a lab left in this checkout: paths below its folder, without the records and logs of runs and the
+    /// snapshots, which outlive it.
     #[must_use]
     pub fn left(&self) -> Vec<String> {
         let mut left = Vec::new();
@@ -175,7 +176,8 @@ impl Checkout {
                 let path = path.strip_prefix(self.root()).expect("what is found in a folder lies in it");
                 let words: Vec<_> = path.iter().map(|word| word.to_string_lossy()).collect();
                 let tells_of_a_run = words.first().is_some_and(|word| word == "output")
-                    && (words[1] == "logs" || words.get(2).is_none_or(|word| word == "runs"));
+                    && (["logs", "snapshots"].contains(&words[1].as_ref())
+                        || words.get(2).is_none_or(|word| word == "runs"));
                 if !tells_of_a_run {
                     left.push(path.display().to_string());
                 }

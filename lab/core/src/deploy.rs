@@ -1,9 +1,10 @@
 //! What can be decided about a deploy from data alone: what happened in a run of Ansible, how long the rest of it
-//! will take, what to advise when it fails.
+//! will take, what to advise when it fails; what a change of a cluster that is there comes to.
 //!
 //! Nothing here runs Ansible or asks a cluster; `lab/src/deploy/` does.
 
 pub mod advice;
+pub mod change;
 mod estimate;
 mod follow;
 pub mod kubeconfig;

@@ -18,6 +18,7 @@ pub mod kubespray;
 pub mod plan;
 pub mod report;
 pub mod secrets;
+pub mod snapshot;
 pub mod source;
 pub mod spec;
 pub mod units;

@@ -81,17 +81,7 @@ pub fn inputs(cx: &Cx, lab: &Lab) -> anyhow::Result<String> {
 /// # Errors
 /// When it cannot be made.
 pub async fn of_cluster(cx: &Cx, lab: &Lab, fetches: bool) -> anyhow::Result<Lock> {
-    let inputs = inputs(cx, lab)?;
-    let place = lab.files.artifacts_lock();
-    let store = Store::open(&cx.layout);
-    let remembered = store.files().needs().join(format!("{}.json", lab.spec.name));
-    // A lock that cannot be understood is out of date.
-    let found = match files::read_own::<Lock>(&place)? {
-        Some(lock) => Some(lock),
-        None => files::read_own::<Remembered>(&remembered)?.map(|remembered| remembered.lock),
-    }
-    .filter(|lock| lock.inputs == inputs);
-    let lock = match found {
+    let lock = match recalled(cx, lab)? {
         Some(lock) => lock,
         None => {
             let task = cx.progress.task("artifacts");
@@ -101,10 +91,38 @@ pub async fn of_cluster(cx: &Cx, lab: &Lab, fetches: bool) -> anyhow::Result<Loc
             lock
         }
     };
+    keep(cx, lab, lock)
+}
+
+/// What a cluster needs, where that was found out before and is still so: by the lab's own lock, or as the store remembers
+/// it from a lab that is gone.
+///
+/// # Errors
+/// When a lock is there and cannot be read.
+pub fn known(cx: &Cx, lab: &Lab) -> anyhow::Result<Option<Lock>> {
+    recalled(cx, lab)?.map(|lock| keep(cx, lab, lock)).transpose()
+}
+
+/// Where the store remembers what a cluster needs.
+fn remembered(cx: &Cx, lab: &Lab) -> PathBuf {
+    Store::open(&cx.layout).files().needs().join(format!("{}.json", lab.spec.name))
+}
+
+fn recalled(cx: &Cx, lab: &Lab) -> anyhow::Result<Option<Lock>> {
+    let inputs = inputs(cx, lab)?;
+    // A lock that cannot be understood is out of date.
+    let found = match files::read_own::<Lock>(&lab.files.artifacts_lock())? {
+        Some(lock) => Some(lock),
+        None => files::read_own::<Remembered>(&remembered(cx, lab))?.map(|remembered| remembered.lock),
+    };
+    Ok(found.filter(|lock| lock.inputs == inputs))
+}
+
+fn keep(cx: &Cx, lab: &Lab, lock: Lock) -> anyhow::Result<Lock> {
     let known = Remembered { cluster_file: lab.cluster_file.clone(), lock };
     let text = serde_json::to_string_pretty(&known)? + "\n";
-    files::write_if_changed(&remembered, text.as_bytes(), PUBLIC)?;
-    let lock = known.lock;
+    files::write_if_changed(&remembered(cx, lab), text.as_bytes(), PUBLIC)?;
+    let (lock, place) = (known.lock, lab.files.artifacts_lock());
     files::write_if_changed(&place, (serde_json::to_string_pretty(&lock)? + "\n").as_bytes(), PUBLIC)?;
     Ok(lock)
 }

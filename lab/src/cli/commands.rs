@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use lab_core::spec::ImageSpec;
 
 use crate::cx::Cx;
-use crate::deploy::{self, kubeconfig, kubectl};
+use crate::deploy::{kubeconfig, kubectl};
 use crate::failure::{Failure, exit};
 use crate::life::lab::{Lab, Reached};
 use crate::life::{destroy, down, gc, image_use, shell, single, status, topology, up};
@@ -22,7 +22,9 @@ use super::{Command, Drawing, Image, Internal, Vm};
 pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Plan { cluster, json } => up::show_plan(cx, &Lab::open(cx, &cluster.cluster)?, json).await?,
-        Command::Up { cluster, .. } => up::up(cx, &Lab::open(cx, &cluster.cluster)?, None).await?,
+        Command::Up { cluster, fresh, .. } => {
+            up::up(cx, &Lab::open(cx, &cluster.cluster)?, None, fresh).await?;
+        }
         Command::Down { cluster, .. } => down::down(cx, &Lab::open(cx, &cluster.cluster)?).await?,
         Command::Destroy { cluster, .. } => {
             let (name, files) = destroy::find(cx, &cluster.cluster)?;
@@ -84,10 +86,20 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
                 return Ok(exit::LEFTOVERS);
             }
         }
-        Command::Cloud(command) => return super::cloud::run(cx, command).await,
-        Command::Deploy { cluster, json } => {
-            deploy::deploy(cx, &Lab::open(cx, &cluster.cluster)?, json).await?;
+        Command::Snapshot { cluster, name } => {
+            super::snapshot::take(cx, &Lab::open(cx, &cluster.cluster)?, name).await?;
         }
+        Command::Restore { cluster, name } => {
+            super::snapshot::restore(cx, &Lab::open(cx, &cluster)?, name).await?;
+        }
+        Command::Snapshots { cluster, verify, remove, json } => {
+            let lab = Lab::open(cx, &cluster.cluster)?;
+            return super::snapshot::list(cx, &lab, verify, &remove, json).await;
+        }
+        Command::Cloud(command) => {
+            return super::cloud::run(cx, command).await;
+        }
+        Command::Deploy(arguments) => super::deploy::run(cx, arguments).await?,
         Command::Validate { cluster, checks, json } => {
             let lab = Lab::open(cx, &cluster.cluster)?;
             validate::run(cx, &lab, &running(cx, &lab).await?, &checks, json).await?;
@@ -150,13 +162,13 @@ async fn one_machine(cx: &Cx, vm: Vm) -> anyhow::Result<u8> {
         Vm::Start(one) => {
             let lab = Lab::open(cx, &one.of.cluster)?;
             lab.machine(&one.machine)?;
-            up::up(cx, &lab, Some(&one.machine)).await?;
+            up::up(cx, &lab, Some(&one.machine), false).await?;
         }
         Vm::Stop(one) => single::stop(cx, &Lab::open(cx, &one.of.cluster)?, &one.machine).await?,
         Vm::Restart(one) => {
             let lab = Lab::open(cx, &one.of.cluster)?;
             single::stop(cx, &lab, &one.machine).await?;
-            up::up(cx, &lab, Some(&one.machine)).await?;
+            up::up(cx, &lab, Some(&one.machine), false).await?;
         }
         Vm::Status(one) => {
             let lab = Lab::open(cx, &one.of.cluster)?;

@@ -27,7 +27,7 @@ use crate::wait::Deadline;
 /// How long a control plane may take to hand it out.
 const FETCH: Duration = Duration::from_secs(120);
 /// Where kubeadm leaves it.
-const ADMIN: &str = "/etc/kubernetes/admin.conf";
+pub(super) const ADMIN: &str = "/etc/kubernetes/admin.conf";
 /// The port of the API server where the cluster file does not say another.
 const API_PORT: u16 = 6443;
 /// The ports of labs on 127.0.0.1: this and as many above it as the next constant says. Below those that Linux gives

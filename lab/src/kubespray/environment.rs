@@ -1,7 +1,7 @@
 //! Python environments for Kubespray: one for each requirements file, under `build/environments/` beside those that
 //! `cargo xtask setup` makes and by the same rules.
 //!
-//! The name of an environment holds the digest of what goes into it. It is made where it stays, because scripts
+//! Beside what a checkout requires it holds mitogen, where that is known to work. The name of an environment holds the digest of what goes into it. It is made where it stays, because scripts
 //! in it name their own place; one that was interrupted lacks its record and is made anew. None is used whose
 //! ansible-core is outside the range that the checkout asserts.
 
@@ -60,6 +60,12 @@ impl Environment {
     pub fn program(&self, name: &str) -> PathBuf {
         self.path.join("bin").join(name)
     }
+
+    /// Whether it has what keeps one Python on each machine for a whole run.
+    #[must_use]
+    pub fn has_mitogen(&self) -> bool {
+        self.contents.packages.iter().any(|package| package.starts_with("mitogen=="))
+    }
 }
 
 /// Where the environment of a checkout lies, made or not.
@@ -71,10 +77,13 @@ pub fn place(cx: &Cx, checkout: &Checkout) -> anyhow::Result<PathBuf> {
     // The same folder may be reached by several names; what is in it names it by one.
     let folder = folder.canonicalize().unwrap_or(folder);
     let requirements = checkout.read(REQUIREMENTS)?;
+    let mitogen = checkout.ansible_range()?.mitogen();
     let mut digest = Sha256::new();
     digest.update(folder.as_os_str().as_encoded_bytes());
     digest.update([0]);
     digest.update(requirements);
+    digest.update([0]);
+    digest.update(mitogen.unwrap_or_default());
     let digest: String = digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     Ok(folder.join(format!("kubespray-{digest}")))
 }
@@ -160,7 +169,8 @@ async fn make(
     let python = choose(cx, range).await?;
     remove(path)?;
     task.step(&format!("installing Ansible with Python {}", python.version));
-    let filled = fill(cx, path, &checkout.path.join(REQUIREMENTS), &python, lock, deadline).await;
+    let requirements = checkout.path.join(REQUIREMENTS);
+    let filled = fill(cx, path, &requirements, range.mitogen(), &python, lock, deadline).await;
     let recorded = filled.and_then(|contents| {
         accept(range, &contents.ansible_core, checkout)?;
         files::write_atomic(&path.join(RECORD), &serde_json::to_vec_pretty(&contents)?, files::PUBLIC)?;
@@ -189,6 +199,7 @@ async fn fill(
     cx: &Cx,
     path: &Path,
     requirements: &Path,
+    mitogen: Option<&str>,
     python: &Python,
     lock: &Arc<File>,
     deadline: Deadline,
@@ -218,7 +229,8 @@ async fn fill(
         "--disable-pip-version-check",
         "--no-compile",
     ];
-    let pip = invocation(path.join("bin/python3")).args(pip).arg("--requirement").arg(requirements);
+    let pip =
+        invocation(path.join("bin/python3")).args(pip).arg("--requirement").arg(requirements).args(mitogen);
     pip.holding(lock).read(&cx.cancel, deadline).await.map_err(failed)?;
     let packages = installed(path)?;
     let core = packages.iter().find_map(|package| package.strip_prefix("ansible-core=="));

@@ -17,6 +17,7 @@ use crate::cx::Cx;
 use crate::deploy::run::{self, Run};
 use crate::failure::{Failure, exit};
 use crate::files;
+use crate::inventory::unsayable;
 use crate::life::lab::Lab;
 use crate::life::{access, connections, up};
 use crate::process::{Invocation, invocation};
@@ -28,6 +29,10 @@ use super::{Fetched, environment};
 
 /// The plugin that tells what happens as data (`ansible/callback_plugins/`).
 pub const CALLBACK: &str = "lab_events";
+/// The plugin that runs tasks with less work for each (`ansible/strategy_plugins/`).
+const STRATEGY: &str = "lab_linear";
+/// Ansible's own variable: who sets it chooses how tasks are run.
+const STRATEGY_VARIABLE: &str = "ANSIBLE_STRATEGY";
 
 /// Keeps a checkout and its environment from being removed.
 pub struct Share {
@@ -92,6 +97,8 @@ pub fn playbook(cx: &Cx, checkout: &Checkout, word: &str) -> anyhow::Result<Path
 pub struct Play<'a> {
     /// A file, one of ours, one of Kubespray's.
     pub playbook: &'a str,
+    /// Another inventory than that of the lab.
+    pub inventory: Option<&'a Path>,
     /// What is given to `ansible-playbook` beside.
     pub arguments: &'a [OsString],
     /// What it does, as a word of a file name.
@@ -109,7 +116,9 @@ pub struct Play<'a> {
 pub async fn run(cx: &Cx, lab: &Lab, word: &str, arguments: &[OsString], json: bool) -> anyhow::Result<()> {
     let again = format!("`cargo xtask kubespray play {} {word}`", lab.cluster_words(cx));
     let _held = lab.hold()?;
-    play(cx, lab, &Play { playbook: word, arguments, what: "play", again, json }).await.map(drop)
+    play(cx, lab, &Play { playbook: word, inventory: None, arguments, what: "play", again, json })
+        .await
+        .map(drop)
 }
 
 /// Runs a playbook on a living lab that the caller holds.
@@ -129,11 +138,16 @@ pub async fn play(cx: &Cx, lab: &Lab, play: &Play<'_>) -> anyhow::Result<Summary
     let playbook = playbook(cx, &checkout, play.playbook)?;
     let records = lab.files.runs().join(up::run_id());
     let settings = access::ansible_settings(cx, lab)?;
+    // The lab may be older than this program.
+    let text = settings.text().with_context(unsayable)?;
+    files::write_if_changed(&lab.files.ansible_settings(), text.as_bytes(), files::PUBLIC)?;
     let mut variables = BTreeMap::from([
         ("kubespray_checkout", json!(checkout.path)),
         ("kubespray_version", json!(request.pin.version)),
         ("kubespray_commit", json!(checkout.commit)),
         ("lab_cluster", json!(lab.spec.name)),
+        // The machines are near; what it would cost to compress is more than what it would save.
+        ("mitogen_ssh_compression", json!(false)),
     ]);
     if settings.shares_connections() {
         variables.insert("ansible_ssh_args", json!(settings.sharing_ssh_args()));
@@ -144,12 +158,13 @@ pub async fn play(cx: &Cx, lab: &Lab, play: &Play<'_>) -> anyhow::Result<Summary
     files::write_atomic(&written, &serde_json::to_vec_pretty(&variables)?, files::PUBLIC)?;
     let program = ansible(&environment, "ansible-playbook", &lab.files.ansible_settings())
         .arg("--inventory")
-        .arg(lab.files.inventory())
+        .arg(play.inventory.unwrap_or(&lab.files.inventory()))
         .arg("--become")
         .arg("--extra-vars")
         .arg(prefixed("@", &written))
         .arg(&playbook)
         .args(play.arguments)
+        .env(STRATEGY_VARIABLE, strategy(cx, &environment))
         .directory(&lab.files.folder);
     let history = run::history(cx, &playbook, &checkout.commit);
     let again = play.again.clone();
@@ -157,6 +172,24 @@ pub async fn play(cx: &Cx, lab: &Lab, play: &Play<'_>) -> anyhow::Result<Summary
     let result = run::run(cx, &run, &program).await;
     connections::close(&lab.files).await;
     result
+}
+
+/// How tasks are run: with less work for each, unless the caller's environment names another of Ansible's strategies.
+fn strategy(cx: &Cx, environment: &Environment) -> OsString {
+    if let Some(strategy) = std::env::var_os(STRATEGY_VARIABLE).filter(|strategy| strategy != STRATEGY) {
+        cx.progress.note(&format!(
+            "note: tasks are run by the strategy `{}`, because {STRATEGY_VARIABLE} says so",
+            strategy.display()
+        ));
+        return strategy;
+    }
+    if !environment.has_mitogen() {
+        cx.progress.note(&format!(
+            "note: each task logs in anew and starts a Python of its own, because no mitogen is known to work with ansible-core {}",
+            environment.contents.ansible_core
+        ));
+    }
+    STRATEGY.into()
 }
 
 fn prefixed(prefix: &str, path: &Path) -> OsString {

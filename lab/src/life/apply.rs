@@ -49,11 +49,11 @@ pub struct Workshop {
     pub acceleration: Acceleration,
 }
 
-/// Ends the program at a step, as if it had been killed there. The variable names a step's id, and
-/// `before` or `after`: tests prove with it that every step can be the last one.
+/// The variable names a step's id, and `before` or `after`.
 const KILL_AT: &str = "LAB_TEST_KILL_AT";
 
-fn kill_point(id: &str, when: &str) {
+/// Ends the program at a step, as if it had been killed there: tests prove with it that every step can be the last one.
+pub fn kill_point(id: &str, when: &str) {
     if std::env::var(KILL_AT).is_ok_and(|at| at == format!("{id}:{when}")) {
         // SIGKILL leaves no time for anything, which is what is to be proven.
         let _ = nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL);
@@ -223,7 +223,7 @@ async fn one_step(
             shop.state.record(&resource)?;
             if kind_of(shop, name) == Some(MachineKind::Container) {
                 let (files, name, image) = (shop.lab.files.clone(), name.to_owned(), image.clone());
-                return cx.blocking(move || container::make_root(&files, &name, &image)).await;
+                return cx.blocking(move || container::root::make(&files, &name, &image)).await;
             }
             let base = shop
                 .images
@@ -260,6 +260,9 @@ async fn one_step(
         }
         MachineOperation::Start => {
             task.step("starting");
+            shop.state.change(|state| {
+                state.started.insert(name.to_owned(), jiff::Timestamp::now());
+            })?;
             if kind_of(shop, name) == Some(MachineKind::Container) {
                 return start_container(cx, shop, name, domain).await;
             }
@@ -287,7 +290,11 @@ async fn start_container(cx: &Cx, shop: &Workshop, name: &str, domain: String) -
     let image = &shop.lab.machine(name)?.image;
     let tree = shop.trees.get(image).context("the image has no root tree")?;
     let root = shop.lab.files.root(name);
-    container::mounting(&host, tree, &root).read(&cx.cancel, Deadline::after(ROOT)).await?;
+    let store = cx.layout.snapshots();
+    let frozen = container::root::settled(&root, &store)?.layers;
+    let mut below: Vec<PathBuf> = frozen.iter().map(|layer| store.layer(layer).upper()).collect();
+    below.push(tree.clone());
+    container::mounting(&host, &root, &below).read(&cx.cancel, Deadline::after(ROOT)).await?;
     let (libvirt, log) = (shop.reached.libvirt.clone(), shop.lab.files.machine(name).console());
     cx.blocking(move || {
         libvirt.start_domain(&domain)?;

@@ -7,25 +7,24 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use lab_core::domain::{ContainerPlan, container_xml};
 use lab_core::identity::{MachineIdentity, boot};
-use lab_core::plan::ObservedDisk;
-use lab_core::units::Bytes;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns};
-use serde::{Deserialize, Serialize};
 
 use crate::files::{self, PUBLIC, SECRET};
 use crate::host::embedded::EmbeddedHost;
 use crate::host::enter;
 use crate::host::processes::own_program;
-use crate::layout::{LabFiles, RootFiles};
+use crate::layout::RootFiles;
 use crate::process::{Invocation, invocation};
 
 use super::apply::Workshop;
+
+pub mod root;
 
 /// The first process of every container.
 const FIRST_PROGRAM: &str = include_str!("container/first.sh");
@@ -33,43 +32,6 @@ const FIRST_PROGRAM: &str = include_str!("container/first.sh");
 const FIRST_PROGRAM_PATH: &str = "/usr/lib/lab/first";
 /// What the container runtime keeps there are overlays itself, and the kernel refuses overlays on an overlay.
 const PLAIN_FOLDER: &str = "/var/lib/containerd";
-
-/// What is known of a root: written last when it is made.
-#[derive(Debug, Serialize, Deserialize)]
-struct RootRecord {
-    /// Key of the image that it is an overlay on.
-    image: String,
-}
-
-/// Makes the root of a machine. What an interrupted call left is removed first.
-///
-/// # Errors
-/// When a folder cannot be made.
-pub fn make_root(files: &LabFiles, machine: &str, image: &str) -> anyhow::Result<()> {
-    let root = files.root(machine);
-    if root.record().exists() {
-        return Ok(());
-    }
-    files::remove(&root.folder)?;
-    for folder in [root.upper(), root.work(), root.mounted(), root.plain()] {
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
-    }
-    let record = RootRecord { image: image.to_owned() };
-    files::write_atomic(&root.record(), &serde_json::to_vec_pretty(&record)?, PUBLIC)
-}
-
-/// Every root there is, by machine.
-#[must_use]
-pub fn roots(files: &LabFiles) -> Vec<(String, ObservedDisk)> {
-    let entries = std::fs::read_dir(files.roots()).into_iter().flatten().flatten();
-    entries
-        .map(|entry| {
-            let machine = entry.file_name().to_string_lossy().into_owned();
-            let record: Option<RootRecord> = files::read_own(&files.root(&machine).record()).ok().flatten();
-            (machine, ObservedDisk { size: Bytes(0), image: record.map(|record| record.image) })
-        })
-        .collect()
-}
 
 /// Writes the files that give a container its identity, as a tree to be copied over its root at its start.
 ///
@@ -109,14 +71,15 @@ pub fn definition(shop: &Workshop, name: &str) -> String {
     })
 }
 
-/// Brings a machine's root to where the lab's libvirtd sees it. To be called before every start.
+/// Brings a machine's root to where the lab's libvirtd sees it. To be called before every start. `below`: what it is an
+/// overlay on, the topmost first.
 #[must_use]
-pub fn mounting(host: &EmbeddedHost, tree: &Path, root: &RootFiles) -> Invocation {
+pub fn mounting(host: &EmbeddedHost, root: &RootFiles, below: &[PathBuf]) -> Invocation {
     invocation(own_program())
         .args(["internal", "mount-root"])
         .arg(host.first.to_string())
-        .arg(tree)
         .arg(&root.folder)
+        .args(below)
 }
 
 /// Takes it away again.
@@ -146,7 +109,7 @@ fn is_mounted(place: &Path) -> anyhow::Result<bool> {
 ///
 /// # Errors
 /// When the kernel refuses the overlay, or a file cannot be written.
-pub fn mount_root(first: i32, tree: &Path, folder: &Path) -> anyhow::Result<()> {
+pub fn mount_root(first: i32, folder: &Path, below: &[PathBuf]) -> anyhow::Result<()> {
     join_mounts(first)?;
     let root = RootFiles { folder: folder.to_owned() };
     let mounted = root.mounted();
@@ -155,15 +118,13 @@ pub fn mount_root(first: i32, tree: &Path, folder: &Path) -> anyhow::Result<()> 
         let escaped = |path: &Path| {
             path.display().to_string().replace('\\', "\\\\").replace(',', "\\,").replace(':', "\\:")
         };
-        let options = format!(
-            "lowerdir={},upperdir={},workdir={}",
-            escaped(tree),
-            escaped(&root.upper()),
-            escaped(&root.work())
-        );
+        let lower: Vec<String> = below.iter().map(|path| escaped(path)).collect();
+        let lower = lower.join(":");
+        let options =
+            format!("lowerdir={lower},upperdir={},workdir={}", escaped(&root.upper()), escaped(&root.work()));
         mount(Some("overlay"), &mounted, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
             .with_context(|| {
-                format!("the kernel refuses the root of the machine, an overlay on `{}`", tree.display())
+                format!("the kernel refuses the root of the machine, an overlay on `{lower}`")
             })?;
     }
     let program = mounted.join(FIRST_PROGRAM_PATH.trim_start_matches('/'));

@@ -14,6 +14,7 @@ use crate::files;
 use crate::host::embedded;
 use crate::layout::LabFiles;
 use crate::provider::libvirt::Libvirt;
+use crate::snapshot;
 
 use super::connections;
 use super::lab::{Lab, cluster_file, hold};
@@ -87,22 +88,22 @@ pub async fn destroy(cx: &Cx, cluster: &str, files: &LabFiles) -> anyhow::Result
         let (uri, lab) = (uri.clone(), state.lab.clone());
         cx.blocking(move || remove_from_libvirt(&Libvirt::open(&uri)?, &lab)).await.with_context(left)?;
     }
-    connections::close(files).await;
-    embedded::end(&files.host(), &cx.cancel).await.with_context(left)?;
-    let kept = [files.runs(), files.lock(), files.state()];
-    let folder = files.folder.clone();
+    clear(cx, files).await.with_context(left)?;
     let owned = files.clone();
+    let everything = cx.clone();
     cx.blocking(move || {
-        for entry in std::fs::read_dir(&folder)?.flatten() {
-            if !kept.contains(&entry.path()) {
-                files::remove(&entry.path())?;
-            }
-        }
         files::remove(&owned.state())?;
         files::remove(&owned.lock())?;
         // Only runs, if any, are left; a folder without them goes too.
-        if std::fs::read_dir(&folder)?.next().is_none() {
-            files::remove(&folder)?;
+        if std::fs::read_dir(&owned.folder)?.next().is_none() {
+            files::remove(&owned.folder)?;
+        }
+        // What only this lab stood on. Another command that is at the snapshots does it at its own end.
+        let store = everything.layout.snapshots();
+        if store.layers().is_dir()
+            && let Ok(_store) = snapshot::hold(&store)
+        {
+            snapshot::sweep(&everything)?;
         }
         Ok(())
     })
@@ -111,6 +112,26 @@ pub async fn destroy(cx: &Cx, cluster: &str, files: &LabFiles) -> anyhow::Result
     drop(held);
     task.done(&format!("destroyed in {:.1} s", task.elapsed().as_secs_f64()));
     Ok(())
+}
+
+/// Ends the embedded host of a lab and removes all of its files but its state and the records of runs.
+///
+/// # Errors
+/// When something could not be removed.
+pub async fn clear(cx: &Cx, files: &LabFiles) -> anyhow::Result<()> {
+    connections::close(files).await;
+    embedded::end(&files.host(), &cx.cancel).await?;
+    let kept = [files.runs(), files.lock(), files.state()];
+    let folder = files.folder.clone();
+    cx.blocking(move || {
+        for entry in std::fs::read_dir(&folder)?.flatten() {
+            if !kept.contains(&entry.path()) {
+                files::remove(&entry.path())?;
+            }
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// Removes everything that carries the lab's id from a libvirt that is not the lab's own.

@@ -11,6 +11,7 @@ use crate::progress::Task;
 use crate::wait::{Deadline, Probe, WaitError, until};
 
 use super::lab::{Lab, Reached};
+use super::state::StateFile;
 
 /// How long a machine may take to shut down before its power is taken.
 const POLITE: Duration = Duration::from_secs(120);
@@ -77,6 +78,19 @@ pub async fn down(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
         cx.progress.note(&format!("the lab `{}` is stopped already", lab.spec.name));
         return Ok(());
     };
+    stop_all(cx, &reached, &state).await?;
+    if lab.spec.host == HostSpec::Embedded {
+        embedded::end(&lab.files.host(), &cx.cancel).await?;
+    }
+    cx.progress.note(&format!("the lab `{}` is stopped; its disks are kept", lab.spec.name));
+    Ok(())
+}
+
+/// Stops every machine of the lab, all at once.
+///
+/// # Errors
+/// When a machine cannot be stopped.
+pub async fn stop_all(cx: &Cx, reached: &Reached, state: &StateFile) -> anyhow::Result<()> {
     let id = state.get().lab;
     let libvirt = reached.libvirt.clone();
     let domains = cx.blocking(move || libvirt.domains()).await?;
@@ -99,9 +113,5 @@ pub async fn down(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
     while let Some(stopped) = work.join_next().await {
         stopped??;
     }
-    if lab.spec.host == HostSpec::Embedded {
-        embedded::end(&lab.files.host(), &cx.cancel).await?;
-    }
-    cx.progress.note(&format!("the lab `{}` is stopped; its disks are kept", lab.spec.name));
     Ok(())
 }

@@ -6,6 +6,7 @@ use lab_core::plan::{Observed, ObservedDisk, ObservedDomain, ObservedMachine, Ob
 
 use crate::cx::Cx;
 use crate::layout::LabFiles;
+use crate::snapshot;
 
 use super::container;
 use super::lab::{Lab, Reached};
@@ -56,7 +57,7 @@ pub async fn observe(cx: &Cx, lab: &Lab, reached: &Reached, state: &LabState) ->
 
 /// Notes which containers have a root.
 pub fn add_roots(files: &LabFiles, observed: &mut Observed) {
-    for (machine, root) in container::roots(files) {
+    for (machine, root) in container::root::all(files) {
         observed.machines.entry(machine).or_default().disk = Some(root);
     }
 }
@@ -72,10 +73,13 @@ pub fn add_identities(files: &LabFiles, observed: &mut Observed) {
 /// How the name of a base image in a lab's pool begins. No machine's name can hold an underscore.
 pub const BASE_PREFIX: &str = "base_";
 
-/// The key of the image that a disk is a clone of, from the path of the image: `<store>/<key>/<file>` on
-/// this computer, `<pool>/base_<key>.qcow2` on another.
+/// The key of the image that a disk is a clone of, from the path of what is below it: `<store>/<key>/<file>` on
+/// this computer, `<pool>/base_<key>.qcow2` on another. A frozen layer knows the image that it stands on itself.
 pub fn image_key(backing: &str) -> Option<String> {
     let path = std::path::Path::new(backing);
+    if let Some(key) = snapshot::image_of(path) {
+        return Some(key);
+    }
     let file = path.file_stem()?.to_str()?;
     if let Some(key) = file.strip_prefix(BASE_PREFIX) {
         return Some(key.to_owned());

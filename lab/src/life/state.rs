@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use lab_core::identity::LabId;
 use lab_core::spec::HostSpec;
 use serde::{Deserialize, Serialize};
@@ -33,13 +34,19 @@ pub struct LabState {
     pub cluster_file: PathBuf,
     /// Where its machines run.
     pub host: HostSpec,
-    /// What was made or is being made: `host`, `pool`, `network`, `machine/NAME`.
+    /// What was made or is being made: `host`, `pool`, `network`, `machine/NAME`, and `cluster` from the first deploy on.
     pub resources: BTreeSet<String>,
     /// For each machine that somebody has logged in to, the run of it that it was in.
     pub reached: BTreeMap<String, String>,
     /// The runs that Ansible has reached with the inventory as it is.
     pub pinged: BTreeMap<String, String>,
+    /// When each machine was started last. What a cluster said of it before is of an earlier run.
+    #[serde(default)]
+    pub started: BTreeMap<String, Timestamp>,
 }
+
+/// The resource that a cluster is: from then on machines are not as `up` made them.
+pub const CLUSTER: &str = "cluster";
 
 /// A state that is written whenever it changes.
 #[derive(Clone)]
@@ -83,15 +90,30 @@ impl StateFile {
     ) -> anyhow::Result<Self> {
         let mut id = [0; 6];
         std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut id)?;
+        Self::again(files, cluster, cluster_file, host, LabId::from_bytes(id))
+    }
+
+    /// The state of a lab that was there before, of which nothing is there now.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn again(
+        files: &LabFiles,
+        cluster: &str,
+        cluster_file: PathBuf,
+        host: HostSpec,
+        lab: LabId,
+    ) -> anyhow::Result<Self> {
         let state = LabState {
             version: VERSION,
-            lab: LabId::from_bytes(id),
+            lab,
             cluster: cluster.to_owned(),
             cluster_file,
             host,
             resources: BTreeSet::new(),
             reached: BTreeMap::new(),
             pinged: BTreeMap::new(),
+            started: BTreeMap::new(),
         };
         let file = Self { files: files.clone(), state: Arc::new(Mutex::new(state)) };
         file.change(|_| {})?;

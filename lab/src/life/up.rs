@@ -1,30 +1,34 @@
 //! `plan` and `up`: from a cluster file to machines that answer.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lab_core::domain::Acceleration;
 use lab_core::plan::{Action, Inputs, MachineState, Observed, Plan, desired, plan, render};
-use lab_core::spec::{ImageSpec, MachineKind};
+use lab_core::spec::{HostSpec, ImageSpec, MachineKind};
 
+use crate::artifacts::lock;
 use crate::artifacts::serve::{self, Serving};
 use crate::artifacts::store::Store;
 use crate::check;
+use crate::consent;
 use crate::cx::Cx;
+use crate::deploy;
 use crate::failure::{Failure, exit};
 use crate::host::acceleration::{self, Decision};
 use crate::image::{self, BaseImage};
 use crate::output;
+use crate::snapshot;
 use crate::wait::Deadline;
 
 use super::apply::{Workshop, apply};
 use super::keys;
 use super::lab::{Lab, Reached};
 use super::observe::observe;
-use super::state::StateFile;
+use super::state::{CLUSTER, StateFile};
 use super::{access, reach};
 
 /// How long Ansible may take to log in to all machines. Its module starts Python on each: seconds under emulation.
@@ -85,26 +89,65 @@ fn image_specs(lab: &Lab) -> Vec<ImageSpec> {
 }
 
 /// Makes the world match the cluster file. With `only`, for that one machine, which is then started whether
-/// or not the file says so; the others are left as they are.
+/// or not the file says so; the others are left as they are. A lab of which nothing is there yet is restored where a
+/// cluster was deployed from the same and kept; with `fresh` it is made all the same.
 ///
 /// # Errors
 /// When the plan is refused, or a machine cannot be made or reached.
-pub async fn up(cx: &Cx, lab: &Lab, only: Option<&str>) -> anyhow::Result<()> {
+pub async fn up(cx: &Cx, lab: &Lab, only: Option<&str>, fresh: bool) -> anyhow::Result<()> {
     let _held = lab.hold()?;
-    let state = match lab.state()? {
-        Some(state) => state,
-        None => {
-            StateFile::create(&lab.files, &lab.spec.name, lab.cluster_file.clone(), lab.spec.host.clone())?
+    let state = lab.state()?;
+    let is_bare = state.as_ref().is_none_or(|state| {
+        !state.get().resources.iter().any(|resource| resource == CLUSTER || resource.starts_with("machine/"))
+    });
+    let done = match (deploy::kept(cx, lab, is_bare && only.is_none() && !fresh).await?, state) {
+        (Some(kept), _) => {
+            cx.progress.note(&format!(
+                "a cluster was deployed from the same before: it is brought back from the snapshot `{}` (`--fresh` makes new machines)",
+                kept.name
+            ));
+            snapshot::restore(cx, lab, &kept).await
+        }
+        (None, state) => {
+            let (name, file, host) = (&lab.spec.name, lab.cluster_file.clone(), lab.spec.host.clone());
+            let state = state.map_or_else(|| StateFile::create(&lab.files, name, file, host), Ok)?;
+            match make(cx, lab, &state, only).await {
+                Ok(made) => greet(cx, lab, &state, &made).await,
+                Err(error) => Err(error),
+            }
         }
     };
-    let done = make(cx, lab, &state, only).await;
     if done.is_err() {
         tell_what_is_left(cx, lab).await;
     }
     done
 }
 
-async fn make(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&str>) -> anyhow::Result<()> {
+/// Makes the world match the cluster file, for a caller that holds the lab; Ansible is not asked yet.
+///
+/// # Errors
+/// As [`up`].
+pub async fn bring(cx: &Cx, lab: &Lab, state: &StateFile) -> anyhow::Result<Made> {
+    make(cx, lab, state, None).await
+}
+
+/// Has Ansible reach the machines of a lab that was brought up.
+///
+/// # Errors
+/// When it does not reach one.
+pub async fn finish(cx: &Cx, lab: &Lab, state: &StateFile, made: &Made) -> anyhow::Result<()> {
+    ping(cx, lab, &made.reached, state).await
+}
+
+/// A lab that was made what its file says.
+pub struct Made {
+    /// Its host.
+    pub reached: Reached,
+    /// Whether anything was done.
+    changed: bool,
+}
+
+async fn make(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&str>) -> anyhow::Result<Made> {
     moved(lab, state)?;
     // What does not depend on each other begins together.
     let (images, keys, reached) =
@@ -122,6 +165,7 @@ async fn make(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&str>) -> anyh
     }
     let inputs =
         Inputs { spec: &spec, lab: &lab_id, acceleration: accelerated.kind, images: &keyed, keys: &public };
+    know_disks(cx, lab, &reached, state).await?;
     let observed = observe(cx, lab, &reached, &state.get()).await?;
     let mut planned = plan(&inputs, &observed);
     if let Some(only) = only {
@@ -133,6 +177,8 @@ async fn make(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&str>) -> anyh
         cx.progress
             .note(&format!("Kubespray would not deploy this cluster: `cargo xtask check {words}` says why"));
     }
+    // What a lab that is gone needed is remembered, and this one needs it before anybody asks.
+    lock::known(cx, lab)?;
     let serving = serve_prepared(cx, lab).await?;
     if access::write(cx, lab, &keys, serving.as_ref())? {
         // What Ansible reached, it reached with other files.
@@ -152,7 +198,7 @@ async fn make(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&str>) -> anyh
             crate::files::PUBLIC,
         )?;
         cx.progress.note(text.trim_end());
-        consent(cx, &planned)?;
+        agreed(cx, &planned)?;
         let shop = Workshop {
             lab: lab.clone(),
             state: state.clone(),
@@ -168,8 +214,13 @@ async fn make(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&str>) -> anyh
     if let Some(serving) = &serving {
         serve::ready(cx, lab, serving).await?;
     }
-    ping(cx, lab, &reached, state).await?;
-    if !planned.is_noop() {
+    Ok(Made { reached, changed: !planned.is_noop() })
+}
+
+/// Has Ansible reach what was made, and tells a person how to.
+async fn greet(cx: &Cx, lab: &Lab, state: &StateFile, made: &Made) -> anyhow::Result<()> {
+    ping(cx, lab, &made.reached, state).await?;
+    if made.changed {
         let first = lab.spec.machines.first().map_or("MACHINE", |machine| machine.name.as_str());
         cx.progress.note(&format!(
             "the lab `{}` is up; its inventory is `{}`\n`cargo xtask lab ssh --cluster {} {first}` logs in",
@@ -179,6 +230,30 @@ async fn make(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&str>) -> anyh
         ));
     }
     Ok(())
+}
+
+/// Tells libvirt of disks that are there before it has heard of them: those of a lab that was brought back.
+async fn know_disks(cx: &Cx, lab: &Lab, reached: &Reached, state: &StateFile) -> anyhow::Result<()> {
+    let disks = lab.files.disks();
+    if lab.spec.host != HostSpec::Embedded || !disks.is_dir() {
+        return Ok(());
+    }
+    state.record("pool")?;
+    let (libvirt, pool) = (reached.libvirt.clone(), reached.resource.clone());
+    cx.blocking(move || libvirt.ensure_pool(&pool, &disks.display().to_string())).await
+}
+
+/// Gives the machines of a lab that runs what they need now, and tells Ansible of it.
+///
+/// # Errors
+/// When it cannot be laid out, or the servers do not answer.
+pub async fn serve(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
+    let serving = serve_prepared(cx, lab).await?;
+    access::write(cx, lab, &keys::read(lab)?, serving.as_ref())?;
+    match &serving {
+        Some(serving) => serve::ready(cx, lab, serving).await,
+        None => Ok(()),
+    }
 }
 
 /// Lays out what the lab gives to its machines; says what is not as it should be for a deploy when that is new.
@@ -293,8 +368,8 @@ fn fits(lab: &Lab, images: &BTreeMap<ImageSpec, BaseImage>) -> anyhow::Result<()
 }
 
 /// Asks before anything on a disk is lost.
-fn consent(cx: &Cx, planned: &Plan) -> anyhow::Result<()> {
-    if !planned.destroys_data() || cx.yes {
+fn agreed(cx: &Cx, planned: &Plan) -> anyhow::Result<()> {
+    if !planned.destroys_data() {
         return Ok(());
     }
     let lost: Vec<String> = planned
@@ -306,18 +381,7 @@ fn consent(cx: &Cx, planned: &Plan) -> anyhow::Result<()> {
             format!("`{}` ({verb})", machine.name)
         })
         .collect();
-    let refused =
-        Failure::new(exit::PLAN, format!("what is on the disks of {} would be lost", lost.join(", ")))
-            .hint("add `--yes` if that is meant");
-    if !std::io::stdin().is_terminal() || cx.progress.is_json() {
-        return Err(refused.into());
-    }
-    eprint!("What is on the disks of {} will be lost. Go on? [y/N] ", lost.join(", "));
-    std::io::stderr().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    anyhow::ensure!(matches!(answer.trim(), "y" | "Y" | "yes"), refused);
-    Ok(())
+    consent::ask(cx, &format!("what is on the disks of {}", lost.join(", ")))
 }
 
 /// Has Ansible reach every machine that runs, unless it has reached these very runs already.

@@ -1,9 +1,11 @@
 //! What every check is given: the cluster's API, what must be, how long to wait for it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::watcher;
 use kube::{Api, Client, Config, Resource};
@@ -36,6 +38,8 @@ pub struct Site {
     pub agnhost: Option<String>,
     /// How long to wait for what must come true by itself; zero for one look.
     pub patience: Duration,
+    /// When each machine was started last, in seconds of Unix time: what the cluster knows from before is of an earlier run.
+    pub started: BTreeMap<String, i64>,
     /// How many times longer than a real processor those of the machines may take for anything.
     pub times: u32,
 }
@@ -59,8 +63,16 @@ impl Site {
             agnhost: agnhost.map(|image| image.image.clone()),
             kubernetes: lab.spec.kubernetes.version.clone().or(lock.map(|lock| lock.kubernetes)),
             patience,
+            started: started(lab)?,
             times,
         })
+    }
+
+    /// Whether something that a machine said is of its present run. Clocks of machines are some tenths of a second apart.
+    #[must_use]
+    pub fn is_of_this_run(&self, machine: &str, said: Timestamp) -> bool {
+        const APART: i64 = 2;
+        self.started.get(machine).is_none_or(|started| said.as_second() + APART >= *started)
     }
 
     /// Looks until nothing is wrong, again whenever something of the watched kind changes, or until patience ends.
@@ -83,6 +95,11 @@ impl Site {
             }
         }
     }
+}
+
+fn started(lab: &Lab) -> anyhow::Result<BTreeMap<String, i64>> {
+    let started = lab.state()?.map(|state| state.get().started).unwrap_or_default();
+    Ok(started.into_iter().map(|(machine, at)| (machine, at.as_second())).collect())
 }
 
 /// Why there is nothing to look at. An error that the API answers with is an answer.

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node as ApiNode, Pod};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
@@ -24,17 +26,23 @@ pub async fn nodes(site: &Site) -> Looked {
     let wanted = expected(&site.spec, site.kubernetes.as_deref());
     let api: Api<ApiNode> = Api::all(site.client.clone());
     site.settle(api.clone(), || async {
-        let found: Vec<Node> = api.list(&ListParams::default()).await?.iter().map(read_node).collect();
+        let found: Vec<Node> =
+            api.list(&ListParams::default()).await?.iter().map(|node| read_node(site, node)).collect();
         let told = differences(&wanted, &found);
         Ok(if told.is_empty() { Ok(vec![format!("{} nodes", found.len())]) } else { Err(told) })
     })
     .await
 }
 
-fn read_node(node: &ApiNode) -> Node {
+fn read_node(site: &Site, node: &ApiNode) -> Node {
     let status = node.status.clone().unwrap_or_default();
     let ready = status.conditions.iter().flatten().find(|condition| condition.type_ == "Ready");
+    let heard = ready.and_then(|ready| ready.last_heartbeat_time.as_ref());
     let not_ready = match ready {
+        // The cluster takes a while to notice that a kubelet is silent, and a restored one does not know that it slept.
+        Some(_) if heard.is_some_and(|heard| !site.is_of_this_run(&node.name_any(), heard.0)) => {
+            Some("its kubelet has not said anything since the machine was started".to_owned())
+        }
         Some(ready) if ready.status == "True" => None,
         Some(ready) => Some(format!(
             "{}: {}",
@@ -62,7 +70,8 @@ pub async fn system_pods(site: &Site) -> Looked {
     let api: Api<Pod> = Api::namespaced(site.client.clone(), SYSTEM);
     site.settle(api.clone(), || async {
         let pods = api.list(&ListParams::default()).await?.items;
-        let told: Vec<String> = pods.iter().filter_map(not_well).collect();
+        let told: Vec<String> =
+            pods.iter().filter_map(|pod| not_well(pod).or_else(|| asleep(site, pod))).collect();
         Ok(match (pods.len(), told.is_empty()) {
             (0, _) => Err(vec![format!("there is no pod in {SYSTEM}")]),
             (count, true) => Ok(vec![format!("{count} pods")]),
@@ -99,6 +108,48 @@ pub fn not_well(pod: &Pod) -> Option<String> {
     let why: Vec<String> = waits.chain(unplaced).filter(|text| !text.is_empty()).collect();
     let why = if why.is_empty() { "it is not ready".to_owned() } else { why.join(", ") };
     Some(format!("the pod `{name}` is {phase}: {why}"))
+}
+
+/// Why what is known of a pod is not of the present run of its machine; `None` where it is.
+fn asleep(site: &Site, pod: &Pod) -> Option<String> {
+    let machine = pod.spec.as_ref()?.node_name.as_deref()?;
+    let status = pod.status.as_ref()?;
+    let running =
+        status.container_statuses.iter().flatten().filter_map(|one| one.state.as_ref()?.running.as_ref());
+    let mut since = running.filter_map(|running| Some(running.started_at.as_ref()?.0));
+    since
+        .any(|since| !site.is_of_this_run(machine, since))
+        .then(|| format!("the pod `{}` was not seen since its machine was started", pod.name_any()))
+}
+
+/// Every node, and the controllers of which one at a time is in charge, say again and again that they live.
+pub async fn leases(site: &Site) -> Looked {
+    let wanted = expected(&site.spec, None).into_iter().map(|node| ("kube-node-lease", node.name));
+    let controllers = ["kube-controller-manager", "kube-scheduler"].map(|name| (SYSTEM, name.to_owned()));
+    let wanted: Vec<(&str, String)> = wanted.chain(controllers).collect();
+    let api: Api<Lease> = Api::all(site.client.clone());
+    site.settle(api.clone(), || async {
+        let found = api.list(&ListParams::default()).await?.items;
+        let now = Timestamp::now();
+        let told: Vec<String> = wanted
+            .iter()
+            .filter_map(|(namespace, name)| {
+                let of = |lease: &&Lease| {
+                    lease.namespace().as_deref() == Some(*namespace) && lease.name_any() == *name
+                };
+                let Some(lease) = found.iter().find(of) else {
+                    return Some(format!("`{name}` holds no lease in {namespace}"));
+                };
+                let spec = lease.spec.clone().unwrap_or_default();
+                let (renewed, lasts) = (spec.renew_time?.0, spec.lease_duration_seconds.unwrap_or_default());
+                let age = now.as_second() - renewed.as_second();
+                (age > i64::from(lasts))
+                    .then(|| format!("`{name}` renewed its lease {age} s ago, and it lasts {lasts} s"))
+            })
+            .collect();
+        Ok(if told.is_empty() { Ok(vec![format!("{} leases", wanted.len())]) } else { Err(told) })
+    })
+    .await
 }
 
 #[derive(Deserialize)]

@@ -33,6 +33,7 @@ struct Check {
 enum What {
     Nodes,
     SystemPods,
+    Leases,
     Top,
     /// Something that is seen out of pods.
     Pods(Seen),
@@ -50,9 +51,10 @@ enum Seen {
     Exec,
 }
 
-const SUITE: [Check; 11] = [
+const SUITE: [Check; 12] = [
     Check { id: "nodes", title: "the nodes are those of the cluster file", what: What::Nodes },
     Check { id: "system-pods", title: "every pod of the system is ready", what: What::SystemPods },
+    Check { id: "leases", title: "nodes and controllers renew their leases", what: What::Leases },
     Check { id: "top", title: "nodes and pods are measured", what: What::Top },
     Check { id: "probes", title: "every node runs a pod", what: What::Pods(Seen::Placed) },
     Check { id: "dns", title: "names resolve on every node", what: What::Pods(Seen::Dns) },
@@ -138,6 +140,7 @@ async fn asked(check: &Check, site: &Site) -> Looked {
     match check.what {
         What::Nodes => cluster::nodes(site).await,
         What::SystemPods => cluster::system_pods(site).await,
+        What::Leases => cluster::leases(site).await,
         What::Top => cluster::top(site).await,
         What::Pods(_) => Err(vec!["it needs pods".to_owned()]),
     }

@@ -110,7 +110,7 @@ pub const CATALOGUE: &[Known] = &[
             &["etcdserver: request timed out"],
             &["etcd", "context deadline exceeded"],
         ],
-        advice: "The members of etcd do not find a leader: an address or port (2379, 2380) that is not reached, a member of an earlier cluster in /var/lib/etcd, or a disk or processor that is too slow. `cargo xtask deploy --reset` makes a clean start.",
+        advice: "The members of etcd do not find a leader: an address or port (2379, 2380) that is not reached, a member of an earlier cluster in /var/lib/etcd, or a disk or processor that is too slow. `cargo xtask deploy reset` makes a clean start.",
         source: "https://github.com/kubernetes-sigs/kubespray/issues/10424",
         unit: Some("etcd"),
     },

@@ -2,8 +2,8 @@
 //! Ansible is started.
 //!
 //! Kubespray comes with settings of its own that it needs to find its roles; these take their place. They differ in
-//! what they must: host keys are checked, facts are kept for each cluster alone, and our own callback plugin can be chosen,
-//! which tells what happens as data.
+//! what they must: host keys are checked, facts are kept for each cluster alone, and our own plugins can be chosen: one
+//! tells what happens as data, one runs tasks with less work for each.
 
 use std::fmt::Write as _;
 
@@ -89,6 +89,7 @@ impl AnsibleSettings {
                     ("fact_caching_connection", &format!("{folder}/facts")),
                     ("fact_caching_timeout", "86400"),
                     ("callback_plugins", &format!("{ours}/callback_plugins")),
+                    ("strategy_plugins", &format!("{ours}/strategy_plugins")),
                     ("deprecation_warnings", "False"),
                     // Group names with a dash are Kubespray's old ones; it maps them itself.
                     ("force_valid_group_names", "ignore"),

@@ -109,6 +109,16 @@ impl AnsibleRange {
             _ => None,
         }
     }
+
+    /// The release of mitogen, as a requirement of Python's, with which whole deploys were seen to pass on the
+    /// series of ansible-core that the range begins with; `None` for a series that is not known here.
+    #[must_use]
+    pub fn mitogen(&self) -> Option<&'static str> {
+        match Version::parse(&self.from)?.series() {
+            (2, 17 | 18) => Some("mitogen==0.3.54"),
+            _ => None,
+        }
+    }
 }
 
 /// Minor versions of Python 3.
@@ -153,6 +163,7 @@ mod tests {
             assert_eq!(range.holds(version), inside, "{version}");
         }
         assert_eq!(range.pythons(), Some(Pythons { from: 10, to: 12, works_to: 13 }));
+        assert_eq!(range.mitogen(), Some("mitogen==0.3.54"));
         assert_eq!(AnsibleRange::read("vars: {}\n"), None);
     }
 

@@ -5,7 +5,7 @@ use lab_core::domain::{DomainRecord, read_console, read_domain};
 use lab_core::plan::MachineState;
 use lab_core::spec::MachineKind;
 use virt::domain::{Domain, DomainState};
-use virt::error::Error;
+use virt::error::{Error, ErrorNumber};
 use virt::sys;
 
 use super::{Libvirt, ended, optional};
@@ -79,7 +79,8 @@ impl Libvirt {
     /// With libvirt's reason.
     pub fn shut_down_domain(&self, name: &str) -> anyhow::Result<()> {
         let Some(domain) = self.find(name)? else { return Ok(()) };
-        let asked = if is_container(&domain)? { tell_to_power_off(&domain) } else { domain.shutdown() };
+        let asked =
+            if is_container(&domain)? { heard(tell_to_power_off(&domain)) } else { domain.shutdown() };
         ended(asked).with_context(|| format!("cannot ask `{name}` to shut down"))
     }
 
@@ -147,6 +148,20 @@ impl Libvirt {
 /// Whether what a domain starts is a program, not a machine (libvirt, "Domain XML format": `<type>exe</type>`).
 fn is_container(domain: &Domain) -> anyhow::Result<bool> {
     Ok(domain.os_type().context("cannot read the kind of a domain")? == "exe")
+}
+
+/// libvirt learns that a container has ended only after its first process is gone: nobody is there to be told, and that is
+/// what was wanted. Other reasons are none for success.
+fn heard(asked: Result<(), Error>) -> Result<(), Error> {
+    match asked {
+        Err(error)
+            if error.code().known() == Some(ErrorNumber::SystemError)
+                && error.to_string().contains("No such process") =>
+        {
+            Ok(())
+        }
+        asked => asked,
+    }
 }
 
 /// Sends the signal that systemd takes as "power off" to a container's first process (systemd(1): SIGRTMIN+4).

@@ -1,0 +1,119 @@
+//! The arguments of `deploy`, and which room each goes to. Decides nothing.
+
+use clap::{Args, Subcommand};
+use lab_core::deploy::change::Removal;
+
+use crate::cx::Cx;
+use crate::deploy;
+use crate::deploy::change::{Operation, Wishes, change};
+use crate::life::lab::Lab;
+
+use super::Cluster;
+
+/// A cluster, and what is to be done to it.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:
+  cargo xtask deploy quick
+  cargo xtask deploy scale quick --dry-run
+  \
+        cargo xtask deploy remove-node quick worker-2"
+)]
+pub struct Deploy {
+    #[command(flatten)]
+    cluster: Cluster,
+    /// Print Ansible's events as JSON, one a line
+    #[arg(long)]
+    json: bool,
+    /// Run Kubespray even where a cluster that was deployed from the same could be brought back
+    #[arg(long)]
+    fresh: bool,
+    /// Do not keep a snapshot of a new cluster for the next deploy from the same
+    #[arg(long)]
+    no_snapshot: bool,
+    #[command(subcommand)]
+    change: Option<Change>,
+}
+
+/// What a change is of, and how it is done.
+#[derive(Debug, Args)]
+struct Of {
+    /// A name under inventories/, or the path of a cluster file
+    #[arg(default_value = "dev")]
+    cluster: String,
+    #[command(flatten)]
+    how: How,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+struct How {
+    /// Print what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the plan of --dry-run as JSON; else Ansible's events, one a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Changes of a cluster that is there. Each tells first what happens to which machine, and what is lost.
+#[derive(Debug, Subcommand)]
+enum Change {
+    /// Make new machines of the cluster file nodes; the others are left alone
+    #[command(
+        after_help = "Add the machine to the cluster file and call `cargo xtask lab up` first.\n\nExample: cargo xtask deploy scale quick"
+    )]
+    Scale(Of),
+    /// Take machines out of the cluster; they stay in the lab
+    #[command(
+        after_help = "Examples:\n  cargo xtask deploy remove-node quick worker-2\n  cargo xtask deploy remove-node quick worker-2 --gone --yes"
+    )]
+    RemoveNode {
+        /// A name under inventories/, or the path of a cluster file
+        cluster: String,
+        /// The machines
+        #[arg(required = true, value_name = "MACHINE")]
+        machines: Vec<String>,
+        /// They do not answer any more: only the cluster is told
+        #[arg(long)]
+        gone: bool,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Go to the Kubespray and the Kubernetes of the cluster file, from those that were deployed
+    #[command(
+        after_help = "Change the versions in the cluster file, get the artefacts and call `cargo xtask lab up` first.\n\nExample: cargo xtask deploy upgrade quick --dry-run"
+    )]
+    Upgrade(Of),
+    /// Take the cluster away, with everything in it; the machines stay
+    #[command(after_help = "Example: cargo xtask deploy reset quick --yes")]
+    Reset(Of),
+    /// Make the control plane whole again, of what is left of it
+    #[command(
+        after_help = "Call `cargo xtask lab up` first: it makes a machine in the place of one that was lost.\n\nExample: cargo xtask deploy recover-control-plane cloud-cluster"
+    )]
+    RecoverControlPlane(Of),
+}
+
+/// Runs `deploy`.
+///
+/// # Errors
+/// Whatever the rooms could not do.
+pub async fn run(cx: &Cx, arguments: Deploy) -> anyhow::Result<()> {
+    let (cluster, operation, how) = match arguments.change {
+        None => {
+            let lab = Lab::open(cx, &arguments.cluster.cluster)?;
+            let Deploy { json, fresh, no_snapshot, .. } = arguments;
+            return deploy::deploy(cx, &lab, deploy::Wishes { json, fresh, keep: !no_snapshot }).await;
+        }
+        Some(Change::Scale(of)) => (of.cluster, Operation::Scale, of.how),
+        Some(Change::RemoveNode { cluster, machines, gone, how }) => {
+            (cluster, Operation::RemoveNode(Removal { machines, gone }), how)
+        }
+        Some(Change::Upgrade(of)) => (of.cluster, Operation::Upgrade, of.how),
+        Some(Change::Reset(of)) => (of.cluster, Operation::Reset, of.how),
+        Some(Change::RecoverControlPlane(of)) => (of.cluster, Operation::Recover, of.how),
+    };
+    let wishes = Wishes { dry_run: how.dry_run, json: how.json };
+    change(cx, &Lab::open(cx, &cluster)?, &operation, wishes).await
+}

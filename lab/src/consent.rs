@@ -1,0 +1,25 @@
+//! Asking a person before something is lost for good. Decides nothing: a plan says what is lost.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+
+use crate::cx::Cx;
+use crate::failure::{Failure, exit};
+
+/// Asks whether this may be lost, unless every question was answered with yes beforehand.
+///
+/// # Errors
+/// When it may not, or nobody is there to be asked.
+pub fn ask(cx: &Cx, lost: &str) -> anyhow::Result<()> {
+    if cx.yes {
+        return Ok(());
+    }
+    let refused =
+        || Failure::new(exit::PLAN, format!("{lost} would be lost")).hint("add `--yes` if that is meant");
+    anyhow::ensure!(std::io::stdin().is_terminal() && !cx.progress.is_json(), refused());
+    eprint!("{lost} will be lost. Go on? [y/N] ");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    anyhow::ensure!(matches!(answer.trim(), "y" | "Y" | "yes"), refused());
+    Ok(())
+}

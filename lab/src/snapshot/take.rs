@@ -1,0 +1,276 @@
+//! Taking a snapshot: stops the machines, freezes what they wrote, keeps the lab's own files beside, and starts what ran.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use lab_core::plan::{AppliedMachine, MachineState, Observed};
+use lab_core::snapshot::{Manifest, SnapshotMachine};
+use lab_core::spec::{HostSpec, MachineKind};
+
+use crate::cx::Cx;
+use crate::deploy::{self, Deployed};
+use crate::failure::{Failure, exit};
+use crate::files::{self, PUBLIC, SECRET};
+use crate::life::apply::kill_point;
+use crate::life::lab::{Lab, Reached};
+use crate::life::{container, down, observe, offline, up};
+use crate::progress::Task;
+use crate::validate::HEALTH;
+use crate::wait::Deadline;
+
+use super::layers::{self, Freezing};
+use super::{KEPT, digest, store};
+
+/// How long the kernel may take to take a mount away.
+const UNMOUNT: std::time::Duration = std::time::Duration::from_secs(60);
+/// The longest name of a snapshot.
+const LONGEST_NAME: usize = 60;
+
+/// A name for a snapshot that nobody has named.
+#[must_use]
+pub fn fresh_name() -> String {
+    Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string()
+}
+
+/// Takes a snapshot of a lab that the caller holds. `deploy`: the digest of what its deploy was made from, for one that is
+/// kept to take the place of the next deploy from the same. Machines that ran run again at the end, with every node ready
+/// where there is a cluster.
+///
+/// # Errors
+/// When the name is taken, a machine is not whole, or the disk is full.
+pub async fn take(cx: &Cx, lab: &Lab, name: &str, deploy: Option<&str>) -> anyhow::Result<Manifest> {
+    let words = lab.cluster_words(cx);
+    named(name, deploy.is_some())?;
+    anyhow::ensure!(
+        lab.spec.host == HostSpec::Embedded,
+        Failure::new(
+            exit::PLAN,
+            "snapshots are of labs on the embedded host; this one is on another libvirt"
+        )
+        .hint("virsh has snapshots of its own")
+    );
+    let state = lab.state()?.with_context(|| {
+        Failure::new(exit::PLAN, format!("there is no lab `{}`", lab.spec.name))
+            .hint(format!("`cargo xtask lab up {words}` makes it"))
+    })?;
+    let files = cx.layout.snapshots();
+    let _store = store::hold(&files)?;
+    anyhow::ensure!(
+        !files.manifest(&lab.spec.name, name).exists(),
+        Failure::new(exit::USAGE, format!("the cluster `{}` has a snapshot `{name}` already", lab.spec.name))
+            .hint(format!("`cargo xtask lab snapshots {words} --remove {name}` removes it"))
+    );
+    let reached = Reached::find(cx, lab, &state).await?;
+    let observed = match &reached {
+        Some(reached) => observe::observe(cx, lab, reached, &state.get()).await?,
+        None => offline::observe(cx, lab, &state.get()).await?,
+    };
+    let whole = whole(lab, &observed)?;
+    let ran = observed
+        .machines
+        .values()
+        .any(|machine| machine.domain.as_ref().is_some_and(|domain| domain.state != MachineState::ShutOff));
+    let task = cx.progress.task("snapshot");
+    if let Some(reached) = &reached {
+        task.step("stopping the machines");
+        down::stop_all(cx, reached, &state).await?;
+        unmount(cx, lab, reached, &whole).await?;
+        kill_point("snapshot/stop", "after");
+    }
+    task.step("freezing what the machines wrote");
+    let frozen = freeze_all(cx, lab, name, &whole).await?;
+    kill_point("snapshot/freeze", "after");
+    let kept = keep_files(lab, &files.kept(&lab.spec.name, name))?;
+    let digests = tokio::spawn(digest_all(cx.clone(), frozen.clone(), whole.clone()));
+    let mut made = None;
+    if ran {
+        task.step("starting the machines again");
+        made = Some(up::bring(cx, lab, &state).await?);
+        kill_point("snapshot/start", "after");
+    }
+    let deployed: Option<Deployed> = deploy::deployed(lab)?;
+    let mut machines = digests.await.context("the digests of the layers broke off")??;
+    for (machine, layers) in frozen {
+        machines.get_mut(&machine).context("a layer has a digest")?.layers = layers;
+    }
+    let manifest = Manifest {
+        name: name.to_owned(),
+        cluster: lab.spec.name.clone(),
+        lab: state.get().lab,
+        at: Timestamp::now().to_string(),
+        deploy: deploy.map(str::to_owned),
+        kubernetes: deployed.as_ref().map(|deployed| deployed.kubernetes.clone()),
+        machines,
+        files: kept,
+    };
+    let text = serde_json::to_vec_pretty(&manifest)?;
+    files::write_atomic(&files.manifest(&lab.spec.name, name), &text, PUBLIC)?;
+    if let Some(made) = &made
+        && deployed.is_some()
+    {
+        ready_again(cx, lab, &made.reached, &task).await?;
+    }
+    task.done(&format!("`{name}` taken in {:.1} s", task.elapsed().as_secs_f64()));
+    if let Some(made) = &made {
+        up::finish(cx, lab, &state, made).await?;
+    }
+    Ok(manifest)
+}
+
+async fn ready_again(cx: &Cx, lab: &Lab, reached: &Reached, task: &Task) -> anyhow::Result<()> {
+    task.step("waiting until every node is ready and every system pod runs again");
+    match deploy::not_ready(cx, lab, reached, &HEALTH).await {
+        None => Ok(()),
+        Some(why) => Err(anyhow::anyhow!("{why}").context(Failure::new(
+            exit::DEPLOY,
+            "the snapshot was taken, and after it the cluster did not become ready again",
+        ))),
+    }
+}
+
+/// A name must be one of a folder, and none that we give ourselves.
+fn named(name: &str, ours: bool) -> anyhow::Result<()> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    anyhow::ensure!(
+        !name.is_empty() && name.len() <= LONGEST_NAME && name.chars().all(fine) && !name.starts_with('.'),
+        Failure::new(exit::USAGE, format!("`{name}` cannot be the name of a snapshot")).hint(format!(
+            "letters, digits, `-`, `_` and `.`, at most {LONGEST_NAME} of them, and no dot in front"
+        ))
+    );
+    anyhow::ensure!(
+        ours || !name.starts_with(KEPT),
+        Failure::new(exit::USAGE, format!("names that begin with `{KEPT}` are those that `deploy` gives"))
+            .hint("take another name")
+    );
+    Ok(())
+}
+
+/// Every machine with what it was made from: all of the file must be there, each with its disk.
+fn whole(lab: &Lab, observed: &Observed) -> anyhow::Result<BTreeMap<String, AppliedMachine>> {
+    let of = |name: &str| {
+        let found = observed.machines.get(name).filter(|found| found.disk.is_some());
+        found.and_then(|found| found.domain.as_ref()?.applied.clone()).with_context(|| {
+            Failure::new(exit::PLAN, format!("the machine `{name}` is not made yet, or not whole"))
+                .hint("`cargo xtask lab up` makes all machines of the cluster file")
+        })
+    };
+    lab.spec.machines.iter().map(|machine| Ok((machine.name.clone(), of(&machine.name)?))).collect()
+}
+
+/// Takes the roots of containers away from the host, so that what is below them may be renamed.
+async fn unmount(
+    cx: &Cx,
+    lab: &Lab,
+    reached: &Reached,
+    whole: &BTreeMap<String, AppliedMachine>,
+) -> anyhow::Result<()> {
+    let Some(host) = &reached.embedded else { return Ok(()) };
+    for (name, _) in whole.iter().filter(|(_, applied)| applied.kind == MachineKind::Container) {
+        let root = lab.files.root(name);
+        container::unmounting(host, &root).read(&cx.cancel, Deadline::after(UNMOUNT)).await?;
+    }
+    Ok(())
+}
+
+/// Freezes every machine, all at once. Gives what each stands on then.
+async fn freeze_all(
+    cx: &Cx,
+    lab: &Lab,
+    snapshot: &str,
+    whole: &BTreeMap<String, AppliedMachine>,
+) -> anyhow::Result<BTreeMap<String, Vec<String>>> {
+    let mut work = tokio::task::JoinSet::new();
+    for (name, applied) in whole {
+        let (cx, lab, name, kind) = (cx.clone(), lab.clone(), name.clone(), applied.kind);
+        // Names of snapshots may come again; what a layer holds never does.
+        let layer = format!("{}.{snapshot}.{}.{name}", lab.spec.name, fresh_name());
+        work.spawn(async move {
+            let store = cx.layout.snapshots();
+            let freezing = Freezing { files: &lab.files, store: &store, machine: &name, kind, layer: &layer };
+            let frozen = layers::freeze(&cx, &freezing).await;
+            Ok((name.clone(), frozen.with_context(|| format!("cannot freeze what `{name}` wrote"))?))
+        });
+    }
+    let mut frozen = BTreeMap::new();
+    let mut failed = None;
+    // All come to their end: a machine that is half frozen is nobody's.
+    while let Some(done) = work.join_next().await {
+        match done.context("freezing a machine broke off")? {
+            Ok((name, layers)) => drop(frozen.insert(name, layers)),
+            Err(error) => failed = Some(error),
+        }
+    }
+    failed.map_or(Ok(frozen), |error: anyhow::Error| Err(error))
+}
+
+async fn digest_all(
+    cx: Cx,
+    frozen: BTreeMap<String, Vec<String>>,
+    whole: BTreeMap<String, AppliedMachine>,
+) -> anyhow::Result<BTreeMap<String, SnapshotMachine>> {
+    let mut work = tokio::task::JoinSet::new();
+    for (name, applied) in whole {
+        let newest = frozen.get(&name).and_then(|layers| layers.first()).context("a machine has a layer")?;
+        let (cx, place) = (cx.clone(), cx.layout.snapshots().layer(newest));
+        work.spawn(async move {
+            let (machine, image) = (name.clone(), applied.image.clone());
+            let record = cx.blocking(move || layers::record(&place, &machine, &image)).await?;
+            anyhow::Ok((name, SnapshotMachine { applied, layers: vec![], digest: record.digest }))
+        });
+    }
+    let mut machines = BTreeMap::new();
+    while let Some(done) = work.join_next().await {
+        let (name, machine) = done??;
+        machines.insert(name, machine);
+    }
+    Ok(machines)
+}
+
+/// Copies the lab's own files that a restored one must have, and gives their digests.
+fn keep_files(lab: &Lab, to: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    files::remove(to)?;
+    let mut kept = BTreeMap::new();
+    for path in own_files(lab)? {
+        let bytes = std::fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let name = path.strip_prefix(&lab.files.folder)?.display().to_string();
+        // Keys are among them.
+        files::write_atomic(&to.join(&name), &bytes, SECRET)?;
+        kept.insert(name.clone(), digest::of(&to.join(&name))?.digest);
+    }
+    Ok(kept)
+}
+
+/// Keys, what tells what the cluster is, and what it was made from; of those that there are.
+fn own_files(lab: &Lab) -> anyhow::Result<Vec<PathBuf>> {
+    let own = &lab.files;
+    let mut paths = vec![own.kubeconfig(), own.deployed(), own.artifacts_lock()];
+    let keys = own.login_key();
+    let keys = keys.parent().context("keys have a folder")?;
+    paths.extend(files::names(keys)?.iter().map(|name| keys.join(name)));
+    for machine in &lab.spec.machines {
+        let key = own.machine(&machine.name).host_key();
+        paths.extend([key.with_extension("pub"), key]);
+    }
+    Ok(paths.into_iter().filter(|path| path.is_file()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("before-upgrade", true)]
+    #[case("v1.34_a", true)]
+    #[case("", false)]
+    #[case("a/b", false)]
+    #[case("..", false)]
+    #[case("with space", false)]
+    #[case("deployed-mine", false)]
+    fn a_name_is_one_of_a_folder_and_not_ours(#[case] name: &str, #[case] fine: bool) {
+        assert_eq!(named(name, false).is_ok(), fine, "{name}");
+    }
+}
