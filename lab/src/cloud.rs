@@ -100,8 +100,10 @@ async fn configuration(cx: &Cx, cluster: &str) -> anyhow::Result<(String, Lab)> 
 
 async fn machines(cx: &Cx, lab: &Lab) -> anyhow::Result<(String, ())> {
     let planned = up::planned(cx, lab).await?;
+    let before = deploy::deployed(lab)?;
     up::up(cx, lab, None, false).await?;
-    Ok((provisioned(&planned), ()))
+    let brought_back = before.is_none() && deploy::deployed(lab)?.is_some();
+    Ok((provisioned(&planned, brought_back), ()))
 }
 
 /// A login to every machine at once, with the key and the pinned host key that Ansible uses.

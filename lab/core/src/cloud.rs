@@ -24,9 +24,12 @@ pub fn told(step: &str, came_of_it: &str, seconds: f64) -> String {
     format!("{step}: {came_of_it} ({seconds:.1} s)")
 }
 
-/// What a plan that was carried out came to.
+/// What a plan that was carried out came to; or that a snapshot was brought back instead.
 #[must_use]
-pub fn provisioned(plan: &Plan) -> String {
+pub fn provisioned(plan: &Plan, brought_back: bool) -> String {
+    if brought_back {
+        return format!("{} brought back from a snapshot", machines_of(plan.machines.len()));
+    }
     let mut machines: BTreeMap<Action, usize> = BTreeMap::new();
     for machine in &plan.machines {
         *machines.entry(machine.action).or_default() += 1;

@@ -21,13 +21,14 @@ fn fresh() -> Plan {
 #[test]
 fn every_action_on_machines_is_told() {
     let mut plan = fresh();
-    assert_eq!(provisioned(&plan), "4 machines made");
+    assert_eq!(provisioned(&plan, false), "4 machines made");
+    assert_eq!(provisioned(&plan, true), "4 machines brought back from a snapshot");
     let actions = [Action::Change, Action::Replace, Action::Start, Action::Remove];
     for (machine, action) in plan.machines.iter_mut().zip(actions) {
         machine.action = action;
     }
     assert_eq!(
-        provisioned(&plan),
+        provisioned(&plan, false),
         "1 machine changed, 1 machine made anew, 1 machine started, 1 machine removed"
     );
 }
@@ -41,7 +42,7 @@ fn a_plan_without_steps_was_nothing_to_do() {
         machine.before.clear();
         machine.steps.clear();
     }
-    assert_eq!(provisioned(&plan), "nothing to do: 4 machines as the cluster file says already");
+    assert_eq!(provisioned(&plan, false), "nothing to do: 4 machines as the cluster file says already");
 }
 
 #[test]
