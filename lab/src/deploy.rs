@@ -31,7 +31,7 @@ pub mod run;
 const PLAYBOOK: &str = "cluster.yml";
 /// How long a cluster may take after Kubespray's end until every node is ready and every system pod runs. Emulated
 /// machines need minutes to start what Kubespray left to start.
-const SETTLED: Duration = Duration::from_secs(900);
+pub(crate) const SETTLED: Duration = Duration::from_secs(900);
 
 /// `deployed.json`: from what the cluster of a lab was deployed. It is there only while that is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,7 +134,12 @@ fn warn_of_missing_artifacts(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
 }
 
 /// Why the cluster cannot be taken for healthy; `None` where it can. With `patience`, it is waited for.
-async fn unhealthy(cx: &Cx, lab: &Lab, reached: &Reached, patience: Option<Duration>) -> Option<String> {
+pub(crate) async fn unhealthy(
+    cx: &Cx,
+    lab: &Lab,
+    reached: &Reached,
+    patience: Option<Duration>,
+) -> Option<String> {
     if !lab.files.kubeconfig().is_file() {
         return Some("there is no kubeconfig of it".to_owned());
     }

@@ -179,7 +179,8 @@ fn tell_of_slowness(cx: &Cx, lab: &Lab, environment: &Environment) {
     cx.progress.note(&format!("note: each task logs in and starts a Python of its own, because {why}"));
 }
 
-fn prefixed(prefix: &str, path: &Path) -> OsString {
+/// The path, for an option that tells paths from words by a prefix.
+pub(super) fn prefixed(prefix: &str, path: &Path) -> OsString {
     let mut text = OsString::from(prefix);
     text.push(path);
     text
