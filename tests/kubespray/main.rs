@@ -6,3 +6,4 @@ mod index;
 mod lint;
 mod play;
 mod prove;
+mod strategy;
