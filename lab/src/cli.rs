@@ -418,6 +418,8 @@ pub enum Internal {
         cluster: String,
         checks: Vec<String>,
     },
+    /// Deploy as Kubespray's own documentation does, to measure and to compare
+    DeployPlainly { cluster: String },
     /// Time rendering and checking a cluster of many machines, for the benchmark
     MeasureCheck { folder: PathBuf, machines: usize },
 }

@@ -254,6 +254,14 @@ pub async fn not_ready(cx: &Cx, lab: &Lab, reached: &Reached, checks: &[&str]) -
     unhealthy(cx, lab, reached, checks, Some(SETTLED)).await
 }
 
+/// Whether a cluster was deployed to its end and is well at this moment.
+///
+/// # Errors
+/// When the record of the deploy cannot be read.
+pub async fn is_well(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<bool> {
+    Ok(deployed(lab)?.is_some() && unhealthy(cx, lab, reached, &HEALTH, None).await.is_none())
+}
+
 /// What checks find wrong; `None` where they find nothing. With `patience`, that is waited for.
 async fn unhealthy(
     cx: &Cx,

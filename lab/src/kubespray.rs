@@ -9,6 +9,7 @@ pub mod difference;
 pub mod environment;
 mod git;
 pub mod index;
+pub mod plain;
 pub mod play;
 pub mod prove;
 pub mod read;

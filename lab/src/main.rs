@@ -41,7 +41,9 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         // These change the namespaces of their process, which only one without other threads may do.
-        Command::Internal(internal) if !matches!(internal, Internal::Validate { .. }) => {
+        Command::Internal(internal)
+            if !matches!(internal, Internal::Validate { .. } | Internal::DeployPlainly { .. }) =>
+        {
             run_internal(internal).map(|()| 0)
         }
         command => run(command, arguments.yes),
@@ -70,7 +72,9 @@ fn run_internal(internal: Internal) -> anyhow::Result<()> {
             artifacts::serve::exec_registry(&program, &settings).map(|never| match never {})
         }
         Internal::MeasureCheck { folder, machines } => check::measure::run(&folder, machines),
-        Internal::Validate { .. } => anyhow::bail!("this part needs a runtime"),
+        Internal::Validate { .. } | Internal::DeployPlainly { .. } => {
+            anyhow::bail!("this part needs a runtime")
+        }
     }
 }
 

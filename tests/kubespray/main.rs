@@ -7,3 +7,4 @@ mod index;
 mod lint;
 mod play;
 mod prove;
+mod strategy;

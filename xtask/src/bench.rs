@@ -1,9 +1,10 @@
 //! `cargo xtask bench`: the project's own measurements, timed from outside as a user would.
 //!
-//! Labs of measurements have names of their own (`bench-one`, `bench-four`, `bench-quick`), so a lab in use is never
-//! touched. Measurements that need one another are made in one scenario.
+//! Labs of measurements have names of their own (`bench-one`, `bench-four`, `bench-quick`, `bench-deploy`), so a lab in use
+//! is never touched. Measurements that need one another are made in one scenario.
 
 mod computer;
+mod deploy;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -39,7 +40,7 @@ struct Measurement {
 }
 
 #[rustfmt::skip] // One line a measurement reads as the table it is.
-const MEASUREMENTS: [Measurement; 11] = [
+const MEASUREMENTS: [Measurement; 15] = [
     Measurement { name: "cold-xtask", what: "build of xtask from nothing, crates downloaded", goal: 15.0, machines: false, scenario: cold_xtask },
     Measurement { name: "one-machine", what: "one machine from nothing to a login over SSH, image built", goal: 12.0, machines: true, scenario: one_machine },
     Measurement { name: "four-machines", what: "the four machines of `dev` from nothing to the last login over SSH, image built", goal: 45.0, machines: true, scenario: four_machines },
@@ -48,6 +49,10 @@ const MEASUREMENTS: [Measurement; 11] = [
     Measurement { name: "destroy", what: "`lab destroy` of the four", goal: 3.0, machines: true, scenario: four_machines },
     Measurement { name: "quick-up", what: "the three containers of `quick` from nothing to the last login over SSH, image built", goal: 5.0, machines: true, scenario: quick },
     Measurement { name: "quick-destroy", what: "`lab destroy` of the three", goal: 3.0, machines: true, scenario: quick },
+    Measurement { name: "quick-ready", what: "`quick` from nothing, artefacts in the store, until every node is ready and every system pod runs", goal: 240.0, machines: true, scenario: deploy::quick },
+    Measurement { name: "quick-verdict", what: "the same to the verdict of `validate`", goal: 360.0, machines: true, scenario: deploy::quick },
+    Measurement { name: "quick-deploy", what: "`deploy` alone, from machines that answer over SSH", goal: 210.0, machines: true, scenario: deploy::quick },
+    Measurement { name: "quick-plain", what: "the same by `ansible-playbook` with Kubespray's own settings, to compare; the goal is what it took before", goal: 350.0, machines: true, scenario: deploy::quick },
     Measurement { name: "lint-5000", what: "the inventory of 5,000 machines rendered, read and checked", goal: 0.25, machines: false, scenario: lint_5000 },
     Measurement { name: "artifacts-cold", what: "every artefact of `quick` built from nothing, modules downloaded; measured in the first run only", goal: 1200.0, machines: false, scenario: artifacts },
     Measurement { name: "artifacts-no-op", what: "`artifacts build` of them when there is nothing to do", goal: 1.0, machines: false, scenario: artifacts },
@@ -71,8 +76,8 @@ struct Bench<'a> {
     directory: PathBuf,
     /// Seconds by the name of the measurement, in the order of the runs.
     seconds: BTreeMap<&'static str, Vec<f64>>,
-    /// What else is to be said below the table.
-    remarks: Vec<String>,
+    /// What else is to be said below the table, by the name of a measurement. That of the last run is enough.
+    remarks: BTreeMap<&'static str, String>,
 }
 
 impl flags::Bench {
@@ -83,7 +88,7 @@ impl flags::Bench {
         setup::ensure(cx, &Host::real(), Needs { lab: true, tools: false, go }, cx.yes)?;
         let directory = cx.root.join("build/bench");
         fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
-        let mut bench = Bench { cx, directory, seconds: BTreeMap::new(), remarks: Vec::new() };
+        let mut bench = Bench { cx, directory, seconds: BTreeMap::new(), remarks: BTreeMap::new() };
 
         let image = if chosen.iter().any(|measurement| measurement.machines) {
             eprintln!("building the lab program and the base image, if they are not there");
@@ -112,7 +117,7 @@ impl flags::Bench {
         // Some 13 GiB.
         cx.sh.remove_path(bench.directory.join("artifacts"))?;
         println!("{}", table(&chosen, &bench.seconds));
-        for remark in &bench.remarks {
+        for remark in bench.remarks.values() {
             println!("{remark}");
         }
         if let Some(path) = &self.json {
@@ -169,11 +174,11 @@ fn lint_5000(bench: &mut Bench<'_>) -> anyhow::Result<()> {
         let list = cx.sh.cmd(ansible).args(["--list", "--inventory"]).arg(inventory);
         Ok(list.quiet().ignore_stdout().run()?)
     })?;
-    // That of the last run is enough.
-    bench.remarks = vec![format!(
+    let remark = format!(
         "ansible-inventory --list reads the same 5,000 machines in {theirs:.2} s: {:.0} times as long",
         theirs / ours
-    )];
+    );
+    bench.remarks.insert("lint-5000", remark);
     Ok(())
 }
 
@@ -406,6 +411,10 @@ mod tests {
         destroy           4.50 s        4.50–4.50 s     3 s  no
         quick-up               -                  -     5 s  failed
         quick-destroy          -                  -     3 s  failed
+        quick-ready            -                  -   240 s  failed
+        quick-verdict          -                  -   360 s  failed
+        quick-deploy           -                  -   210 s  failed
+        quick-plain            -                  -   350 s  failed
         lint-5000              -                  -  0.25 s  failed
         artifacts-cold         -                  -  1200 s  failed
         artifacts-no-op        -                  -     1 s  failed

@@ -8,7 +8,7 @@ use crate::spec::{
     AddonsSpec, ApiSpec, ClusterSpec, ContainerEngine, ContainerRuntimeSpec, DnsMode, DnsSpec, Egress,
     Encapsulation, HostSpec, ImageSpec, KubeletSpec, KubernetesSpec, KubespraySpec, MachineKind, MachineSpec,
     MilliCpus, MirrorsSpec, NetworkPlugin, NetworkSpec, PodNetworkSpec, RegistrySpec, ReservedSpec, Role,
-    Taint,
+    Strategy, Taint,
 };
 use crate::units::Bytes;
 
@@ -28,7 +28,12 @@ pub(crate) fn spec() -> ClusterSpec {
             egress: Egress::None,
             mtu: 1500,
         },
-        kubespray: KubespraySpec { version: "v2.30.0".to_owned(), source: None, variables: BTreeMap::new() },
+        kubespray: KubespraySpec {
+            version: "v2.30.0".to_owned(),
+            source: None,
+            strategy: Strategy::LabLinear,
+            variables: BTreeMap::new(),
+        },
         kubernetes: KubernetesSpec::default(),
         mirrors: MirrorsSpec::default(),
         machines: vec![

@@ -35,6 +35,8 @@ pub struct Manifest {
     pub deploy: Option<String>,
     /// The version of Kubernetes in it, `1.34.3`, where there is one.
     pub kubernetes: Option<String>,
+    /// Whether its cluster was well when it was taken: then it must be after a restore.
+    pub well: bool,
     /// By machine.
     pub machines: BTreeMap<String, SnapshotMachine>,
     /// Digests of the lab's own files that are kept with it (keys, the kubeconfig), by their path in the lab's folder.
@@ -108,6 +110,7 @@ mod tests {
             at: "2026-11-27T03:00:00Z".to_owned(),
             deploy: None,
             kubernetes: None,
+            well: false,
             machines: wanted.machines.into_iter().map(|(name, one)| (name, machine(one.applied))).collect(),
             files: BTreeMap::new(),
         }

@@ -78,8 +78,31 @@ pub struct KubespraySpec {
     pub version: String,
     /// A git URL, or a directory relative to the cluster file's folder; the project's own repository where `None`.
     pub source: Option<String>,
+    /// How Ansible runs the tasks of a play.
+    pub strategy: Strategy,
     /// Pass-through variables: group name to variable name to value, as written.
     pub variables: BTreeMap<String, BTreeMap<String, serde_json::Value>>,
+}
+
+/// How Ansible runs the tasks of a play.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// With less work for each task, and one Python on each machine for a whole run; of ours.
+    LabLinear,
+    /// Ansible's own default.
+    Linear,
+}
+
+impl Strategy {
+    /// Its name among Ansible's plugins.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LabLinear => "lab_linear",
+            Self::Linear => "linear",
+        }
+    }
 }
 
 /// One machine.

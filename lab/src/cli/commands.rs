@@ -8,6 +8,7 @@ use lab_core::spec::ImageSpec;
 use crate::cx::Cx;
 use crate::deploy::{kubeconfig, kubectl};
 use crate::failure::{Failure, exit};
+use crate::kubespray::plain;
 use crate::life::lab::{Lab, Reached};
 use crate::life::{destroy, down, gc, image_use, shell, single, status, topology, up};
 use crate::output;
@@ -129,6 +130,9 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
         Command::Internal(Internal::Validate { patience, times, cluster, checks }) => {
             validate::run_here(&Lab::open(cx, &cluster)?, &checks, Duration::from_secs(patience), times)
                 .await?;
+        }
+        Command::Internal(Internal::DeployPlainly { cluster }) => {
+            plain::deploy(cx, &Lab::open(cx, &cluster)?).await?;
         }
         Command::Internal(_) => anyhow::bail!("this part is started without a runtime"),
     }

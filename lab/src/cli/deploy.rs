@@ -117,3 +117,43 @@ pub async fn run(cx: &Cx, arguments: Deploy) -> anyhow::Result<()> {
     let wishes = Wishes { dry_run: how.dry_run, json: how.json };
     change(cx, &Lab::open(cx, &cluster)?, &operation, wishes).await
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use crate::cli::{Arguments, Command};
+
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Deploy, clap::Error> {
+        match Arguments::try_parse_from(["lab"].into_iter().chain(line.split(' ')))?.command {
+            Command::Deploy(deploy) => Ok(deploy),
+            other => panic!("`{line}` is {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_cluster_is_deployed_and_a_word_before_it_says_what_else() {
+        for (line, cluster, change) in [
+            ("deploy", "dev", None),
+            ("deploy quick --json", "quick", None),
+            ("--yes deploy scale quick", "dev", Some("Scale(")),
+            ("deploy remove-node quick a b --gone", "dev", Some("RemoveNode {")),
+            ("deploy upgrade quick --dry-run", "dev", Some("Upgrade(")),
+            ("deploy reset quick --yes", "dev", Some("Reset(")),
+            ("deploy recover-control-plane quick", "dev", Some("RecoverControlPlane(")),
+        ] {
+            let deploy = parsed(line).unwrap();
+            assert_eq!(deploy.cluster.cluster, cluster, "{line}");
+            let said = deploy.change.map(|change| format!("{change:?}"));
+            assert_eq!(said.is_some(), change.is_some(), "{line}");
+            assert!(said.unwrap_or_default().starts_with(change.unwrap_or_default()), "{line}");
+        }
+        for line in
+            ["deploy quick scale", "deploy quick quick", "deploy remove-node quick", "deploy scale a b"]
+        {
+            assert!(parsed(line).is_err(), "{line}");
+        }
+    }
+}

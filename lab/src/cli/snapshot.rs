@@ -114,6 +114,7 @@ mod tests {
                 at: "2026-11-27T03:00:00.123456Z".to_owned(),
                 deploy: deploy.map(str::to_owned),
                 kubernetes: deploy.map(|_| "1.34.3".to_owned()),
+                well: deploy.is_some(),
                 machines: BTreeMap::new(),
                 files: BTreeMap::new(),
             },

@@ -15,6 +15,7 @@ use lab_core::deploy::change::{
 };
 use lab_core::kubespray::ARTIFACTS_FILE;
 
+use crate::artifacts::serve;
 use crate::cli::commands::running;
 use crate::consent;
 use crate::cx::Cx;
@@ -96,7 +97,7 @@ pub async fn change(cx: &Cx, lab: &Lab, operation: &Operation, wishes: Wishes) -
     Ok(())
 }
 
-/// Whether a person is asked before. An upgrade loses no more than a drain does, and a recovery only what is lost already.
+/// Whether a person is asked before. An upgrade loses no more than a drain does.
 fn asks(operation: &Operation) -> bool {
     matches!(operation, Operation::RemoveNode(_) | Operation::Reset | Operation::Recover)
 }
@@ -147,7 +148,11 @@ async fn decide(
                 ))
             })?;
             let (from, to) = (versions(&from), versions(&wanted(cx, lab).await?));
-            upgrade(situation, &from, &to, unfinished).map(|decided| (decided, None))
+            let decided = upgrade(situation, &from, &to, unfinished);
+            if matches!(decided, Ok(Decision::Do(_))) {
+                refuse_old_artifacts(cx, lab)?;
+            }
+            decided.map(|decided| (decided, None))
         }
     };
     decided.map_err(|Refusal { why, hint }| Failure::new(exit::PLAN, why).hint(hint).into())
@@ -306,10 +311,25 @@ pub fn refuse_old_inventory(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
     if !wanted.iter().any(is_old) && left.iter().all(|path| path == ARTIFACTS_FILE) {
         return Ok(());
     }
+    Err(older(cx, lab).into())
+}
+
+/// Refuses to upgrade to what the machines are not given: their servers still have what the old versions need.
+fn refuse_old_artifacts(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
+    let Some(serving) = serve::look(cx, lab)? else { return Ok(()) };
+    for note in &serving.notes {
+        cx.progress.note(note);
+    }
+    let told = files::read_if_present(&lab.files.inventory_folder().join(ARTIFACTS_FILE))?;
+    anyhow::ensure!(told.as_deref() == Some(serving.inventory.as_str()), older(cx, lab));
+    Ok(())
+}
+
+fn older(cx: &Cx, lab: &Lab) -> Failure {
     let words = lab.cluster_words(cx);
     let message =
         format!("the cluster file of `{}` is newer than its machines and their inventory", lab.spec.name);
-    Err(Failure::new(exit::PLAN, message).hint(format!("run `cargo xtask lab up {words}`")).into())
+    Failure::new(exit::PLAN, message).hint(format!("run `cargo xtask lab up {words}`"))
 }
 
 /// Refuses to change versions by a deploy, which would not go from machine to machine.

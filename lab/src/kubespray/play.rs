@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use lab_core::deploy::Summary;
+use lab_core::spec::Strategy;
 use serde_json::json;
 
 use crate::cli::commands::running;
@@ -29,10 +30,6 @@ use super::{Fetched, environment};
 
 /// The plugin that tells what happens as data (`ansible/callback_plugins/`).
 pub const CALLBACK: &str = "lab_events";
-/// The plugin that runs tasks with less work for each (`ansible/strategy_plugins/`).
-const STRATEGY: &str = "lab_linear";
-/// Ansible's own variable: who sets it chooses how tasks are run.
-const STRATEGY_VARIABLE: &str = "ANSIBLE_STRATEGY";
 
 /// Keeps a checkout and its environment from being removed.
 pub struct Share {
@@ -154,6 +151,7 @@ pub async fn play(cx: &Cx, lab: &Lab, play: &Play<'_>) -> anyhow::Result<Summary
     } else {
         cx.progress.note("note: each task logs in anew, because the path of this checkout is too long for shared connections");
     }
+    tell_of_slowness(cx, lab, &environment);
     let written = records.join("variables.json");
     files::write_atomic(&written, &serde_json::to_vec_pretty(&variables)?, files::PUBLIC)?;
     let program = ansible(&environment, "ansible-playbook", &lab.files.ansible_settings())
@@ -164,7 +162,7 @@ pub async fn play(cx: &Cx, lab: &Lab, play: &Play<'_>) -> anyhow::Result<Summary
         .arg(prefixed("@", &written))
         .arg(&playbook)
         .args(play.arguments)
-        .env(STRATEGY_VARIABLE, strategy(cx, &environment))
+        .env("ANSIBLE_STRATEGY", lab.spec.kubespray.strategy.name())
         .directory(&lab.files.folder);
     let history = run::history(cx, &playbook, &checkout.commit);
     let again = play.again.clone();
@@ -174,25 +172,19 @@ pub async fn play(cx: &Cx, lab: &Lab, play: &Play<'_>) -> anyhow::Result<Summary
     result
 }
 
-/// How tasks are run: with less work for each, unless the caller's environment names another of Ansible's strategies.
-fn strategy(cx: &Cx, environment: &Environment) -> OsString {
-    if let Some(strategy) = std::env::var_os(STRATEGY_VARIABLE).filter(|strategy| strategy != STRATEGY) {
-        cx.progress.note(&format!(
-            "note: tasks are run by the strategy `{}`, because {STRATEGY_VARIABLE} says so",
-            strategy.display()
-        ));
-        return strategy;
-    }
-    if !environment.has_mitogen() {
-        cx.progress.note(&format!(
-            "note: each task logs in anew and starts a Python of its own, because no mitogen is known to work with ansible-core {}",
-            environment.contents.ansible_core
-        ));
-    }
-    STRATEGY.into()
+/// Says when tasks cannot be run as fast as they might be.
+fn tell_of_slowness(cx: &Cx, lab: &Lab, environment: &Environment) {
+    let core = &environment.contents.ansible_core;
+    let why = match lab.spec.kubespray.strategy {
+        Strategy::Linear => "the cluster file asks for the strategy `linear`".to_owned(),
+        Strategy::LabLinear if environment.has_mitogen() => return,
+        Strategy::LabLinear => format!("no mitogen is known to work with ansible-core {core}"),
+    };
+    cx.progress.note(&format!("note: each task logs in and starts a Python of its own, because {why}"));
 }
 
-fn prefixed(prefix: &str, path: &Path) -> OsString {
+/// The path, for an option that tells paths from words by a prefix.
+pub(super) fn prefixed(prefix: &str, path: &Path) -> OsString {
     let mut text = OsString::from(prefix);
     text.push(path);
     text

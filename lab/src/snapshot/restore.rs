@@ -27,7 +27,7 @@ const CLOCK: i64 = 2;
 const SOON: i64 = 7 * 24 * 3600;
 
 /// Makes the lab, which the caller holds, what it was in a snapshot. What it is now is lost. Ends when every node of its
-/// cluster is ready, where it has one.
+/// cluster is ready, where it was well.
 ///
 /// # Errors
 /// When the snapshot does not fit the cluster file, is damaged, or does not come to life.
@@ -74,14 +74,13 @@ pub async fn restore(cx: &Cx, lab: &Lab, manifest: &Manifest) -> anyhow::Result<
     }
     drop(store_held);
     kill_point("restore/lay", "after");
-    let is_cluster = manifest.kubernetes.is_some();
-    if is_cluster {
+    if manifest.kubernetes.is_some() {
         state.record(CLUSTER)?;
     }
     task.step("starting the machines");
     let made = up::bring(cx, lab, &state).await?;
     let reached = &made.reached;
-    if is_cluster {
+    if manifest.well {
         task.step("waiting until every node is ready");
         let asked = ["nodes", "leases"];
         if let Some(why) = deploy::not_ready(cx, lab, reached, &asked).await {
@@ -93,7 +92,11 @@ pub async fn restore(cx: &Cx, lab: &Lab, manifest: &Manifest) -> anyhow::Result<
             return Err(anyhow::anyhow!("{why}").context(Failure::new(exit::DEPLOY, message).hint(hint)));
         }
     }
-    let what = if is_cluster { "every node is ready" } else { "every machine answers" };
+    let what = match (manifest.well, &manifest.kubernetes) {
+        (true, _) => "every node is ready",
+        (false, Some(_)) => "every machine answers; its cluster was not well, and is not waited for",
+        (false, None) => "every machine answers",
+    };
     task.done(&format!("`{name}` is back in {:.1} s, {what}", task.elapsed().as_secs_f64()));
     for note in clocks_and_certificates(cx, lab, reached).await? {
         cx.progress.note(&note);

@@ -10,7 +10,7 @@ use lab_core::snapshot::{Manifest, SnapshotMachine};
 use lab_core::spec::{HostSpec, MachineKind};
 
 use crate::cx::Cx;
-use crate::deploy::{self, Deployed};
+use crate::deploy;
 use crate::failure::{Failure, exit};
 use crate::files::{self, PUBLIC, SECRET};
 use crate::life::apply::kill_point;
@@ -35,8 +35,8 @@ pub fn fresh_name() -> String {
 }
 
 /// Takes a snapshot of a lab that the caller holds. `deploy`: the digest of what its deploy was made from, for one that is
-/// kept to take the place of the next deploy from the same. Machines that ran run again at the end, with every node ready
-/// where there is a cluster.
+/// kept to take the place of the next deploy from the same. Machines that ran run again at the end; a cluster that was well is
+/// well again.
 ///
 /// # Errors
 /// When the name is taken, a machine is not whole, or the disk is full.
@@ -73,7 +73,10 @@ pub async fn take(cx: &Cx, lab: &Lab, name: &str, deploy: Option<&str>) -> anyho
         .values()
         .any(|machine| machine.domain.as_ref().is_some_and(|domain| domain.state != MachineState::ShutOff));
     let task = cx.progress.task("snapshot");
+    let mut well = false;
     if let Some(reached) = &reached {
+        task.step("looking at the cluster");
+        well = deploy::is_well(cx, lab, reached).await?;
         task.step("stopping the machines");
         down::stop_all(cx, reached, &state).await?;
         unmount(cx, lab, reached, &whole).await?;
@@ -90,7 +93,6 @@ pub async fn take(cx: &Cx, lab: &Lab, name: &str, deploy: Option<&str>) -> anyho
         made = Some(up::bring(cx, lab, &state).await?);
         kill_point("snapshot/start", "after");
     }
-    let deployed: Option<Deployed> = deploy::deployed(lab)?;
     let mut machines = digests.await.context("the digests of the layers broke off")??;
     for (machine, layers) in frozen {
         machines.get_mut(&machine).context("a layer has a digest")?.layers = layers;
@@ -101,14 +103,15 @@ pub async fn take(cx: &Cx, lab: &Lab, name: &str, deploy: Option<&str>) -> anyho
         lab: state.get().lab,
         at: Timestamp::now().to_string(),
         deploy: deploy.map(str::to_owned),
-        kubernetes: deployed.as_ref().map(|deployed| deployed.kubernetes.clone()),
+        kubernetes: deploy::deployed(lab)?.map(|deployed| deployed.kubernetes),
+        well,
         machines,
         files: kept,
     };
     let text = serde_json::to_vec_pretty(&manifest)?;
     files::write_atomic(&files.manifest(&lab.spec.name, name), &text, PUBLIC)?;
     if let Some(made) = &made
-        && deployed.is_some()
+        && well
     {
         ready_again(cx, lab, &made.reached, &task).await?;
     }

@@ -14,7 +14,7 @@ use super::scalars::kubespray::{GitSource, Group, KubesprayVersion, VariableName
 use super::scalars::{ApiVersion, Count, Digest, FileKind, Model, Mtu, PciAddress, Text, Url};
 use crate::source::Findings;
 use crate::source::yaml::{Node, Value};
-use crate::spec::{Egress, HostSpec, ImageSpec, MachineKind, Role, Taint};
+use crate::spec::{Egress, HostSpec, ImageSpec, MachineKind, Role, Strategy, Taint};
 use crate::units::Bytes;
 
 mod kubernetes;
@@ -79,6 +79,10 @@ record! {
         /// Where it is fetched from: a git URL, or the path of a directory (absolute, or relative to this file's
         /// folder). The commit is the pinned one wherever it comes from. Default: the project's own repository.
         source: Optional<Located<GitSource>>,
+        /// How Ansible runs tasks. `lab_linear`: with less work for each, and one Python on each machine for a whole run.
+        /// `linear`: as Ansible does by itself, several times slower.
+        #[schemars(extend("default" = "lab_linear"))]
+        strategy: Optional<Located<Strategy>>,
         /// Variables passed on to Kubespray as they are: group, then variable, then value.
         variables: Optional<Map<Group, Map<VariableName, Anything>>>,
     }

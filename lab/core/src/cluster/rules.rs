@@ -11,7 +11,7 @@ use super::scalars::kubespray::KubesprayVersion;
 use crate::host::HostFacts;
 use crate::kubespray::DEFAULT_RELEASE;
 use crate::source::Findings;
-use crate::spec::{ClusterSpec, HostSpec, KubespraySpec};
+use crate::spec::{ClusterSpec, HostSpec, KubespraySpec, Strategy};
 
 mod kubernetes;
 mod machines;
@@ -76,16 +76,18 @@ fn kubespray(raw: &Optional<raw::Kubespray>) -> Option<KubespraySpec> {
         return Some(KubespraySpec {
             version: DEFAULT_KUBESPRAY.0.to_owned(),
             source: None,
+            strategy: Strategy::LabLinear,
             variables: BTreeMap::new(),
         });
     };
     let raw = raw.0.as_ref()?;
     let version = value_or(&raw.version, DEFAULT_KUBESPRAY)?;
+    let strategy = value_or(&raw.strategy, Strategy::LabLinear)?;
     let source = raw.source.as_ref().and_then(|read| read.0.as_ref()).map(|located| located.value.0.clone());
     let groups = raw.variables.iter().filter_map(|read| read.0.as_ref()).flat_map(|groups| &groups.0);
     let variables = groups.map(|(group, variables)| {
         let variables = variables.0.iter().map(|(name, value)| (name.value.0.clone(), value.0.clone()));
         (group.value.0.to_owned(), variables.collect())
     });
-    Some(KubespraySpec { version: version.0.to_owned(), source, variables: variables.collect() })
+    Some(KubespraySpec { version: version.0.to_owned(), source, strategy, variables: variables.collect() })
 }

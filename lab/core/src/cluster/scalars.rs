@@ -10,7 +10,7 @@ use super::decode::{FromScalar, Mistake};
 use crate::source::Code;
 use crate::source::suggest::{self, quote};
 use crate::source::yaml::{Scalar, ScalarKind};
-use crate::spec::{Egress, HostSpec, ImageSpec, MachineKind, Role};
+use crate::spec::{Egress, HostSpec, ImageSpec, MachineKind, Role, Strategy};
 use crate::units::Bytes;
 
 pub(super) mod kubernetes;
@@ -76,6 +76,14 @@ impl Word for MachineKind {
     const NOUN: (&'static str, &'static str) = ("kind of machine", "kinds");
     const CODE: Code = Code::UnknownWord;
     const WORDS: &'static [(&'static str, Self)] = &[("vm", Self::Vm), ("container", Self::Container)];
+}
+
+impl Word for Strategy {
+    const EXPECTED: &'static str = "a strategy of Ansible";
+    const NOUN: (&'static str, &'static str) = ("strategy", "strategies");
+    const CODE: Code = Code::UnknownWord;
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("lab_linear", Self::LabLinear), ("linear", Self::Linear)];
 }
 
 impl Word for Role {

@@ -47,6 +47,7 @@ network: {{subnet: 172.20.0.0/16, gateway: 172.20.0.254, egress: nat, mtu: 9000}
 kubespray:
   version: v2.31.0
   source: ../mirrors/kubespray
+  strategy: linear
   variables:
     all: {{download_run_once: yes, large: 18446744073709551615}}
     k8s_cluster: {{kubelet_max_pods: 110, quoted: '110', nested: {{list: [1, 2.5, null]}}}}
@@ -154,6 +155,7 @@ fn the_defaults_in_the_schema_are_the_ones_that_are_used() {
     assert_eq!(default("/properties/host"), "embedded");
     assert_eq!(spec.host, HostSpec::Embedded);
     assert_eq!(default("/properties/kubespray/properties/version"), spec.kubespray.version);
+    assert_eq!(default("/properties/kubespray/properties/strategy"), spec.kubespray.strategy.name());
     assert_eq!(default("/properties/machines/items/properties/roles"), serde_json::json!(machine.roles));
     for of in ["/properties/defaults", "/properties/machines/items"] {
         let of_machine = |key: &str| default(&format!("{of}/properties/{key}"));

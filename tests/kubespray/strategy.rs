@@ -1,0 +1,83 @@
+//! The strategy of ours against Ansible's own: the same tasks in the same order with the same results, by fewer processes.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use lab_tests::checkout::real_root;
+use lab_tests::kubespray::reaching;
+use lab_tests::{Checkout, needs_kubespray, run};
+use serde_json::Value;
+
+const INVENTORY: &str = "[all]\none\ntwo\nthree\n[all:vars]\nansible_connection=local\nansible_python_interpreter=/usr/bin/python3\n";
+/// What of an event is another in each run.
+const OF_A_RUN: [&str; 3] = ["at", "seconds", "path"];
+/// Who computes: the process itself, or a fork of it.
+const PROCESSES: &str = r#"
+- hosts: all
+  gather_facts: false
+  tasks:
+    - name: Compute
+      ansible.builtin.debug:
+        msg: "{{ lookup('ansible.builtin.pipe', 'echo $PPID') }}"
+"#;
+
+/// Runs a playbook on three machines that are this computer, and gives its events.
+fn events(environment: &Path, strategy: &str, playbook: &Path) -> Vec<Value> {
+    let folder = tempfile::tempdir().unwrap();
+    let inventory = folder.path().join("inventory.ini");
+    fs::write(&inventory, INVENTORY).unwrap();
+    let ours = real_root().join("ansible");
+    let answer = run(environment.join("bin/ansible-playbook"))
+        .env("ANSIBLE_STRATEGY", strategy)
+        .env("ANSIBLE_STRATEGY_PLUGINS", ours.join("strategy_plugins"))
+        .env("ANSIBLE_CALLBACK_PLUGINS", ours.join("callback_plugins"))
+        .env("ANSIBLE_STDOUT_CALLBACK", "lab_events")
+        .env("ANSIBLE_HOME", folder.path())
+        .env("HOME", folder.path())
+        .arg("--inventory")
+        .arg(&inventory)
+        .arg("--extra-vars")
+        .arg(format!("folder={}", folder.path().display()))
+        .arg(playbook)
+        .answer()
+        .ok();
+    let text = answer.stdout.replace(&folder.path().display().to_string(), "FOLDER");
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{answer}"))).collect()
+}
+
+/// Events by task, without what is another in each run. Within a task machines answer in any order.
+fn alike(events: Vec<Value>) -> Vec<Vec<String>> {
+    let mut tasks = vec![Vec::new()];
+    for mut event in events {
+        event.as_object_mut().unwrap().retain(|name, _| !OF_A_RUN.contains(&name.as_str()));
+        if event["event"] == "task" {
+            tasks.push(Vec::new());
+        }
+        tasks.last_mut().unwrap().push(event.to_string());
+    }
+    for task in &mut tasks {
+        task[1..].sort();
+    }
+    tasks
+}
+
+#[test]
+fn tasks_have_the_same_results_by_our_strategy_as_by_ansibles_own() {
+    needs_kubespray!();
+    let fetched = reaching(Checkout::new().lab(&["kubespray", "fetch", "--json"])).answer().ok().json();
+    let environment = Path::new(fetched["environment"]["path"].as_str().unwrap());
+    let playbook = real_root().join("tests/kubespray/strategy.yml");
+    let linear = alike(events(environment, "linear", &playbook));
+    assert_eq!(alike(events(environment, "lab_linear", &playbook)), linear);
+    assert!(linear.len() > 30, "{linear:?}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let playbook = folder.path().join("processes.yml");
+    fs::write(&playbook, PROCESSES).unwrap();
+    let processes = |strategy| {
+        let events = events(environment, strategy, &playbook);
+        events.iter().filter_map(|event| event["said"].as_str()).collect::<BTreeSet<_>>().len()
+    };
+    assert_eq!((processes("linear"), processes("lab_linear")), (3, 1), "forks for tasks that only compute");
+}

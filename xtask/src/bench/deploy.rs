@@ -1,0 +1,52 @@
+//! The scenario of a whole deploy: `quick` from nothing to the verdict, and the same deploy without any help of ours. Must not
+//! touch a lab in use.
+
+use std::time::Instant;
+
+use super::Bench;
+
+/// Seconds of a deploy and what it needs.
+struct Deployed {
+    /// From machines that answer to a cluster that is ready.
+    deploy: f64,
+    /// From nothing to a cluster that is ready.
+    ready: f64,
+    /// From nothing to the end of the checks.
+    verdict: f64,
+}
+
+/// The whole way with what we do to make it short, then the deploy on new machines without any of it.
+pub(super) fn quick(bench: &mut Bench<'_>) -> anyhow::Result<()> {
+    let file = bench.like("quick", "bench-deploy")?;
+    bench.xtask(&["lab", "destroy", &file, "--yes"])?;
+    let ours = timed(bench, &file, &["deploy", &file], true);
+    bench.xtask(&["lab", "destroy", &file, "--yes"])?;
+    let ours = ours?;
+    bench.record("quick-ready", ours.ready);
+    bench.record("quick-verdict", ours.verdict);
+    bench.record("quick-deploy", ours.deploy);
+    let plain = timed(bench, &file, &["lab", "internal", "deploy-plainly", &file], false);
+    bench.xtask(&["lab", "destroy", &file, "--yes"])?;
+    let plain = plain?.deploy;
+    bench.record("quick-plain", plain);
+    let ratio = ours.deploy / plain;
+    bench
+        .remarks
+        .insert("quick-deploy", format!("`quick-deploy` took {ratio:.2} of what `quick-plain` took"));
+    Ok(())
+}
+
+/// Machines from nothing, then a deploy, then perhaps the checks.
+fn timed(bench: &Bench<'_>, file: &str, deploy: &[&str], checks: bool) -> anyhow::Result<Deployed> {
+    let start = Instant::now();
+    // What is to be served to the machines is found out first.
+    bench.xtask(&["artifacts", "list", file, "--yes"])?;
+    bench.xtask(&["lab", "up", file, "--yes"])?;
+    let up = start.elapsed().as_secs_f64();
+    bench.xtask(deploy)?;
+    let ready = start.elapsed().as_secs_f64();
+    if checks {
+        bench.xtask(&["validate", file])?;
+    }
+    Ok(Deployed { deploy: ready - up, ready, verdict: start.elapsed().as_secs_f64() })
+}
