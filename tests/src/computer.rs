@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::checkout::{real_root, walk};
 
@@ -41,8 +41,12 @@ impl Computer {
                 seen.insert(format!("file {}", path.display()));
             });
         }
+        let of_others = groups_of_others(root);
         walk(Path::new("/sys/fs/cgroup"), &mut |path| {
             let text = path.display().to_string();
+            if of_others.iter().any(|group| path.starts_with(group)) {
+                return;
+            }
             if path.is_dir() && ["libvirt", "machine", "qemu", "lab"].iter().any(|word| text.contains(word)) {
                 seen.insert(format!("cgroup {text}"));
             }
@@ -69,6 +73,24 @@ fn mounts() -> Vec<String> {
     let table = fs::read_to_string("/proc/self/mountinfo").expect("the kernel tells its mounts");
     // The first three columns are numbers that change with every mount.
     table.lines().map(|line| line.split(' ').skip(3).collect::<Vec<_>>().join(" ")).collect()
+}
+
+/// The control groups of labs that live in other checkouts: they come and go with what those do.
+fn groups_of_others(root: &Path) -> Vec<PathBuf> {
+    let supervised = |pid: String| {
+        let line = fs::read_to_string(Path::new("/proc").join(pid).join("cmdline")).ok()?;
+        let folder = line.split('\0').skip_while(|word| *word != "host-outer").nth(1)?;
+        (!folder.is_empty() && !Path::new(folder).starts_with(root)).then(|| PathBuf::from(folder))
+    };
+    let hosts = names(Path::new("/proc")).into_iter().filter_map(supervised);
+    let groups = hosts.filter_map(|host| {
+        let record: serde_json::Value =
+            serde_json::from_slice(&fs::read(host.join("host.json")).ok()?).ok()?;
+        let groups =
+            record["groups"].as_array()?.iter().filter_map(|group| group.as_str().map(PathBuf::from));
+        Some(groups.collect::<Vec<_>>())
+    });
+    groups.flatten().collect()
 }
 
 fn names(folder: &Path) -> Vec<String> {

@@ -40,7 +40,7 @@ struct Measurement {
 }
 
 #[rustfmt::skip] // One line a measurement reads as the table it is.
-const MEASUREMENTS: [Measurement; 15] = [
+const MEASUREMENTS: [Measurement; 17] = [
     Measurement { name: "cold-xtask", what: "build of xtask from nothing, crates downloaded", goal: 15.0, machines: false, scenario: cold_xtask },
     Measurement { name: "one-machine", what: "one machine from nothing to a login over SSH, image built", goal: 12.0, machines: true, scenario: one_machine },
     Measurement { name: "four-machines", what: "the four machines of `dev` from nothing to the last login over SSH, image built", goal: 45.0, machines: true, scenario: four_machines },
@@ -53,6 +53,8 @@ const MEASUREMENTS: [Measurement; 15] = [
     Measurement { name: "quick-verdict", what: "the same to the verdict of `validate`", goal: 360.0, machines: true, scenario: deploy::quick },
     Measurement { name: "quick-deploy", what: "`deploy` alone, from machines that answer over SSH", goal: 210.0, machines: true, scenario: deploy::quick },
     Measurement { name: "quick-plain", what: "the same by `ansible-playbook` with Kubespray's own settings, to compare; the goal is what it took before", goal: 350.0, machines: true, scenario: deploy::quick },
+    Measurement { name: "quick-snapshot", what: "a snapshot of the deployed `quick`, until it is well again", goal: 90.0, machines: true, scenario: deploy::quick },
+    Measurement { name: "quick-restore", what: "`lab restore` of it from nothing until every node is ready", goal: 15.0, machines: true, scenario: deploy::quick },
     Measurement { name: "lint-5000", what: "the inventory of 5,000 machines rendered, read and checked", goal: 0.25, machines: false, scenario: lint_5000 },
     Measurement { name: "artifacts-cold", what: "every artefact of `quick` built from nothing, modules downloaded; measured in the first run only", goal: 1200.0, machines: false, scenario: artifacts },
     Measurement { name: "artifacts-no-op", what: "`artifacts build` of them when there is nothing to do", goal: 1.0, machines: false, scenario: artifacts },
@@ -415,6 +417,8 @@ mod tests {
         quick-verdict          -                  -   360 s  failed
         quick-deploy           -                  -   210 s  failed
         quick-plain            -                  -   350 s  failed
+        quick-snapshot         -                  -    90 s  failed
+        quick-restore          -                  -    15 s  failed
         lint-5000              -                  -  0.25 s  failed
         artifacts-cold         -                  -  1200 s  failed
         artifacts-no-op        -                  -     1 s  failed

@@ -19,9 +19,11 @@ struct Deployed {
 pub(super) fn quick(bench: &mut Bench<'_>) -> anyhow::Result<()> {
     let file = bench.like("quick", "bench-deploy")?;
     bench.xtask(&["lab", "destroy", &file, "--yes"])?;
-    let ours = timed(bench, &file, &["deploy", &file], true);
+    let ours = timed(bench, &file, &["deploy", &file, "--fresh", "--no-snapshot"], true);
+    let kept = if ours.is_ok() { kept(bench, &file) } else { Ok(()) };
     bench.xtask(&["lab", "destroy", &file, "--yes"])?;
     let ours = ours?;
+    kept?;
     bench.record("quick-ready", ours.ready);
     bench.record("quick-verdict", ours.verdict);
     bench.record("quick-deploy", ours.deploy);
@@ -36,12 +38,25 @@ pub(super) fn quick(bench: &mut Bench<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The deployed lab kept, destroyed, and brought back.
+fn kept(bench: &mut Bench<'_>, file: &str) -> anyhow::Result<()> {
+    const NAME: &str = "bench";
+    let taken = bench.timed(|bench| bench.xtask(&["lab", "snapshot", file, "--name", NAME]))?;
+    let restored = bench
+        .xtask(&["lab", "destroy", file, "--yes"])
+        .and_then(|()| bench.timed(|bench| bench.xtask(&["lab", "restore", file, NAME, "--yes"])));
+    bench.xtask(&["lab", "snapshots", file, "--remove", NAME])?;
+    bench.record("quick-snapshot", taken);
+    bench.record("quick-restore", restored?);
+    Ok(())
+}
+
 /// Machines from nothing, then a deploy, then perhaps the checks.
 fn timed(bench: &Bench<'_>, file: &str, deploy: &[&str], checks: bool) -> anyhow::Result<Deployed> {
     let start = Instant::now();
     // What is to be served to the machines is found out first.
     bench.xtask(&["artifacts", "list", file, "--yes"])?;
-    bench.xtask(&["lab", "up", file, "--yes"])?;
+    bench.xtask(&["lab", "up", file, "--yes", "--fresh"])?;
     let up = start.elapsed().as_secs_f64();
     bench.xtask(deploy)?;
     let ready = start.elapsed().as_secs_f64();
