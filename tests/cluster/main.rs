@@ -2,4 +2,5 @@
 //!
 //! A deploy takes minutes, so one test does all that needs the same cluster.
 
+mod likeness;
 mod quick;
