@@ -1,9 +1,10 @@
 """Runs tasks in Ansible's linear order, with less work for each: what costs time and changes no result is left out.
 
-Owns three savings. A task that touches no machine (it is skipped, or only computes) ends in this process instead
+Owns four savings. A task that touches no machine (it is skipped, or only computes) ends in this process instead
 of a fork of it. A template is compiled once, and the variables of a role and the facts of a machine are prepared once.
 Where mitogen is in the environment, machines are reached through one Python that stays, not through a login, a sudo
-and a Python for each task. Must not change what a task does, its result, or the order of tasks.
+and a Python for each task. What is waited for by looking is looked for each second. Must not change what a task does,
+what comes of it, or the order of tasks.
 
 The savings replace parts of Ansible that are no interface. In a series of ansible-core for which they were not tried
 this is the linear strategy, and says so.
@@ -14,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import math
 import os
 from collections.abc import MutableMapping
 
@@ -52,6 +54,8 @@ Linear = strategy_loader.get("linear", class_only=True)
 
 # The series of ansible-core whose parts are known.
 KNOWN = version.startswith(("2.17.", "2.18."))
+# How often a task tries again that does not say it.
+UNSAID_RETRIES = 3
 # The longest path of a socket that Linux takes.
 LONGEST_SOCKET = 107
 
@@ -119,16 +123,25 @@ class Worker(worker.WorkerProcess):
         return True
 
 
-def stop_before_machines(original):
+def before_machines(original):
     """The last thing before a task goes to its machine: its conditions hold."""
 
     @functools.wraps(original)
     def post_validate(self, templar):
         if Worker.trying and self.action not in COMPUTING:
             raise NeedsWorker
-        return original(self, templar)
+        original(self, templar)
+        look_sooner(self)
 
     return post_validate
+
+
+def look_sooner(task):
+    """Has a task that only looks until something is there look each second, for as long as it would have."""
+    if task.until and task.changed_when == [False] and task.delay > 1:
+        looks = math.ceil(task.delay)
+        task.retries = looks * (UNSAID_RETRIES if task.retries is None else task.retries)
+        task.delay /= looks
 
 
 def compile_once(original):
@@ -247,7 +260,7 @@ def unless(kind, prepared):
 
 # What is replaced while a play runs, and by what.
 SAVINGS = (
-    (Task, "post_validate", stop_before_machines),
+    (Task, "post_validate", before_machines),
     (strategy, "WorkerProcess", lambda original: Worker),
     (jinja2.Environment, "compile", compile_once),
     (Role, "get_vars", prepare_once),

@@ -4,5 +4,6 @@
 
 mod cloud;
 mod day_two;
+mod likeness;
 mod quick;
 mod snapshot;

@@ -11,6 +11,7 @@ use lab_tests::{Answer, Checkout, needs_containers, needs_kubespray, run, wait};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+use crate::likeness::{self, Likeness};
 use crate::{day_two, snapshot};
 
 /// On two slow and busy processors.
@@ -52,6 +53,11 @@ impl Quick {
         self.passes(&[check]);
     }
 
+    fn likeness(&self) -> Likeness {
+        let lab = |words: &[&str]| self.checkout.lab(words).answer().ok().stdout;
+        likeness::look(lab, "quick", &["control-plane", "worker-1", "worker-2"])
+    }
+
     pub fn on(&self, machine: &str, command: &str) -> String {
         self.checkout.on("quick", machine, command)
     }
@@ -82,6 +88,7 @@ fn quick_is_deployed_checked_broken_mended_and_gone() {
 
     let quick = Quick { checkout };
     quick.passes(&[]);
+    let ours = quick.likeness();
     reached_with_its_kubeconfig(&quick);
     each_check_fails_for_its_own_reason(&quick);
     crate::cloud::stopped_and_started_again(&quick);
@@ -92,6 +99,18 @@ fn quick_is_deployed_checked_broken_mended_and_gone() {
     day_two::the_cluster_goes_and_comes_again(&quick);
 
     quick.checkout.destroy("quick", &before);
+    plain_ansible_deploys_the_same(&quick, &ours);
+    quick.checkout.destroy("quick", &before);
+}
+
+/// What makes a deploy short changes nothing of what is deployed.
+fn plain_ansible_deploys_the_same(quick: &Quick, ours: &Likeness) {
+    quick.checkout.lab(&["artifacts", "list", "quick"]).answer().ok();
+    quick.checkout.lab(&["up", "quick"]).answer().ok();
+    let mut deploy = quick.checkout.lab(&["internal", "deploy-plainly", "quick"]).start();
+    wait::until("the plain deploy of quick", PATIENCE, || deploy.has_ended().then_some(()));
+    deploy.answer().ok();
+    assert_eq!(likeness::differences(ours, &quick.likeness()), Vec::<String>::new());
 }
 
 /// The kubeconfig works where people sit, and in a file that they have.

@@ -65,19 +65,25 @@ fn alike(events: Vec<Value>) -> Vec<Vec<String>> {
 #[test]
 fn tasks_have_the_same_results_by_our_strategy_as_by_ansibles_own() {
     needs_kubespray!();
-    let fetched = reaching(Checkout::new().lab(&["kubespray", "fetch", "--json"])).answer().ok().json();
-    let environment = Path::new(fetched["environment"]["path"].as_str().unwrap());
-    let playbook = real_root().join("tests/kubespray/strategy.yml");
-    let linear = alike(events(environment, "linear", &playbook));
-    assert_eq!(alike(events(environment, "lab_linear", &playbook)), linear);
-    assert!(linear.len() > 30, "{linear:?}");
-
+    let checkout = Checkout::new();
     let folder = tempfile::tempdir().unwrap();
-    let playbook = folder.path().join("processes.yml");
-    fs::write(&playbook, PROCESSES).unwrap();
-    let processes = |strategy| {
-        let events = events(environment, strategy, &playbook);
-        events.iter().filter_map(|event| event["said"].as_str()).collect::<BTreeSet<_>>().len()
-    };
-    assert_eq!((processes("linear"), processes("lab_linear")), (3, 1), "forks for tasks that only compute");
+    let one_task = folder.path().join("processes.yml");
+    fs::write(&one_task, PROCESSES).unwrap();
+    // One release for each series of ansible-core.
+    for release in ["v2.30.0", "v2.31.0"] {
+        let fetch = checkout.lab(&["kubespray", "fetch", "--version", release, "--json"]);
+        let fetched = reaching(fetch).answer().ok().json();
+        let environment = Path::new(fetched["environment"]["path"].as_str().unwrap());
+        let playbook = real_root().join("tests/kubespray/strategy.yml");
+        let linear = alike(events(environment, "linear", &playbook));
+        assert_eq!(alike(events(environment, "lab_linear", &playbook)), linear, "{release}");
+        assert!(linear.len() > 30, "{linear:?}");
+
+        let processes = |strategy| {
+            let events = events(environment, strategy, &one_task);
+            events.iter().filter_map(|event| event["said"].as_str()).collect::<BTreeSet<_>>().len()
+        };
+        let forks = (processes("linear"), processes("lab_linear"));
+        assert_eq!(forks, (3, 1), "{release}: processes for a task that only computes on three machines");
+    }
 }

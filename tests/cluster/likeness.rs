@@ -1,0 +1,176 @@
+//! What there is in a deployed cluster, without what is another at each deploy, so that two can be compared.
+//!
+//! Every object of the API, and what a deploy leaves on each machine. Left out or made alike: what is drawn by lot (addresses
+//! of pods and services, names' endings, identities, tokens, keys), when something happened, and on which node a pod
+//! that may run anywhere does.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+/// What a deploy leaves on a machine; runs there.
+const LOOK: &str = include_str!("look.py");
+/// Kinds that only tell what happens, and when.
+const FLEETING: [&str; 6] =
+    ["CertificateSigningRequest", "EndpointSlice", "Endpoints", "Event", "Lease", "NodeMetrics"];
+/// Of the fields that the server writes into every object.
+const OF_THE_SERVER: [&str; 6] =
+    ["creationTimestamp", "generation", "managedFields", "ownerReferences", "resourceVersion", "uid"];
+/// What names a computer, and of what the first to come gets the first.
+const OF_A_NODE: [&str; 6] = ["bootID", "machineID", "systemUUID", "podCIDR", "podCIDRs", "kernelVersion"];
+
+/// What was found, by where.
+pub type Likeness = BTreeMap<String, Value>;
+
+/// Looks at a deployed cluster. `lab` gives what the program says to these words.
+pub fn look(lab: impl Fn(&[&str]) -> String, cluster: &str, machines: &[&str]) -> Likeness {
+    let mut found = Likeness::new();
+    let script = format!("sudo python3 - <<'EOF'\n{LOOK}\nEOF");
+    for machine in machines {
+        let told = lab(&["ssh", machine, "--cluster", cluster, "--", &script]);
+        let told: Value = serde_json::from_str(&told).expect("a machine tells JSON");
+        for (what, told) in told.as_object().expect("it tells an object") {
+            match told.as_object() {
+                Some(entries) => {
+                    found.extend(
+                        entries
+                            .iter()
+                            .map(|(name, told)| (format!("{machine}: {what} {name}"), told.clone())),
+                    );
+                }
+                None => drop(found.insert(format!("{machine}: {what}"), told.clone())),
+            }
+        }
+    }
+    let kubectl = |words: &[&str]| lab(&[&["kubectl", "--cluster", cluster, "--"], words].concat());
+    let kinds = kubectl(&["api-resources", "--verbs=list", "--output=name"]);
+    let kinds: Vec<&str> = kinds.lines().filter(|kind| !kind.ends_with(".metrics.k8s.io")).collect();
+    let objects = kubectl(&["get", &kinds.join(","), "--all-namespaces", "--output=json"]);
+    let objects: Value = serde_json::from_str(&objects).expect("kubectl prints JSON");
+    found.extend(of_the_api(objects["items"].as_array().expect("a list has items")));
+    found
+}
+
+/// Where two clusters differ, in words: where, what the one has, what the other has.
+pub fn differences(one: &Likeness, other: &Likeness) -> Vec<String> {
+    let names: std::collections::BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+    let differ = names.into_iter().filter(|name| one.get(*name) != other.get(*name));
+    let told = |value: Option<&Value>| value.map_or("nothing".to_owned(), Value::to_string);
+    differ.map(|name| format!("{name}\n  {}\n  {}", told(one.get(name)), told(other.get(name)))).collect()
+}
+
+/// The objects, by kind, namespace and name; those that are called alike now are told apart by a number.
+fn of_the_api(objects: &[Value]) -> Likeness {
+    let mut alike: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for object in objects {
+        let kind = object["kind"].as_str().unwrap_or_default();
+        if FLEETING.contains(&kind) {
+            continue;
+        }
+        let (name, object) = settled(kind, object.clone());
+        alike.entry(name).or_default().push(object.to_string());
+    }
+    let mut found = Likeness::new();
+    for (name, mut objects) in alike {
+        objects.sort();
+        for (number, object) in objects.iter().enumerate() {
+            let object = serde_json::from_str(object).expect("it was JSON before");
+            found.insert(format!("{name} {number}"), object);
+        }
+    }
+    found
+}
+
+fn settled(kind: &str, mut object: Value) -> (String, Value) {
+    let metadata = object["metadata"].as_object_mut().expect("an object has metadata");
+    metadata.retain(|name, _| !OF_THE_SERVER.contains(&name.as_str()));
+    let mut name = metadata.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    if let Some(begins) = metadata.get("generateName").and_then(Value::as_str) {
+        name = format!("{begins}…");
+    }
+    // kubeadm's tokens are named by their first half.
+    if name.starts_with("bootstrap-token-") {
+        name = "bootstrap-token-…".to_owned();
+    }
+    metadata.insert("name".to_owned(), json!(name));
+    let namespace = metadata.get("namespace").and_then(Value::as_str).unwrap_or("-").to_owned();
+    match kind {
+        "Node" => {
+            object["status"]["conditions"] = conditions(&object["status"]["conditions"]);
+            object["status"]["images"] = Value::Null;
+        }
+        "Pod" => {
+            let anywhere = object["spec"]["affinity"].is_null()
+                && !name.contains(object["spec"]["nodeName"].as_str().unwrap_or("…"));
+            if anywhere {
+                object["spec"]["nodeName"] = json!("…");
+            }
+            object["status"] = json!({"phase": object["status"]["phase"], "conditions": conditions(&object["status"]["conditions"])});
+        }
+        "Service" if !["kubernetes", "coredns"].contains(&name.as_str()) => {
+            for field in ["clusterIP", "clusterIPs"] {
+                if object["spec"][field] != "None" {
+                    object["spec"][field] = json!("…");
+                }
+            }
+        }
+        _ => object["status"] = Value::Null,
+    }
+    // What the secrets hold is drawn by lot, all of it.
+    if kind == "Secret" {
+        for field in object["data"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+            *field = json!("…");
+        }
+    }
+    (format!("{kind} {namespace}/{name}"), made_alike(object))
+}
+
+/// Conditions without when they came about and what was said of it.
+fn conditions(conditions: &Value) -> Value {
+    let conditions = conditions.as_array().into_iter().flatten();
+    conditions.map(|condition| json!([condition["type"], condition["status"]])).collect()
+}
+
+fn made_alike(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let kept = fields.into_iter().filter(|(name, _)| !OF_A_NODE.contains(&name.as_str()));
+            kept.map(|(name, value)| {
+                let drawn = [
+                    "caBundle",
+                    "kubernetes.io/config.hash",
+                    "kubernetes.io/config.mirror",
+                    "kubernetes.io/config.seen",
+                ];
+                let timed = name.ends_with("restartedAt") || name.ends_with("Time");
+                // The signature of a token, under the token's first half.
+                let name =
+                    if name.starts_with("jws-kubeconfig-") { "jws-kubeconfig-…".to_owned() } else { name };
+                let signature = name == "jws-kubeconfig-…";
+                let value = if signature || timed || drawn.contains(&name.as_str()) {
+                    json!("…")
+                } else {
+                    made_alike(value)
+                };
+                (name, value)
+            })
+            .collect::<Map<_, _>>()
+            .into()
+        }
+        Value::Array(values) => values.into_iter().map(made_alike).collect(),
+        Value::String(text) => json!(text_made_alike(&text)),
+        other => other,
+    }
+}
+
+fn text_made_alike(text: &str) -> String {
+    if text.contains("-----BEGIN ") || text.contains("LS0tLS1CRUdJTi") {
+        let kept = text.lines().filter(|line| line.contains(": ") && !line.contains("LS0tLS1CRUdJTi"));
+        return kept.collect::<Vec<_>>().join("\n");
+    }
+    // The volume of a pod's token has an ending of five letters.
+    match text.strip_prefix("kube-api-access-") {
+        Some(_) => "kube-api-access-…".to_owned(),
+        None => text.to_owned(),
+    }
+}
