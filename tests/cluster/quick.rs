@@ -106,7 +106,7 @@ fn quick_is_deployed_checked_broken_mended_and_gone() {
 /// What makes a deploy short changes nothing of what is deployed.
 fn plain_ansible_deploys_the_same(quick: &Quick, ours: &Likeness) {
     quick.checkout.lab(&["artifacts", "list", "quick"]).answer().ok();
-    quick.checkout.lab(&["up", "quick"]).answer().ok();
+    quick.checkout.lab(&["up", "quick", "--fresh"]).answer().ok();
     let mut deploy = quick.checkout.lab(&["internal", "deploy-plainly", "quick"]).start();
     wait::until("the plain deploy of quick", PATIENCE, || deploy.has_ended().then_some(()));
     deploy.answer().ok();
