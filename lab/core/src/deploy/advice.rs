@@ -199,6 +199,13 @@ pub const CATALOGUE: &[Known] = &[
         unit: None,
     },
     Known {
+        id: "inotify",
+        signs: &[&["too many open files"], &["inotify_init", "emfile"]],
+        advice: "The kernel gives each user a number of inotify instances, and the containers of all labs share this computer's: one cluster of three needs about a hundred of the usual 128. Run one cluster at a time, or raise `fs.inotify.max_user_instances` on this computer.",
+        source: "inotify(7): /proc/sys/fs/inotify/max_user_instances",
+        unit: None,
+    },
+    Known {
         id: "memory",
         signs: &[
             &["minimal_node_memory_mb"],
@@ -375,6 +382,12 @@ mod tests {
     #[case("no-python", "bootstrap_os : Gather facts", "", "/bin/sh: 1: /usr/bin/python3: not found")]
     #[case("no-sudo", "bootstrap_os : x", "Missing sudo password", "")]
     #[case("host-key", "Gather facts", "Host key verification failed.", "")]
+    #[case(
+        "inotify",
+        "network_plugin/kube-router : Kube-router | Wait for kube-router pods to be ready",
+        "",
+        "command failed err=\"failed complete: too many open files\""
+    )]
     #[case(
         "memory",
         "kubernetes/preinstall : Stop if memory is too small for control planes",
