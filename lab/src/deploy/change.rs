@@ -15,7 +15,6 @@ use lab_core::deploy::change::{
 };
 use lab_core::kubespray::ARTIFACTS_FILE;
 
-use crate::artifacts::serve;
 use crate::cli::commands::running;
 use crate::consent;
 use crate::cx::Cx;
@@ -24,10 +23,14 @@ use crate::files::{self, PUBLIC};
 use crate::inventory;
 use crate::kubespray::play::{self, Play};
 use crate::life::lab::{Lab, Reached};
+use crate::life::up;
 use crate::output;
 use crate::validate::HEALTH;
 
-use super::{Deployed, inputs, kubeconfig, living, refuse_what_kubespray_would, settle, wanted};
+use super::{
+    Deployed, inputs, kubeconfig, living, refuse_what_kubespray_would, settle, wanted,
+    warn_of_missing_artifacts,
+};
 
 /// What is to be done to a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +91,9 @@ pub async fn change(cx: &Cx, lab: &Lab, operation: &Operation, wishes: Wishes) -
     if asks(operation) {
         consent::ask(cx, &change.lost.join(" and "))?;
     }
+    // What the machines are given may be newer than what they were told of it.
+    up::serve(cx, lab).await?;
+    warn_of_missing_artifacts(cx, lab)?;
     begin(cx, lab, operation, recovery.as_ref())?;
     play_all(cx, lab, &change, operation, wishes.json).await?;
     finish(cx, lab, &reached, operation, &change).await?;
@@ -148,11 +154,7 @@ async fn decide(
                 ))
             })?;
             let (from, to) = (versions(&from), versions(&wanted(cx, lab).await?));
-            let decided = upgrade(situation, &from, &to, unfinished);
-            if matches!(decided, Ok(Decision::Do(_))) {
-                refuse_old_artifacts(cx, lab)?;
-            }
-            decided.map(|decided| (decided, None))
+            upgrade(situation, &from, &to, unfinished).map(|decided| (decided, None))
         }
     };
     decided.map_err(|Refusal { why, hint }| Failure::new(exit::PLAN, why).hint(hint).into())
@@ -311,25 +313,10 @@ pub fn refuse_old_inventory(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
     if !wanted.iter().any(is_old) && left.iter().all(|path| path == ARTIFACTS_FILE) {
         return Ok(());
     }
-    Err(older(cx, lab).into())
-}
-
-/// Refuses to upgrade to what the machines are not given: their servers still have what the old versions need.
-fn refuse_old_artifacts(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
-    let Some(serving) = serve::look(cx, lab)? else { return Ok(()) };
-    for note in &serving.notes {
-        cx.progress.note(note);
-    }
-    let told = files::read_if_present(&lab.files.inventory_folder().join(ARTIFACTS_FILE))?;
-    anyhow::ensure!(told.as_deref() == Some(serving.inventory.as_str()), older(cx, lab));
-    Ok(())
-}
-
-fn older(cx: &Cx, lab: &Lab) -> Failure {
     let words = lab.cluster_words(cx);
     let message =
         format!("the cluster file of `{}` is newer than its machines and their inventory", lab.spec.name);
-    Failure::new(exit::PLAN, message).hint(format!("run `cargo xtask lab up {words}`"))
+    Err(Failure::new(exit::PLAN, message).hint(format!("run `cargo xtask lab up {words}`")).into())
 }
 
 /// Refuses to change versions by a deploy, which would not go from machine to machine.
