@@ -78,8 +78,8 @@ pub async fn node_port(site: &Site, probes: &Probes) -> Looked {
 
 /// A policy keeps out what could come in before; a second one lets in one pod and no other.
 pub async fn network_policy(_: &Site, probes: &Probes) -> Looked {
-    let to = format!("{}:{PORT}", probes.target.address);
-    let stranger = probes.each.iter().find(|probe| probe.node != probes.target.node).or(probes.each.first());
+    let to = format!("{}:{PORT}", probes.guarded.address);
+    let stranger = probes.each.iter().find(|probe| probe.node != probes.guarded.node).or(probes.each.first());
     let Some(stranger) = stranger else { return Err(vec!["there is no probe to be kept out".to_owned()]) };
     for from in [stranger, &probes.friend] {
         // Its control: what a policy keeps out must come in without one.
@@ -89,7 +89,7 @@ pub async fn network_policy(_: &Site, probes: &Probes) -> Looked {
     let make = async |name: &str, from: serde_json::Value| {
         let policy = json!({
             "metadata": { "name": name },
-            "spec": { "podSelector": { "matchLabels": { "app": "target" } }, "policyTypes": ["Ingress"], "ingress": from },
+            "spec": { "podSelector": { "matchLabels": { "app": "guarded" } }, "policyTypes": ["Ingress"], "ingress": from },
         });
         let policy: NetworkPolicy = serde_json::from_value(policy).context("a policy of ours is none")?;
         policies.create(&PostParams::default(), &policy).await.context("the API refuses a policy")

@@ -41,6 +41,8 @@ pub struct Probes {
     pub each: Vec<Probe>,
     /// The pod that is talked to through a service.
     pub target: Probe,
+    /// The pod that policies guard. No other check talks to it, because they all run at the same time.
+    pub guarded: Probe,
     /// The pod that a policy lets in.
     pub friend: Probe,
     /// The service's address.
@@ -115,10 +117,12 @@ impl Probes {
                 "ports": [{ "port": 80, "targetPort": PORT }],
             },
         });
-        let (set, target, friend, service) = (of(set)?, single("target")?, single("friend")?, of(service)?);
-        let (_, _, _, service) = tokio::try_join!(
+        let (set, service) = (of(set)?, of(service)?);
+        let (target, guarded, friend) = (single("target")?, single("guarded")?, single("friend")?);
+        let (_, _, _, _, service) = tokio::try_join!(
             sets.create(&create, &set),
             pods.create(&create, &target),
+            pods.create(&create, &guarded),
             pods.create(&create, &friend),
             services.create(&create, &service),
         )?;
@@ -128,7 +132,7 @@ impl Probes {
             .settle(pods.clone(), || async {
                 let pods = pods.list(&ListParams::default()).await?.items;
                 let told: Vec<String> = pods.iter().filter_map(not_well).collect();
-                let lacking = (nodes + 2).saturating_sub(pods.len());
+                let lacking = (nodes + 3).saturating_sub(pods.len());
                 Ok(match (told.is_empty(), lacking) {
                     (true, 0) => Ok(vec![]),
                     (true, lacking) => Err(vec![format!("{lacking} probes were not placed on a node")]),
@@ -146,6 +150,7 @@ impl Probes {
             all.insert(pod.name_any(), Probe { pod: pod.name_any(), node, address });
         }
         let target = all.remove("target").context("the target is gone")?;
+        let guarded = all.remove("guarded").context("the guarded pod is gone")?;
         let friend = all.remove("friend").context("the friend is gone")?;
         let mut each: Vec<Probe> = all.into_values().collect();
         each.sort_by(|one, other| one.node.cmp(&other.node));
@@ -153,6 +158,7 @@ impl Probes {
             namespace: name,
             each,
             target,
+            guarded,
             friend,
             service: spec.cluster_ip.context("the service has no address")?,
             node_port: port
