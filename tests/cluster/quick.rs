@@ -95,7 +95,7 @@ fn quick_is_deployed_checked_broken_mended_and_gone() {
     snapshot::the_same_is_brought_back(&quick, &before);
     snapshot::what_was_broken_is_whole_again(&quick);
     quick.passes(&[]);
-    day_two::a_worker_comes_and_goes(&quick);
+    day_two::a_worker_goes_and_comes(&quick);
     day_two::the_cluster_goes_and_comes_again(&quick);
 
     quick.checkout.destroy("quick", &before);

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use jiff::Timestamp;
 use lab_core::deploy::change::{
-    Change, Decision, Living, Recovery, Refusal, Removal, Situation, Versions, recover, remove, render,
-    reset, scale, upgrade,
+    Change, Decision, Living, Recovery, Refusal, Removal, Situation, Versions, recover, release_follows,
+    remove, render, reset, scale, upgrade,
 };
 use lab_core::kubespray::ARTIFACTS_FILE;
 
@@ -22,6 +22,7 @@ use crate::failure::{Failure, exit};
 use crate::files::{self, PUBLIC};
 use crate::inventory;
 use crate::kubespray::play::{self, Play};
+use crate::kubespray::source::Request;
 use crate::life::lab::{Lab, Reached};
 use crate::life::up;
 use crate::output;
@@ -153,11 +154,17 @@ async fn decide(
                     "`cargo xtask deploy {words}` with the versions that it has in the cluster file finds that out"
                 ))
             })?;
+            // What cannot be gone to need not be fetched.
+            release_follows(&from.kubespray, &Request::of_lab(lab)?.pin.version).map_err(refusal)?;
             let (from, to) = (versions(&from), versions(&wanted(cx, lab).await?));
             upgrade(situation, &from, &to, unfinished).map(|decided| (decided, None))
         }
     };
-    decided.map_err(|Refusal { why, hint }| Failure::new(exit::PLAN, why).hint(hint).into())
+    Ok(decided.map_err(refusal)?)
+}
+
+fn refusal(Refusal { why, hint }: Refusal) -> Failure {
+    Failure::new(exit::PLAN, why).hint(hint)
 }
 
 fn versions(deployed: &Deployed) -> Versions {

@@ -27,7 +27,7 @@ pub use recover::{Recovery, recover};
 pub use remove::{Removal, remove};
 pub use reset::reset;
 pub use scale::scale;
-pub use upgrade::{Versions, upgrade};
+pub use upgrade::{Versions, release_follows, upgrade};
 
 /// What a cluster has, as far as it answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -34,7 +34,7 @@ pub fn upgrade(
             spec.name, wanted.kubernetes, wanted.kubespray
         )));
     }
-    kubespray_goes(deployed, wanted)?;
+    release_follows(&deployed.kubespray, &wanted.kubespray)?;
     let nodes = situation.nodes()?;
     kubernetes_goes(nodes, deployed, wanted)?;
     situation.needs(spec.machines.iter().map(|machine| machine.name.as_str()))?;
@@ -109,9 +109,12 @@ fn numbers(tag: &str) -> Option<Version> {
     Version::parse(tag.strip_prefix('v')?)
 }
 
-/// upgrades.md, "Multiple upgrades": do not skip minor releases, patch releases are fine to skip.
-fn kubespray_goes(deployed: &Versions, wanted: &Versions) -> Result<(), Refusal> {
-    let (from, to) = (&deployed.kubespray, &wanted.kubespray);
+/// Whether one Kubespray may upgrade what another one made: upgrades.md, "Multiple upgrades": do not skip minor releases,
+/// patch releases are fine to skip.
+///
+/// # Errors
+/// When it may not.
+pub fn release_follows(from: &str, to: &str) -> Result<(), Refusal> {
     if from == to {
         return Ok(());
     }
