@@ -138,7 +138,7 @@ fn reached_with_its_kubeconfig(quick: &Quick) {
     let again = quick.checkout.lab(&["kubeconfig", "quick", "--merge"]).answer().ok();
     assert!(again.stderr.contains("has the context `lab-quick` already"), "{again}");
     let backups = fs::read_dir(own.parent().unwrap()).unwrap().flatten();
-    let backup = backups.map(|entry| entry.path()).find(|path| *path != own).unwrap();
+    let backup = backups.map(|entry| entry.path()).find(|path| path.is_file() && *path != own).unwrap();
     assert_eq!(fs::read_to_string(backup).unwrap(), theirs);
     proxy.signal(Signal::SIGINT);
     proxy.answer();

@@ -10,9 +10,6 @@ use crate::{lint, test};
 /// the same.
 const KUBESPRAY: &str = "https://github.com/kubernetes-sigs/kubespray";
 
-/// The tiers whose tests skip where it cannot be reached.
-const NEED_KUBESPRAY: [Tier; 2] = [Tier::Kubespray, Tier::Cluster];
-
 impl flags::Ci {
     /// Lints, then runs every test with none allowed to be skipped, but those of Kubespray where it cannot be
     /// reached. Tests run even if lint failed: one run should tell all that is wrong.
@@ -20,25 +17,23 @@ impl flags::Ci {
         let start = Instant::now();
         let lint = lint::run(cx);
         let linted = start.elapsed().as_secs_f64();
-        // A whole cluster takes too long for every call of `cargo xtask test`.
-        let tiers = [&test::TIERS[..], &[Tier::Cluster]].concat();
-        let tests = test::run(cx, &tiers, &[]);
+        let tests = test::run(cx, &test::TIERS, &[]);
         let tested = start.elapsed().as_secs_f64() - linted;
         let reachable = reaches_kubespray(cx);
         let required: Vec<Tier> =
-            tiers.iter().copied().filter(|tier| reachable || !NEED_KUBESPRAY.contains(tier)).collect();
+            test::TIERS.into_iter().filter(|tier| *tier != Tier::Kubespray || reachable).collect();
 
         let verdict = |good: bool| if good { "ok" } else { "FAILED" };
         println!("\n{:<8}lint  {linted:>6.0} s", verdict(lint.is_ok()));
         println!(
             "{:<8}test  {tested:>6.0} s",
-            verdict(tests.as_ref().is_ok_and(|outcome| outcome.is_good(&tiers, &required)))
+            verdict(tests.as_ref().is_ok_and(|outcome| outcome.is_good(&test::TIERS, &required)))
         );
         if !reachable {
             println!("note    {KUBESPRAY} cannot be reached: tests that need it may be skipped in this run");
         }
         // The counts come last: CI reads the last line.
-        let tests = tests.and_then(|outcome| outcome.print(&tiers, &required));
+        let tests = tests.and_then(|outcome| outcome.print(&test::TIERS, &required));
         match (lint, tests) {
             (Err(lint), Err(tests)) => {
                 eprintln!("error: {lint}");
