@@ -17,7 +17,6 @@ use crate::life::apply::kill_point;
 use crate::life::lab::{Lab, Reached};
 use crate::life::{container, down, observe, offline, up};
 use crate::progress::Task;
-use crate::validate::HEALTH;
 use crate::wait::Deadline;
 
 use super::layers::{self, Freezing};
@@ -35,8 +34,8 @@ pub fn fresh_name() -> String {
 }
 
 /// Takes a snapshot of a lab that the caller holds. `deploy`: the digest of what its deploy was made from, for one that is
-/// kept to take the place of the next deploy from the same. Machines that ran run again at the end; a cluster that was well is
-/// well again.
+/// kept to take the place of the next deploy from the same. Machines that ran run again at the end; where there was a cluster that was well,
+/// every node is ready again, and pods of the system may need a minute or two more.
 ///
 /// # Errors
 /// When the name is taken, a machine is not whole, or the disk is full.
@@ -123,8 +122,8 @@ pub async fn take(cx: &Cx, lab: &Lab, name: &str, deploy: Option<&str>) -> anyho
 }
 
 async fn ready_again(cx: &Cx, lab: &Lab, reached: &Reached, task: &Task) -> anyhow::Result<()> {
-    task.step("waiting until every node is ready and every system pod runs again");
-    match deploy::not_ready(cx, lab, reached, &HEALTH).await {
+    task.step("waiting until every node is ready again");
+    match deploy::not_ready(cx, lab, reached, &["nodes"]).await {
         None => Ok(()),
         Some(why) => Err(anyhow::anyhow!("{why}").context(Failure::new(
             exit::DEPLOY,
