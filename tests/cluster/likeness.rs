@@ -10,14 +10,31 @@ use serde_json::{Map, Value, json};
 
 /// What a deploy leaves on a machine; runs there.
 const LOOK: &str = include_str!("look.py");
-/// Kinds that only tell what happens, and when.
-const FLEETING: [&str; 6] =
-    ["CertificateSigningRequest", "EndpointSlice", "Endpoints", "Event", "Lease", "NodeMetrics"];
+/// Kinds that only tell what happens, and when, or that hold nothing but addresses that are drawn by lot.
+const FLEETING: [&str; 8] = [
+    "CertificateSigningRequest",
+    "ComponentStatus",
+    "EndpointSlice",
+    "Endpoints",
+    "Event",
+    "IPAddress",
+    "Lease",
+    "NodeMetrics",
+];
 /// Of the fields that the server writes into every object.
 const OF_THE_SERVER: [&str; 6] =
     ["creationTimestamp", "generation", "managedFields", "ownerReferences", "resourceVersion", "uid"];
 /// What names a computer, and of what the first to come gets the first.
 const OF_A_NODE: [&str; 6] = ["bootID", "machineID", "systemUUID", "podCIDR", "podCIDRs", "kernelVersion"];
+
+/// Identities and days, wherever they are.
+const DRAWN_BY_LOT: [&str; 5] = [
+    "caBundle",
+    "kubernetes.io/config.hash",
+    "kubernetes.io/config.mirror",
+    "kubernetes.io/config.seen",
+    "since",
+];
 
 /// What was found, by where.
 pub type Likeness = BTreeMap<String, Value>;
@@ -64,7 +81,9 @@ fn of_the_api(objects: &[Value]) -> Likeness {
     let mut alike: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for object in objects {
         let kind = object["kind"].as_str().unwrap_or_default();
-        if FLEETING.contains(&kind) {
+        // A token of kubeadm's is there until it expires.
+        let is_token = object["type"] == "bootstrap.kubernetes.io/token";
+        if FLEETING.contains(&kind) || is_token {
             continue;
         }
         let (name, object) = settled(kind, object.clone());
@@ -88,10 +107,6 @@ fn settled(kind: &str, mut object: Value) -> (String, Value) {
     if let Some(begins) = metadata.get("generateName").and_then(Value::as_str) {
         name = format!("{begins}…");
     }
-    // kubeadm's tokens are named by their first half.
-    if name.starts_with("bootstrap-token-") {
-        name = "bootstrap-token-…".to_owned();
-    }
     metadata.insert("name".to_owned(), json!(name));
     let namespace = metadata.get("namespace").and_then(Value::as_str).unwrap_or("-").to_owned();
     match kind {
@@ -100,9 +115,8 @@ fn settled(kind: &str, mut object: Value) -> (String, Value) {
             object["status"]["images"] = Value::Null;
         }
         "Pod" => {
-            let anywhere = object["spec"]["affinity"].is_null()
-                && !name.contains(object["spec"]["nodeName"].as_str().unwrap_or("…"));
-            if anywhere {
+            let is_static = name.contains(object["spec"]["nodeName"].as_str().unwrap_or("…"));
+            if object["spec"]["affinity"]["nodeAffinity"].is_null() && !is_static {
                 object["spec"]["nodeName"] = json!("…");
             }
             object["status"] = json!({"phase": object["status"]["phase"], "conditions": conditions(&object["status"]["conditions"])});
@@ -125,37 +139,29 @@ fn settled(kind: &str, mut object: Value) -> (String, Value) {
     (format!("{kind} {namespace}/{name}"), made_alike(object))
 }
 
-/// Conditions without when they came about and what was said of it.
+/// Conditions without when they came about, in which order, and what was said of it.
 fn conditions(conditions: &Value) -> Value {
     let conditions = conditions.as_array().into_iter().flatten();
-    conditions.map(|condition| json!([condition["type"], condition["status"]])).collect()
+    let mut told: Vec<String> =
+        conditions.map(|condition| format!("{} {}", condition["type"], condition["status"])).collect();
+    told.sort();
+    json!(told)
 }
 
 fn made_alike(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
-            let kept = fields.into_iter().filter(|(name, _)| !OF_A_NODE.contains(&name.as_str()));
-            kept.map(|(name, value)| {
-                let drawn = [
-                    "caBundle",
-                    "kubernetes.io/config.hash",
-                    "kubernetes.io/config.mirror",
-                    "kubernetes.io/config.seen",
-                ];
+            // The signature of a token, under the token's first half, is there as long as the token.
+            let kept = fields.into_iter().filter(|(name, _)| {
+                !OF_A_NODE.contains(&name.as_str()) && !name.starts_with("jws-kubeconfig-")
+            });
+            let alike = kept.map(|(name, value)| {
                 let timed = name.ends_with("restartedAt") || name.ends_with("Time");
-                // The signature of a token, under the token's first half.
-                let name =
-                    if name.starts_with("jws-kubeconfig-") { "jws-kubeconfig-…".to_owned() } else { name };
-                let signature = name == "jws-kubeconfig-…";
-                let value = if signature || timed || drawn.contains(&name.as_str()) {
-                    json!("…")
-                } else {
-                    made_alike(value)
-                };
+                let drawn = timed || DRAWN_BY_LOT.contains(&name.as_str());
+                let value = if drawn { json!("…") } else { made_alike(value) };
                 (name, value)
-            })
-            .collect::<Map<_, _>>()
-            .into()
+            });
+            alike.collect::<Map<_, _>>().into()
         }
         Value::Array(values) => values.into_iter().map(made_alike).collect(),
         Value::String(text) => json!(text_made_alike(&text)),

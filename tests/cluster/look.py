@@ -35,6 +35,10 @@ PLACES = [
     "/var/lib/kubelet/config.yaml",
     "/var/lib/kubelet/kubeadm-flags.env",
 ]
+# What kubectl remembers.
+LEFT_OUT = ["/root/.kube/cache"]
+# Services that come and go with who is logged in, and for who asked for something a moment ago.
+FLEETING = re.compile(r"(user@\d+|systemd-(hostnamed|localed|timedated|machined))\.service")
 LONGEST_TEXT = 64 * 1024
 
 
@@ -64,6 +68,7 @@ def content(path):
         return certificates(text)
     # Keys and certificates inside of kubeconfigs, tokens of kubeadm.
     text = re.sub(r"(data|token|certificateKey): \S+", r"\1: …", text)
+    text = re.sub(r"(caCertHashes:\s+- )\S+", r"\1…", text)
     return re.sub(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b", "…", text)
 
 
@@ -84,6 +89,7 @@ def files():
         if os.path.lexists(place):
             found[place] = entry(place)
         for folder, folders, names in os.walk(place):
+            folders[:] = [name for name in folders if os.path.join(folder, name) not in LEFT_OUT]
             for name in folders + names:
                 found[os.path.join(folder, name)] = entry(os.path.join(folder, name))
     return found
@@ -92,7 +98,8 @@ def files():
 def units():
     running = said("systemctl", "list-units", "--plain", "--no-legend", "--state=running", "--type=service,socket,timer")
     states = said("systemctl", "list-unit-files", "--no-legend", "--type=service,timer,swap,target")
-    return {"running": sorted(line.split()[0] for line in running.splitlines()), "files": sorted(" ".join(line.split()) for line in states.splitlines())}
+    names = (line.split()[0] for line in running.splitlines())
+    return {"running": sorted(name for name in names if not FLEETING.fullmatch(name)), "files": sorted(" ".join(line.split()) for line in states.splitlines() if "transient" not in line)}
 
 
 def settings():
