@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lab_tests::checkout::walk;
 use lab_tests::cluster::Cluster;
-use lab_tests::computer::Computer;
+use lab_tests::computer::{Computer, processes};
 use lab_tests::kubespray::reaching;
+use lab_tests::wait::until;
 use lab_tests::{Answer, Checkout, needs_kubespray};
 
 const PLAYBOOK: &str = r#"
@@ -76,7 +78,13 @@ fn a_playbook_runs_as_root_on_a_living_lab_and_leaves_a_record_and_no_connection
     let log = fs::read_to_string(logs[0].path()).unwrap();
     assert!(log.contains("TASK  Be root there") && log.contains("ok node"), "a log for people: {log}");
     assert!(checkout.output("one").join("ansible/facts/node").exists(), "facts are kept for this lab");
-    assert_eq!(fs::read_dir(checkout.output("one").join("cp")).unwrap().count(), 0, "connections are ended");
+    let connections = |(_, line): &(i32, String)| line.starts_with("ssh ") || line.contains("mitogen");
+    // A login notices by itself that nobody holds its other end.
+    until("the end of all connections", Duration::from_secs(10), || {
+        (!processes(checkout.root()).iter().any(connections)).then_some(())
+    });
+    let sockets = fs::read_dir(checkout.output("one").join("cp")).into_iter().flatten();
+    assert_eq!(sockets.count(), 0, "connections are ended");
 
     let failed = play(&checkout, &["-e", "{\"given\": 3, \"fails\": true}"]).code(21);
     assert!(failed.stderr.contains("error: node failed at `Fail where asked`: as was asked"), "{failed}");
