@@ -27,7 +27,7 @@ const FILES: Duration = Duration::from_secs(300);
 const SHARED: [&str; 2] =
     ["io.containerd.content.v1.content/blobs", "io.containerd.snapshotter.v1.overlayfs/snapshots"];
 
-/// What is known of a layer, written when it is whole.
+/// What is known of a layer. Its digest and size come when it is whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerRecord {
     /// The machine that wrote it.
@@ -67,6 +67,8 @@ pub struct Freezing<'a> {
     pub machine: &'a str,
     /// Its kind.
     pub kind: MachineKind,
+    /// Key of the image that it stands on.
+    pub image: &'a str,
     /// The id of the layer to be made.
     pub layer: &'a str,
 }
@@ -77,10 +79,10 @@ pub struct Freezing<'a> {
 /// # Errors
 /// When the disk is full or something cannot be written. The machine has what it had.
 pub async fn freeze(cx: &Cx, freezing: &Freezing<'_>) -> anyhow::Result<Vec<String>> {
-    let Freezing { files, store, machine, kind, layer } = freezing;
+    let Freezing { files, store, machine, kind, image, layer } = freezing;
     let place = store.layer(layer);
-    std::fs::create_dir_all(&place.folder)
-        .with_context(|| format!("cannot make `{}`", place.folder.display()))?;
+    // Whoever finds the machine above the layer asks it for the image, though it is not digested yet.
+    write(&place, machine, image, digest::Content { digest: String::new(), size: 0 })?;
     match kind {
         MachineKind::Container => {
             let own = files.root(machine);
@@ -191,7 +193,15 @@ fn own_copies(folder: &Path, shared: &[std::path::PathBuf]) -> anyhow::Result<()
 /// # Errors
 /// When something of it cannot be read.
 pub fn record(place: &LayerFiles, machine: &str, image: &str) -> anyhow::Result<LayerRecord> {
-    let content = content(place)?;
+    write(place, machine, image, content(place)?)
+}
+
+fn write(
+    place: &LayerFiles,
+    machine: &str,
+    image: &str,
+    content: digest::Content,
+) -> anyhow::Result<LayerRecord> {
     let record = LayerRecord {
         machine: machine.to_owned(),
         image: image.to_owned(),

@@ -185,12 +185,19 @@ async fn freeze_all(
 ) -> anyhow::Result<BTreeMap<String, Vec<String>>> {
     let mut work = tokio::task::JoinSet::new();
     for (name, applied) in whole {
-        let (cx, lab, name, kind) = (cx.clone(), lab.clone(), name.clone(), applied.kind);
+        let (cx, lab, name, applied) = (cx.clone(), lab.clone(), name.clone(), applied.clone());
         // Names of snapshots may come again; what a layer holds never does.
         let layer = format!("{}.{snapshot}.{}.{name}", lab.spec.name, fresh_name());
         work.spawn(async move {
             let store = cx.layout.snapshots();
-            let freezing = Freezing { files: &lab.files, store: &store, machine: &name, kind, layer: &layer };
+            let freezing = Freezing {
+                files: &lab.files,
+                store: &store,
+                machine: &name,
+                kind: applied.kind,
+                image: &applied.image,
+                layer: &layer,
+            };
             let frozen = layers::freeze(&cx, &freezing).await;
             Ok((name.clone(), frozen.with_context(|| format!("cannot freeze what `{name}` wrote"))?))
         });
