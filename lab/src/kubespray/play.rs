@@ -163,6 +163,8 @@ pub async fn play(cx: &Cx, lab: &Lab, play: &Play<'_>) -> anyhow::Result<Summary
         .arg(&playbook)
         .args(play.arguments)
         .env("ANSIBLE_STRATEGY", lab.spec.kubespray.strategy.name())
+        // Mitogen tries whether it can write there on this computer too, and must leave nothing in the user's home.
+        .env("ANSIBLE_REMOTE_TMP", "/var/tmp")
         .directory(&lab.files.folder);
     let history = run::history(cx, &playbook, &checkout.commit);
     let again = play.again.clone();
