@@ -88,8 +88,13 @@ fn kept_and_brought_back(kind: &'static str) {
     place.lab("restore kept").ok();
     assert_eq!(place.files(), "one\ntwo\n");
 
-    killed_anywhere(&place);
-    damaged(&place);
+    killed_while_it_is_kept(&place);
+    if kind == "container" {
+        // The same for both kinds, and a boot under emulation costs a quarter of a minute.
+        killed_while_it_is_brought_back(&place);
+        damaged(&place);
+    }
+    place.lab("snapshots kept --remove cut").ok();
 
     place.lab("snapshots kept --remove first second").ok();
     assert_eq!(place.files(), "one\ntwo\n", "a lab keeps the layers that it stands on");
@@ -98,7 +103,7 @@ fn kept_and_brought_back(kind: &'static str) {
 }
 
 /// What is killed on the way loses nothing, and leaves nothing that the next command does not clear.
-fn killed_anywhere(place: &Place) {
+fn killed_while_it_is_kept(place: &Place) {
     for point in ["snapshot/stop:after", "snapshot/freeze:after", "snapshot/start:after"] {
         place.killed("snapshot kept --name cut", point);
         place.lab("up kept").ok();
@@ -106,18 +111,20 @@ fn killed_anywhere(place: &Place) {
     }
     place.lab("snapshot kept --name cut").ok();
     assert_eq!(place.files(), "one\ntwo\n");
+}
+
+fn killed_while_it_is_brought_back(place: &Place) {
     for point in ["restore/clear:after", "restore/lay:before", "restore/lay:after"] {
         place.killed("restore kept second --yes", point);
         place.lab("restore kept second --yes").ok();
         assert_eq!(place.files(), "one\ntwo\n", "after {point}");
     }
-    place.lab("snapshots kept --remove cut").ok();
 }
 
 /// A snapshot that is not what it was is told of, and its keys are not used.
 fn damaged(place: &Place) {
     let good = place.lab("snapshots kept --verify").ok();
-    assert_eq!(good.stdout, "first  as taken\nsecond  as taken\n");
+    assert_eq!(good.stdout, "first  as taken\nsecond  as taken\ncut  as taken\n");
     let key = place.checkout.root().join("output/snapshots/clusters/kept/first/files/keys/id_ed25519");
     let bytes = fs::read(&key).unwrap();
     fs::write(&key, b"another").unwrap();
