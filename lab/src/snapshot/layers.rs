@@ -188,12 +188,20 @@ fn own_copies(folder: &Path, shared: &[std::path::PathBuf]) -> anyhow::Result<()
     Ok(())
 }
 
-/// Digests a layer and writes its record.
+/// Digests the newest layer of a machine, and those below it that a command was killed before it had digested. Gives the
+/// record of the newest.
 ///
 /// # Errors
-/// When something of it cannot be read.
-pub fn record(place: &LayerFiles, machine: &str, image: &str) -> anyhow::Result<LayerRecord> {
-    write(place, machine, image, content(place)?)
+/// When something of them cannot be read.
+pub fn record_all(stack: &[LayerFiles], machine: &str, image: &str) -> anyhow::Result<LayerRecord> {
+    let (newest, below) = stack.split_first().context("a machine has a layer")?;
+    for place in below.iter().filter(|place| place.folder.is_dir()) {
+        let known: Option<LayerRecord> = files::read_own(&place.record())?;
+        if known.is_none_or(|record| record.digest.is_empty()) {
+            write(place, machine, image, content(place)?)?;
+        }
+    }
+    write(newest, machine, image, content(newest)?)
 }
 
 fn write(

@@ -221,11 +221,12 @@ async fn digest_all(
 ) -> anyhow::Result<BTreeMap<String, SnapshotMachine>> {
     let mut work = tokio::task::JoinSet::new();
     for (name, applied) in whole {
-        let newest = frozen.get(&name).and_then(|layers| layers.first()).context("a machine has a layer")?;
-        let (cx, place) = (cx.clone(), cx.layout.snapshots().layer(newest));
+        let stack = frozen.get(&name).context("a machine has a layer")?.iter();
+        let stack: Vec<_> = stack.map(|layer| cx.layout.snapshots().layer(layer)).collect();
+        let cx = cx.clone();
         work.spawn(async move {
             let (machine, image) = (name.clone(), applied.image.clone());
-            let record = cx.blocking(move || layers::record(&place, &machine, &image)).await?;
+            let record = cx.blocking(move || layers::record_all(&stack, &machine, &image)).await?;
             anyhow::Ok((name, SnapshotMachine { applied, layers: vec![], digest: record.digest }))
         });
     }
