@@ -78,7 +78,7 @@ pub async fn deploy(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
     change::refuse_old_inventory(cx, lab)?;
     let wanted = wanted(cx, lab).await?;
     let record = lab.files.deployed();
-    let last = files::read_own::<Deployed>(&record)?;
+    let last = deployed(lab)?;
     change::refuse_upgrade(cx, lab, last.as_ref(), &wanted)?;
     let state = lab.state()?.context("a lab that runs has a state")?;
     let is_bare = !state.get().resources.contains(CLUSTER);
@@ -131,13 +131,12 @@ pub async fn deploy(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
     play::play(cx, lab, &play).await?;
     kubeconfig::fetch(cx, lab, &reached).await?;
     settle(cx, lab, &reached, &HEALTH).await?;
-    let inputs = wanted.inputs.clone();
     let done = Deployed { at: Timestamp::now(), ..wanted };
     files::write_atomic(&record, &serde_json::to_vec_pretty(&done)?, PUBLIC)?;
     let containers = lab.spec.machines.iter().all(|machine| machine.kind == MachineKind::Container);
     if is_bare && wishes.keep && containers {
         drop(reached);
-        keep_for_next_time(cx, lab, &inputs).await;
+        keep_for_next_time(cx, lab, &done.inputs).await;
     }
     tell_next_steps(cx, lab, wishes)
 }
@@ -206,7 +205,7 @@ fn inputs(cx: &Cx, lab: &Lab) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// When what is known cannot be read.
-pub async fn kept(cx: &Cx, lab: &Lab, asked: bool) -> anyhow::Result<Option<Manifest>> {
+pub fn kept(cx: &Cx, lab: &Lab, asked: bool) -> anyhow::Result<Option<Manifest>> {
     if !asked
         || !snapshot::list(&cx.layout.snapshots(), &lab.spec.name)?.iter().any(|one| one.deploy.is_some())
     {

@@ -161,13 +161,13 @@ fn each_check_fails_for_its_own_reason(quick: &Quick) {
     );
     // Who assigns pods to nodes is gone. Static pods are those whose manifests are there.
     let manifest = "/etc/kubernetes/manifests/kube-scheduler.yaml";
-    quick.on("control-plane", &format!("sudo mv {manifest} /root/"));
+    quick.on("control-plane", &format!("sudo mv {manifest} /var/tmp/"));
     let told = wait::until("a lease that has ended", Duration::from_secs(60), || {
         let answer = quick.checkout.lab(&["validate", "quick", "leases", "--json"]).answer();
         (answer.code == 30).then_some(answer.stdout)
     });
     assert!(told.contains("`kube-scheduler` renewed its lease"), "{told}");
-    quick.on("control-plane", &format!("sudo mv /root/kube-scheduler.yaml {manifest}"));
+    quick.on("control-plane", &format!("sudo mv /var/tmp/kube-scheduler.yaml {manifest}"));
     quick.passes(&["leases"]);
     quick.broken(
         "scale -n kube-system deployment metrics-server --replicas 0",

@@ -28,13 +28,13 @@ impl Place {
 
     fn write(&self, name: &str) {
         let said =
-            self.checkout.on("kept", "node", &format!("echo {name} | sudo tee /root/{name}; sudo sync"));
+            self.checkout.on("kept", "node", &format!("echo {name} | sudo tee /srv/{name}; sudo sync"));
         assert_eq!(said, format!("{name}\n"));
     }
 
     /// The files of ours that the machine has.
     fn files(&self) -> String {
-        self.checkout.on("kept", "node", "sudo ls /root")
+        self.checkout.on("kept", "node", "sudo ls /srv")
     }
 
     fn layers(&self) -> Vec<PathBuf> {

@@ -1,8 +1,8 @@
 //! Python environments for Kubespray: one for each requirements file, under `build/environments/` beside those that
 //! `cargo xtask setup` makes and by the same rules.
 //!
-//! Beside what a checkout requires it holds mitogen, where that is known to work. The name of an environment holds the digest of what goes into it. It is made where it stays, because scripts
-//! in it name their own place; one that was interrupted lacks its record and is made anew. None is used whose
+//! Beside what a checkout requires it holds mitogen, where that is known to work. The name of an environment holds the
+//! digest of what goes into it. It is made where it stays, because scripts in it name their own place; one that was interrupted lacks its record and is made anew. None is used whose
 //! ansible-core is outside the range that the checkout asserts.
 
 use std::fs::File;

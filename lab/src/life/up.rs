@@ -100,7 +100,7 @@ pub async fn up(cx: &Cx, lab: &Lab, only: Option<&str>, fresh: bool) -> anyhow::
     let is_bare = state.as_ref().is_none_or(|state| {
         !state.get().resources.iter().any(|resource| resource == CLUSTER || resource.starts_with("machine/"))
     });
-    let done = match (deploy::kept(cx, lab, is_bare && only.is_none() && !fresh).await?, state) {
+    let done = match (deploy::kept(cx, lab, is_bare && only.is_none() && !fresh)?, state) {
         (Some(kept), _) => {
             cx.progress.note(&format!(
                 "a cluster was deployed from the same before: it is brought back from the snapshot `{}` (`--fresh` makes new machines)",

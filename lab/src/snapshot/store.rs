@@ -14,7 +14,7 @@ use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::files;
 use crate::image;
-use crate::layout::{LabFiles, SnapshotFiles};
+use crate::layout::{LabFiles, LayerFiles, SnapshotFiles};
 use crate::life::container::root;
 
 use super::digest;
@@ -99,8 +99,8 @@ pub fn images(spec: &ClusterSpec) -> anyhow::Result<BTreeMap<ImageSpec, String>>
 /// The key of the image below a frozen disk, from the path of the disk. None for a disk that is no frozen layer.
 #[must_use]
 pub fn image_of(disk: &Path) -> Option<String> {
-    let record = disk.with_file_name("layer.json");
-    files::read_own::<LayerRecord>(&record).ok().flatten().map(|record| record.image)
+    let place = LayerFiles { folder: disk.parent()?.to_owned() };
+    files::read_own::<LayerRecord>(&place.record()).ok().flatten().map(|record| record.image)
 }
 
 /// What is to be shown of each snapshot of a cluster.

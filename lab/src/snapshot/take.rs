@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -23,7 +24,7 @@ use super::layers::{self, Freezing};
 use super::{KEPT, digest, store};
 
 /// How long the kernel may take to take a mount away.
-const UNMOUNT: std::time::Duration = std::time::Duration::from_secs(60);
+const UNMOUNT: Duration = Duration::from_secs(60);
 /// The longest name of a snapshot.
 const LONGEST_NAME: usize = 60;
 
@@ -34,8 +35,8 @@ pub fn fresh_name() -> String {
 }
 
 /// Takes a snapshot of a lab that the caller holds. `deploy`: the digest of what its deploy was made from, for one that is
-/// kept to take the place of the next deploy from the same. Machines that ran run again at the end; where there was a cluster that was well,
-/// every node is ready again, and pods of the system may need a minute or two more.
+/// kept to take the place of the next deploy from the same. Machines that ran run again at the end; where there was a
+/// cluster that was well, every node is ready again, and pods of the system may need a minute or two more.
 ///
 /// # Errors
 /// When the name is taken, a machine is not whole, or the disk is full.
