@@ -46,7 +46,13 @@ pub fn reaching(run: Run) -> Run {
             run = run.env(&name, value);
         }
     }
-    // pip's cache belongs to its user, and tests look at what a lab left in their home.
+    // Tests look at what a lab left in their home. pip's cache belongs to its user; and pip asks `rustc` for its version to
+    // tell the index, which has rustup write down its settings.
+    let rustup = std::env::var_os("RUSTUP_HOME")
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".rustup").into()));
+    if let Some(rustup) = rustup {
+        run = run.env("RUSTUP_HOME", rustup);
+    }
     run.env("PIP_NO_CACHE_DIR", "1")
 }
 
