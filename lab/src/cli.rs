@@ -280,6 +280,9 @@ pub enum Command {
         /// Only these checks
         #[arg(value_name = "CHECK")]
         checks: Vec<String>,
+        /// How long each check waits for what must come true by itself [default: 60, emulated 300]
+        #[arg(long, value_name = "SECONDS")]
+        patience: Option<u64>,
         /// Print the outcomes as JSON
         #[arg(long)]
         json: bool,

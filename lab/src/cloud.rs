@@ -153,7 +153,7 @@ async fn kubespray(cx: &Cx, lab: &Lab, json: bool) -> anyhow::Result<(String, bo
 async fn health(cx: &Cx, lab: &Lab, is_new: bool) -> anyhow::Result<(String, ())> {
     let ids: Vec<String> = if is_new { Vec::new() } else { HEALTH.map(str::to_owned).to_vec() };
     let reached: Reached = running(cx, lab).await?;
-    let checks = validate::look(cx, lab, &reached, &ids).await?;
+    let checks = validate::look(cx, lab, &reached, &ids, None).await?;
     validate::judge(&checks)?;
     Ok((validated(&checks), ()))
 }

@@ -139,7 +139,7 @@ async fn forward(cx: &Cx, lab: &Lab, report: &mut Report) -> anyhow::Result<()> 
         return made;
     }
     let start = Instant::now();
-    let looked = async { validate::look(cx, lab, &running(cx, lab).await?, &[]).await }.await;
+    let looked = async { validate::look(cx, lab, &running(cx, lab).await?, &[], None).await }.await;
     let seconds = start.elapsed().as_secs_f64();
     let told = match &looked {
         Ok(checks) if checks.iter().any(|check| check.verdict == Verdict::Failed) => {

@@ -35,7 +35,7 @@ pub use suite::run_here;
 pub const HEALTH: [&str; 2] = ["nodes", "system-pods"];
 /// How long a single look may take.
 const ONE_LOOK: Duration = Duration::from_secs(4);
-/// How long a check waits for what must come true by itself, where a person asks.
+/// How long a check waits for what must come true by itself, where a person asks. `--help` says it too.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How many times longer everything may take where QEMU emulates the processors.
 const EMULATED: u32 = 5;
@@ -46,8 +46,15 @@ const WHOLE: Duration = Duration::from_secs(3600);
 ///
 /// # Errors
 /// When there is no cluster, or a check failed.
-pub async fn run(cx: &Cx, lab: &Lab, reached: &Reached, ids: &[String], json: bool) -> anyhow::Result<()> {
-    let outcomes = look(cx, lab, reached, ids).await?;
+pub async fn run(
+    cx: &Cx,
+    lab: &Lab,
+    reached: &Reached,
+    ids: &[String],
+    patience: Option<Duration>,
+    json: bool,
+) -> anyhow::Result<()> {
+    let outcomes = look(cx, lab, reached, ids, patience).await?;
     if json {
         output::json(&outcomes)?;
     }
@@ -66,11 +73,17 @@ pub fn judge(outcomes: &[Outcome]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs checks and shows each as it ends.
+/// Runs checks and shows each as it ends. Without `patience` each waits as long as machines like these need.
 ///
 /// # Errors
 /// When they cannot be run.
-pub async fn look(cx: &Cx, lab: &Lab, reached: &Reached, ids: &[String]) -> anyhow::Result<Vec<Outcome>> {
+pub async fn look(
+    cx: &Cx,
+    lab: &Lab,
+    reached: &Reached,
+    ids: &[String],
+    patience: Option<Duration>,
+) -> anyhow::Result<Vec<Outcome>> {
     suite::known(ids)?;
     let words = lab.cluster_words(cx);
     anyhow::ensure!(
@@ -79,7 +92,10 @@ pub async fn look(cx: &Cx, lab: &Lab, reached: &Reached, ids: &[String]) -> anyh
             .hint(format!("`cargo xtask deploy {words}` makes it"))
     );
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    let patience = PATIENCE * times(cx, lab).await?;
+    let patience = match patience {
+        Some(patience) => patience,
+        None => PATIENCE * times(cx, lab).await?,
+    };
     inside(cx, lab, reached, &ids, Some(patience), |outcome| show(cx, outcome)).await
 }
 

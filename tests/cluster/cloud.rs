@@ -3,10 +3,10 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::quick::Quick;
+use lab_tests::Living;
 
 /// `cloud stop` and `cloud start` give back the very cluster that was there, without a deploy.
-pub fn stopped_and_started_again(quick: &Quick) {
+pub fn stopped_and_started_again(quick: &Living) {
     let checkout = &quick.checkout;
     let uid = || quick.kubectl("get namespace kube-system -o jsonpath={.metadata.uid}").ok().stdout;
     let (before, deployed) = (uid(), fs::read(checkout.output("quick").join("deployed.json")).unwrap());

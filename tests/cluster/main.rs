@@ -3,7 +3,5 @@
 //! A deploy takes minutes, so one test does all that needs the same cluster.
 
 mod cloud;
-mod day_two;
-mod likeness;
 mod quick;
 mod snapshot;

@@ -4,119 +4,40 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use lab_tests::checkout::real_root;
-use lab_tests::computer::Computer;
-use lab_tests::own_builds::passed_on;
-use lab_tests::{Answer, Checkout, needs_containers, needs_kubespray, run, wait};
+use lab_tests::{Living, living, needs_containers, needs_kubespray, run, wait};
 use nix::sys::signal::Signal;
-use serde_json::Value;
 
-use crate::likeness::{self, Likeness};
-use crate::{day_two, snapshot};
-
-/// On two slow and busy processors.
-pub const PATIENCE: Duration = Duration::from_secs(2 * 60 * 60);
-
-/// A living cluster.
-pub struct Quick {
-    pub checkout: Checkout,
-}
-
-impl Quick {
-    /// kubectl, through the lab.
-    pub fn kubectl(&self, words: &str) -> Answer {
-        let words = words.split(' ');
-        self.checkout.lab(&["kubectl", "--cluster", "quick", "--"]).args(words).answer()
-    }
-
-    /// Runs checks, of which these must fail, and gives what each says.
-    pub fn fails(&self, checks: &[&str], failing: &[&str]) -> Vec<String> {
-        let answer = self.checkout.lab(&["validate", "quick", "--json"]).args(checks).answer().code(30);
-        let outcomes = answer.json();
-        let failed: Vec<&Value> =
-            outcomes.as_array().unwrap().iter().filter(|one| one["verdict"] == "failed").collect();
-        let ids: Vec<&str> = failed.iter().map(|one| one["id"].as_str().unwrap()).collect();
-        assert_eq!(ids, failing, "{answer}");
-        failed.iter().map(|one| one["details"].to_string()).collect()
-    }
-
-    pub fn passes(&self, checks: &[&str]) {
-        self.checkout.lab(&["validate", "quick"]).args(checks).answer().ok();
-    }
-
-    /// Breaks something, sees that this one check fails and says so, mends it, sees that it passes.
-    fn broken(&self, how: &str, mended: &str, check: &str, says: &str) {
-        self.kubectl(how).ok();
-        let told = self.fails(&[check], &[check]);
-        assert!(told[0].contains(says), "{check} says {told:?}, not {says}");
-        self.kubectl(mended).ok();
-        self.passes(&[check]);
-    }
-
-    fn likeness(&self) -> Likeness {
-        let lab = |words: &[&str]| self.checkout.lab(words).answer().ok().stdout;
-        likeness::look(lab, "quick", &["control-plane", "worker-1", "worker-2"])
-    }
-
-    pub fn on(&self, machine: &str, command: &str) -> String {
-        self.checkout.on("quick", machine, command)
-    }
-}
+use crate::snapshot;
 
 #[test]
 fn quick_is_deployed_checked_broken_mended_and_gone() {
     needs_containers!();
     needs_kubespray!();
-    let checkout = Checkout::new();
-    checkout.write("quick", &fs::read_to_string(real_root().join("inventories/quick/cluster.yaml")).unwrap());
-    let mut build = passed_on(checkout.lab(&["artifacts", "build", "quick"])).start();
-    wait::until("all artefacts of quick", PATIENCE, || build.has_ended().then_some(()));
-    build.answer().ok();
-    let before = Computer::look(checkout.root());
-
-    let early = checkout.lab(&["deploy", "quick"]).answer().code(20);
+    let quick = Living::planned("quick", &living::quick());
+    let early = quick.deploy(&["quick"]).code(20);
     assert!(early.stderr.contains("hint: run `cargo xtask lab up quick`"), "{early}");
-    checkout.lab(&["up", "quick"]).answer().ok();
-    let mut deploy = checkout.lab(&["deploy", "quick"]).start();
-    wait::until("the deploy of quick", PATIENCE, || deploy.has_ended().then_some(()));
-    let deployed = deploy.answer().ok();
+    quick.checkout.lab(&["up", "quick"]).answer().ok();
+    let deployed = quick.deploy(&["quick"]).ok();
     assert!(deployed.stdout.contains("the kubeconfig is output/quick/kubeconfig"), "{deployed}");
 
     // The machines were started again for the snapshot, and metrics-server takes its time: this waits for it.
-    checkout.lab(&["deploy", "quick"]).answer().ok();
-    let again = checkout.lab(&["deploy", "quick"]).answer().ok();
+    quick.deploy(&["quick"]).ok();
+    let again = quick.deploy(&["quick"]).ok();
     assert!(again.stderr.contains("nothing to do"), "{again}");
     assert!(again.took < Duration::from_secs(5), "it took {:?}", again.took);
 
-    let quick = Quick { checkout };
     quick.passes(&[]);
-    let ours = quick.likeness();
     reached_with_its_kubeconfig(&quick);
     each_check_fails_for_its_own_reason(&quick);
     crate::cloud::stopped_and_started_again(&quick);
-    snapshot::the_same_is_brought_back(&quick, &before);
+    snapshot::the_same_is_brought_back(&quick);
     snapshot::what_was_broken_is_whole_again(&quick);
     quick.passes(&[]);
-    day_two::a_worker_goes_and_comes(&quick);
-    day_two::the_cluster_goes_and_comes_again(&quick);
-
-    quick.checkout.destroy("quick", &before);
-    plain_ansible_deploys_the_same(&quick, &ours);
-    quick.checkout.destroy("quick", &before);
-}
-
-/// What makes a deploy short changes nothing of what is deployed.
-fn plain_ansible_deploys_the_same(quick: &Quick, ours: &Likeness) {
-    quick.checkout.lab(&["artifacts", "list", "quick"]).answer().ok();
-    quick.checkout.lab(&["up", "quick", "--fresh"]).answer().ok();
-    let mut deploy = quick.checkout.lab(&["internal", "deploy-plainly", "quick"]).start();
-    wait::until("the plain deploy of quick", PATIENCE, || deploy.has_ended().then_some(()));
-    deploy.answer().ok();
-    assert_eq!(likeness::differences(ours, &quick.likeness()), Vec::<String>::new());
+    quick.destroy();
 }
 
 /// The kubeconfig works where people sit, and in a file that they have.
-fn reached_with_its_kubeconfig(quick: &Quick) {
+fn reached_with_its_kubeconfig(quick: &Living) {
     let file = quick.checkout.output("quick").join("kubeconfig");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let mut proxy = quick.checkout.lab(&["proxy", "--cluster", "quick"]).start();
@@ -146,14 +67,25 @@ fn reached_with_its_kubeconfig(quick: &Quick) {
     proxy.answer();
 }
 
-fn each_check_fails_for_its_own_reason(quick: &Quick) {
-    quick.broken(
+/// Breaks something, sees that this one check fails and says so, mends it, sees that it passes.
+fn broken(quick: &Living, how: &str, mended: &str, check: &str, says: &str) {
+    quick.kubectl(how).ok();
+    let told = quick.fails(&[check], &[check]);
+    assert!(told[0].contains(says), "{check} says {told:?}, not {says}");
+    quick.kubectl(mended).ok();
+    quick.passes(&[check]);
+}
+
+fn each_check_fails_for_its_own_reason(quick: &Living) {
+    broken(
+        quick,
         "label node worker-1 tier=gold",
         "label node worker-1 tier-",
         "nodes",
         "`worker-1` has the label `tier=gold`, which is not in the cluster file",
     );
-    quick.broken(
+    broken(
+        quick,
         "run -n kube-system stuck --image=registry.k8s.io/nothing:1",
         "delete pod -n kube-system stuck --now",
         "system-pods",
@@ -169,13 +101,15 @@ fn each_check_fails_for_its_own_reason(quick: &Quick) {
     assert!(told.contains("`kube-scheduler` renewed its lease"), "{told}");
     quick.on("control-plane", &format!("sudo mv /var/tmp/kube-scheduler.yaml {manifest}"));
     quick.passes(&["leases"]);
-    quick.broken(
+    broken(
+        quick,
         "scale -n kube-system deployment metrics-server --replicas 0",
         "scale -n kube-system deployment metrics-server --replicas 1",
         "top",
         "the metrics API does not answer",
     );
-    quick.broken(
+    broken(
+        quick,
         "scale -n kube-system deployment coredns --replicas 0",
         "scale -n kube-system deployment coredns --replicas 2",
         "dns",

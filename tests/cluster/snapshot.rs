@@ -2,22 +2,20 @@
 
 use std::time::Duration;
 
-use lab_tests::computer::Computer;
-
-use crate::quick::Quick;
+use lab_tests::Living;
 
 /// A restore takes a dozen seconds where nothing else runs; a deploy takes minutes whatever runs.
 const RESTORED: Duration = Duration::from_secs(90);
 
 /// What was deployed once is not deployed again.
-pub fn the_same_is_brought_back(quick: &Quick, before: &Computer) {
+pub fn the_same_is_brought_back(quick: &Living) {
     let kept = quick.checkout.lab(&["snapshots", "quick", "--json"]).answer().ok().json();
     assert_eq!(kept.as_array().map(Vec::len), Some(1), "{kept}");
     assert!(kept[0]["name"].as_str().is_some_and(|name| name.starts_with("deployed-")), "{kept}");
     let nodes = || quick.kubectl("get nodes -o jsonpath={.items[*].metadata.uid}").ok().stdout;
     let made = nodes();
 
-    quick.checkout.destroy("quick", before);
+    quick.destroy();
     let up = quick.checkout.lab(&["up", "quick"]).answer().ok();
     assert!(up.stderr.contains("brought back from the snapshot `deployed-"), "{up}");
     assert!(up.took < RESTORED, "it took {:?}", up.took);
@@ -27,7 +25,7 @@ pub fn the_same_is_brought_back(quick: &Quick, before: &Computer) {
     quick.passes(&[]);
 
     // Machines that `up` made anew are what `deploy` brings the cluster back on.
-    quick.checkout.destroy("quick", before);
+    quick.destroy();
     quick.checkout.lab(&["up", "quick", "--fresh"]).answer().ok();
     let deploy = quick.checkout.lab(&["deploy", "quick"]).answer().ok();
     assert!(deploy.stderr.contains("the same was deployed before"), "{deploy}");
@@ -35,7 +33,7 @@ pub fn the_same_is_brought_back(quick: &Quick, before: &Computer) {
 }
 
 /// What was broken after a snapshot is whole again after it was brought back.
-pub fn what_was_broken_is_whole_again(quick: &Quick) {
+pub fn what_was_broken_is_whole_again(quick: &Living) {
     quick.checkout.lab(&["snapshot", "quick", "--name", "whole"]).answer().ok();
     quick.kubectl("delete deployment -n kube-system coredns").ok();
     quick.kubectl("delete node worker-2").ok();

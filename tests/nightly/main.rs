@@ -1,8 +1,10 @@
 //! What takes too long for every change: everything of a cluster, built for real; a cluster on an emulated machine; deploys by
-//! those who live in Ansible; what is done to clusters that have been there for a while.
+//! those who live in Ansible and as plain Ansible does them; what is done to clusters that have been there for a while.
 
 mod ansible;
 mod artifacts;
+mod day_two;
+mod likeness;
 mod recover;
 mod single;
 mod upgrade;

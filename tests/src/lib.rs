@@ -8,6 +8,7 @@ pub mod checkout;
 pub mod cluster;
 pub mod computer;
 pub mod kubespray;
+pub mod living;
 pub mod own_builds;
 pub mod redact;
 pub mod run;
@@ -15,4 +16,5 @@ pub mod skip;
 pub mod wait;
 
 pub use checkout::Checkout;
+pub use living::Living;
 pub use run::{Answer, Run, run};

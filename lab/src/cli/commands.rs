@@ -101,9 +101,10 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
             return super::cloud::run(cx, command).await;
         }
         Command::Deploy(arguments) => super::deploy::run(cx, arguments).await?,
-        Command::Validate { cluster, checks, json } => {
+        Command::Validate { cluster, checks, patience, json } => {
             let lab = Lab::open(cx, &cluster.cluster)?;
-            validate::run(cx, &lab, &running(cx, &lab).await?, &checks, json).await?;
+            let patience = patience.map(Duration::from_secs);
+            validate::run(cx, &lab, &running(cx, &lab).await?, &checks, patience, json).await?;
         }
         Command::EndToEnd { cluster, keep, json } => {
             let lab = match cluster {

@@ -334,10 +334,11 @@ fn table(summary: &Summary) -> String {
     text
 }
 
-/// Where it is remembered how long a playbook of a Kubespray takes.
+/// Where it is remembered how long a playbook of a Kubespray takes on the machines of a cluster: an emulated one needs ten
+/// times as long as a container.
 #[must_use]
-pub fn history(cx: &Cx, playbook: &Path, commit: &str) -> PathBuf {
+pub fn history(cx: &Cx, cluster: &str, playbook: &Path, commit: &str) -> PathBuf {
     let name = playbook.file_stem().unwrap_or_default().to_string_lossy();
     let commit = commit.get(..12).unwrap_or(commit);
-    cx.layout.root().join("build/cache/deploy").join(format!("{name}-{commit}.json"))
+    cx.layout.root().join("build/cache/deploy").join(format!("{cluster}-{name}-{commit}.json"))
 }

@@ -166,7 +166,7 @@ pub async fn play(cx: &Cx, lab: &Lab, play: &Play<'_>) -> anyhow::Result<Summary
         // Mitogen tries whether it can write there on this computer too, and must leave nothing in the user's home.
         .env("ANSIBLE_REMOTE_TMP", "/var/tmp")
         .directory(&lab.files.folder);
-    let history = run::history(cx, &playbook, &checkout.commit);
+    let history = run::history(cx, &lab.spec.name, &playbook, &checkout.commit);
     let again = play.again.clone();
     let run = Run { lab, reached: &reached, what: play.what, records, history, again, json: play.json };
     let result = run::run(cx, &run, &program).await;

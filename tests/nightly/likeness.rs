@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use lab_tests::{Living, living, needs_containers, needs_kubespray};
 use serde_json::{Map, Value, json};
 
 /// What a deploy leaves on a machine; runs there.
@@ -36,16 +37,34 @@ const DRAWN_BY_LOT: [&str; 5] = [
     "since",
 ];
 
-/// What was found, by where.
-pub type Likeness = BTreeMap<String, Value>;
+#[test]
+fn what_makes_a_deploy_short_changes_nothing_of_what_is_deployed() {
+    needs_containers!();
+    needs_kubespray!();
+    let quick = Living::planned("quick", &living::quick());
+    let deployed = |words: &[&str]| {
+        quick.checkout.lab(&["artifacts", "list", "quick"]).answer().ok();
+        quick.checkout.lab(&["up", "quick", "--fresh"]).answer().ok();
+        living::to_its_end(&words.join(" "), quick.checkout.lab(words)).ok();
+        quick.passes(&[]);
+        let found = look(&quick);
+        quick.destroy();
+        found
+    };
+    let ours = deployed(&["deploy", "quick", "--no-snapshot"]);
+    let plain = deployed(&["internal", "deploy-plainly", "quick"]);
+    assert_eq!(differences(&ours, &plain), Vec::<String>::new());
+}
 
-/// Looks at a deployed cluster. `lab` gives what the program says to these words.
-pub fn look(lab: impl Fn(&[&str]) -> String, cluster: &str, machines: &[&str]) -> Likeness {
+/// What was found, by where.
+type Likeness = BTreeMap<String, Value>;
+
+/// Looks at a deployed cluster.
+fn look(quick: &Living) -> Likeness {
     let mut found = Likeness::new();
     let script = format!("sudo python3 - <<'EOF'\n{LOOK}\nEOF");
-    for machine in machines {
-        let told = lab(&["ssh", machine, "--cluster", cluster, "--", &script]);
-        let told: Value = serde_json::from_str(&told).expect("a machine tells JSON");
+    for machine in ["control-plane", "worker-1", "worker-2"] {
+        let told: Value = serde_json::from_str(&quick.on(machine, &script)).expect("a machine tells JSON");
         for (what, told) in told.as_object().expect("it tells an object") {
             match told.as_object() {
                 Some(entries) => {
@@ -59,17 +78,16 @@ pub fn look(lab: impl Fn(&[&str]) -> String, cluster: &str, machines: &[&str]) -
             }
         }
     }
-    let kubectl = |words: &[&str]| lab(&[&["kubectl", "--cluster", cluster, "--"], words].concat());
-    let kinds = kubectl(&["api-resources", "--verbs=list", "--output=name"]);
+    let kinds = quick.kubectl("api-resources --verbs=list --output=name").ok().stdout;
     let kinds: Vec<&str> = kinds.lines().filter(|kind| !kind.ends_with(".metrics.k8s.io")).collect();
-    let objects = kubectl(&["get", &kinds.join(","), "--all-namespaces", "--output=json"]);
-    let objects: Value = serde_json::from_str(&objects).expect("kubectl prints JSON");
+    let objects =
+        quick.kubectl(&format!("get {} --all-namespaces --output=json", kinds.join(","))).ok().json();
     found.extend(of_the_api(objects["items"].as_array().expect("a list has items")));
     found
 }
 
 /// Where two clusters differ, in words: where, what the one has, what the other has.
-pub fn differences(one: &Likeness, other: &Likeness) -> Vec<String> {
+fn differences(one: &Likeness, other: &Likeness) -> Vec<String> {
     let names: std::collections::BTreeSet<&String> = one.keys().chain(other.keys()).collect();
     let differ = names.into_iter().filter(|name| one.get(*name) != other.get(*name));
     let told = |value: Option<&Value>| value.map_or("nothing".to_owned(), Value::to_string);

@@ -1,0 +1,134 @@
+//! A cluster on the containers of `quick`, for the tests that deploy one.
+
+use std::fs;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::checkout::real_root;
+use crate::computer::Computer;
+use crate::own_builds::passed_on;
+use crate::{Answer, Checkout, Run, wait};
+
+/// On two slow and busy processors, with all artefacts to be built.
+const PATIENCE: Duration = Duration::from_secs(4 * 60 * 60);
+
+/// A cluster whose machines are there.
+#[derive(Debug)]
+pub struct Living {
+    /// Where its files are.
+    pub checkout: Checkout,
+    /// What it is called.
+    pub name: &'static str,
+    before: Computer,
+}
+
+/// The cluster file of `quick`.
+///
+/// # Panics
+/// When it is not there.
+#[must_use]
+pub fn quick() -> String {
+    fs::read_to_string(real_root().join("inventories/quick/cluster.yaml"))
+        .expect("`quick` has a cluster file")
+}
+
+/// Runs a program that may take longer than others.
+///
+/// # Panics
+/// When it takes hours.
+#[must_use]
+pub fn to_its_end(what: &str, run: Run) -> Answer {
+    let mut started = run.start();
+    wait::until(what, PATIENCE, || started.has_ended().then_some(()));
+    started.answer()
+}
+
+impl Living {
+    /// One with this cluster file and all of its artefacts, and no machine yet.
+    ///
+    /// # Panics
+    /// When an artefact cannot be built.
+    #[must_use]
+    pub fn planned(name: &'static str, text: &str) -> Self {
+        let checkout = Checkout::new();
+        checkout.write(name, text);
+        to_its_end("all artefacts", passed_on(checkout.lab(&["artifacts", "build", name]))).ok();
+        let before = Computer::look(checkout.root());
+        Self { checkout, name, before }
+    }
+
+    /// Runs `deploy` with these words to its end.
+    ///
+    /// # Panics
+    /// When it takes hours.
+    #[must_use]
+    pub fn deploy(&self, words: &[&str]) -> Answer {
+        to_its_end("the deploy", self.checkout.lab(&["deploy"]).args(words))
+    }
+
+    /// kubectl, through the lab.
+    #[must_use]
+    pub fn kubectl(&self, words: &str) -> Answer {
+        self.checkout.lab(&["kubectl", "--cluster", self.name, "--"]).args(words.split(' ')).answer()
+    }
+
+    /// What a command prints on a machine.
+    #[expect(clippy::must_use_candidate, reason = "some commands are run for what they do")]
+    pub fn on(&self, machine: &str, command: &str) -> String {
+        self.checkout.on(self.name, machine, command)
+    }
+
+    /// The names of the nodes, each with a space behind it.
+    #[must_use]
+    pub fn nodes(&self) -> String {
+        self.kubectl("get nodes --output name").ok().stdout.replace("node/", "").replace('\n', " ")
+    }
+
+    /// These checks pass; all, where none is named.
+    ///
+    /// # Panics
+    /// When one does not.
+    pub fn passes(&self, checks: &[&str]) {
+        self.checkout.lab(&["validate", self.name]).args(checks).answer().ok();
+    }
+
+    /// Runs checks, of which these must fail, and gives what each says.
+    ///
+    /// # Panics
+    /// When others fail, or none.
+    #[must_use]
+    pub fn fails(&self, checks: &[&str], failing: &[&str]) -> Vec<String> {
+        let words = ["validate", self.name, "--json", "--patience", "20"];
+        let answer = self.checkout.lab(&words).args(checks).answer().code(30);
+        let outcomes = answer.json();
+        let all = outcomes.as_array().expect("the outcomes are a list");
+        let failed: Vec<&Value> = all.iter().filter(|one| one["verdict"] == "failed").collect();
+        let ids: Vec<_> = failed.iter().filter_map(|one| one["id"].as_str()).collect();
+        assert_eq!(ids, failing, "{answer}");
+        failed.iter().map(|one| one["details"].to_string()).collect()
+    }
+
+    /// It is as its file says, and a deploy knows that.
+    ///
+    /// # Panics
+    /// When a check fails, or something was left to be done.
+    pub fn is_well(&self) {
+        self.passes(&[]);
+        let again = self.deploy(&[self.name]).ok();
+        assert!(again.stderr.contains("nothing to do"), "{again}");
+    }
+
+    /// Destroys it and checks that nothing of it is left.
+    ///
+    /// # Panics
+    /// When something is.
+    pub fn destroy(&self) {
+        // What kubectl and Go keep for themselves, wherever they run. What cannot be removed is found to be left.
+        let home = self.checkout.home();
+        let _ = fs::remove_dir_all(home.join(".kube"));
+        let _ = fs::remove_dir_all(home.join(".config/go"));
+        let _ = fs::remove_dir(home.join(".config"));
+        self.checkout.destroy(self.name, &self.before);
+    }
+}
