@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::cli::commands::running;
 use crate::cx::Cx;
+use crate::deploy::run::Prints;
 use crate::deploy::{self, kubeconfig, prepare};
 use crate::failure::{Failure, exit};
 use crate::life::lab::{Lab, Reached};
@@ -142,7 +143,7 @@ fn inventory(cx: &Cx, lab: &Lab) -> anyhow::Result<String> {
 /// Says as well whether anything was deployed.
 async fn kubespray(cx: &Cx, lab: &Lab, json: bool) -> anyhow::Result<(String, bool)> {
     let before = deploy::deployed(lab)?;
-    deploy::deploy(cx, lab, deploy::Wishes { json, fresh: false, keep: true }).await?;
+    deploy::deploy(cx, lab, deploy::Wishes { prints: Prints::json(json), fresh: false, keep: true }).await?;
     let now = deploy::deployed(lab)?;
     let is_new = before != now;
     let what = now.map(|now| status::version(&now)).unwrap_or_default();

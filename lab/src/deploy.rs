@@ -12,6 +12,7 @@ use lab_core::snapshot::Manifest;
 use lab_core::spec::MachineKind;
 use serde::{Deserialize, Serialize};
 
+use self::run::Prints;
 use crate::artifacts::lock;
 use crate::artifacts::serve;
 use crate::check;
@@ -59,8 +60,8 @@ pub struct Deployed {
 /// What a deploy is to do beside what it does.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wishes {
-    /// Ansible's events go to standard output.
-    pub json: bool,
+    /// What of it goes to standard output.
+    pub prints: Prints,
     /// Kubespray runs even where a snapshot of the same deploy could be restored.
     pub fresh: bool,
     /// A fresh cluster of containers is kept as a snapshot, for the next deploy from the same.
@@ -100,7 +101,7 @@ pub async fn deploy(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
         None => "it is not known that anything was deployed to its end".to_owned(),
         Some(last) if last.inputs != wanted.inputs => "what is asked for is not what was deployed".to_owned(),
         Some(_) => {
-            let patience = just_started(lab, &state.get()).then_some(SETTLED);
+            let patience = starting(lab, &state.get()).map(|_| SETTLED);
             match unhealthy(cx, lab, &reached, &HEALTH, patience).await {
                 Some(why) => format!("the cluster is not as it must be: {why}"),
                 None => {
@@ -126,7 +127,7 @@ pub async fn deploy(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
         arguments: &[],
         what: "deploy",
         again,
-        json: wishes.json,
+        prints: wishes.prints,
     };
     play::play(cx, lab, &play).await?;
     kubeconfig::fetch(cx, lab, &reached).await?;
@@ -142,7 +143,7 @@ pub async fn deploy(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
 }
 
 fn tell_next_steps(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
-    if wishes.json {
+    if wishes.prints != Prints::Tables {
         return Ok(());
     }
     output::print(next_steps(cx, lab, &lab.cluster_words(cx)))
@@ -217,12 +218,13 @@ pub fn kept(cx: &Cx, lab: &Lab, asked: bool) -> anyhow::Result<Option<Manifest>>
     snapshot::kept_of_deploy(cx, &lab.spec, &inputs(cx, lab)?)
 }
 
-/// Whether a machine of the lab was started so short ago that its cluster may still be on its way up.
-fn just_started(lab: &Lab, state: &LabState) -> bool {
+/// Where a machine of the lab was started so short ago that its cluster may still be on its way up: how long that may take.
+#[must_use]
+pub fn starting(lab: &Lab, state: &LabState) -> Option<Duration> {
     let emulated = lab.spec.machines.iter().any(|machine| machine.kind == MachineKind::Vm);
     let patience = if emulated { SETTLED } else { STARTS };
     let age = |started: &Timestamp| Timestamp::now().duration_since(*started);
-    state.started.values().any(|started| age(started).unsigned_abs() < patience)
+    state.started.values().any(|started| age(started).unsigned_abs() < patience).then_some(patience)
 }
 
 /// Finds out before anything is done whether Kubespray would take the cluster.

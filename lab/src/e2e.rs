@@ -14,6 +14,7 @@ use lab_core::spec::ImageSpec;
 use crate::cli::commands::running;
 use crate::cx::Cx;
 use crate::deploy::prepare::{self, Needs};
+use crate::deploy::run::Prints;
 use crate::failure::{Failure, exit};
 use crate::files::{self, PUBLIC};
 use crate::host::acceleration;
@@ -85,7 +86,8 @@ pub async fn run(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
         checks: Vec::new(),
         evidence: Vec::new(),
     };
-    let done = forward(cx, lab, &mut report).await;
+    let prints = if wishes.json { Prints::Nothing } else { Prints::Tables };
+    let done = forward(cx, lab, prints, &mut report).await;
     report.kubernetes = deploy::deployed(lab)?.map(|deployed| deployed.kubernetes);
     let is_bad = |check: &Outcome| check.verdict == Verdict::Failed;
     if done.is_err() || report.checks.iter().any(is_bad) {
@@ -119,9 +121,9 @@ pub async fn run(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
 }
 
 /// The way up to the checks; what a failure keeps from being done is told as skipped.
-async fn forward(cx: &Cx, lab: &Lab, report: &mut Report) -> anyhow::Result<()> {
+async fn forward(cx: &Cx, lab: &Lab, prints: Prints, report: &mut Report) -> anyhow::Result<()> {
     // A verdict is about a deploy that was made, not about one that was kept.
-    let wishes = deploy::Wishes { fresh: true, ..deploy::Wishes::default() };
+    let wishes = deploy::Wishes { fresh: true, prints, keep: false };
     let made = async {
         // Machines are told of artefacts when they are made, so what is needed must be known before.
         phase(report, "prepare", async { prepare::check(cx, lab).await.map(drop) }).await?;

@@ -14,6 +14,7 @@ use lab_core::report::{Outcome, Verdict, counts};
 use lab_core::spec::MachineKind;
 
 use crate::cx::Cx;
+use crate::deploy;
 use crate::failure::{Failure, exit};
 use crate::host::acceleration;
 use crate::host::processes::own_program;
@@ -94,7 +95,10 @@ pub async fn look(
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let patience = match patience {
         Some(patience) => patience,
-        None => PATIENCE * times(cx, lab).await?,
+        None => {
+            let starting = lab.state()?.and_then(|state| deploy::starting(lab, &state.get()));
+            (PATIENCE * times(cx, lab).await?).max(starting.unwrap_or_default())
+        }
     };
     inside(cx, lab, reached, &ids, Some(patience), |outcome| show(cx, outcome)).await
 }

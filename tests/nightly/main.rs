@@ -4,6 +4,7 @@
 mod ansible;
 mod artifacts;
 mod day_two;
+mod e2e;
 mod likeness;
 mod recover;
 mod single;

@@ -6,6 +6,7 @@ use lab_core::deploy::change::Removal;
 use crate::cx::Cx;
 use crate::deploy;
 use crate::deploy::change::{Operation, Wishes, change};
+use crate::deploy::run::Prints;
 use crate::life::lab::Lab;
 
 use super::Cluster;
@@ -104,7 +105,8 @@ pub async fn run(cx: &Cx, arguments: Deploy) -> anyhow::Result<()> {
         None => {
             let lab = Lab::open(cx, &arguments.cluster.cluster)?;
             let Deploy { json, fresh, no_snapshot, .. } = arguments;
-            return deploy::deploy(cx, &lab, deploy::Wishes { json, fresh, keep: !no_snapshot }).await;
+            let prints = Prints::json(json);
+            return deploy::deploy(cx, &lab, deploy::Wishes { prints, fresh, keep: !no_snapshot }).await;
         }
         Some(Change::Scale(of)) => (of.cluster, Operation::Scale, of.how),
         Some(Change::RemoveNode { cluster, machines, gone, how }) => {

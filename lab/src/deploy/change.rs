@@ -28,6 +28,7 @@ use crate::life::up;
 use crate::output;
 use crate::validate::HEALTH;
 
+use super::run::Prints;
 use super::{
     Deployed, inputs, kubeconfig, living, refuse_what_kubespray_would, settle, wanted,
     warn_of_missing_artifacts,
@@ -217,7 +218,7 @@ async fn play_all(
             arguments: &arguments,
             what: change.operation,
             again: format!("`{again}`"),
-            json,
+            prints: Prints::json(json),
         };
         play::play(cx, lab, &play).await?;
     }

@@ -53,8 +53,28 @@ pub struct Run<'a> {
     pub history: PathBuf,
     /// The command that goes on after a failure.
     pub again: String,
-    /// Events go to standard output.
-    pub json: bool,
+    /// What of it goes to standard output.
+    pub prints: Prints,
+}
+
+/// What of a run goes to standard output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Prints {
+    /// What came of it, for people.
+    #[default]
+    Tables,
+    /// Ansible's events, one a line.
+    Events,
+    /// Nothing: whoever called has something of its own to print.
+    Nothing,
+}
+
+impl Prints {
+    /// What `--json` of a command that deploys means.
+    #[must_use]
+    pub fn json(json: bool) -> Self {
+        if json { Self::Events } else { Self::Tables }
+    }
 }
 
 /// Runs a playbook and returns what came of it.
@@ -66,7 +86,7 @@ pub async fn run(cx: &Cx, run: &Run<'_>, program: &Invocation) -> anyhow::Result
     let ended = run
         .reached
         .inside(program)
-        .stream(&cx.cancel, Deadline::after(DAY), |line| shown.line(cx, line, run.json))
+        .stream(&cx.cancel, Deadline::after(DAY), |line| shown.line(cx, line, run.prints))
         .await;
     let seconds = shown.task.elapsed().as_secs_f64();
     let ended = match ended {
@@ -92,14 +112,14 @@ pub async fn run(cx: &Cx, run: &Run<'_>, program: &Invocation) -> anyhow::Result
     if ended.status.success() && summary.recap.is_some() {
         let text = serde_json::to_string(&shown.follower.history())?;
         files::write_atomic(&run.history, text.as_bytes(), files::PUBLIC)?;
-        if !run.json {
+        if run.prints == Prints::Tables {
             output::print(table(&summary))?;
         }
         shown.task.done(&format!("in {seconds:.0} s, {} changes", shown.follower.changes()));
         return Ok(summary);
     }
     shown.task.failed(&format!("after {seconds:.0} s"));
-    if !run.json {
+    if run.prints == Prints::Tables {
         output::print(table(&summary))?;
     }
     Err(failure(cx, run, &summary, &shown.log.shown(cx), &ended.stderr).await)
@@ -162,14 +182,14 @@ impl Shown {
         })
     }
 
-    fn line(&mut self, cx: &Cx, line: &str, json: bool) {
+    fn line(&mut self, cx: &Cx, line: &str, prints: Prints) {
         let Some(event) = events::read(line) else {
             self.log.write(&format!("{line}\n"));
             cx.progress.note(&redacted(line));
             return;
         };
         self.events.write(&format!("{line}\n"));
-        if json {
+        if prints == Prints::Events {
             // A reader that has read enough must not end what is being done.
             let _ = output::line(redacted(line));
         }

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::cli::commands::running;
 use crate::cx::Cx;
-use crate::deploy::run::{self, Run};
+use crate::deploy::run::{self, Prints, Run};
 use crate::failure::{Failure, exit};
 use crate::files;
 use crate::inventory::unsayable;
@@ -102,8 +102,8 @@ pub struct Play<'a> {
     pub what: &'a str,
     /// The command that goes on after a failure.
     pub again: String,
-    /// Events go to standard output.
-    pub json: bool,
+    /// What of it goes to standard output.
+    pub prints: Prints,
 }
 
 /// `kubespray play`.
@@ -113,9 +113,13 @@ pub struct Play<'a> {
 pub async fn run(cx: &Cx, lab: &Lab, word: &str, arguments: &[OsString], json: bool) -> anyhow::Result<()> {
     let again = format!("`cargo xtask kubespray play {} {word}`", lab.cluster_words(cx));
     let _held = lab.hold()?;
-    play(cx, lab, &Play { playbook: word, inventory: None, arguments, what: "play", again, json })
-        .await
-        .map(drop)
+    play(
+        cx,
+        lab,
+        &Play { playbook: word, inventory: None, arguments, what: "play", again, prints: Prints::json(json) },
+    )
+    .await
+    .map(drop)
 }
 
 /// Runs a playbook on a living lab that the caller holds.
@@ -168,7 +172,7 @@ pub async fn play(cx: &Cx, lab: &Lab, play: &Play<'_>) -> anyhow::Result<Summary
         .directory(&lab.files.folder);
     let history = run::history(cx, &lab.spec.name, &playbook, &checkout.commit);
     let again = play.again.clone();
-    let run = Run { lab, reached: &reached, what: play.what, records, history, again, json: play.json };
+    let run = Run { lab, reached: &reached, what: play.what, records, history, again, prints: play.prints };
     let result = run::run(cx, &run, &program).await;
     connections::close(&lab.files).await;
     result

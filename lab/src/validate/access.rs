@@ -105,7 +105,15 @@ fn started(lab: &Lab) -> anyhow::Result<BTreeMap<String, i64>> {
 /// Why there is nothing to look at. An error that the API answers with is an answer.
 fn told(error: &anyhow::Error) -> String {
     match error.downcast_ref() {
-        Some(kube::Error::Api(_)) => format!("{error:#}"),
+        Some(kube::Error::Api(_)) => said(error),
         _ => format!("{NO_ANSWER}: {error:#}"),
+    }
+}
+
+/// An error in words: of one that the API answers with, only those that are meant for people.
+pub fn said(error: &anyhow::Error) -> String {
+    match error.downcast_ref() {
+        Some(kube::Error::Api(status)) if !status.message.is_empty() => status.message.clone(),
+        _ => format!("{error:#}"),
     }
 }

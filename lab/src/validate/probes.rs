@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Service, ServiceAccount};
 use kube::api::{AttachParams, DeleteParams, ListParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use tokio::io::AsyncReadExt as _;
 
 use crate::wait::Deadline;
 
-use super::access::Site;
+use super::access::{Site, said};
 use super::cluster::not_well;
 
 /// The port that pods serve their name on.
@@ -80,7 +80,7 @@ impl Probes {
     /// # Errors
     /// With what keeps them.
     pub async fn make(site: &Site, nodes: usize) -> Result<Self, Vec<String>> {
-        Self::try_make(site, nodes).await.unwrap_or_else(|error| Err(vec![format!("{error:#}")]))
+        Self::try_make(site, nodes).await.unwrap_or_else(|error| Err(vec![said(&error)]))
     }
 
     async fn try_make(site: &Site, nodes: usize) -> anyhow::Result<Result<Self, Vec<String>>> {
@@ -94,6 +94,17 @@ impl Probes {
         namespaces
             .create(&create, &of(json!({ "metadata": { "name": name, "labels": { OURS: "" } } }))?)
             .await?;
+        // No pod is let in before the controller manager has made this.
+        let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &name);
+        let account = site
+            .settle(accounts.clone(), || async {
+                let lacking = || vec![format!("the new namespace `{name}` gets no service account: the controller manager does not work")];
+                Ok(accounts.get_opt("default").await?.map(|_| Vec::new()).ok_or_else(lacking))
+            })
+            .await;
+        if let Err(why) = account {
+            return Ok(Err(why));
+        }
         let pods: Api<Pod> = Api::namespaced(client.clone(), &name);
         let sets: Api<DaemonSet> = Api::namespaced(client.clone(), &name);
         let services: Api<Service> = Api::namespaced(client.clone(), &name);

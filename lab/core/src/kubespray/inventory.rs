@@ -31,7 +31,8 @@ impl Login {
         if self.lab_dir.starts_with('/') {
             self.lab_dir.clone()
         } else {
-            format!("{{{{ inventory_dir }}}}/{}", self.lab_dir)
+            // A play for localhost (`remove-node.yml` begins with one) is given these variables too, and is in no inventory.
+            format!("{{{{ inventory_dir | default('') }}}}/{}", self.lab_dir)
         }
     }
 }
