@@ -242,6 +242,9 @@ async fn finish(
         Operation::RemoveNode(removal) => {
             let gone: Vec<&str> = removal.machines.iter().map(String::as_str).collect();
             have_gone(cx, lab, reached, &gone).await?;
+            if !removal.gone {
+                start_anew(cx, lab, reached, &gone).await?;
+            }
             settle(cx, lab, reached, &["system-pods"]).await?;
             let is_plain = |name: &&str| {
                 lab.machine(name).is_ok_and(|machine| machine.roles == [lab_core::spec::Role::Worker].into())
@@ -260,6 +263,8 @@ async fn finish(
             files::remove(&lab.files.upgrading())
         }
         Operation::Reset => {
+            let all: Vec<&str> = lab.spec.machines.iter().map(|machine| machine.name.as_str()).collect();
+            start_anew(cx, lab, reached, &all).await?;
             let folder = lab.files.inventory_folder();
             for path in [
                 lab.files.kubeconfig(),
@@ -279,6 +284,13 @@ async fn finish(
             settle(cx, lab, reached, &HEALTH).await
         }
     }
+}
+
+/// What a network plugin left in the kernel of a machine goes with its restart. Kubespray's reset leaves routes of kube-router,
+/// and a machine of the next cluster may be given the very addresses that they lead elsewhere.
+async fn start_anew(cx: &Cx, lab: &Lab, reached: &Reached, machines: &[&str]) -> anyhow::Result<()> {
+    let state = lab.state()?.context("a lab that runs has a state")?;
+    up::restart(cx, lab, reached, &state, machines).await
 }
 
 /// The record of what the cluster was deployed from follows a change of its machines, where it was true before.

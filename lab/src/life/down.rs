@@ -78,7 +78,7 @@ pub async fn down(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
         cx.progress.note(&format!("the lab `{}` is stopped already", lab.spec.name));
         return Ok(());
     };
-    stop_all(cx, &reached, &state).await?;
+    stop(cx, &reached, &state, None).await?;
     if lab.spec.host == HostSpec::Embedded {
         embedded::end(&lab.files.host(), &cx.cancel).await?;
     }
@@ -86,17 +86,23 @@ pub async fn down(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Stops every machine of the lab, all at once.
+/// Stops machines of the lab all at once: these, or every one.
 ///
 /// # Errors
 /// When a machine cannot be stopped.
-pub async fn stop_all(cx: &Cx, reached: &Reached, state: &StateFile) -> anyhow::Result<()> {
+pub async fn stop(
+    cx: &Cx,
+    reached: &Reached,
+    state: &StateFile,
+    only: Option<&[&str]>,
+) -> anyhow::Result<()> {
     let id = state.get().lab;
     let libvirt = reached.libvirt.clone();
     let domains = cx.blocking(move || libvirt.domains()).await?;
     let mut work = tokio::task::JoinSet::new();
     for found in domains {
-        if found.record.lab == id && found.state != MachineState::ShutOff {
+        let is_one = only.is_none_or(|only| only.contains(&found.record.machine.as_str()));
+        if is_one && found.record.lab == id && found.state != MachineState::ShutOff {
             let (cx, reached) = (cx.clone(), reached.clone());
             work.spawn(async move {
                 let task = cx.progress.task(&found.record.machine);

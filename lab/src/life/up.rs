@@ -29,7 +29,7 @@ use super::keys;
 use super::lab::{Lab, Reached};
 use super::observe::observe;
 use super::state::{CLUSTER, StateFile};
-use super::{access, reach};
+use super::{access, down, reach};
 
 /// How long Ansible may take to log in to all machines. Its module starts Python on each: seconds under emulation.
 const PING: Duration = Duration::from_secs(600);
@@ -111,7 +111,7 @@ pub async fn up(cx: &Cx, lab: &Lab, only: Option<&str>, fresh: bool) -> anyhow::
         (None, state) => {
             let (name, file, host) = (&lab.spec.name, lab.cluster_file.clone(), lab.spec.host.clone());
             let state = state.map_or_else(|| StateFile::create(&lab.files, name, file, host), Ok)?;
-            match make(cx, lab, &state, only).await {
+            match make(cx, lab, &state, only.as_ref().map(std::slice::from_ref)).await {
                 Ok(made) => greet(cx, lab, &state, &made).await,
                 Err(error) => Err(error),
             }
@@ -131,6 +131,22 @@ pub async fn bring(cx: &Cx, lab: &Lab, state: &StateFile) -> anyhow::Result<Made
     make(cx, lab, state, None).await
 }
 
+/// Stops these machines of a lab that runs and starts them again, for a caller that holds the lab.
+///
+/// # Errors
+/// When one does not stop, or does not come back.
+pub async fn restart(
+    cx: &Cx,
+    lab: &Lab,
+    reached: &Reached,
+    state: &StateFile,
+    machines: &[&str],
+) -> anyhow::Result<()> {
+    down::stop(cx, reached, state, Some(machines)).await?;
+    let made = make(cx, lab, state, Some(machines)).await?;
+    finish(cx, lab, state, &made).await
+}
+
 /// Has Ansible reach the machines of a lab that was brought up.
 ///
 /// # Errors
@@ -147,7 +163,7 @@ pub struct Made {
     changed: bool,
 }
 
-async fn make(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&str>) -> anyhow::Result<Made> {
+async fn make(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&[&str]>) -> anyhow::Result<Made> {
     moved(lab, state)?;
     // What does not depend on each other begins together.
     let (images, keys, reached) =
@@ -161,7 +177,7 @@ async fn make(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&str>) -> anyh
     let public = keys.public();
     let mut spec = (*lab.spec).clone();
     for machine in &mut spec.machines {
-        machine.auto_start |= Some(machine.name.as_str()) == only;
+        machine.auto_start |= only.is_some_and(|only| only.contains(&machine.name.as_str()));
     }
     let inputs =
         Inputs { spec: &spec, lab: &lab_id, acceleration: accelerated.kind, images: &keyed, keys: &public };
@@ -169,7 +185,7 @@ async fn make(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&str>) -> anyh
     let observed = observe(cx, lab, &reached, &state.get()).await?;
     let mut planned = plan(&inputs, &observed);
     if let Some(only) = only {
-        planned.machines.retain(|machine| machine.name == only);
+        planned.machines.retain(|machine| only.contains(&machine.name.as_str()));
     }
     if !check::refused(cx, lab).await?.findings.is_empty() {
         // Machines can be had without Kubernetes.

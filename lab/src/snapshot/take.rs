@@ -78,7 +78,7 @@ pub async fn take(cx: &Cx, lab: &Lab, name: &str, deploy: Option<&str>) -> anyho
         task.step("looking at the cluster");
         well = deploy::is_well(cx, lab, reached).await?;
         task.step("stopping the machines");
-        down::stop_all(cx, reached, &state).await?;
+        down::stop(cx, reached, &state, None).await?;
         unmount(cx, lab, reached, &whole).await?;
         kill_point("snapshot/stop", "after");
     }

@@ -71,7 +71,7 @@ pub fn remove(situation: &Situation<'_>, removal: &Removal) -> Result<Decision, 
         let what = if removal.gone {
             "leaves the cluster as it is, without being asked"
         } else {
-            "is drained, leaves the cluster, and is cleaned of it; the machine stays"
+            "is drained, leaves the cluster, and is cleaned of it; the machine starts anew"
         };
         let from_etcd = if members.contains(name) { "; it leaves etcd too" } else { "" };
         change.machine(name, format!("{what}{from_etcd}"));

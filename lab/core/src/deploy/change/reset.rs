@@ -11,7 +11,8 @@ pub fn reset(situation: &Situation<'_>) -> Result<Decision, Refusal> {
     situation.needs(spec.machines.iter().map(|machine| machine.name.as_str()))?;
     let mut change = Change::new("reset", situation);
     for machine in &spec.machines {
-        change.machine(&machine.name, "is cleaned of Kubernetes, containers and etcd; the machine stays");
+        change
+            .machine(&machine.name, "is cleaned of Kubernetes, containers and etcd; the machine starts anew");
     }
     // Kubespray's reset.yml asks unless it is given this, and nobody could answer.
     change.steps.push(Step::new("reset.yml", "takes the cluster away").variable("reset_confirmation", "yes"));
