@@ -39,6 +39,8 @@ fn quick_is_deployed_checked_broken_mended_and_gone() {
 fn reached_with_its_kubeconfig(quick: &Living) {
     let file = quick.checkout.output("quick").join("kubeconfig");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    // The lab's own kubectl, which is there from its first call on.
+    assert_eq!(quick.nodes(), "control-plane worker-1 worker-2 ");
     let mut proxy = quick.checkout.lab(&["proxy", "--cluster", "quick"]).start();
     proxy.says(" -> 192.168.200.10:6443", Duration::from_secs(20));
     let kubectl = quick.checkout.output("quick").join("bin/kubectl");
@@ -67,8 +69,10 @@ fn reached_with_its_kubeconfig(quick: &Living) {
 }
 
 /// Breaks something, sees that this one check fails and says so, mends it, sees that it passes.
-fn broken(quick: &Living, how: &str, mended: &str, check: &str, says: &str) {
-    quick.kubectl(how).ok();
+fn broken(quick: &Living, how: &[&str], mended: &str, check: &str, says: &str) {
+    for words in how {
+        quick.kubectl(words).ok();
+    }
     let told = quick.fails(&[check], &[check]);
     assert!(told[0].contains(says), "{check} says {told:?}, not {says}");
     quick.kubectl(mended).ok();
@@ -78,14 +82,14 @@ fn broken(quick: &Living, how: &str, mended: &str, check: &str, says: &str) {
 fn each_check_fails_for_its_own_reason(quick: &Living) {
     broken(
         quick,
-        "label node worker-1 tier=gold",
+        &["label node worker-1 tier=gold"],
         "label node worker-1 tier-",
         "nodes",
         "`worker-1` has the label `tier=gold`, which is not in the cluster file",
     );
     broken(
         quick,
-        "run -n kube-system stuck --image=registry.k8s.io/nothing:1",
+        &["run -n kube-system stuck --image=registry.k8s.io/nothing:1"],
         "delete pod -n kube-system stuck --now",
         "system-pods",
         "the pod `stuck` is Pending",
@@ -103,14 +107,20 @@ fn each_check_fails_for_its_own_reason(quick: &Living) {
     quick.passes(&["leases"]);
     broken(
         quick,
-        "scale -n kube-system deployment metrics-server --replicas 0",
+        &[
+            "scale -n kube-system deployment metrics-server --replicas 0",
+            "wait -n kube-system --for=delete pod -l app.kubernetes.io/name=metrics-server --timeout=60s",
+        ],
         "scale -n kube-system deployment metrics-server --replicas 1",
         "top",
         "the metrics API does not answer",
     );
     broken(
         quick,
-        "scale -n kube-system deployment coredns --replicas 0",
+        &[
+            "scale -n kube-system deployment coredns --replicas 0",
+            "wait -n kube-system --for=delete pod -l k8s-app=kube-dns --timeout=60s",
+        ],
         "scale -n kube-system deployment coredns --replicas 2",
         "dns",
         "DNS: ",
