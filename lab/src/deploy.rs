@@ -58,7 +58,7 @@ pub struct Deployed {
 }
 
 /// What a deploy is to do beside what it does.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Wishes {
     /// What of it goes to standard output.
     pub prints: Prints,

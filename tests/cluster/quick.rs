@@ -43,10 +43,12 @@ fn reached_with_its_kubeconfig(quick: &Living) {
     assert_eq!(quick.nodes(), "control-plane worker-1 worker-2 ");
     let mut proxy = quick.checkout.lab(&["proxy", "--cluster", "quick"]).start();
     proxy.says(" -> 192.168.200.10:6443", Duration::from_secs(20));
-    let kubectl = quick.checkout.output("quick").join("bin/kubectl");
+    // Without a home it would leave its cache in the folder that tests run in.
+    let kubectl =
+        || run(quick.checkout.output("quick").join("bin/kubectl")).env("HOME", quick.checkout.home());
     let nodes = |config: &std::path::Path| {
         let words = ["get", "nodes", "--output", "name", "--context", "lab-quick"];
-        run(&kubectl).arg("--kubeconfig").arg(config).args(words).answer().ok().stdout
+        kubectl().arg("--kubeconfig").arg(config).args(words).answer().ok().stdout
     };
     assert_eq!(nodes(&file), "node/control-plane\nnode/worker-1\nnode/worker-2\n");
 
@@ -56,8 +58,7 @@ fn reached_with_its_kubeconfig(quick: &Living) {
     fs::write(&own, theirs).unwrap();
     quick.checkout.lab(&["kubeconfig", "quick", "--merge"]).answer().ok();
     assert_eq!(nodes(&own), "node/control-plane\nnode/worker-1\nnode/worker-2\n");
-    let current =
-        run(&kubectl).arg("--kubeconfig").arg(&own).args(["config", "current-context"]).answer().ok();
+    let current = kubectl().arg("--kubeconfig").arg(&own).args(["config", "current-context"]).answer().ok();
     assert_eq!(current.stdout, "work\n", "the current context stays");
     let again = quick.checkout.lab(&["kubeconfig", "quick", "--merge"]).answer().ok();
     assert!(again.stderr.contains("has the context `lab-quick` already"), "{again}");

@@ -1,11 +1,8 @@
 //! `cloud` where nothing can be deployed: what is lacking is found before any machine is made.
 
-use std::fs;
-
-use lab_tests::checkout::real_root;
 use lab_tests::computer::Computer;
 use lab_tests::kubespray::reaching;
-use lab_tests::{Checkout, needs_kubespray};
+use lab_tests::{Checkout, living, needs_kubespray};
 
 #[test]
 fn a_start_without_artefacts_is_refused_before_any_machine_is_made() {
@@ -13,7 +10,7 @@ fn a_start_without_artefacts_is_refused_before_any_machine_is_made() {
     // A store of its own, in which there is nothing.
     let checkout = Checkout::with_own_build();
     checkout.share("build/3rd-party");
-    checkout.write("quick", &fs::read_to_string(real_root().join("inventories/quick/cluster.yaml")).unwrap());
+    checkout.write("quick", &living::quick());
     let before = Computer::look(checkout.root());
 
     let start = reaching(checkout.lab(&["cloud", "start", "quick"])).answer().code(11);

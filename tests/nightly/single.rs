@@ -1,15 +1,12 @@
 //! `single`: a whole Kubernetes on one virtual machine with a kernel of its own, emulated where there is no KVM.
 
-use std::fs;
-
-use lab_tests::checkout::{read_json, real_root, walk};
+use lab_tests::checkout::{read_json, walk};
 use lab_tests::{Living, living, needs_kubespray};
 
 #[test]
 fn a_cluster_on_one_virtual_machine_is_deployed_and_passes_every_check() {
     needs_kubespray!();
-    let text = fs::read_to_string(real_root().join("inventories/single/cluster.yaml")).unwrap();
-    let single = Living::planned("single", &text);
+    let single = Living::planned("single", &living::shipped("single"));
     living::to_its_end("the run of single", single.checkout.lab(&["e2e", "single"])).ok();
     let mut reports = Vec::new();
     walk(&single.checkout.output("single").join("runs"), &mut |path| {

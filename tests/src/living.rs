@@ -29,8 +29,17 @@ pub struct Living {
 /// When it is not there.
 #[must_use]
 pub fn quick() -> String {
-    fs::read_to_string(real_root().join("inventories/quick/cluster.yaml"))
-        .expect("`quick` has a cluster file")
+    shipped("quick")
+}
+
+/// The cluster file that a cluster of this name comes with.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn shipped(name: &str) -> String {
+    fs::read_to_string(real_root().join("inventories").join(name).join("cluster.yaml"))
+        .expect("the project has this cluster file")
 }
 
 /// Runs a program that may take longer than others.

@@ -58,10 +58,9 @@ pub struct Run<'a> {
 }
 
 /// What of a run goes to standard output.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prints {
     /// What came of it, for people.
-    #[default]
     Tables,
     /// Ansible's events, one a line.
     Events,
