@@ -418,6 +418,9 @@ pub enum Internal {
         /// How many times longer than usual anything may take
         #[arg(long)]
         times: u32,
+        /// Machines may have been started just now
+        #[arg(long)]
+        starting: bool,
         cluster: String,
         checks: Vec<String>,
     },

@@ -27,7 +27,7 @@ use crate::life::state::{CLUSTER, LabState};
 use crate::life::up;
 use crate::output;
 use crate::snapshot;
-use crate::validate::{self, HEALTH};
+use crate::validate::{self, HEALTH, Look};
 
 pub mod change;
 pub mod kubeconfig;
@@ -101,8 +101,8 @@ pub async fn deploy(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
         None => "it is not known that anything was deployed to its end".to_owned(),
         Some(last) if last.inputs != wanted.inputs => "what is asked for is not what was deployed".to_owned(),
         Some(_) => {
-            let patience = starting(lab, &state.get()).map(|_| SETTLED);
-            match unhealthy(cx, lab, &reached, &HEALTH, patience).await {
+            let look = starting(lab, &state.get()).map_or(Look::Once, |_| Look::Starting(SETTLED));
+            match unhealthy(cx, lab, &reached, &HEALTH, look).await {
                 Some(why) => format!("the cluster is not as it must be: {why}"),
                 None => {
                     let name = &lab.spec.name;
@@ -252,7 +252,7 @@ fn warn_of_missing_artifacts(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
 /// What checks still find wrong when they have waited as long as a cluster may take to settle; `None` where they find
 /// nothing.
 pub async fn not_ready(cx: &Cx, lab: &Lab, reached: &Reached, checks: &[&str]) -> Option<String> {
-    unhealthy(cx, lab, reached, checks, Some(SETTLED)).await
+    unhealthy(cx, lab, reached, checks, Look::Starting(SETTLED)).await
 }
 
 /// Whether a cluster was deployed to its end and is well at this moment.
@@ -260,21 +260,15 @@ pub async fn not_ready(cx: &Cx, lab: &Lab, reached: &Reached, checks: &[&str]) -
 /// # Errors
 /// When the record of the deploy cannot be read.
 pub async fn is_well(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<bool> {
-    Ok(deployed(lab)?.is_some() && unhealthy(cx, lab, reached, &HEALTH, None).await.is_none())
+    Ok(deployed(lab)?.is_some() && unhealthy(cx, lab, reached, &HEALTH, Look::Once).await.is_none())
 }
 
-/// What checks find wrong; `None` where they find nothing. With `patience`, that is waited for.
-async fn unhealthy(
-    cx: &Cx,
-    lab: &Lab,
-    reached: &Reached,
-    checks: &[&str],
-    patience: Option<Duration>,
-) -> Option<String> {
+/// What checks find wrong; `None` where they find nothing.
+async fn unhealthy(cx: &Cx, lab: &Lab, reached: &Reached, checks: &[&str], look: Look) -> Option<String> {
     if !lab.files.kubeconfig().is_file() {
         return Some("there is no kubeconfig of it".to_owned());
     }
-    let outcomes = match validate::inside(cx, lab, reached, checks, patience, |_| ()).await {
+    let outcomes = match validate::inside(cx, lab, reached, checks, look, |_| ()).await {
         Ok(outcomes) => outcomes,
         Err(error) => return Some(format!("{error:#}")),
     };

@@ -25,6 +25,7 @@ use crate::wait::Deadline;
 
 mod access;
 mod cluster;
+mod handover;
 mod pods;
 mod probes;
 mod suite;
@@ -42,6 +43,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const EMULATED: u32 = 5;
 /// How long all checks may take, at the most.
 const WHOLE: Duration = Duration::from_secs(3600);
+
+/// How a cluster is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Once.
+    Once,
+    /// Until nothing is wrong, for so long.
+    Until(Duration),
+    /// The same of one whose machines may have been started just now: what ended with their last run is told that it did.
+    Starting(Duration),
+}
 
 /// `lab validate`: runs checks (all, unless some are named) and shows what came of them.
 ///
@@ -100,7 +112,7 @@ pub async fn look(
             (PATIENCE * times(cx, lab).await?).max(starting.unwrap_or_default())
         }
     };
-    inside(cx, lab, reached, &ids, Some(patience), |outcome| show(cx, outcome)).await
+    inside(cx, lab, reached, &ids, Look::Until(patience), |outcome| show(cx, outcome)).await
 }
 
 fn show(cx: &Cx, outcome: &Outcome) {
@@ -121,7 +133,7 @@ async fn times(cx: &Cx, lab: &Lab) -> anyhow::Result<u32> {
     Ok(if is_emulated { EMULATED } else { 1 })
 }
 
-/// Runs checks inside the lab's network, all where none is named. Without `patience` each looks once.
+/// Runs checks inside the lab's network, all where none is named.
 ///
 /// # Errors
 /// When they cannot be run.
@@ -130,21 +142,25 @@ pub async fn inside(
     lab: &Lab,
     reached: &Reached,
     ids: &[&str],
-    patience: Option<Duration>,
+    how: Look,
     mut each: impl FnMut(&Outcome),
 ) -> anyhow::Result<Vec<Outcome>> {
     let mut outcomes = Vec::new();
-    let seconds = patience.unwrap_or_default().as_secs().to_string();
     let times = times(cx, lab).await?;
+    let (patience, whole) = match how {
+        Look::Once => (Duration::ZERO, ONE_LOOK * 2 * times),
+        Look::Until(patience) | Look::Starting(patience) => (patience, WHOLE),
+    };
+    let seconds = patience.as_secs().to_string();
     let program = invocation(own_program())
         .args(["internal", "validate", "--patience", &seconds, "--times", &times.to_string()])
+        .args(matches!(how, Look::Starting(_)).then_some("--starting"))
         .arg(&lab.cluster_file)
         .args(ids)
         .env("LAB_ROOT", cx.layout.root());
-    let deadline = Deadline::after(if patience.is_some() { WHOLE } else { ONE_LOOK * 2 * times });
     let ended = reached
         .inside(&program)
-        .stream(&cx.cancel, deadline, |line| {
+        .stream(&cx.cancel, Deadline::after(whole), |line| {
             if let Ok(outcome) = serde_json::from_str::<Outcome>(line) {
                 each(&outcome);
                 outcomes.push(outcome);
@@ -153,7 +169,7 @@ pub async fn inside(
         .await
         .context("the checks did not come to their end")?;
     anyhow::ensure!(ended.status.success(), "the checks broke off: {}", ended.stderr.trim());
-    if patience.is_some() && !ended.stderr.trim().is_empty() {
+    if how != Look::Once && !ended.stderr.trim().is_empty() {
         cx.progress.note(ended.stderr.trim());
     }
     anyhow::ensure!(!outcomes.is_empty(), "no check was run");

@@ -19,6 +19,11 @@ fn what_is_left_of_a_control_plane_brings_back_the_rest() {
     let text = living::quick();
     assert!(text.contains(MACHINES), "`quick` has other machines");
     let everything = |name| format!("  - name: {name}\n    roles: [control-plane, worker]\n");
+    // What one member of etcd may have, several on a busy computer may not.
+    let of_one_member =
+        |line: &str| line.contains("etcd_heartbeat_interval") || line.contains("etcd_election_timeout");
+    let lines = text.split_inclusive('\n').filter(|line| !of_one_member(line));
+    let text: String = lines.collect();
     let machines: String = ["k1", "k2", "k3"].map(everything).concat();
     let text = text.replace("name: quick", "name: three").replace(MACHINES, &format!("\n{machines}"));
     let three = Living::planned("three", &text);

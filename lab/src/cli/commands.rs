@@ -128,9 +128,9 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
         Command::Inventory(command) => return super::inventory::run(cx, command).await,
         Command::Artifacts(command) => return super::artifacts::run(cx, command).await,
         Command::Image(image) => return images(cx, image).await,
-        Command::Internal(Internal::Validate { patience, times, cluster, checks }) => {
-            validate::run_here(&Lab::open(cx, &cluster)?, &checks, Duration::from_secs(patience), times)
-                .await?;
+        Command::Internal(Internal::Validate { patience, times, starting, cluster, checks }) => {
+            let patience = Duration::from_secs(patience);
+            validate::run_here(&Lab::open(cx, &cluster)?, &checks, patience, times, starting).await?;
         }
         Command::Internal(Internal::DeployPlainly { cluster }) => {
             plain::deploy(cx, &Lab::open(cx, &cluster)?).await?;

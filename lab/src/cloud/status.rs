@@ -13,7 +13,7 @@ use crate::deploy::{self, Deployed};
 use crate::failure::exit;
 use crate::life::lab::Lab;
 use crate::life::status::{self, LabStatus};
-use crate::validate::{self, HEALTH, NO_ANSWER};
+use crate::validate::{self, HEALTH, Look, NO_ANSWER};
 use crate::wait::Deadline;
 
 /// How long the cluster may take to say how it is. Who asks for a status does not want to wait.
@@ -105,7 +105,7 @@ async fn ask(cx: &Cx, lab: &Lab) -> anyhow::Result<Vec<Outcome>> {
     let deadline = Deadline::after(ANSWER);
     let reached = running(cx, lab).await?;
     tokio::select! {
-        seen = validate::inside(cx, lab, &reached, &HEALTH, None, |_| ()) => seen,
+        seen = validate::inside(cx, lab, &reached, &HEALTH, Look::Once, |_| ()) => seen,
         () = deadline.passed() => anyhow::bail!("{NO_ANSWER} within {} s", ANSWER.as_secs()),
     }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use jiff::Timestamp;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::runtime::watcher;
+use kube::runtime::utils::Backoff;
+use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Config, Resource};
 use lab_core::kubespray::prove::Lock;
 use lab_core::spec::ClusterSpec;
@@ -82,7 +83,7 @@ impl Site {
         F: Future<Output = anyhow::Result<Looked>>,
     {
         let deadline = Deadline::after(self.patience);
-        let mut changes = std::pin::pin!(watcher(api, watcher::Config::default()));
+        let mut changes = std::pin::pin!(watcher(api, watcher::Config::default()).backoff(Again));
         loop {
             let looked = look().await.unwrap_or_else(|error| Err(vec![told(&error)]));
             if looked.is_ok() || deadline.remaining().is_zero() {
@@ -95,6 +96,22 @@ impl Site {
             }
         }
     }
+}
+
+/// How long a watch waits before it goes on after an error. Without it the watch of an API server that is starting would
+/// take a whole processor.
+struct Again;
+
+impl Iterator for Again {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(Duration::from_millis(200))
+    }
+}
+
+impl Backoff for Again {
+    fn reset(&mut self) {}
 }
 
 fn started(lab: &Lab) -> anyhow::Result<BTreeMap<String, i64>> {

@@ -19,7 +19,7 @@ use super::access::{Looked, Site};
 /// How long one question to the metrics API may take.
 const ASK: Duration = Duration::from_secs(10);
 /// Where Kubernetes' own pods live.
-const SYSTEM: &str = "kube-system";
+pub(super) const SYSTEM: &str = "kube-system";
 
 /// Exactly the nodes of the cluster file, ready, with its roles, labels, taints, addresses and version.
 pub async fn nodes(site: &Site) -> Looked {

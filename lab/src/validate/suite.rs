@@ -14,7 +14,7 @@ use crate::wait::Deadline;
 
 use super::access::{Looked, Site};
 use super::probes::{self, Probes};
-use super::{cluster, pods};
+use super::{cluster, handover, pods};
 
 /// How long the network may take to know of pods and services that were just made. Nobody is told when it does.
 const SETTLE: Duration = Duration::from_secs(15);
@@ -90,12 +90,24 @@ pub fn known(ids: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs checks from where this process is, and prints each outcome as a line of JSON.
+/// Runs checks from where this process is, and prints each outcome as a line of JSON. `starting`: machines may have been
+/// started just now.
 ///
 /// # Errors
 /// When the cluster cannot be asked at all, or what was made for the checks does not go.
-pub async fn run_here(lab: &Lab, ids: &[String], patience: Duration, times: u32) -> anyhow::Result<()> {
+pub async fn run_here(
+    lab: &Lab,
+    ids: &[String],
+    patience: Duration,
+    times: u32,
+    starting: bool,
+) -> anyhow::Result<()> {
     let site = Site::open(lab, patience, times).await?;
+    if starting {
+        let site = site.clone();
+        // What goes wrong with that the checks find too. It ends with this process at the latest.
+        tokio::spawn(async move { handover::release(&site).await });
+    }
     let named = |check: &Check| ids.is_empty() || ids.iter().any(|id| id == check.id);
     // Where probes do not come up, that must fail: the checks that look out of them are skipped then.
     let needs_probes = SUITE.iter().any(|check| named(check) && matches!(check.what, What::Pods(_)));
