@@ -47,9 +47,11 @@ pub async fn deploy(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
     let program = invocation(environment.program("ansible-playbook"))
         .env("ANSIBLE_CONFIG", checkout.path.join("ansible.cfg"))
         .env("LC_ALL", "C.UTF-8")
-        // Else facts would be those of another cluster, and connections would outlive the lab.
+        // Else facts would be those of another cluster, connections would outlive the lab, and the user's home would have
+        // a folder that was not there before.
         .env("ANSIBLE_CACHE_PLUGIN_CONNECTION", records.join("facts"))
         .env("ANSIBLE_SSH_CONTROL_PATH_DIR", lab.files.sockets())
+        .env("ANSIBLE_LOCAL_TEMP", records.join("temporary"))
         .arg("--inventory")
         .arg(lab.files.inventory())
         .arg("--become")
