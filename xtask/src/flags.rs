@@ -126,7 +126,7 @@ pub enum Tier {
     Artifacts,
     /// Real machines.
     Lab,
-    /// A whole Kubernetes on containers, deployed, checked, broken, kept and brought back. Only when it is asked for.
+    /// A whole Kubernetes on containers, deployed, checked, broken, kept and brought back.
     Cluster,
     /// What takes too long for every change. Only when it is asked for.
     Nightly,

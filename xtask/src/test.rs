@@ -19,8 +19,8 @@ use crate::setup::environment::{self, Environment};
 use crate::setup::{self, Needs};
 
 /// The tiers that every change has to pass, from the quickest to the slowest: all but those that take too long for that.
-pub const TIERS: [Tier; 6] =
-    [Tier::Core, Tier::Cli, Tier::Tools, Tier::Kubespray, Tier::Artifacts, Tier::Lab];
+pub const TIERS: [Tier; 7] =
+    [Tier::Core, Tier::Cli, Tier::Tools, Tier::Kubespray, Tier::Artifacts, Tier::Lab, Tier::Cluster];
 
 impl Tier {
     /// What people call it.
@@ -284,6 +284,7 @@ mod tests {
                 case("lab-tests::artifacts", "h", false),
                 case("lab-tests::lab", "e", false),
                 case("lab-tests::lab", "f", false),
+                case("lab-tests::cluster", "g", false),
             ],
             skips: vec![("e".into(), "there is no user to run as".into())],
         }
@@ -300,10 +301,11 @@ mod tests {
         kubespray        1       0        0
         artifacts        1       0        0
         lab              1       0        1
+        cluster          1       0        0
         skipped lab-tests::lab e: there is no user to run as
         ");
         assert_eq!(problems, ["1 tests of tier cli failed"]);
-        assert_eq!(outcome().sum(&TIERS), "6 passed, 1 failed, 1 skipped");
+        assert_eq!(outcome().sum(&TIERS), "7 passed, 1 failed, 1 skipped");
     }
 
     #[test]
