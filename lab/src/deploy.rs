@@ -23,7 +23,7 @@ use crate::files::{self, PUBLIC};
 use crate::kubespray::play::{self, Play};
 use crate::kubespray::source::Request;
 use crate::life::lab::{Lab, Reached};
-use crate::life::state::{CLUSTER, LabState};
+use crate::life::state::CLUSTER;
 use crate::life::up;
 use crate::output;
 use crate::snapshot;
@@ -41,8 +41,6 @@ const PLAYBOOK: &str = "cluster.yml";
 /// How long a cluster may take after Kubespray's end until every node is ready and every system pod runs. Emulated
 /// machines need minutes to start what Kubespray left to start.
 const SETTLED: Duration = Duration::from_secs(900);
-/// For how long after the start of a container its cluster may be on its way up.
-const STARTS: Duration = Duration::from_secs(300);
 
 /// `deployed.json`: from what the cluster of a lab was deployed. It is there only while that is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,7 +99,7 @@ pub async fn deploy(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
         None => "it is not known that anything was deployed to its end".to_owned(),
         Some(last) if last.inputs != wanted.inputs => "what is asked for is not what was deployed".to_owned(),
         Some(_) => {
-            let look = starting(lab, &state.get()).map_or(Look::Once, |_| Look::Starting(SETTLED));
+            let look = validate::starting(lab, &state.get()).map_or(Look::Once, |_| Look::Starting(SETTLED));
             match unhealthy(cx, lab, &reached, &HEALTH, look).await {
                 Some(why) => format!("the cluster is not as it must be: {why}"),
                 None => {
@@ -216,15 +214,6 @@ pub fn kept(cx: &Cx, lab: &Lab, asked: bool) -> anyhow::Result<Option<Manifest>>
         return Ok(None);
     }
     snapshot::kept_of_deploy(cx, &lab.spec, &inputs(cx, lab)?)
-}
-
-/// Where a machine of the lab was started so short ago that its cluster may still be on its way up: how long that may take.
-#[must_use]
-pub fn starting(lab: &Lab, state: &LabState) -> Option<Duration> {
-    let emulated = lab.spec.machines.iter().any(|machine| machine.kind == MachineKind::Vm);
-    let patience = if emulated { SETTLED } else { STARTS };
-    let age = |started: &Timestamp| Timestamp::now().duration_since(*started);
-    state.started.values().any(|started| age(started).unsigned_abs() < patience).then_some(patience)
 }
 
 /// Finds out before anything is done whether Kubespray would take the cluster.

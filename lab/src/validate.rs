@@ -9,16 +9,17 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use lab_core::domain::Acceleration;
 use lab_core::report::{Outcome, Verdict, counts};
 use lab_core::spec::MachineKind;
 
 use crate::cx::Cx;
-use crate::deploy;
 use crate::failure::{Failure, exit};
 use crate::host::acceleration;
 use crate::host::processes::own_program;
 use crate::life::lab::{Lab, Reached};
+use crate::life::state::LabState;
 use crate::output;
 use crate::process::invocation;
 use crate::wait::Deadline;
@@ -39,6 +40,10 @@ pub const HEALTH: [&str; 2] = ["nodes", "system-pods"];
 const ONE_LOOK: Duration = Duration::from_secs(4);
 /// How long a check waits for what must come true by itself, where a person asks. `--help` says it too.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// For how long after the start of a container its cluster may be on its way up.
+const STARTS: Duration = Duration::from_secs(300);
+/// The same after the start of a virtual machine, which may be emulated.
+const VM_STARTS: Duration = Duration::from_secs(900);
 /// How many times longer everything may take where QEMU emulates the processors.
 const EMULATED: u32 = 5;
 /// How long all checks may take, at the most.
@@ -108,11 +113,20 @@ pub async fn look(
     let patience = match patience {
         Some(patience) => patience,
         None => {
-            let starting = lab.state()?.and_then(|state| deploy::starting(lab, &state.get()));
+            let starting = lab.state()?.and_then(|state| starting(lab, &state.get()));
             (PATIENCE * times(cx, lab).await?).max(starting.unwrap_or_default())
         }
     };
     inside(cx, lab, reached, &ids, Look::Until(patience), |outcome| show(cx, outcome)).await
+}
+
+/// Where a machine of the lab was started so short ago that its cluster may still be on its way up: how long that may take.
+#[must_use]
+pub fn starting(lab: &Lab, state: &LabState) -> Option<Duration> {
+    let emulated = lab.spec.machines.iter().any(|machine| machine.kind == MachineKind::Vm);
+    let patience = if emulated { VM_STARTS } else { STARTS };
+    let age = |started: &Timestamp| Timestamp::now().duration_since(*started);
+    state.started.values().any(|started| age(started).unsigned_abs() < patience).then_some(patience)
 }
 
 fn show(cx: &Cx, outcome: &Outcome) {
