@@ -6,14 +6,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use lab_core::domain::Acceleration;
 use lab_core::plan::{Action, Inputs, MachineState, Observed, Plan, desired, plan, render};
+use lab_core::snapshot::Manifest;
 use lab_core::spec::{HostSpec, ImageSpec, MachineKind};
 
 use crate::artifacts::lock;
 use crate::artifacts::serve::{self, Serving};
 use crate::artifacts::store::Store;
 use crate::check;
+use crate::cli::commands::running;
 use crate::consent;
 use crate::cx::Cx;
 use crate::deploy;
@@ -101,13 +104,7 @@ pub async fn up(cx: &Cx, lab: &Lab, only: Option<&str>, fresh: bool) -> anyhow::
         !state.get().resources.iter().any(|resource| resource == CLUSTER || resource.starts_with("machine/"))
     });
     let done = match (deploy::kept(cx, lab, is_bare && only.is_none() && !fresh)?, state) {
-        (Some(kept), _) => {
-            cx.progress.note(&format!(
-                "a cluster was deployed from the same before: it is brought back from the snapshot `{}` (`--fresh` makes new machines)",
-                kept.name
-            ));
-            snapshot::restore(cx, lab, &kept).await
-        }
+        (Some(kept), _) => bring_back(cx, lab, &kept).await,
         (None, state) => {
             let (name, file, host) = (&lab.spec.name, lab.cluster_file.clone(), lab.spec.host.clone());
             let state = state.map_or_else(|| StateFile::create(&lab.files, name, file, host), Ok)?;
@@ -121,6 +118,17 @@ pub async fn up(cx: &Cx, lab: &Lab, only: Option<&str>, fresh: bool) -> anyhow::
         tell_what_is_left(cx, lab).await;
     }
     done
+}
+
+/// Restores what was deployed from the same before.
+async fn bring_back(cx: &Cx, lab: &Lab, kept: &Manifest) -> anyhow::Result<()> {
+    cx.progress.note(&format!(
+        "a cluster was deployed from the same before: it is brought back from the snapshot `{}` (`--fresh` makes new machines)",
+        kept.name
+    ));
+    snapshot::restore(cx, lab, kept).await?;
+    let state = lab.state()?.context("a lab that was brought back has a state")?;
+    ping(cx, lab, &running(cx, lab).await?, &state).await
 }
 
 /// Makes the world match the cluster file, for a caller that holds the lab; Ansible is not asked yet.
@@ -144,14 +152,6 @@ pub async fn restart(
 ) -> anyhow::Result<()> {
     down::stop(cx, reached, state, Some(machines)).await?;
     let made = make(cx, lab, state, Some(machines)).await?;
-    finish(cx, lab, state, &made).await
-}
-
-/// Has Ansible reach the machines of a lab that was brought up.
-///
-/// # Errors
-/// When it does not reach one.
-pub async fn finish(cx: &Cx, lab: &Lab, state: &StateFile, made: &Made) -> anyhow::Result<()> {
     ping(cx, lab, &made.reached, state).await
 }
 

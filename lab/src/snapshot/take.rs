@@ -116,9 +116,6 @@ pub async fn take(cx: &Cx, lab: &Lab, name: &str, deploy: Option<&str>) -> anyho
         ready_again(cx, lab, &made.reached, &task).await?;
     }
     task.done(&format!("`{name}` taken in {:.1} s", task.elapsed().as_secs_f64()));
-    if let Some(made) = &made {
-        up::finish(cx, lab, &state, made).await?;
-    }
     Ok(manifest)
 }
 
