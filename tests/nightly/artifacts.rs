@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use lab_tests::checkout::real_root;
+use lab_tests::kubespray::reaching;
 use lab_tests::own_builds::{passed_on, states, unpack_file, unpack_image};
 use lab_tests::{Checkout, run, wait};
 
@@ -46,7 +47,7 @@ fn everything_of_quick_is_built_and_says_its_version() {
     checkout.share("build/3rd-party");
     let file = real_root().join("inventories/quick/cluster.yaml");
     checkout.write("quick", &fs::read_to_string(file).expect("`quick` is there"));
-    let mut build = passed_on(checkout.lab(&["artifacts", "build", "quick", "--json"])).start();
+    let mut build = passed_on(reaching(checkout.lab(&["artifacts", "build", "quick", "--json"]))).start();
     wait::until("all artefacts of quick", PATIENCE, || build.has_ended().then_some(()));
     let said = build.answer().ok().json();
     for (name, state) in states(&said) {

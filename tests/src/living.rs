@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::checkout::real_root;
 use crate::computer::Computer;
+use crate::kubespray::reaching;
 use crate::own_builds::passed_on;
 use crate::{Answer, Checkout, Run, wait};
 
@@ -62,7 +63,7 @@ impl Living {
     pub fn planned(name: &'static str, text: &str) -> Self {
         let checkout = Checkout::new();
         checkout.write(name, text);
-        to_its_end("all artefacts", passed_on(checkout.lab(&["artifacts", "build", name]))).ok();
+        to_its_end("all artefacts", passed_on(reaching(checkout.lab(&["artifacts", "build", name])))).ok();
         let before = Computer::look(checkout.root());
         Self { checkout, name, before }
     }
