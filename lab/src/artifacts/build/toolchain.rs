@@ -95,7 +95,9 @@ impl Toolchain {
 
 /// What the user set for Go is set anew where it would change what comes out.
 fn environment(call: Invocation, caches: &Path) -> Invocation {
-    call.env("GOMODCACHE", caches.join("mod"))
+    // What it learns of the checksum database it keeps there (`pkg/sumdb`), and not in the user's home.
+    call.env("GOPATH", caches)
+        .env("GOMODCACHE", caches.join("mod"))
         .env("GOCACHE", caches.join("build"))
         // The cache of modules can be removed like any other folder of `build/`.
         .env("GOFLAGS", "-mod=mod -modcacherw")
