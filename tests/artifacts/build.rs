@@ -55,6 +55,8 @@ fn small_parts_are_built_run_and_not_built_again() {
     let elsewhere = Checkout::with_own_build();
     build(&elsewhere, &lock(&[("crictl", CRICTL)], &[PAUSE])).answer().ok();
     assert_eq!(digests(&elsewhere), before);
+    // Go counts its calls in the user's settings, wherever it is called.
+    assert!(!elsewhere.home().join("go").exists(), "Go keeps something in the user's home");
 }
 
 #[test]
