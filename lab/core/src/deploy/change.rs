@@ -115,7 +115,7 @@ pub struct MachineChange {
 /// One playbook.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Step {
-    /// Its path in Kubespray.
+    /// Its path in Kubespray, or the name of one of ours.
     pub playbook: &'static str,
     /// The machines and groups that it is limited to; all where there is none.
     pub limit: Vec<String>,

@@ -4,7 +4,7 @@
 //! their own, what is left first in the groups, and then `recover-control-plane.yml`, limited to etcd and the control planes.
 
 use super::{Change, Decision, LivingNode, Refusal, Situation, Step, facts, listed};
-use crate::spec::{ClusterSpec, MachineSpec, Role};
+use crate::spec::{ClusterSpec, MachineSpec, NetworkPlugin, Role};
 
 /// How often Kubespray looks whether a new member of etcd has joined; its page recommends ten or more.
 const RETRIES: u32 = 10;
@@ -98,6 +98,12 @@ pub fn recover(situation: &Situation<'_>) -> Result<(Decision, Option<Recovery>)
     }
     // A machine in the place of another has other facts.
     change.steps.push(facts());
+    if spec.kubernetes.network.plugin == Some(NetworkPlugin::KubeRouter) && !planes.is_empty() {
+        change.steps.push(Step::new(
+            "prepare-control-planes.yml",
+            "what kube-router needs there, which Kubespray lays only when they are ready",
+        ));
+    }
     change.steps.push(
         Step::new("recover-control-plane.yml", "takes the lost ones out and lets them join anew")
             .limit(["etcd", "kube_control_plane"])

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::fixtures;
 use crate::kubespray::Version;
+use crate::spec::NetworkPlugin;
 
 /// What happened to a cluster before it is judged.
 type Twist = fn(&mut ClusterSpec, &mut Living);
@@ -299,6 +300,10 @@ fn a_control_plane_is_recovered() {
             replaced(living, "k3");
             living.nodes = None;
             living.etcd.as_mut().unwrap().quorum = false;
+        }),
+        ("one of kube-router's", (), |spec, living| {
+            spec.kubernetes.network.plugin = Some(NetworkPlugin::KubeRouter);
+            replaced(living, "k2");
         }),
         ("what was lost has no new machine", (), |_, living| silent(living, "k2")),
         ("nothing is left", (), |_, living| {
