@@ -109,21 +109,23 @@ async fn nodes(cx: &Cx, lab: &Lab, reached: &Reached, machine: &str) -> Option<V
 
 /// The etcd, as one member knows it; `None` where there is none on the machine, or it does not answer.
 async fn etcd(cx: &Cx, lab: &Lab, reached: &Reached, machine: &str) -> Option<Etcd> {
-    let ask = async |question: &str| {
+    // The settings name the member's own address; etcdctl refuses another beside it as an argument.
+    let ask = async |settings: &str, question: &str| {
         let program = format!(
-            "sh -c 'set -a; . {ETCD_SETTINGS}; etcdctl --command-timeout=5s --write-out=json {question}'"
+            "sh -c 'set -a; . {ETCD_SETTINGS}; {settings} etcdctl --command-timeout=5s --write-out=json {question}'"
         );
         said(cx, lab, reached, machine, &program).await
     };
-    let members = ask("member list").await;
+    let members = ask("", "member list").await;
     if members.is_some() {
         // Some of what it says may be that a member is not well.
-        let health = ask("endpoint health --cluster || true").await.unwrap_or_default();
+        let health = ask("", "endpoint health --cluster || true").await.unwrap_or_default();
         return Some(read_etcd(&lab.spec, &members.unwrap_or_default(), &health, ""));
     }
     let members = lab.spec.machines.iter().filter(|machine| machine.roles.contains(&Role::Etcd));
     let endpoints: Vec<String> = members.map(|machine| format!("https://{}:2379", machine.address)).collect();
-    let status = ask(&format!("--endpoints={} endpoint status || true", endpoints.join(","))).await?;
+    let all = format!("ETCDCTL_ENDPOINTS={}", endpoints.join(","));
+    let status = ask(&all, "endpoint status || true").await?;
     let etcd = read_etcd(&lab.spec, "", "", &status);
     etcd.members.iter().any(|member| member.healthy).then_some(etcd)
 }
