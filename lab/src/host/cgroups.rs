@@ -162,6 +162,29 @@ pub fn mount_own() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Lets processes go on that somebody stopped by their control group, so that they can end. runc does that to a container whose
+/// groups it changes, and a machine may be ended just then. The second version ends stopped processes too; the first does
+/// not (the kernel's cgroup-v1/freezer-subsystem).
+pub fn thaw(groups: &[PathBuf]) {
+    for group in groups {
+        thaw_tree(group);
+    }
+}
+
+fn thaw_tree(group: &Path) {
+    let state = group.join("freezer.state");
+    let Ok(now) = fs::read_to_string(&state) else { return };
+    if now.trim() != "THAWED" {
+        // A group that has gone meanwhile holds nobody.
+        let _ = fs::write(&state, "THAWED");
+    }
+    for entry in fs::read_dir(group).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            thaw_tree(&entry.path());
+        }
+    }
+}
+
 /// Removes groups that [`planned`] named, after their processes have ended.
 ///
 /// # Errors
@@ -309,6 +332,20 @@ mod tests {
                 text(["/sys/fs/cgroup/unified", "", ""]),
             ]
         );
+    }
+
+    #[test]
+    fn what_is_stopped_goes_on_however_deep_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (whole, inner) = (folder.path().join("lab"), folder.path().join("lab/machine/pod"));
+        fs::create_dir_all(&inner).unwrap();
+        let states = [(&whole, "THAWED\n"), (&whole.join("machine"), "FREEZING\n"), (&inner, "FROZEN\n")];
+        for (group, state) in &states {
+            fs::write(group.join("freezer.state"), state).unwrap();
+        }
+        thaw(&[folder.path().join("gone"), whole.clone()]);
+        let now = |group: &Path| fs::read_to_string(group.join("freezer.state")).unwrap();
+        assert!(states.iter().all(|(group, _)| now(group).trim() == "THAWED"));
     }
 
     #[test]

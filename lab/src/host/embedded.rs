@@ -206,6 +206,7 @@ async fn end_record(folder: &Path, record: &HostRecord, cancel: &CancellationTok
     };
     let mut asked = false;
     until(cancel, "the end of the embedded host", Deadline::after(END), Duration::from_millis(10), || {
+        cgroups::thaw(&record.groups);
         let mut left = survivors(folder, record);
         left.extend(guests.iter().filter(|guest| guest.is_alive()).map(|guest| guest.pid));
         if record.supervisor.is_alive() {
