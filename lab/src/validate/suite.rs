@@ -178,8 +178,13 @@ async fn from_pods(site: &Site, checks: Vec<(&'static Check, Seen)>) -> anyhow::
             if seen == Seen::Placed {
                 return print(check, Verdict::Passed, took, vec![format!("{} pods", probes.each.len())]);
             }
-            // Policies wait for themselves, and are made once.
-            let settle = if seen == Seen::Policy { Duration::ZERO } else { SETTLE * site.times };
+            let settle = match seen {
+                // Policies wait for themselves, and are made once.
+                Seen::Policy => Duration::ZERO,
+                // Whoever answers is a pod itself, and may be on its way up as long as any.
+                Seen::Dns => site.patience.max(SETTLE * site.times),
+                _ => SETTLE * site.times,
+            };
             let look = again_for(settle, || async {
                 match seen {
                     Seen::Placed => Ok(vec![]),
