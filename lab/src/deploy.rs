@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
+use lab_core::deploy::change::{PREPARE_CONTROL_PLANES, prepares_control_planes};
 use lab_core::report::Verdict;
 use lab_core::snapshot::Manifest;
 use lab_core::spec::MachineKind;
@@ -119,15 +120,19 @@ pub async fn deploy(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
     state.record(CLUSTER)?;
     files::remove(&record)?;
     let again = format!("`cargo xtask deploy {words}`");
-    let play = Play {
-        playbook: PLAYBOOK,
-        inventory: None,
-        arguments: &[],
-        what: "deploy",
-        again,
-        prints: wishes.prints,
-    };
-    play::play(cx, lab, &play).await?;
+    // Where there was nothing, nobody joins.
+    let prepare = (!is_bare && prepares_control_planes(&lab.spec)).then_some(PREPARE_CONTROL_PLANES);
+    for playbook in prepare.into_iter().chain([PLAYBOOK]) {
+        let play = Play {
+            playbook,
+            inventory: None,
+            arguments: &[],
+            what: "deploy",
+            again: again.clone(),
+            prints: wishes.prints,
+        };
+        play::play(cx, lab, &play).await?;
+    }
     kubeconfig::fetch(cx, lab, &reached).await?;
     settle(cx, lab, &reached, &HEALTH).await?;
     let done = Deployed { at: Timestamp::now(), ..wanted };

@@ -10,6 +10,7 @@ use lab_tests::{Checkout, needs_containers};
 /// What of the computer a machine could change that has its kernel.
 fn kernel() -> Vec<(String, String)> {
     let settings = [
+        "/proc/sys/fs/inotify/max_user_instances",
         "/proc/sys/kernel/panic",
         "/proc/sys/kernel/panic_on_oops",
         "/proc/sys/vm/overcommit_memory",
@@ -68,8 +69,9 @@ fn a_container_keeps_to_its_limits_and_off_the_computer() {
     ] {
         assert_ne!(on(command).code, 0, "`{command}` is refused");
     }
-    // Its own are, and those that kubelet wants to set look as it wants them.
+    // Its own are, and those that kubelet and Kubespray want to set look as they want them.
     on("sudo sysctl -w net.ipv4.ip_forward=1 kernel.panic=10 vm.overcommit_memory=1").ok();
+    assert_eq!(on("sudo sysctl -n fs.inotify.max_user_instances").ok().stdout, "8192\n");
     assert_eq!(kernel(), settings, "the computer's settings are as they were");
     assert!(clock.elapsed() < Duration::from_secs(3600), "its clock goes on");
 

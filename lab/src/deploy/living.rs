@@ -27,6 +27,8 @@ const ANSWER: Duration = Duration::from_secs(20);
 const FRESH: Duration = Duration::from_secs(20 * 3600);
 /// Where Kubespray says how etcd is reached on a member (roles/etcd/templates/etcd.env.j2).
 const ETCD_SETTINGS: &str = "/etc/etcd.env";
+/// The client, which is not to wait for a member that is gone.
+const ETCDCTL: &str = "etcdctl --command-timeout=5s --write-out=json";
 
 /// Looks.
 ///
@@ -110,22 +112,19 @@ async fn nodes(cx: &Cx, lab: &Lab, reached: &Reached, machine: &str) -> Option<V
 /// The etcd, as one member knows it; `None` where there is none on the machine, or it does not answer.
 async fn etcd(cx: &Cx, lab: &Lab, reached: &Reached, machine: &str) -> Option<Etcd> {
     // The settings name the member's own address; etcdctl refuses another beside it as an argument.
-    let ask = async |settings: &str, question: &str| {
-        let program = format!(
-            "sh -c 'set -a; . {ETCD_SETTINGS}; {settings} etcdctl --command-timeout=5s --write-out=json {question}'"
-        );
+    let ask = async |etcdctl: &str| {
+        let program = format!("sh -c 'set -a; . {ETCD_SETTINGS}; {etcdctl}'");
         said(cx, lab, reached, machine, &program).await
     };
-    let members = ask("", "member list").await;
-    if members.is_some() {
+    if let Some(members) = ask(&format!("{ETCDCTL} member list")).await {
         // Some of what it says may be that a member is not well.
-        let health = ask("", "endpoint health --cluster || true").await.unwrap_or_default();
-        return Some(read_etcd(&lab.spec, &members.unwrap_or_default(), &health, ""));
+        let health = ask(&format!("{ETCDCTL} endpoint health --cluster || true")).await.unwrap_or_default();
+        return Some(read_etcd(&lab.spec, &members, &health, ""));
     }
     let members = lab.spec.machines.iter().filter(|machine| machine.roles.contains(&Role::Etcd));
     let endpoints: Vec<String> = members.map(|machine| format!("https://{}:2379", machine.address)).collect();
-    let all = format!("ETCDCTL_ENDPOINTS={}", endpoints.join(","));
-    let status = ask(&all, "endpoint status || true").await?;
+    let all = endpoints.join(",");
+    let status = ask(&format!("ETCDCTL_ENDPOINTS={all} {ETCDCTL} endpoint status || true")).await?;
     let etcd = read_etcd(&lab.spec, "", "", &status);
     etcd.members.iter().any(|member| member.healthy).then_some(etcd)
 }

@@ -48,10 +48,10 @@ pub async fn deploy(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
         .env("ANSIBLE_CONFIG", checkout.path.join("ansible.cfg"))
         .env("LC_ALL", "C.UTF-8")
         // Else facts would be those of another cluster, connections would outlive the lab, and the user's home would have
-        // a folder that was not there before.
+        // a folder that was not there before: also what runs on this computer is copied to `~/.ansible/tmp` first.
         .env("ANSIBLE_CACHE_PLUGIN_CONNECTION", records.join("facts"))
         .env("ANSIBLE_SSH_CONTROL_PATH_DIR", lab.files.sockets())
-        .env("ANSIBLE_LOCAL_TEMP", records.join("temporary"))
+        .env("HOME", &records)
         .arg("--inventory")
         .arg(lab.files.inventory())
         .arg("--become")

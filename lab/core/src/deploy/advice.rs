@@ -30,6 +30,20 @@ pub const CATALOGUE: &[Known] = &[
         unit: Some("kubelet"),
     },
     Known {
+        id: "cgroup-v1-kubeadm",
+        signs: &[&["[error systemverification]", "cgroups v1"]],
+        advice: "kubeadm 1.35 and newer takes cgroup v1 only from those who say that they know. Set `kubeadm_ignore_preflight_errors: [SystemVerification]` beside `kubelet_config_extra_args: {failCgroupV1: false}`, or boot the computer with cgroup v2.",
+        source: "https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/5573-remove-cgroup-v1",
+        unit: None,
+    },
+    Known {
+        id: "upgrade-health-check",
+        signs: &[&["[error createjob]"]],
+        advice: "Before an upgrade kubeadm gives a job 15 seconds, and Kubespray has restarted what has to run it just then. Call it again; where that does not help, or where the only node is drained, set `kubeadm_ignore_preflight_errors: [CreateJob]`.",
+        source: "https://github.com/kubernetes-sigs/kubespray/issues/12006",
+        unit: None,
+    },
+    Known {
         id: "cgroup-v1",
         signs: &[&["not run on a host using cgroup v1"], &["failcgroupv1"]],
         advice: "The kernel offers cgroup v1 only, which this kubelet refuses. Set `kubelet_config_extra_args: {failCgroupV1: false}`, or boot the computer with cgroup v2.",
@@ -291,6 +305,18 @@ mod tests {
         KUBEADM,
         "non-zero return code",
         "[ERROR Swap]: running with swap on is not supported. Please disable swap"
+    )]
+    #[case(
+        "cgroup-v1-kubeadm",
+        "kubernetes/control-plane : Kubeadm | Upgrade first control plane node to 1.35.4",
+        "non-zero return code",
+        "[ERROR SystemVerification]: cgroups v1 support is deprecated [...] you must set the kubelet configuration option 'FailCgroupV1' to 'false'"
+    )]
+    #[case(
+        "upgrade-health-check",
+        "kubernetes/control-plane : Kubeadm | Upgrade first control plane node to 1.35.4",
+        "non-zero return code",
+        "[WARNING SystemVerification]: cgroups v1 support is deprecated [...]\n[ERROR CreateJob]: Job \"upgrade-health-check-1\" in the namespace \"kube-system\" did not complete in 15s"
     )]
     #[case("cgroup-v1", KUBEADM, "", "kubelet is configured to not run on a host using cgroup v1")]
     #[case(

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::spec::{ClusterSpec, MachineSpec, Role};
+use crate::spec::{ClusterSpec, MachineSpec, NetworkPlugin, Role};
 
 mod etcd;
 mod recover;
@@ -28,6 +28,18 @@ pub use remove::{Removal, remove};
 pub use reset::reset;
 pub use scale::scale;
 pub use upgrade::{Versions, release_follows, upgrade};
+
+/// Our playbook for control planes that join a living cluster; see [`prepares_control_planes`].
+pub const PREPARE_CONTROL_PLANES: &str = "prepare-control-planes.yml";
+
+/// Whether control planes that join have to be prepared before Kubespray: it waits until they are ready
+/// (roles/kubernetes/control-plane/tasks/kubeadm-secondary.yml) before it lays what kube-router needs there
+/// (roles/network_plugin/kube-router/tasks/main.yml), without which they never are.
+#[must_use]
+pub fn prepares_control_planes(spec: &ClusterSpec) -> bool {
+    let planes = spec.machines.iter().filter(|machine| machine.roles.contains(&Role::ControlPlane));
+    spec.kubernetes.network.plugin == Some(NetworkPlugin::KubeRouter) && planes.count() > 1
+}
 
 /// What a cluster has, as far as it answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -40,7 +40,7 @@ fn reason(title: &str, said: &str) -> (String, Option<&'static str>) {
         let hint = "go env -u GOPROXY; unset GOPROXY";
         return (format!("cannot build {title}: no module may be downloaded here (GOPROXY=off)"), Some(hint));
     }
-    if says(&["SECURITY ERROR", "checksum mismatch", "verifying module"]) {
+    if says(&["SECURITY ERROR", "checksum mismatch"]) {
         let hint = "do not switch the check off: find out who changed the module";
         return (
             format!("cannot build {title}: a module is not what Go's checksum database knows"),
@@ -72,9 +72,10 @@ fn reason(title: &str, said: &str) -> (String, Option<&'static str>) {
     (format!("cannot build {title}: it does not compile"), None)
 }
 
-/// The `path version` of the first `path@version` in a line.
+/// The `path version` of the first `path@version` in a line, which may begin with the file that asks for it.
 fn module(line: &str) -> Option<String> {
-    let word = line.split([' ', '"', '\t']).find(|word| word.contains('@') && word.contains('/'))?;
+    let is_module = |word: &&str| word.contains('@') && word.contains('/') && !word.starts_with('/');
+    let word = line.split([' ', '"', '\t']).find(is_module)?;
     let (path, version) = word.trim_end_matches(':').split_once('@')?;
     Some(format!("{path} {}", version.split([':', '/']).next().unwrap_or(version)))
 }
@@ -88,6 +89,7 @@ mod tests {
         let cases = [
             r#"	"Error": "go.etcd.io/etcd/server/v3@v3.5.26: reading https://p.invalid/x/v3.5.26.info: 403 Forbidden\n\tserver response: This""#,
             "go: github.com/x/y@v1.2.3: reading https://p.invalid/y: 404 Not Found",
+            "/go/mod/k8s.io/kubernetes@v1.33.7/cmd/app/options.go:37:2: k8s.io/x@v0.33.7: verifying module: k8s.io/x@v0.33.7: reading https://p.invalid/lookup/k8s.io/x@v0.33.7: 404 Not Found",
             "go: k8s.io/x@v9.9.9: invalid version: unknown revision v9.9.9",
             "go: a/b@v1: Get \"https://p.invalid\": dial tcp: lookup p.invalid: no such host",
             "go: a/b@v1: module lookup disabled by GOPROXY=off",

@@ -101,7 +101,8 @@ else
 fi
 
 # Settings of the network are the machine's own and may be written. Those of the kernel are the whole computer's and may
-# not, so kubelet, which sets some of them unless they hold already, gets files of the machine's own in their place.
+# not, so kubelet, and Kubespray from v2.31 on (kubernetes/preinstall, 0080-system-configurations.yml), which set some of
+# them unless they hold already, get files of the machine's own in their place.
 mount --bind /proc/sys/net /proc/sys/net && mount -o remount,rw,bind /proc/sys/net
 # Everybody may ping, as in a machine that keeps the capabilities of its files.
 echo 0 2147483647 >/proc/sys/net/ipv4/ping_group_range
@@ -112,6 +113,7 @@ while read -r setting value; do
     echo "$value" >"$file"
     [ ! -e "/proc/sys/$setting" ] || mount --bind "$file" "/proc/sys/$setting"
 done <<END
+fs/inotify/max_user_instances 8192
 kernel/keys/root_maxbytes 25000000
 kernel/keys/root_maxkeys 1000000
 kernel/panic 10

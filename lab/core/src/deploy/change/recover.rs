@@ -3,8 +3,11 @@
 //! Kubespray's docs/operations/recover-control-plane.md: new machines in the place of those that were lost, the lost ones in groups of
 //! their own, what is left first in the groups, and then `recover-control-plane.yml`, limited to etcd and the control planes.
 
-use super::{Change, Decision, LivingNode, Refusal, Situation, Step, facts, listed};
-use crate::spec::{ClusterSpec, MachineSpec, NetworkPlugin, Role};
+use super::{
+    Change, Decision, LivingNode, PREPARE_CONTROL_PLANES, Refusal, Situation, Step, facts, listed,
+    prepares_control_planes,
+};
+use crate::spec::{ClusterSpec, MachineSpec, Role};
 
 /// How often Kubespray looks whether a new member of etcd has joined; its page recommends ten or more.
 const RETRIES: u32 = 10;
@@ -98,9 +101,9 @@ pub fn recover(situation: &Situation<'_>) -> Result<(Decision, Option<Recovery>)
     }
     // A machine in the place of another has other facts.
     change.steps.push(facts());
-    if spec.kubernetes.network.plugin == Some(NetworkPlugin::KubeRouter) && !planes.is_empty() {
+    if prepares_control_planes(spec) && !planes.is_empty() {
         change.steps.push(Step::new(
-            "prepare-control-planes.yml",
+            PREPARE_CONTROL_PLANES,
             "what kube-router needs there, which Kubespray lays only when they are ready",
         ));
     }
