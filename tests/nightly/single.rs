@@ -17,7 +17,7 @@ fn a_cluster_on_one_virtual_machine_passes_every_check_and_is_kept_and_brought_b
     let skipped = |check: &&serde_json::Value| check["verdict"] == "skipped";
     let skipped = report["checks"].as_array().unwrap().iter().filter(skipped);
     let skipped: Vec<_> = skipped.map(|check| check["id"].as_str().unwrap_or_default()).collect();
-    assert_eq!(skipped, ["pod-to-pod", "top"], "one node has no other to reach, and no metrics-server");
+    assert_eq!(skipped, ["top", "pod-to-pod"], "one node has no metrics-server, and no other to reach");
 
     let uid = || single.kubectl("get namespace kube-system -o jsonpath={.metadata.uid}").ok().stdout;
     let before = uid();
