@@ -295,8 +295,9 @@ class Sparing(Linear):
             variables._fact_cache = Facts(variables._fact_cache)
         # What was loaded stays: neither the collector nor, by its marks, the forks need to touch it.
         gc.freeze()
-        # The path of a playbook that a lookup names is marked as unsafe, and mitogen sends no such text.
-        self._loader.set_basedir("".join([self._loader.get_basedir()]))
+        # The path of a playbook that a lookup names is marked as unsafe, and mitogen sends no such text. Marked text keeps
+        # its mark through `str()`.
+        self._loader.set_basedir(str.__str__(self._loader.get_basedir()))
         with saved(SAVINGS + MITOGENS):
             return super().run(iterator, play_context)
 
