@@ -394,6 +394,8 @@ pub enum Internal {
         #[arg(last = true)]
         command: Vec<OsString>,
     },
+    /// End what a killed command leaves
+    Reap { mark: String },
     /// Mount the root of a container where the host's libvirtd sees it
     MountRoot { first: i32, folder: PathBuf, below: Vec<PathBuf> },
     /// Take it away again

@@ -8,6 +8,9 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde::de::DeserializeOwned;
 
+use crate::failure::{Failure, exit};
+use crate::mounts;
+
 /// Permission bits of a file that holds a secret.
 pub const SECRET: u32 = 0o600;
 /// Permission bits of any other file.
@@ -109,13 +112,26 @@ pub fn names(folder: &Path) -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Removes a file or a whole folder; nothing there is success.
+/// Removes a file or a whole folder; nothing there is success. A folder in which something is mounted stays
+/// whole: files of another file system are not ours.
 ///
 /// # Errors
 /// With the path and the system's reason.
 pub fn remove(path: &Path) -> anyhow::Result<()> {
     let removed = match path.symlink_metadata() {
-        Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(path),
+        Ok(metadata) if metadata.is_dir() => {
+            if let Some(point) = mounts::below(path)?.last() {
+                let message = format!(
+                    "cannot remove `{}`: something is mounted at `{}`",
+                    path.display(),
+                    point.display()
+                );
+                return Err(Failure::new(exit::LEFTOVERS, message)
+                    .hint("`cargo xtask lab gc --remove` detaches what killed commands left; `umount` detaches the rest")
+                    .into());
+            }
+            std::fs::remove_dir_all(path)
+        }
         Ok(_) => std::fs::remove_file(path),
         Err(error) => Err(error),
     };
@@ -166,11 +182,20 @@ fn take(
                 return Err(error).with_context(|| format!("cannot lock `{}`", path.display()));
             }
         }
-        // Whoever held it may have removed it meanwhile: a lock on a file that has no name locks nobody out.
-        if path.metadata().is_ok_and(|named| file.metadata().is_ok_and(|own| own.ino() == named.ino())) {
+        // The last holder may have removed it meanwhile, and a lock on an unlinked file excludes no process.
+        if is_named(&file, path) {
             return Ok(Some(file));
         }
     }
+}
+
+/// Whether a path still names an open file.
+#[must_use]
+pub fn is_named(file: &File, path: &Path) -> bool {
+    let same = |named: std::fs::Metadata| {
+        file.metadata().is_ok_and(|own| (own.dev(), own.ino()) == (named.dev(), named.ino()))
+    };
+    path.metadata().is_ok_and(same)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -168,7 +169,7 @@ pub async fn tree(cx: &Cx, base: &BaseImage) -> anyhow::Result<PathBuf> {
     let task = cx.progress.task("image");
     let deadline = Deadline::after(LONGEST);
     let store = folder.parent().context("the image is in no store")?;
-    let _lock = store::lock(cx, store, &base.key, deadline, &task).await?;
+    let lock = Arc::new(store::lock(cx, store, &base.key, deadline, &task).await?);
     if !tree.is_dir() {
         task.step("unpacking its root tree, which containers share");
         let unfinished = folder.join(format!(".new-{TREE}"));
@@ -181,6 +182,8 @@ pub async fn tree(cx: &Cx, base: &BaseImage) -> anyhow::Result<PathBuf> {
             .arg(&archive)
             .arg("--directory")
             .arg(&unfinished)
+            .isolated()
+            .holding(&lock)
             .read(&cx.cancel, deadline)
             .await
             .context("cannot unpack the image's root tree")?;
@@ -217,6 +220,14 @@ pub fn verify(store: &Path, key: &str) -> anyhow::Result<Vec<String>> {
 /// When something cannot be removed.
 pub fn gc(store: &Path, keep: &[String]) -> anyhow::Result<Vec<String>> {
     store::gc(store, keep)
+}
+
+/// The folders in which a killed command left an image half made.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn abandoned(store: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    store::abandoned(store)
 }
 
 fn base_image(store: &Path, manifest: &Manifest) -> BaseImage {

@@ -17,6 +17,8 @@ mod inventory;
 mod kubespray;
 mod layout;
 mod life;
+mod mounts;
+mod orphans;
 mod output;
 mod process;
 mod progress;
@@ -63,6 +65,7 @@ fn run_internal(internal: Internal) -> anyhow::Result<()> {
         Internal::HostOuter { folder, cache } => host::supervisor::outer(&folder, &cache),
         Internal::HostInner { folder } => host::supervisor::inner(&folder).map(|never| match never {}),
         Internal::Enter { pid, command } => host::enter::run(pid, &command).map(|never| match never {}),
+        Internal::Reap { mark } => process::reaper::run(&mark),
         Internal::MountRoot { first, folder, below } => life::container::mount_root(first, &folder, &below),
         Internal::UnmountRoot { first, folder } => life::container::unmount_root(first, &folder),
         Internal::KeepConsole { terminal, log } => life::container::run_keeper(&terminal, &log),
@@ -84,6 +87,7 @@ fn run(command: Command, yes: bool) -> anyhow::Result<u8> {
         Command::Cloud(command) => command.prints_events(),
         _ => false,
     };
+    process::reaper::enable();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         let cancel = CancellationToken::new();
@@ -98,6 +102,7 @@ fn run(command: Command, yes: bool) -> anyhow::Result<u8> {
     });
     // A call to libvirt that hangs must not keep the program alive.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    process::reaper::dismiss();
     result
 }
 

@@ -1,8 +1,11 @@
 //! The only module that starts programs.
 //!
 //! Every child gets `LC_ALL=C`, no inherited standard input unless asked for, and a process group of its
-//! own, so that a cancelled or late program goes with all its children. Nothing here retries: a
-//! one-shot command and a probe that is repeated are different things.
+//! own, so that a cancelled or late program goes with all its children. A companion process
+//! ([`reaper`]) ends them when this process is killed. Nothing here retries: a one-shot command and a
+//! probe that is repeated are different things.
+
+pub mod reaper;
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -38,6 +41,8 @@ pub struct Invocation {
     pub log: Option<PathBuf>,
     /// A locked file that the program holds too; see [`Invocation::holding`].
     pub held: Option<Arc<File>>,
+    /// Whether root gives it namespaces of its own; see [`Invocation::isolated`].
+    pub isolated: bool,
 }
 
 /// What a program that ran to its end left.
@@ -111,8 +116,23 @@ pub fn invocation(program: impl AsRef<OsStr>) -> Invocation {
         directory: None,
         log: None,
         held: None,
+        isolated: false,
     }
 }
+
+/// unshare(1) with the namespaces of an isolated program. The program is the first process in them: the
+/// kernel ends everything inside with it, and it ends with unshare.
+const ISOLATE: [&str; 7] = [
+    "unshare",
+    "--mount",
+    "--propagation=private",
+    "--pid",
+    "--fork",
+    "--kill-child=SIGKILL",
+    "--mount-proc",
+];
+/// The status of unshare(1) where there is no such program.
+const NO_SUCH_PROGRAM: i32 = 127;
 
 impl Invocation {
     /// Adds one argument.
@@ -158,6 +178,15 @@ impl Invocation {
         self
     }
 
+    /// For a program that mounts file systems or unpacks a whole system: root runs it in mount and process
+    /// namespaces of its own, so that no other program sees its mounts, and all of it ends together. An
+    /// ordinary user can mount nothing outside a user namespace, which such a program makes itself.
+    #[must_use]
+    pub fn isolated(mut self) -> Self {
+        self.isolated = nix::unistd::geteuid().is_root();
+        self
+    }
+
     /// The program's name as messages show it.
     #[must_use]
     pub fn name(&self) -> String {
@@ -166,8 +195,10 @@ impl Invocation {
 
     #[expect(clippy::disallowed_methods, reason = "this module is the one place that starts programs")]
     fn bare_command(&self) -> std::process::Command {
-        let mut command = std::process::Command::new(&self.program);
-        command.args(&self.arguments);
+        let isolate = ISOLATE.iter().filter(|_| self.isolated).map(OsStr::new);
+        let mut words = isolate.chain([self.program.as_os_str()]);
+        let mut command = std::process::Command::new(words.next().unwrap_or(&self.program));
+        command.args(words).args(&self.arguments);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
@@ -231,7 +262,9 @@ impl Invocation {
     ) -> Result<Output, ProcessError> {
         let program = self.name();
         let lost = |source| ProcessError::Stream { program: program.clone(), source };
-        let mut command = tokio::process::Command::from(self.command());
+        let mut command = self.command();
+        reaper::mark(&mut command);
+        let mut command = tokio::process::Command::from(command);
         command.process_group(0).kill_on_drop(true);
         command.stdin(match &self.held {
             Some(lock) => lock.try_clone().map_err(lost)?.into(),
@@ -268,6 +301,9 @@ impl Invocation {
         let stdout = stdout.await.unwrap_or_default();
         let stderr = stderr.await.unwrap_or_default();
         match why {
+            Ok(status) if self.isolated && status.code() == Some(NO_SUCH_PROGRAM) => {
+                Err(ProcessError::Start { program, source: std::io::ErrorKind::NotFound.into() })
+            }
             Ok(status) => Ok(Output { status, stdout, stderr }),
             Err(true) => Err(ProcessError::Cancelled { program }),
             Err(false) => Err(ProcessError::Late {
@@ -346,12 +382,11 @@ impl Invocation {
         stdout: Stdio,
         stderr: Stdio,
     ) -> Result<std::process::Child, ProcessError> {
-        self.command()
-            .stdin(stdin)
-            .stdout(stdout)
-            .stderr(stderr)
-            .spawn()
-            .map_err(|source| ProcessError::Start { program: self.name(), source })
+        let mut command = self.command();
+        command.stdin(stdin).stdout(stdout).stderr(stderr);
+        // It outlives the command where the caller does not wait for it.
+        reaper::unmark(&mut command);
+        command.spawn().map_err(|source| ProcessError::Start { program: self.name(), source })
     }
 
     /// Starts the program and leaves it alone: it outlives this one, with none of its streams and in a group of its own.
@@ -361,6 +396,7 @@ impl Invocation {
     pub fn detached(&self) -> Result<(), ProcessError> {
         let mut command = self.command();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        reaper::unmark(&mut command);
         command.spawn().map(drop).map_err(|source| ProcessError::Start { program: self.name(), source })
     }
 

@@ -16,7 +16,7 @@ mod toolchain;
 mod userland;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,8 @@ use crate::progress::Task;
 use crate::wait::{Deadline, Probe};
 use crate::{files, wait};
 
+/// The folder that Debian's packages are unpacked in.
+const PACKAGES: &str = "debian-packages";
 /// One unit takes at most this: Kubernetes, cold, on a slow and busy computer.
 const PATIENCE: Duration = Duration::from_secs(3 * 60 * 60);
 /// How often a builder that waits for another one looks whether it has ended.
@@ -237,6 +239,22 @@ fn batches(jobs: Vec<Job>, architecture: &str) -> Vec<Batch> {
     batches
 }
 
+/// The folder in which a killed command left Debian's packages half unpacked; none where there is no such
+/// folder or a living command works in it.
+///
+/// # Errors
+/// When its lock cannot be taken.
+pub fn abandoned_packages(store: &Store) -> anyhow::Result<Option<PathBuf>> {
+    let builds = store.files().builds();
+    let folder = builds.join(PACKAGES);
+    let is_free = || files::try_lock(&lock_path(&builds, PACKAGES)).map(|lock| lock.is_some());
+    Ok(if folder.exists() && is_free()? { Some(folder) } else { None })
+}
+
+fn lock_path(builds: &Path, name: &str) -> PathBuf {
+    builds.join(format!("{name}.lock"))
+}
+
 impl Shared {
     /// Makes a batch. Says which entries were made: others may have been while it waited.
     async fn run(&self, batch: &Batch, task: &Task) -> anyhow::Result<Vec<usize>> {
@@ -306,7 +324,7 @@ impl Shared {
     /// Debian's packages, fetched once for all who need them.
     async fn packages(&self, task: &Task) -> anyhow::Result<Arc<Packages>> {
         let fetched = self.packages.get_or_try_init(|| async {
-            let place = self.claim("debian-packages", task).await?;
+            let place = self.claim(PACKAGES, task).await?;
             task.step("fetching packages of Debian");
             let (cx, architecture) = (&self.cx, &self.architecture);
             let packages =
@@ -321,7 +339,7 @@ impl Shared {
     /// Waits for the right to work in a folder. What an interrupted builder left there is gone on with.
     async fn claim(&self, name: &str, task: &Task) -> anyhow::Result<Place> {
         let folder = self.folder.join(name);
-        let path = self.folder.join(format!("{name}.lock"));
+        let path = lock_path(&self.folder, name);
         let what = format!("another build of {name}");
         let mut told = false;
         let lock = wait::until(&self.cx.cancel, &what, self.deadline, LOOK_AGAIN, || {

@@ -119,6 +119,23 @@ pub fn enter(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Moves this process out of the groups of the host in `folder`, into those that they were made in.
+///
+/// # Errors
+/// When the system refuses; with the file.
+pub fn leave(folder: &Path) -> anyhow::Result<()> {
+    let name = name(folder);
+    for hierarchy in hierarchies()? {
+        // This process sees itself in the group of the host, or in one below it.
+        let own = hierarchy.mounted.join(&hierarchy.own);
+        let group = own.ancestors().find(|group| group.ends_with(&name));
+        if let Some(parent) = group.and_then(Path::parent) {
+            write(&parent.join("cgroup.procs"), "0")?;
+        }
+    }
+    Ok(())
+}
+
 /// After the namespace of groups was made: lays the host's own view of the hierarchies over the computer's, in
 /// this mount namespace.
 ///

@@ -65,14 +65,23 @@ pub fn find(files: &HostFiles) -> anyhow::Result<Option<EmbeddedHost>> {
     }))
 }
 
+/// What came of an attempt to start a host.
+#[derive(Debug)]
+pub enum Started {
+    /// It lives.
+    Running(EmbeddedHost),
+    /// Another supervisor holds its lock: one that starts, or that ends after its command was killed.
+    Busy,
+}
+
 /// Starts the host of a lab, or finds the one that lives.
 ///
 /// # Errors
 /// When the kernel refuses the namespaces, subordinate ids are missing, or libvirtd does not start; with the
 /// last lines of the host's log.
-pub fn start(files: &HostFiles, cache: &Path) -> anyhow::Result<EmbeddedHost> {
+pub fn start(files: &HostFiles, cache: &Path) -> anyhow::Result<Started> {
     if let Some(host) = find(files)? {
-        return Ok(host);
+        return Ok(Started::Running(host));
     }
     std::fs::create_dir_all(&files.folder)
         .with_context(|| format!("cannot make `{}`", files.folder.display()))?;
@@ -95,7 +104,8 @@ pub fn start(files: &HostFiles, cache: &Path) -> anyhow::Result<EmbeddedHost> {
         says.read_line(&mut line).context("cannot hear the host")?;
         match line.trim() {
             supervisor::READY => {
-                return find(files)?.context("the embedded host ended as soon as it was ready");
+                let host = find(files)?.context("the embedded host ended as soon as it was ready")?;
+                return Ok(Started::Running(host));
             }
             supervisor::MAP => {
                 map_ids(pid)?;
@@ -104,7 +114,7 @@ pub fn start(files: &HostFiles, cache: &Path) -> anyhow::Result<EmbeddedHost> {
             }
             supervisor::BUSY => {
                 let _ = child.wait();
-                anyhow::bail!("the lab's host is being started or ended by another command");
+                return Ok(Started::Busy);
             }
             _ => {
                 let _ = child.wait();

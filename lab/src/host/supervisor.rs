@@ -1,7 +1,8 @@
 //! What runs as the embedded host.
 //!
 //! Two processes. The outer one makes the namespaces, is known by its record `host.json`, holds the lock
-//! of the host as long as it lives, and ends the inner one when it is asked to. The inner one is the
+//! of the host as long as it lives, and ends the inner one when it is asked to, or when the folder of the
+//! host is gone and no command can find the host any more. The inner one is the
 //! first process of the process namespace: it starts libvirtd, reaps every orphan, and when it
 //! ends the kernel ends everything in the namespace with it, QEMU and dnsmasq included.
 //!
@@ -9,7 +10,9 @@
 //! written only below the host's folder. This runs before any async runtime, with one thread,
 //! because a process with several threads can neither unshare nor join a user namespace.
 
+use std::fs::File;
 use std::io::{BufRead as _, Write as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -18,8 +21,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, setsid};
 use serde::{Deserialize, Serialize};
@@ -30,7 +35,7 @@ use crate::process::invocation;
 use crate::wait::{Deadline, Probe, until_blocking};
 
 use super::embedded::survivors;
-use super::processes::{ProcessId, namespace, own_program};
+use super::processes::{ProcessId, in_namespace, namespace, own_program};
 use super::{cgroups, containers};
 
 /// The folders of libvirt's that become private, as (folder below the host's own, where libvirt looks).
@@ -77,6 +82,13 @@ const LIBVIRTD_CONF: &str = r#"auth_unix_ro = "none"
 auth_unix_rw = "none"
 log_level = 3
 "#;
+
+/// How often a supervisor looks whether its folder is still there. Watching it would take one of the few
+/// inotify instances that the labs of a computer share.
+const FOLDER_CHECK_MILLISECONDS: u16 = 2_000;
+/// How long the kernel may take to end the programs of a lost host.
+const END: Duration = Duration::from_secs(30);
+const PROCESS_INTERVAL: Duration = Duration::from_millis(20);
 
 /// libvirtd's socket, as seen from inside the host.
 pub const SOCKET: &str = "/run/libvirt/libvirt-sock";
@@ -129,7 +141,7 @@ impl HostRecord {
 /// When a namespace or a mount is refused, or libvirtd does not start. The launcher shows it.
 pub fn outer(folder: &Path, cache: &Path) -> anyhow::Result<()> {
     let files = HostFiles { folder: folder.to_owned() };
-    let Some(_lock) = files::try_lock(&files.lock())? else {
+    let Some(lock) = files::try_lock(&files.lock())? else {
         println!("{BUSY}");
         return Ok(());
     };
@@ -144,6 +156,7 @@ pub fn outer(folder: &Path, cache: &Path) -> anyhow::Result<()> {
     }
     write_record(&files, &record)?;
 
+    let computer = Computer::seen_from_here()?;
     // Signals are taken one by one below; blocked before the first child so that none is lost.
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGTERM);
@@ -187,20 +200,70 @@ pub fn outer(folder: &Path, cache: &Path) -> anyhow::Result<()> {
     // Passed on, so that whoever reads "ready" also finds the whole record.
     print!("{said}");
     std::io::stdout().flush()?;
+    let arrived = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC).context("cannot wait for signals")?;
     loop {
-        match signals.wait().context("cannot wait for signals")? {
-            Signal::SIGTERM => {
-                // Whoever asks has ended the machines already; the rest has nothing to lose.
-                let _ = kill(inner_pid, Signal::SIGKILL);
-            }
-            _ => {
-                if let Some(status) = inner.try_wait()? {
-                    let asked = std::os::unix::process::ExitStatusExt::signal(&status) == Some(9);
-                    anyhow::ensure!(asked, "the inner process ended by itself with {status}");
-                    return Ok(());
-                }
-            }
+        let mut sources = [PollFd::new(arrived.as_fd(), PollFlags::POLLIN)];
+        let count = poll(&mut sources, FOLDER_CHECK_MILLISECONDS).context("cannot wait for signals")?;
+        let is_lost = count == 0 && !files::is_named(&lock, &files.lock());
+        let is_asked = count > 0
+            && arrived.read_signal()?.is_some_and(|signal| signal.ssi_signo == Signal::SIGTERM as u32);
+        if is_asked || is_lost {
+            // A command that asks has ended the machines already; those of a lost host have no owner.
+            let _ = kill(inner_pid, Signal::SIGKILL);
         }
+        if is_lost {
+            eprintln!("the folder of the host is gone, and the host ends itself");
+            inner.wait()?;
+            return computer.forget(folder, &record);
+        }
+        if let Some(status) = inner.try_wait()? {
+            let asked = std::os::unix::process::ExitStatusExt::signal(&status) == Some(9);
+            anyhow::ensure!(asked, "the inner process ended by itself with {status}");
+            return Ok(());
+        }
+    }
+}
+
+/// The namespaces of the computer, kept open by a supervisor for its own end.
+struct Computer {
+    mounts: File,
+    groups: File,
+}
+
+impl Computer {
+    fn seen_from_here() -> anyhow::Result<Self> {
+        let open = |kind: &str| {
+            let path = format!("/proc/self/ns/{kind}");
+            File::open(&path).with_context(|| format!("cannot open `{path}`"))
+        };
+        Ok(Self { mounts: open("mnt")?, groups: open("cgroup")? })
+    }
+
+    /// Removes what a lost host leaves outside its folder: programs that joined its network, and its
+    /// control groups, which this process has to leave first.
+    fn forget(&self, folder: &Path, record: &HostRecord) -> anyhow::Result<()> {
+        let own = record.supervisor.pid;
+        let guests = || -> Vec<i32> {
+            let all = record.network_namespace.map(|inode| in_namespace("net", inode)).unwrap_or_default();
+            all.into_iter().filter(|pid| *pid != own).collect()
+        };
+        until_blocking("the end of the host's programs", Deadline::after(END), PROCESS_INTERVAL, || {
+            cgroups::thaw(&record.groups);
+            let left = guests();
+            for pid in &left {
+                // It may have ended since it was found.
+                let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+            }
+            if left.is_empty() { Probe::Ready(()) } else { Probe::NotYet(format!("{left:?} live")) }
+        })?;
+        // Only root's hosts have control groups.
+        if record.groups.is_empty() {
+            return Ok(());
+        }
+        setns(&self.mounts, CloneFlags::CLONE_NEWNS).context("cannot return to the computer's mounts")?;
+        setns(&self.groups, CloneFlags::CLONE_NEWCGROUP).context("cannot return to the computer's groups")?;
+        cgroups::leave(folder)?;
+        cgroups::remove(&record.groups)
     }
 }
 

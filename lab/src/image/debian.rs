@@ -15,6 +15,7 @@ use super::{DISK, INITRD, KERNEL, Manifest, ROOT, mirror};
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::files;
+use crate::orphans;
 use crate::process::{ProcessError, invocation};
 use crate::progress::Task;
 use crate::wait::Deadline;
@@ -206,6 +207,8 @@ pub(super) async fn build(
         .env("TMPDIR", &work.path)
         .env("SOURCE_DATE_EPOCH", SOURCE_DATE_EPOCH.to_string())
         .env("LAB_DISK_MIB", VIRTUAL_SIZE.mib().to_string())
+        .isolated()
+        .holding(claim.lock())
         .log(&log);
     let ended = run.read(&cx.cancel, deadline).await;
     work.remove(cx, deadline).await?;
@@ -272,6 +275,8 @@ impl WorkFolder {
 
     /// Removes it with all that an interrupted build may have left, which is the subordinate ids' own.
     async fn remove(&self, cx: &Cx, deadline: Deadline) -> anyhow::Result<()> {
+        let path = self.path.clone();
+        cx.blocking(move || orphans::end(&path)).await?;
         if !self.root && self.path.exists() {
             let remove = invocation("mmdebstrap")
                 .args(["--unshare-helper", "rm", "-rf", "--"])

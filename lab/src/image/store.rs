@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -18,7 +19,7 @@ use super::{FileRecord, Manifest};
 use crate::cx::Cx;
 use crate::progress::Task;
 use crate::wait::{Deadline, Probe};
-use crate::{files, wait};
+use crate::{files, orphans, wait};
 
 const MANIFEST: &str = "manifest.json";
 const UNFINISHED: &str = ".new-";
@@ -31,7 +32,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 pub(super) struct Claim {
     store: PathBuf,
     key: String,
-    _lock: File,
+    lock: Arc<File>,
 }
 
 impl Claim {
@@ -52,6 +53,11 @@ impl Claim {
         let log = self.store.join("log").join(format!("{}.log", self.key));
         files::write_atomic(&log, b"", files::PUBLIC)?;
         Ok(log)
+    }
+
+    /// The lock of the image, for the programs that make it: it lasts until they have ended too.
+    pub(super) fn lock(&self) -> &Arc<File> {
+        &self.lock
     }
 
     /// The image's key.
@@ -88,7 +94,13 @@ fn sync(path: &Path) -> anyhow::Result<()> {
 pub(super) async fn claim(cx: &Cx, key: &str, deadline: Deadline, task: &Task) -> anyhow::Result<Claim> {
     let store = cx.layout.images();
     let lock = lock(cx, &store, key, deadline, task).await?;
-    let claim = Claim { store, key: key.to_owned(), _lock: lock };
+    let claim = Claim { store, key: key.to_owned(), lock: Arc::new(lock) };
+    let folder = claim.folder();
+    let orphans = cx.blocking(move || orphans::end(&folder)).await?;
+    if !orphans.is_empty() {
+        cx.progress
+            .note(&format!("a killed command left {orphans} in the store of images: ended and detached"));
+    }
     files::remove(&claim.folder())?;
     std::fs::create_dir_all(claim.folder())
         .with_context(|| format!("cannot make `{}`", claim.folder().display()))?;
@@ -158,6 +170,19 @@ pub(super) fn verify(store: &Path, manifest: &Manifest) -> anyhow::Result<Vec<St
     Ok(differences)
 }
 
+/// The folders of images that are being made or were given up, of which no command holds the lock.
+pub(super) fn abandoned(store: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
+    for name in files::names(store)? {
+        if let Some(key) = name.strip_prefix(UNFINISHED)
+            && files::try_lock(&store.join(format!(".{key}{LOCK}")))?.is_some()
+        {
+            folders.push(store.join(&name));
+        }
+    }
+    Ok(folders)
+}
+
 pub(super) fn gc(store: &Path, keep: &[String]) -> anyhow::Result<Vec<String>> {
     let mut removed = Vec::new();
     for name in files::names(store)? {
@@ -167,6 +192,7 @@ pub(super) fn gc(store: &Path, keep: &[String]) -> anyhow::Result<Vec<String>> {
             continue;
         }
         if let Some(_lock) = files::try_lock(&store.join(format!(".{key}{LOCK}")))? {
+            orphans::end(&store.join(&name))?;
             // The manifest goes first: what is left by an interruption here is no image.
             files::remove(&store.join(&name).join(MANIFEST))?;
             files::remove(&store.join(&name))?;

@@ -1,6 +1,7 @@
 //! `gc`: what is left of labs that nobody owns any more, found by what it carries, not by a list of ours.
 //!
-//! On this computer: supervisors whose lab's folder is gone, and processes in the namespaces of a supervisor that is dead.
+//! On this computer: supervisors whose lab's folder is gone, processes in the namespaces of a supervisor that is dead,
+//! and what a killed command left where it unpacked a system.
 //! On a libvirt that labs share: domains, networks and storage pools that carry the id of a lab that
 //! no folder under `output/` knows.
 
@@ -11,9 +12,13 @@ use lab_core::identity::LabId;
 use lab_core::spec::HostSpec;
 use lab_core::spec::MachineKind;
 
+use crate::artifacts::build;
+use crate::artifacts::store::Store;
 use crate::cx::Cx;
 use crate::host::{embedded, processes, supervisor};
+use crate::image;
 use crate::layout::LabFiles;
+use crate::orphans::{self, Orphans};
 use crate::provider::libvirt::Libvirt;
 
 use super::destroy::{pool_lab, remove_from_libvirt};
@@ -34,6 +39,13 @@ pub enum Leftover {
         /// The folder of the embedded host.
         folder: PathBuf,
     },
+    /// Programs and mounts of a killed command.
+    Orphans {
+        /// The folder that it unpacked a system in.
+        folder: PathBuf,
+        /// What is there.
+        orphans: Orphans,
+    },
     /// Resources in a libvirt.
     Lab {
         /// Where.
@@ -52,6 +64,9 @@ impl std::fmt::Display for Leftover {
                 write!(f, "process {pid}: the host of a lab whose folder `{}` is gone", folder.display())
             }
             Self::Processes { folder } => write!(f, "processes of the dead host in `{}`", folder.display()),
+            Self::Orphans { folder, orphans } => {
+                write!(f, "{orphans} of a killed command in `{}`", folder.display())
+            }
             Self::Lab { uri, lab, resources } => write!(f, "lab {lab} at {uri}: {}", resources.join(", ")),
         }
     }
@@ -91,12 +106,25 @@ pub async fn find(cx: &Cx, uri: Option<&str>) -> anyhow::Result<Vec<Leftover>> {
             found.push(Leftover::Supervisor { pid, folder });
         }
     }
+    for folder in abandoned(cx)? {
+        let orphans = orphans::find(&folder)?;
+        if !orphans.is_empty() {
+            found.push(Leftover::Orphans { folder, orphans });
+        }
+    }
     for uri in uris {
         let (known, place) = (known.clone(), uri.clone());
         found.extend(cx.blocking(move || in_libvirt(&Libvirt::open(&place)?, &known)).await?);
     }
     found.sort();
     Ok(found)
+}
+
+/// The folders in which a killed command may have left programs and mounts.
+fn abandoned(cx: &Cx) -> anyhow::Result<Vec<PathBuf>> {
+    let mut folders = image::abandoned(&cx.layout.images())?;
+    folders.extend(build::abandoned_packages(&Store::open(&cx.layout))?);
+    Ok(folders)
 }
 
 /// What a libvirt has of labs that are not among `known`.
@@ -131,6 +159,9 @@ pub async fn remove(cx: &Cx, leftovers: Vec<Leftover>) -> anyhow::Result<()> {
             Leftover::Supervisor { pid, folder } => embedded::end_process(pid, &folder, &cx.cancel).await?,
             Leftover::Processes { folder } => {
                 embedded::end(&crate::layout::HostFiles { folder }, &cx.cancel).await?;
+            }
+            Leftover::Orphans { folder, .. } => {
+                cx.blocking(move || orphans::end(&folder)).await?;
             }
             Leftover::Lab { uri, lab, .. } => {
                 cx.blocking(move || remove_from_libvirt(&Libvirt::open(&uri)?, &lab)).await?;

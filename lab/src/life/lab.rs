@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use lab_core::cluster::{self, Checked};
@@ -15,13 +17,19 @@ use lab_core::spec::{ClusterSpec, HostSpec};
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::files;
-use crate::host::embedded::{self, EmbeddedHost};
+use crate::host::embedded::{self, EmbeddedHost, Started};
 use crate::host::{enter, facts};
 use crate::layout::LabFiles;
 use crate::process::Invocation;
 use crate::provider::libvirt::Libvirt;
+use crate::wait::{self, Deadline, Probe, WaitError};
 
 use super::state::StateFile;
+
+/// How long a supervisor that a killed command left may take to start or to end: a libvirtd on a busy
+/// computer.
+const BUSY_HOST_TIMEOUT: Duration = Duration::from_secs(60);
+const BUSY_HOST_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The cluster file that a name or a path on the command line means.
 ///
@@ -179,6 +187,47 @@ pub fn hold(files: &LabFiles, cluster: &str) -> anyhow::Result<File> {
     })
 }
 
+/// Starts the embedded host of a lab. The command holds the lab, so that a host which another supervisor
+/// starts or ends is one that a killed command has left: it is waited for.
+async fn start_embedded(cx: &Cx, lab: &Lab) -> anyhow::Result<EmbeddedHost> {
+    let is_noted = AtomicBool::new(false);
+    let what = "the lab's host, which a killed command left starting or ending";
+    let waited = wait::until(
+        &cx.cancel,
+        what,
+        Deadline::after(BUSY_HOST_TIMEOUT),
+        BUSY_HOST_INTERVAL,
+        || {
+            let (files, cache) = (lab.files.host(), cx.layout.libvirt_cache());
+            let started = cx.blocking(move || embedded::start(&files, &cache));
+            let is_noted = &is_noted;
+            async move {
+                match started.await {
+                    Ok(Started::Running(host)) => Probe::Ready(host),
+                    Ok(Started::Busy) => {
+                        if !is_noted.swap(true, Ordering::Relaxed) {
+                            let seconds = BUSY_HOST_TIMEOUT.as_secs();
+                            cx.progress.note(&format!(
+                            "a killed command left the lab's host starting or ending: waiting up to {seconds} s for it"
+                        ));
+                        }
+                        Probe::NotYet("its supervisor holds the lock".to_owned())
+                    }
+                    Err(error) => Probe::Fatal(error),
+                }
+            }
+        },
+    );
+    let message = "the lab's own host cannot run on this computer";
+    let hint = "`cargo xtask doctor` shows what is missing";
+    match waited.await {
+        Err(WaitError::Fatal { source, .. }) => {
+            Err(source.context(Failure::new(exit::HOST, message).hint(hint)))
+        }
+        waited => waited.context(Failure::new(exit::HOST, message).hint(hint)),
+    }
+}
+
 /// The host of a lab, reached.
 #[derive(Clone)]
 pub struct Reached {
@@ -217,14 +266,7 @@ impl Reached {
             HostSpec::Libvirt(_) => None,
             HostSpec::Embedded => {
                 state.record("host")?;
-                let (files, cache) = (lab.files.host(), cx.layout.libvirt_cache());
-                let started = cx.blocking(move || embedded::start(&files, &cache)).await;
-                Some(
-                    started.context(
-                        Failure::new(exit::HOST, "the lab's own host cannot run on this computer")
-                            .hint("`cargo xtask doctor` shows what is missing"),
-                    )?,
-                )
+                Some(start_embedded(cx, lab).await?)
             }
         };
         Self::connect(cx, lab, state, embedded).await

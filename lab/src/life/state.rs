@@ -48,6 +48,14 @@ pub struct LabState {
 /// The resource that a cluster is: from then on machines are not as `up` made them.
 pub const CLUSTER: &str = "cluster";
 
+impl LabState {
+    /// Whether a machine was made or begun.
+    #[must_use]
+    pub fn has_machines(&self) -> bool {
+        self.resources.iter().any(|resource| resource.starts_with("machine/"))
+    }
+}
+
 /// A state that is written whenever it changes.
 #[derive(Clone)]
 pub struct StateFile {

@@ -11,6 +11,7 @@ use lab_core::domain::Acceleration;
 use lab_core::plan::{Action, Inputs, MachineState, Observed, Plan, desired, plan, render};
 use lab_core::snapshot::Manifest;
 use lab_core::spec::{HostSpec, ImageSpec, MachineKind};
+use tokio_util::sync::CancellationToken;
 
 use crate::artifacts::lock;
 use crate::artifacts::serve::{self, Serving};
@@ -22,6 +23,7 @@ use crate::cx::Cx;
 use crate::deploy;
 use crate::failure::{Failure, exit};
 use crate::host::acceleration::{self, Decision};
+use crate::host::embedded;
 use crate::image::{self, BaseImage};
 use crate::output;
 use crate::snapshot;
@@ -101,7 +103,8 @@ pub async fn up(cx: &Cx, lab: &Lab, only: Option<&str>, fresh: bool) -> anyhow::
     let _held = lab.hold()?;
     let state = lab.state()?;
     let is_bare = state.as_ref().is_none_or(|state| {
-        !state.get().resources.iter().any(|resource| resource == CLUSTER || resource.starts_with("machine/"))
+        let state = state.get();
+        !state.has_machines() && !state.resources.contains(CLUSTER)
     });
     let done = match (deploy::kept(cx, lab, is_bare && only.is_none() && !fresh)?, state) {
         (Some(kept), _) => bring_back(cx, lab, &kept).await,
@@ -163,11 +166,21 @@ pub struct Made {
     changed: bool,
 }
 
+/// Makes what is wanted, or ends the host that it started for nothing.
 async fn make(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&[&str]>) -> anyhow::Result<Made> {
+    let ran = embedded::find(&lab.files.host())?.is_some();
+    let made = make_on_host(cx, lab, state, only).await;
+    if made.is_err() && !ran && !state.get().has_machines() {
+        // The command may have been asked to stop, and this is how it does.
+        embedded::end(&lab.files.host(), &CancellationToken::new()).await?;
+        state.forget("host")?;
+    }
+    made
+}
+
+async fn make_on_host(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&[&str]>) -> anyhow::Result<Made> {
     moved(lab, state)?;
-    // What does not depend on each other begins together.
-    let (images, keys, reached) =
-        tokio::try_join!(ensure_images(cx, lab), keys::ensure(cx, lab), Reached::start(cx, lab, state))?;
+    let (images, keys, reached) = begin(cx, lab, state).await?;
     fits(lab, &images)?;
     runs_containers(lab, &reached)?;
     let trees = ensure_trees(cx, lab, &images).await?;
@@ -231,6 +244,26 @@ async fn make(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&[&str]>) -> a
         serve::ready(cx, lab, serving).await?;
     }
     Ok(Made { reached, changed: !planned.is_noop() })
+}
+
+/// Begins with what does not depend on each other. A host that is being started is waited for even when
+/// the rest has failed: nobody could end it otherwise.
+async fn begin(
+    cx: &Cx,
+    lab: &Lab,
+    state: &StateFile,
+) -> anyhow::Result<(BTreeMap<ImageSpec, BaseImage>, keys::Keys, Reached)> {
+    let mut rest = std::pin::pin!(async { tokio::try_join!(ensure_images(cx, lab), keys::ensure(cx, lab)) });
+    let mut host = std::pin::pin!(Reached::start(cx, lab, state));
+    let (rest, host) = tokio::select! {
+        host = &mut host => {
+            let host = host?;
+            (rest.await, host)
+        }
+        rest = &mut rest => (rest, host.await?),
+    };
+    let (images, keys) = rest?;
+    Ok((images, keys, host))
 }
 
 /// Has Ansible reach what was made, and tells a person how to.
@@ -429,15 +462,18 @@ async fn ping(cx: &Cx, lab: &Lab, reached: &Reached, state: &StateFile) -> anyho
 /// After an interruption or a failure: what there is now, and what to do with it.
 async fn tell_what_is_left(cx: &Cx, lab: &Lab) {
     let Ok(status) = super::status::look(cx, lab).await else { return };
-    let there: Vec<String> = status
-        .machines
-        .iter()
-        .filter(|machine| machine.state != "absent")
-        .map(|machine| format!("{} {}", machine.name, machine.state))
-        .collect();
+    let machines = status.machines.iter().filter(|machine| machine.state != "absent");
+    let mut there: Vec<String> =
+        machines.map(|machine| format!("{} {}", machine.name, machine.state)).collect();
+    if there.is_empty() {
+        there.push("no machine".to_owned());
+    }
+    if let Ok(Some(host)) = embedded::find(&lab.files.host()) {
+        there.push(format!("the lab's host (process {})", host.pid));
+    }
     let words = lab.cluster_words(cx);
     cx.progress.note(&format!(
         "left behind: {}\n`cargo xtask lab up {words}` goes on from here, `cargo xtask lab destroy {words}` removes it",
-        if there.is_empty() { "no machine".to_owned() } else { there.join(", ") }
+        there.join(", ")
     ));
 }

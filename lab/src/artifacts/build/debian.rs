@@ -9,6 +9,7 @@ use super::explain;
 use super::userland::Packages;
 use crate::cx::Cx;
 use crate::image;
+use crate::orphans;
 use crate::process::{ProcessError, invocation};
 use crate::wait::Deadline;
 
@@ -30,7 +31,14 @@ pub async fn fetch(
     deadline: Deadline,
 ) -> anyhow::Result<Packages> {
     let archive = folder.join("packages.tar");
-    crate::files::remove(&archive)?;
+    let unfinished = folder.to_owned();
+    // What an interrupted run unpacked is of no use to this one.
+    cx.blocking(move || {
+        orphans::end(&unfinished)?;
+        crate::files::remove(&unfinished)?;
+        Ok(std::fs::create_dir_all(&unfinished)?)
+    })
+    .await?;
     let mirror = image::debian_mirror();
     let root = nix::unistd::geteuid().is_root();
     let mode = if root { "--mode=root" } else { "--mode=unshare" };
@@ -46,6 +54,7 @@ pub async fn fetch(
         .arg(&archive)
         .args(&mirror)
         .log(log)
+        .isolated()
         .holding(lock);
     if root {
         // What an interrupted run leaves goes with the folder. An ordinary user's subordinate ids may not reach it.

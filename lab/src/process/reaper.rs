@@ -1,0 +1,146 @@
+//! The reaper: a companion process of a command, which ends the programs that the command leaves when it
+//! is killed. A command that ends by itself has waited for its programs and dismisses the reaper.
+//!
+//! Every program carries the mark of its command in its environment, and so do its children, whatever
+//! process group or namespace they are in. The reaper reads from a pipe that the command alone holds open:
+//! the end of the pipe without a farewell means that the command was killed. The reaper touches
+//! nothing but processes with this mark.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::invocation;
+use crate::wait::{Deadline, Probe, until_blocking};
+
+/// The variable with the mark of the command that started a program.
+const MARK: &str = "LAB_COMMAND";
+/// What the reaper reads before the end of the pipe when its command ends by itself.
+const FAREWELL: &[u8] = b"done\n";
+/// How long the kernel may take to end killed processes.
+const END_TIMEOUT: Duration = Duration::from_secs(30);
+/// A child that has not executed its program yet shows the environment of its parent: one look may miss it.
+const CLEAN_LOOKS: u32 = 3;
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// The mark of this command. Unset where it starts no program that the reaper has to know.
+static OWN_MARK: OnceLock<String> = OnceLock::new();
+static REAPER: Mutex<Option<Child>> = Mutex::new(None);
+
+/// Lets this command have a reaper, which is started with its first program. A command that is itself a
+/// program of another one has the reaper of that one.
+pub fn enable() {
+    if std::env::var_os(MARK).is_none() {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        OWN_MARK.get_or_init(|| format!("{}.{}", std::process::id(), now.as_nanos()));
+    }
+}
+
+/// Marks a program that is about to be started, and starts the reaper before the first one.
+pub(super) fn mark(command: &mut Command) {
+    let Some(own) = OWN_MARK.get() else { return };
+    command.env(MARK, own);
+    let mut reaper = REAPER.lock().unwrap_or_else(PoisonError::into_inner);
+    if reaper.is_none() {
+        let mut start = invocation("/proc/self/exe").args(["internal", "reap", own]).command();
+        start.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        // Ctrl-C at the terminal is not for it.
+        start.process_group(0);
+        // Without a reaper the program still ends with a command that ends by itself.
+        *reaper = start.spawn().ok();
+    }
+}
+
+/// Takes the mark from a program that may outlive its command.
+pub(super) fn unmark(command: &mut Command) {
+    command.env_remove(MARK);
+}
+
+/// Sends the reaper away: every program of this command has ended, or may go on.
+pub fn dismiss() {
+    let reaper = REAPER.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(mut reaper) = reaper {
+        if let Some(mut pipe) = reaper.stdin.take() {
+            // A reaper that is gone has nothing to hear.
+            let _ = pipe.write_all(FAREWELL);
+        }
+        let _ = reaper.wait();
+    }
+}
+
+/// `lab internal reap MARK`: waits for the end of the command, and ends what it left if it was killed.
+///
+/// # Errors
+/// When a process outlives its kill.
+pub fn run(mark: &str) -> anyhow::Result<()> {
+    let mut heard = Vec::new();
+    std::io::stdin().read_to_end(&mut heard)?;
+    if heard == FAREWELL {
+        return Ok(());
+    }
+    let entry = format!("{MARK}={mark}");
+    let mut clean = 0;
+    let deadline = Deadline::after(END_TIMEOUT);
+    until_blocking("the end of a killed command's programs", deadline, LOOK_INTERVAL, || {
+        let left = marked(&entry);
+        for pid in &left {
+            // It may have ended since it was found.
+            let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+        }
+        clean = if left.is_empty() { clean + 1 } else { 0 };
+        if clean == CLEAN_LOOKS {
+            return Probe::Ready(());
+        }
+        Probe::NotYet(format!("processes {left:?} live"))
+    })?;
+    Ok(())
+}
+
+/// Every process with this entry in the environment it was started with. A zombie has none.
+fn marked(entry: &str) -> Vec<i32> {
+    let has = |pid: &i32| {
+        std::fs::read(format!("/proc/{pid}/environ"))
+            .is_ok_and(|bytes| bytes.split(|byte| *byte == 0).any(|found| found == entry.as_bytes()))
+    };
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(has).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reaper_finds_marked_processes_alone() {
+        let start = |mark: &str| {
+            invocation("sleep")
+                .arg("60")
+                .env(MARK, mark)
+                .spawn(Stdio::null(), Stdio::null(), Stdio::null())
+                .unwrap()
+        };
+        let own = format!("{}.reaper-test", std::process::id());
+        let (mut marked_child, mut other) = (start(&own), start(&format!("{own}-other")));
+        let found = until_blocking(
+            "the marked process",
+            Deadline::after(Duration::from_secs(20)),
+            Duration::from_millis(5),
+            || match marked(&format!("{MARK}={own}")) {
+                // Before its exec a child shows the environment of its parent.
+                found if found.is_empty() => Probe::NotYet(String::new()),
+                found => Probe::Ready(found),
+            },
+        );
+        let pid = marked_child.id().cast_signed();
+        for child in [&mut marked_child, &mut other] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert_eq!(found.unwrap(), [pid]);
+    }
+}
