@@ -8,6 +8,7 @@ mod cloud;
 mod consent;
 mod cx;
 mod deploy;
+mod disk;
 mod e2e;
 mod failure;
 mod files;
@@ -98,7 +99,10 @@ fn run(command: Command, yes: bool) -> anyhow::Result<u8> {
             progress: progress::Progress::new(json),
             yes,
         };
-        cli::run(&cx, command).await
+        cli::run(&cx, command).await.map_err(|error| match error.is::<output::ReaderGone>() {
+            true => error,
+            false => disk::explained(&cx.layout, error),
+        })
     });
     // A call to libvirt that hangs must not keep the program alive.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));

@@ -4,13 +4,16 @@
 
 mod change;
 mod container;
+mod disk;
 mod errors;
 mod gc;
+mod image;
 mod interrupted;
 mod killed;
 mod life;
 mod served;
 mod snapshot;
+mod soak;
 mod two;
 mod uri;
 mod user;

@@ -9,4 +9,5 @@ mod join;
 mod likeness;
 mod recover;
 mod single;
+mod soak;
 mod upgrade;

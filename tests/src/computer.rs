@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::checkout::{real_root, walk};
+use crate::checkout::walk;
 
 /// Everything that a lab might have made, as lines of text that can be compared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,14 +21,8 @@ impl Computer {
     #[must_use]
     pub fn look(root: &Path) -> Self {
         let mut seen = BTreeSet::new();
-        let (own, real) = (root.display().to_string(), real_root().display().to_string());
         for mount in mounts() {
-            // Somebody else on this computer may be building an image.
-            let of_another =
-                mount.contains("/mmdebstrap.") && !mount.contains(&own) && !mount.contains(&real);
-            if !of_another {
-                seen.insert(format!("mount {mount}"));
-            }
+            seen.insert(format!("mount {mount}"));
         }
         for link in names(Path::new("/sys/class/net")) {
             seen.insert(format!("network link {link}"));
@@ -62,9 +56,14 @@ impl Computer {
     /// # Panics
     /// When something was left; with what it is.
     pub fn assert_nothing_new(&self, root: &Path) {
-        let after = Self::look(root);
-        let new: Vec<_> = after.seen.difference(&self.seen).collect();
+        let new = self.new_since(root);
         assert!(new.is_empty(), "something was left on the computer: {new:#?}");
+    }
+
+    /// What a second look sees that the first did not.
+    #[must_use]
+    pub fn new_since(&self, root: &Path) -> Vec<String> {
+        Self::look(root).seen.difference(&self.seen).cloned().collect()
     }
 }
 

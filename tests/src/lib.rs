@@ -13,6 +13,7 @@ pub mod own_builds;
 pub mod redact;
 pub mod run;
 pub mod skip;
+pub mod soak;
 pub mod wait;
 
 pub use checkout::Checkout;

@@ -260,7 +260,12 @@ impl Started {
         });
     }
 
-    fn pid(&self) -> Pid {
+    /// Its process id.
+    ///
+    /// # Panics
+    /// When it is gone.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
         Pid::from_raw(self.child.as_ref().expect("it was not waited for").id().cast_signed())
     }
 

@@ -41,6 +41,7 @@ cargo xtask: from one cluster.yaml to a lab of machines on this computer
     lint                  formatting, clippy, licences, house rules
     ci                    exactly what CI runs: lint, then every test
     bench                 the project's own measurements
+    soak [COMMAND…]       kills long commands at random moments, and sees that they go on
 
 CLUSTER is a name under inventories/ or a path; without one it is `dev`.
 Every command takes --help. --yes (or -y) installs without asking.

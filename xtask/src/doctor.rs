@@ -4,6 +4,7 @@
 //! are a table of functions over a [`Host`], so that whole computers can be made up in tests.
 
 pub mod kvm;
+mod leftovers;
 mod probes;
 
 use std::fmt::Write as _;

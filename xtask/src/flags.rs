@@ -59,6 +59,8 @@ pub enum Command {
     Ci(Ci),
     /// Measure how fast things are.
     Bench(Bench),
+    /// Kill long commands at random moments, and see that they go on.
+    Soak(Soak),
 }
 
 /// Words that are the business of another program, its `--help` included.
@@ -157,6 +159,26 @@ pub struct Bench {
     /// Write results and a description of this computer there.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+}
+
+/// Kill long commands at random moments, call them again, and compare the computer before and after.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit code: 0 every command went on and left nothing, 30 one did not.
+
+Examples:
+  cargo xtask soak
+  cargo xtask soak --minutes 60 image deploy
+  cargo xtask soak --seed 42 snapshot      the moments of an earlier run")]
+pub struct Soak {
+    /// How long; every command is killed at least once.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub minutes: u32,
+    /// What the random moments follow from; without it, one that is drawn and printed.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Only these commands; an unknown name prints those that there are.
+    #[arg(value_name = "COMMAND")]
+    pub commands: Vec<String>,
 }
 
 /// Prints what clap found wrong (or the help that was asked for), and gives the exit code.

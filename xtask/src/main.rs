@@ -18,6 +18,7 @@ mod json;
 mod junit;
 mod lint;
 mod setup;
+mod soak;
 mod test;
 mod tidy;
 
@@ -63,5 +64,6 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Lint(flags) => flags.run(&cx),
         Command::Ci(flags) => flags.run(&cx),
         Command::Bench(flags) => flags.run(&cx),
+        Command::Soak(flags) => flags.run(&cx),
     }
 }

@@ -53,14 +53,14 @@ impl EmbeddedHost {
     }
 }
 
-/// The living host of a lab, if it has one.
+/// The living host of a lab, if it has one. One that ends, or whose end a killed command began, is none.
 ///
 /// # Errors
 /// When its record is there and cannot be read.
 pub fn find(files: &HostFiles) -> anyhow::Result<Option<EmbeddedHost>> {
     let record = supervisor::read_record(files)?;
     Ok(record.filter(|record| record.supervisor.is_alive()).and_then(|record| {
-        let first = record.first?.pid;
+        let first = record.first.filter(ProcessId::is_alive)?.pid;
         Some(EmbeddedHost { pid: record.supervisor.pid, first, no_containers: record.no_containers })
     }))
 }
@@ -205,7 +205,9 @@ async fn end_record(folder: &Path, record: &HostRecord, cancel: &CancellationTok
     let guests = if record.supervisor.is_alive() {
         let guests = record.network_namespace.map(|inode| in_namespace("net", inode)).unwrap_or_default();
         // It may end by itself between the look and the signal.
-        let _ = kill(Pid::from_raw(record.supervisor.pid), Signal::SIGTERM);
+        for signal in [Signal::SIGTERM, Signal::SIGCONT] {
+            let _ = kill(Pid::from_raw(record.supervisor.pid), signal);
+        }
         guests
             .into_iter()
             .filter(|pid| *pid != record.supervisor.pid)

@@ -184,8 +184,8 @@ async fn freeze_all(
     let mut work = tokio::task::JoinSet::new();
     for (name, applied) in whole {
         let (cx, lab, name, applied) = (cx.clone(), lab.clone(), name.clone(), applied.clone());
-        // Names of snapshots may come again; what a layer holds never does.
-        let layer = format!("{}.{snapshot}.{}.{name}", lab.spec.name, fresh_name());
+        // Names of snapshots may come again, within one second after a kill; what a layer holds never does.
+        let layer = format!("{}.{snapshot}.{}-{}.{name}", lab.spec.name, fresh_name(), std::process::id());
         work.spawn(async move {
             let store = cx.layout.snapshots();
             let freezing = Freezing {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Finding, Fix, kvm};
+use super::{Finding, Fix, kvm, leftovers};
 use crate::host::Host;
 use crate::setup::environment::{self, Environment};
 use crate::setup::{packages, registry};
@@ -11,7 +11,7 @@ use crate::setup::{packages, registry};
 type Probe = fn(&Host, &Path) -> Finding;
 
 /// All probes, in the order of the table.
-pub const PROBES: [(&str, Probe); 18] = [
+pub const PROBES: [(&str, Probe); 19] = [
     ("processor", processor),
     ("kvm", kvm::probe),
     ("iommu", iommu),
@@ -27,6 +27,7 @@ pub const PROBES: [(&str, Probe); 18] = [
     ("ansible", ansible),
     ("go", go),
     ("registry", registry),
+    ("leftovers", leftovers::probe),
     ("disk", disk),
     ("memory", memory),
     ("cpus", cpus),

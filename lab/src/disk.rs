@@ -1,0 +1,153 @@
+//! Failures for which a disk is the cause: it is full, or nothing can be written to it. Recognises them and
+//! says so in one sentence; changes nothing.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{StatVfs, StatVfsMountFlags, statvfs};
+
+use crate::failure::{self, Failure, exit};
+use crate::layout::Layout;
+
+/// A file system with less room than this is full: hardly anything of ours is smaller.
+const LEAST_ROOM: u64 = 256 << 10;
+/// How programs name a full disk (strerror(3) of ENOSPC and EDQUOT; git).
+const FULL_SIGNS: [&str; 3] = ["No space left on device", "Out of diskspace", "Disk quota exceeded"];
+/// The same for a file system without writing (EROFS).
+const READ_ONLY_SIGN: &str = "Read-only file system";
+/// What a message has that says so already.
+const SAID: &str = "the disk is full";
+
+/// What is wrong with a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Obstacle {
+    Full,
+    ReadOnly,
+}
+
+/// Puts the sentence about a disk in front of a failure that comes from one; any other failure stays as it is.
+#[must_use]
+pub fn explained(layout: &Layout, error: anyhow::Error) -> anyhow::Error {
+    let folders = [
+        layout.output(),
+        layout.images(),
+        layout.artifacts().folder,
+        layout.kubespray().folder,
+        layout.environments(),
+    ];
+    let text = format!("{error:#}");
+    if text.contains(SAID) {
+        return error;
+    }
+    // Programs that fail on a full disk do not always say so.
+    let by_folder = || {
+        let is_ours = matches!(failure::code(&error), exit::UNEXPECTED | exit::HOST | exit::PROVISION);
+        folders.iter().filter(|_| is_ours).find_map(|folder| Some((folder.clone(), state(folder)?)))
+    };
+    let by_text = named(&error, &text).map(|obstacle| {
+        let place = folders.iter().find(|folder| state(folder) == Some(obstacle));
+        (place.cloned().unwrap_or_default(), obstacle)
+    });
+    let Some((place, obstacle)) = by_text.or_else(by_folder) else { return error };
+    let of = match place.strip_prefix(layout.root()).unwrap_or(&place) {
+        path if path == Path::new("") => String::new(),
+        path => format!(" of `{}`", path.display()),
+    };
+    error.context(match obstacle {
+        Obstacle::Full => Failure::new(exit::HOST, format!("the disk{of} is full"))
+            .hint("make room and call the same command again: it goes on from what is there"),
+        Obstacle::ReadOnly => Failure::new(exit::HOST, format!("the file system{of} is read-only"))
+            .hint("mount it for writing and call the same command again"),
+    })
+}
+
+/// What the causes of an error, or the programs that they quote, say of a disk.
+fn named(error: &anyhow::Error, text: &str) -> Option<Obstacle> {
+    let kinds = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>()?.kind().into());
+    let of_kind = |kind: ErrorKind| match kind {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Some(Obstacle::Full),
+        ErrorKind::ReadOnlyFilesystem => Some(Obstacle::ReadOnly),
+        _ => None,
+    };
+    kinds.filter_map(of_kind).next().or_else(|| {
+        if FULL_SIGNS.iter().any(|sign| text.contains(sign)) {
+            return Some(Obstacle::Full);
+        }
+        text.contains(READ_ONLY_SIGN).then_some(Obstacle::ReadOnly)
+    })
+}
+
+/// What is wrong with the file system of a folder, or of the nearest one above it that is there.
+fn state(folder: &Path) -> Option<Obstacle> {
+    let there: PathBuf = folder.ancestors().find(|path| path.exists())?.to_owned();
+    judge(&statvfs(&there).ok()?, nix::unistd::geteuid().is_root())
+}
+
+fn judge(found: &StatVfs, is_root: bool) -> Option<Obstacle> {
+    if found.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        return Some(Obstacle::ReadOnly);
+    }
+    // Some blocks are kept for root.
+    let blocks = if is_root { found.f_bfree } else { found.f_bavail };
+    (blocks.saturating_mul(found.f_frsize) < LEAST_ROOM).then_some(Obstacle::Full)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn of_kind(kind: ErrorKind) -> anyhow::Error {
+        anyhow::Error::new(std::io::Error::from(kind)).context("cannot write `x`")
+    }
+
+    #[rstest]
+    #[case::full(of_kind(ErrorKind::StorageFull), Some(Obstacle::Full))]
+    #[case::quota(of_kind(ErrorKind::QuotaExceeded), Some(Obstacle::Full))]
+    #[case::read_only(of_kind(ErrorKind::ReadOnlyFilesystem), Some(Obstacle::ReadOnly))]
+    #[case::program(anyhow::anyhow!("`git` failed: Out of diskspace"), Some(Obstacle::Full))]
+    #[case::other(of_kind(ErrorKind::NotFound), None)]
+    fn cause_names_the_disk(#[case] error: anyhow::Error, #[case] expected: Option<Obstacle>) {
+        let text = format!("{error:#}");
+        assert_eq!(named(&error, &text), expected);
+    }
+
+    #[rstest]
+    #[case::room(1 << 20, 1 << 20, false, None)]
+    #[case::only_root_has_room(1 << 20, 0, false, Some(Obstacle::Full))]
+    #[case::root_has_room(1 << 20, 0, true, None)]
+    #[case::none(0, 0, true, Some(Obstacle::Full))]
+    fn free_blocks_are_counted_for_the_user(
+        #[case] free: u64,
+        #[case] available: u64,
+        #[case] is_root: bool,
+        #[case] expected: Option<Obstacle>,
+    ) {
+        let found = StatVfs {
+            f_bsize: 1,
+            f_frsize: 1,
+            f_blocks: 1 << 30,
+            f_bfree: free,
+            f_bavail: available,
+            f_files: 1,
+            f_ffree: 1,
+            f_favail: 1,
+            f_fsid: 0,
+            f_flag: StatVfsMountFlags::empty(),
+            f_namemax: 255,
+        };
+        assert_eq!(judge(&found, is_root), expected);
+    }
+
+    #[test]
+    fn failure_of_another_kind_stays_as_it_is() {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::new(root.path());
+        let error = explained(&layout, anyhow::anyhow!("no such machine"));
+        assert_eq!(format!("{error:#}"), "no such machine");
+        let error = explained(&layout, of_kind(ErrorKind::StorageFull));
+        assert!(format!("{error:#}").starts_with("the disk is full: cannot write `x`"), "{error:#}");
+        assert_eq!(failure::code(&error), exit::HOST);
+    }
+}

@@ -1,0 +1,121 @@
+//! The making of a base image: what other programs of the computer do meanwhile, and what a kill leaves.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use lab_tests::checkout::walk;
+use lab_tests::computer::{Computer, processes};
+use lab_tests::soak::{Soak, named};
+use lab_tests::wait::{pause, until};
+use lab_tests::{Checkout, redact, run, skip};
+use nix::sys::signal::Signal;
+use nix::unistd::geteuid;
+
+/// Where an image is made.
+const UNFINISHED: &str = "build/images/.new-debian13-0123456789abcdef";
+
+#[test]
+fn image_is_made_while_another_program_walks_over_the_checkout_and_after_kills() {
+    let mut soak = Soak::begin(named("image").unwrap());
+    let over = AtomicBool::new(false);
+    let root = soak.checkout().root().to_owned();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // As an indexer does, which follows no links and opens what it finds.
+            while !over.load(Ordering::Relaxed) {
+                walk(&root.join("build"), &mut |path| drop(fs::File::open(path)));
+                pause();
+            }
+        });
+        for fraction in [0.3, 0.8] {
+            soak.kill(fraction);
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    let row = soak.end();
+    assert!(row.is_good() && row.kills == 2, "{row:?}");
+}
+
+/// A mirror that takes connections and never answers.
+fn silent_mirror() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, format!("http://{address}/debian"))
+}
+
+#[test]
+fn programs_of_a_killed_command_end_with_it() {
+    let checkout = Checkout::with_own_build();
+    let before = Computer::look(checkout.root());
+    let (_mirror, address) = silent_mirror();
+    let making = checkout.lab(&["image", "build"]).env("LAB_DEBIAN_MIRROR", &address).start();
+    until("apt", Duration::from_secs(60), || {
+        let lines: Vec<String> = processes(checkout.root()).into_iter().map(|(_, line)| line).collect();
+        lines.iter().any(|line| line.contains("/apt/methods/http")).then_some(())
+    });
+    making.signal(Signal::SIGKILL);
+    making.answer().code(137);
+    until("the end of its programs", Duration::from_secs(20), || {
+        processes(checkout.root()).is_empty().then_some(())
+    });
+    before.assert_nothing_new(checkout.root());
+    assert_eq!(checkout.lab(&["gc"]).answer().ok().stdout, "");
+}
+
+#[test]
+fn mounts_and_programs_of_an_older_version_are_found_and_ended() {
+    if !geteuid().is_root() {
+        skip!("only root can mount");
+    }
+    let checkout = Checkout::with_own_build();
+    let folder = checkout.root().join(UNFINISHED);
+    fs::create_dir_all(folder.join("work/mmdebstrap.x/proc")).unwrap();
+    fs::write(folder.join("work/mmdebstrap"), "#!/bin/sh\nsleep 600 & wait\n").unwrap();
+    fs::set_permissions(folder.join("work/mmdebstrap"), fs::Permissions::from_mode(0o755)).unwrap();
+    // In a mount namespace of the test's own: no other program of this computer gets to see the mounts.
+    let script = r#"
+        mount -t tmpfs tmpfs "$0/work/mmdebstrap.x/proc" && touch "$0/work/mmdebstrap.x/proc/theirs"
+        "$0/work/mmdebstrap" "$0/work" &
+        until pgrep -f "sleep 600" -P $! >/dev/null; do :; done
+        "$LAB_BIN" gc; echo "exit code $?"
+        "$LAB_BIN" image gc; echo "exit code $?"
+        grep -c "$0" /proc/self/mountinfo
+        "$LAB_BIN" gc; echo "exit code $?"
+        ls -A "$0/.."
+    "#;
+    let answer = checkout
+        .lab(&[])
+        .instead("unshare", &["--mount", "sh", "-c", script, &folder.display().to_string()])
+        .env("LAB_BIN", &checkout.program)
+        .answer();
+    redact::settings(&checkout.root().display().to_string()).bind(|| insta::assert_snapshot!(answer.stdout));
+}
+
+#[test]
+fn folder_with_a_foreign_mount_is_not_removed() {
+    if !geteuid().is_root() {
+        skip!("only root can mount");
+    }
+    let checkout = Checkout::with_own_build();
+    let folder = checkout.root().join("output/lost");
+    fs::create_dir_all(folder.join("disks")).unwrap();
+    fs::write(folder.join("state.json"), "{").unwrap();
+    let script = r#"
+        mount -t tmpfs tmpfs "$0/disks" && touch "$0/disks/theirs"
+        "$LAB_BIN" destroy lost 2>&1; echo "exit code $?"
+        ls "$0/disks"
+        umount "$0/disks"
+        "$LAB_BIN" destroy lost >/dev/null 2>&1; echo "exit code $?"
+    "#;
+    let answer = checkout
+        .lab(&[])
+        .instead("unshare", &["--mount", "sh", "-c", script, &folder.display().to_string()])
+        .env("LAB_BIN", &checkout.program)
+        .answer();
+    assert!(!Path::new(&folder).exists(), "{answer}");
+    redact::settings(&checkout.root().display().to_string()).bind(|| insta::assert_snapshot!(answer.stdout));
+}

@@ -1,0 +1,30 @@
+//! Every long command, killed at random moments for an hour, and the making of an image at twenty.
+
+use std::time::{Duration, SystemTime};
+
+use lab_tests::soak::{SUBJECTS, Soak, named, soak, table};
+
+fn random_seed() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    now.subsec_nanos().into()
+}
+
+#[test]
+fn every_command_killed_at_random_moments_goes_on() {
+    let seed = random_seed();
+    let (rows, skipped) = soak(&SUBJECTS, seed, Duration::from_secs(3600), 1);
+    println!("seed {seed}\n{}", table(&rows, &skipped));
+    assert!(rows.iter().all(|row| row.is_good()), "seed {seed}\n{}", table(&rows, &skipped));
+}
+
+#[test]
+fn image_killed_at_twenty_random_moments_is_made_all_the_same() {
+    let seed = random_seed();
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut image = Soak::begin(named("image").unwrap());
+    while image.kills() < 20 {
+        image.kill(random.f64());
+        assert!(image.is_good(), "seed {seed}\n{}", table(&[image.end()], &[]));
+    }
+    assert!(image.end().is_good(), "seed {seed}");
+}
