@@ -10,10 +10,11 @@ use nix::unistd::geteuid;
 const LAB: &str = "one";
 
 /// Mounts a file system of its own over a folder, in a mount namespace that goes with the script. Words: the
-/// folder, the room in KiB that is left on the full disk, what makes the state before, what is tried, what
-/// is done at the end.
+/// folder, the room in KiB that is left on the full disk, the folder in it that becomes read-only (a file
+/// system that a living lab writes to cannot), what makes the state before, what is tried, what is done
+/// at the end.
 const SCRIPT: &str = r#"
-    folder=$0 room=$1 before=$2 tried=$3 after=$4
+    folder=$0 room=$1 closed=$0/$2 before=$3 tried=$4 after=$5
     mkdir -p "$folder" && mount -t tmpfs -o size=3G tmpfs "$folder" || exit 1
     eval "$before" >/dev/null 2>&1 || { echo "the state before could not be made"; exit 1; }
     first() { sed -n '/^error: /p' "$folder.said" | head -n 1; }
@@ -22,17 +23,18 @@ const SCRIPT: &str = r#"
     fallocate -l "$((free - room))KiB" "$folder/.filler"
     attempt full
     rm "$folder/.filler"
-    mount -o remount,ro "$folder"
+    mkdir -p "$closed" && mount --bind "$closed" "$closed" && mount -o remount,bind,ro "$closed" || exit 1
     attempt read-only
-    mount -o remount,rw "$folder"
+    umount "$closed"
     attempt room
     eval "$after" >"$folder.said" 2>&1 || cat "$folder.said"
 "#;
 
-fn said(checkout: &Checkout, command: Run, folder: &str, room: u32, steps: [&str; 3]) -> String {
+fn said(checkout: &Checkout, command: Run, disk: (&str, u32, &str), steps: [&str; 3]) -> String {
+    let (folder, room, closed) = disk;
     let folder = checkout.root().join(folder).display().to_string();
     let [before, tried, after] = steps;
-    let words = ["--mount", "sh", "-c", SCRIPT, &folder, &room.to_string(), before, tried, after];
+    let words = ["--mount", "sh", "-c", SCRIPT, &folder, &room.to_string(), closed, before, tried, after];
     command.instead("unshare", &words).env("LAB", &checkout.program).answer().ok().stdout
 }
 
@@ -43,11 +45,16 @@ fn assert_said(checkout: &Checkout, name: &str, said: &str) {
 #[test]
 fn lab_on_a_full_disk_is_refused_in_one_sentence_and_made_when_there_is_room() {
     needs_containers!();
-    for (name, steps) in [
-        ("up", [":", "$LAB up one", "$LAB exec --all --cluster one -- hostname"]),
-        ("snapshot", ["$LAB up one", "$LAB snapshot one --name kept", "$LAB snapshots one --verify"]),
+    for (name, closed, steps) in [
+        ("up", "", [":", "$LAB up one", "$LAB exec --all --cluster one -- hostname"]),
+        (
+            "snapshot",
+            "snapshots",
+            ["$LAB up one", "$LAB snapshot one --name kept", "$LAB snapshots one --verify"],
+        ),
         (
             "restore",
+            "one",
             [
                 "$LAB up one && $LAB snapshot one --name kept",
                 "$LAB restore one kept --yes",
@@ -58,7 +65,7 @@ fn lab_on_a_full_disk_is_refused_in_one_sentence_and_made_when_there_is_room() {
         let checkout = Checkout::with(&Cluster::new(LAB, &["node"]).kind("container"));
         let after = format!("{} && $LAB destroy one", steps[2]);
         // The state itself does not fit any more.
-        let said = said(&checkout, checkout.lab(&[]), "output", 0, [steps[0], steps[1], &after]);
+        let said = said(&checkout, checkout.lab(&[]), ("output", 0, closed), [steps[0], steps[1], &after]);
         assert_said(&checkout, name, &said);
     }
 }
@@ -72,7 +79,7 @@ fn checkout_on_a_full_disk_is_refused_in_one_sentence_and_made_when_there_is_roo
     let checkout = Checkout::with_own_build();
     let command = passed_on(reaching(checkout.lab(&[])));
     let steps = [":", "$LAB kubespray fetch", "$LAB kubespray status"];
-    let said = said(&checkout, command, "build/3rd-party", 3 << 10, steps);
+    let said = said(&checkout, command, ("build/3rd-party", 3 << 10, ""), steps);
     assert_said(&checkout, "checkout", &said);
 }
 
@@ -85,6 +92,6 @@ fn own_build_on_a_full_disk_is_refused_in_one_sentence_and_made_when_there_is_ro
     let command = build(&checkout, &lock(&[], &[("pod_infra", "registry.k8s.io/pause:3.10.1")]));
     let steps =
         [":", "$LAB artifacts build --lock \"$LAB_ROOT/artifacts.lock.json\"", "$LAB artifacts verify"];
-    let said = said(&checkout, command, "build/artifacts", 1 << 10, steps);
+    let said = said(&checkout, command, ("build/artifacts", 1 << 10, ""), steps);
     assert_said(&checkout, "own_build", &said);
 }

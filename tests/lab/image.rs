@@ -11,7 +11,7 @@ use lab_tests::checkout::walk;
 use lab_tests::computer::{Computer, processes};
 use lab_tests::soak::{Soak, named};
 use lab_tests::wait::{pause, until};
-use lab_tests::{Checkout, redact, run, skip};
+use lab_tests::{Checkout, redact, skip};
 use nix::sys::signal::Signal;
 use nix::unistd::geteuid;
 
