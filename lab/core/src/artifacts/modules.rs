@@ -242,7 +242,8 @@ pub static CRI_TOOLS: Module = Module {
 /// `go list -m sigs.k8s.io/cri-tools@v1.35.0` answers.
 pub const REFUSED_CRI_TOOLS: &[&str] = &["1.31.0", "1.31.1", "1.32.0", "1.33.0", "1.35.0"];
 
-/// A stand-in for crictl in the versions of [`REFUSED_CRI_TOOLS`]: the commands that Kubespray calls, over `k8s.io/cri-api`.
+/// A stand-in for crictl in the versions of [`REFUSED_CRI_TOOLS`]. It has the commands that Kubespray calls, over
+/// `k8s.io/cri-api`.
 pub static CRICTL_STAND_IN: Module = Module {
     name: "crictl-stand-in",
     path: "k8s.io/cri-api",
