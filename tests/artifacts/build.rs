@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use lab_tests::own_builds::{build, lock, record, records, states, unpack_file, unpack_image};
+use lab_tests::own_builds::{
+    build, list, lock, record, records, rewrite_record, states, unpack_file, unpack_image,
+};
 use lab_tests::{Checkout, redact, run};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 const CRICTL: &str = "https://github.com/kubernetes-sigs/cri-tools/releases/download/v1.34.0/crictl-v1.34.0-linux-amd64.tar.gz";
+/// In a version that the module proxy refuses.
+const REFUSED_CRICTL: &str = "https://github.com/kubernetes-sigs/cri-tools/releases/download/v1.35.0/crictl-v1.35.0-linux-amd64.tar.gz";
 const PAUSE: (&str, &str) = ("pod_infra", "registry.k8s.io/pause:3.10.1");
 
 /// Every digest of the store's records.
@@ -22,7 +26,7 @@ fn digests(checkout: &Checkout) -> Vec<(Value, Value)> {
 fn small_parts_are_built_run_and_not_built_again() {
     let checkout = Checkout::with_own_build();
     let wanted = lock(
-        &[("crictl", CRICTL), ("calicoctl", "https://x.invalid/v3.30.6/calicoctl-linux-amd64")],
+        &[("crictl", REFUSED_CRICTL), ("calicoctl", "https://x.invalid/v3.30.6/calicoctl-linux-amd64")],
         &[PAUSE],
     );
     let said = build(&checkout, &wanted).answer().ok().json();
@@ -30,10 +34,12 @@ fn small_parts_are_built_run_and_not_built_again() {
     // In the order of the lock, files first.
     let expected = [state("crictl", "built"), state("calicoctl", "impossible"), state("pod_infra", "built")];
     assert_eq!(states(&said), expected);
+    let reason = "the module proxy refuses this version of sigs.k8s.io/cri-tools";
+    assert_eq!(said[0]["stand_in"], reason, "the output names a stand-in");
 
     let crictl = unpack_file(&checkout, "crictl").join("crictl");
     let version = run(&crictl).arg("--version").answer().ok().stdout;
-    assert_eq!(version, "crictl version v1.34.0 (the lab's own stand-in)\n");
+    assert_eq!(version, "crictl version v1.35.0 (the lab's own stand-in)\n");
     let unknown = run(&crictl).arg("logs").answer();
     assert!(unknown.code == 1 && unknown.stderr.contains("does not know the command"), "{unknown}");
     let (root, entrypoint) = unpack_image(&checkout, "pod_infra");
@@ -53,10 +59,35 @@ fn small_parts_are_built_run_and_not_built_again() {
 
     // The same in another place, whose caches are empty: the same bytes.
     let elsewhere = Checkout::with_own_build();
-    build(&elsewhere, &lock(&[("crictl", CRICTL)], &[PAUSE])).answer().ok();
+    build(&elsewhere, &lock(&[("crictl", REFUSED_CRICTL)], &[PAUSE])).answer().ok();
     assert_eq!(digests(&elsewhere), before);
     // Go counts its calls in the user's settings, wherever it is called.
     assert!(!elsewhere.home().join("go").exists(), "Go keeps something in the user's home");
+}
+
+#[test]
+fn upstreams_crictl_is_built_and_replaces_a_recorded_stand_in() {
+    let checkout = Checkout::with_own_build();
+    let wanted = lock(&[("crictl", CRICTL)], &[]);
+    let built = [("crictl".to_owned(), "built".to_owned())];
+    let outcomes = build(&checkout, &wanted).answer().ok().json();
+    assert_eq!(states(&outcomes), built);
+    assert_eq!(outcomes[0]["stand_in"], Value::Null);
+    let crictl = unpack_file(&checkout, "crictl").join("crictl");
+    assert_eq!(run(&crictl).arg("--version").answer().ok().stdout, "crictl version v1.34.0\n");
+    let original = record(&checkout, "crictl");
+    assert_eq!(original["version"], "1.34.0");
+    assert_eq!(original["made"]["module"], "sigs.k8s.io/cri-tools@v1.34.0");
+
+    // As a release that had only the stand-in recorded it.
+    let mut stand_in = original.clone();
+    stand_in["version"] = json!("own stand-in");
+    stand_in["build_key"] = json!("0");
+    rewrite_record(&checkout, &stand_in);
+    let list = list(&checkout, &wanted).answer().ok().json();
+    assert_eq!(list["artifacts"][0]["superseded"], true, "{list}");
+    assert_eq!(states(&build(&checkout, &wanted).answer().ok().json()), built);
+    assert_eq!(record(&checkout, "crictl"), original);
 }
 
 #[test]

@@ -21,7 +21,7 @@ const PROGRAMS: [(&str, &str, &[&str], &str); 10] = [
     ("containerd", "bin/containerd", &["--version"], " v{version}"),
     ("containerd", "bin/ctr", &["--version"], " v{version}"),
     ("nerdctl", "nerdctl", &["--version"], "nerdctl version {version}"),
-    ("crictl", "crictl", &["--version"], "stand-in"),
+    ("crictl", "crictl", &["--version"], "crictl version v{version}"),
     ("cni", "loopback", &["--version"], "CNI loopback plugin v{version}"),
 ];
 

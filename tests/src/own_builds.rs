@@ -33,10 +33,23 @@ pub fn lock(files: &[(&str, &str)], images: &[(&str, &str)]) -> Value {
 /// When the lock cannot be written.
 #[must_use]
 pub fn build(checkout: &Checkout, lock: &Value) -> Run {
+    passed_on(with_lock(checkout, "build", lock))
+}
+
+/// `artifacts list --lock …` in a checkout.
+///
+/// # Panics
+/// When the lock cannot be written.
+#[must_use]
+pub fn list(checkout: &Checkout, lock: &Value) -> Run {
+    with_lock(checkout, "list", lock)
+}
+
+fn with_lock(checkout: &Checkout, command: &str, lock: &Value) -> Run {
     let path = checkout.root().join("artifacts.lock.json");
     fs::write(&path, lock.to_string()).expect("a file can be written");
     let path = path.display().to_string();
-    passed_on(checkout.lab(&["artifacts", "build", "--json", "--lock", &path]))
+    checkout.lab(&["artifacts", command, "--json", "--lock", &path])
 }
 
 /// A run with what of the caller's environment decides how Go and apt reach what they download.
@@ -56,11 +69,25 @@ pub fn states(said: &Value) -> Vec<(String, String)> {
 /// All records of the store, sorted by name.
 #[must_use]
 pub fn records(checkout: &Checkout) -> Vec<Value> {
-    let folders = ["files", "images"].map(|name| checkout.root().join("build/artifacts").join(name));
-    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
-    let mut records: Vec<Value> = entries.map(|entry| read_json(&entry.path())).collect();
+    let mut records: Vec<Value> = record_paths(checkout).iter().map(|path| read_json(path)).collect();
     records.sort_by_key(|record| record["name"].to_string());
     records
+}
+
+fn record_paths(checkout: &Checkout) -> Vec<PathBuf> {
+    let folders = ["files", "images"].map(|name| checkout.root().join("build/artifacts").join(name));
+    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
+    entries.map(|entry| entry.path()).collect()
+}
+
+/// Replaces the record of the same name in the store.
+///
+/// # Panics
+/// When there is none, or it cannot be written.
+pub fn rewrite_record(checkout: &Checkout, record: &Value) {
+    let paths = record_paths(checkout);
+    let path = paths.iter().find(|path| read_json(path)["name"] == record["name"]);
+    fs::write(path.expect("the store has the record"), record.to_string()).expect("a file can be written");
 }
 
 /// The record of one artefact.

@@ -98,6 +98,7 @@ pub async fn build(cx: &Cx, lock: &Lock) -> anyhow::Result<Vec<Outcome>> {
             state: State::Exact,
             reason: None,
             instead: None,
+            stand_in: None,
         };
         match (&found, &entry.how) {
             (Some(Found { own_build: None }), _) => {}
@@ -106,7 +107,10 @@ pub async fn build(cx: &Cx, lock: &Lock) -> anyhow::Result<Vec<Outcome>> {
                 outcome.reason = Some(reason.clone());
                 outcome.instead = Some(instead.clone());
             }
-            (_, How::Build { part, .. }) => wanted.push((outcomes.len(), entry.clone(), *part, found)),
+            (_, How::Build { part, .. }) => {
+                outcome.stand_in = part.stand_in;
+                wanted.push((outcomes.len(), entry.clone(), *part, found));
+            }
         }
         outcomes.push(outcome);
     }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::lock;
 use super::look::{self, State};
+use super::store::record::STAND_IN_VERSION;
 use super::store::{Digest, Source, Store};
 
 /// One thing, as `--json` prints it.
@@ -32,6 +33,11 @@ pub struct Row {
     pub state: State,
     /// Whether `artifacts build` can make it.
     pub can_be_built: bool,
+    /// Why `artifacts build` makes a stand-in, a program of our own, where it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stand_in: Option<&'static str>,
+    /// Whether a stand-in is here although `artifacts build` makes upstream's program.
+    pub superseded: bool,
     /// Why it cannot be built.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -69,10 +75,12 @@ pub fn look(store: &Store, cluster: Option<&str>, lock: &Lock) -> anyhow::Result
         let held = look::held(store, &item)?;
         blobs.extend(held.blobs.iter().cloned());
         let how = plans.iter().find(|entry| entry.kind == item.kind && entry.address == item.address);
-        let (reason, instead) = match how.map(|entry| &entry.how) {
-            Some(How::Not { reason, instead }) => (Some(reason.clone()), Some(instead.clone())),
-            _ => (None, None),
+        let (reason, instead, stand_in) = match how.map(|entry| &entry.how) {
+            Some(How::Not { reason, instead }) => (Some(reason.clone()), Some(instead.clone()), None),
+            Some(How::Build { part, .. }) => (None, None, part.stand_in),
+            None => (None, None, None),
         };
+        let is_stand_in = held.version.as_deref() == Some(STAND_IN_VERSION);
         artifacts.push(Row {
             kind: match item.kind {
                 Kind::File => "file",
@@ -87,6 +95,8 @@ pub fn look(store: &Store, cluster: Option<&str>, lock: &Lock) -> anyhow::Result
             size: held.size,
             state: held.state,
             can_be_built: reason.is_none(),
+            stand_in,
+            superseded: is_stand_in && stand_in.is_none() && reason.is_none(),
             reason,
             instead,
         });
@@ -136,6 +146,7 @@ impl List {
         text.push_str(&line(["KIND", "NAME", "VERSION", "SOURCE", "DIGEST", "SIZE", "STATE"]));
         for row in &self.artifacts {
             let state = match row.state {
+                State::Present if row.superseded => "present, superseded",
                 State::Present => "present",
                 State::Missing if row.reason.is_some() => "missing, cannot be built",
                 State::Missing => "missing",
@@ -151,6 +162,7 @@ impl List {
                 state,
             ]));
         }
+        text.push_str(&self.stand_ins());
         let mut lacking: Vec<&Row> =
             self.artifacts.iter().filter(|row| row.state != State::Present && row.reason.is_some()).collect();
         lacking.sort_by_key(|row| &row.name);
@@ -161,6 +173,25 @@ impl List {
             let (reason, instead) =
                 (row.reason.as_deref().unwrap_or_default(), row.instead.as_deref().unwrap_or_default());
             text.push_str(&format!("  {}: {reason}; instead: {instead}\n", row.name));
+        }
+        text
+    }
+
+    /// The sections about stand-ins: those that are or would be built, and those that the next build replaces.
+    fn stand_ins(&self) -> String {
+        let mut text = String::new();
+        let is_exact = |row: &Row| row.state == State::Present && row.source != Some(Source::OwnBuild);
+        let mut heading = "\nBuilt here as stand-ins of our own:\n";
+        for row in self.artifacts.iter().filter(|row| !is_exact(row)) {
+            let Some(reason) = row.stand_in else { continue };
+            text.push_str(std::mem::take(&mut heading));
+            text.push_str(&format!("  {} {}: {reason}\n", row.name, row.version.as_deref().unwrap_or("-")));
+        }
+        let mut heading =
+            "\nSuperseded stand-ins, which `artifacts build` replaces by upstream's own program:\n";
+        for row in self.artifacts.iter().filter(|row| row.superseded) {
+            text.push_str(std::mem::take(&mut heading));
+            text.push_str(&format!("  {} {}\n", row.name, row.version.as_deref().unwrap_or("-")));
         }
         text
     }

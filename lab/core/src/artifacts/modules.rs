@@ -225,15 +225,33 @@ pub static PAUSE: Module = Module {
     ..PLAIN
 };
 
-/// cri-tools is refused by the public proxy in every version. Its interface to the runtime is not.
-pub static CRICTL: Module = Module {
+/// The client of the container runtime interface.
+pub static CRI_TOOLS: Module = Module {
     name: "crictl",
+    path: "sigs.k8s.io/cri-tools",
+    programs: &[Program { name: "crictl", package: "sigs.k8s.io/cri-tools/cmd/crictl" }],
+    stamps: &[Stamp {
+        package: "sigs.k8s.io/cri-tools/pkg/version",
+        variable: "Version",
+        value: Stamped::Tag,
+    }],
+    ..PLAIN
+};
+
+/// Versions of [`CRI_TOOLS`] that known releases of Kubespray ask for and that the public module proxy refuses, as
+/// `go list -m sigs.k8s.io/cri-tools@v1.35.0` answers.
+pub const REFUSED_CRI_TOOLS: &[&str] = &["1.31.0", "1.31.1", "1.32.0", "1.33.0", "1.35.0"];
+
+/// A stand-in for crictl in the versions of [`REFUSED_CRI_TOOLS`]. It has the commands that Kubespray calls, over
+/// `k8s.io/cri-api`.
+pub static CRICTL_STAND_IN: Module = Module {
+    name: "crictl-stand-in",
     path: "k8s.io/cri-api",
     version: ModuleVersion::Staging,
     sources: &[
-        Source { path: "main.go", text: include_str!("programs/crictl/main.go") },
-        Source { path: "arguments.go", text: include_str!("programs/crictl/arguments.go") },
-        Source { path: "commands.go", text: include_str!("programs/crictl/commands.go") },
+        Source { path: "main.go", text: include_str!("programs/crictl-stand-in/main.go") },
+        Source { path: "arguments.go", text: include_str!("programs/crictl-stand-in/arguments.go") },
+        Source { path: "commands.go", text: include_str!("programs/crictl-stand-in/commands.go") },
     ],
     programs: &[Program { name: "crictl", package: "." }],
     stamps: &[Stamp { package: "main", variable: "version", value: Stamped::Tag }],

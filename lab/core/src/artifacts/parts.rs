@@ -19,6 +19,13 @@ pub struct Part {
     pub name: &'static str,
     /// As what the lock names it.
     pub kind: Kind,
+    /// The only versions that this line of the table is for, without `v`; every version where empty.
+    // It chooses a recipe and is no part of one: the key of a build must not change with it.
+    #[serde(skip)]
+    pub versions: &'static [&'static str],
+    /// Why the product is a stand-in, a program of our own; `None` where it is upstream's program.
+    #[serde(skip)]
+    pub stand_in: Option<&'static str>,
     /// How it is had.
     pub product: Product,
 }

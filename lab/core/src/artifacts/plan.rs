@@ -59,7 +59,7 @@ pub fn plan(lock: &Lock) -> Vec<Entry> {
 fn how(kind: Kind, name: &str, address: &str, version: Option<&str>, kubernetes: &str) -> How {
     let not = |reason: String, instead: &str| How::Not { reason, instead: instead.to_owned() };
     let elsewhere = "`artifacts fetch` or an exported bundle";
-    let Some(part) = table::part(kind, name) else {
+    let Some(part) = table::part(kind, name, version.unwrap_or_default()) else {
         return not("nobody has said here how it is built".to_owned(), elsewhere);
     };
     if let Product::None { reason, instead } = part.product {

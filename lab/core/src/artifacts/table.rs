@@ -2,16 +2,17 @@
 //! (roles/kubespray_defaults/defaults/main/download.yml and the roles that unpack the files).
 
 use super::modules::{
-    AGNHOST, CNI, CONTAINERD, COREDNS, CRICTL, ETCD, HELM, KUBE_ROUTER, KUBERNETES, METRICS_SERVER, NERDCTL,
-    PAUSE,
+    AGNHOST, CNI, CONTAINERD, COREDNS, CRI_TOOLS, CRICTL_STAND_IN, ETCD, HELM, KUBE_ROUTER, KUBERNETES,
+    METRICS_SERVER, NERDCTL, PAUSE, REFUSED_CRI_TOOLS,
 };
 use super::parts::{Image, Kind, Member, Module, Part, Product};
 
-/// The part that a lock's entry is; `None` for a name that the table does not know.
+/// The part that a lock's entry is in a version without `v`; `None` for a name that the table does not know.
 #[must_use]
-pub fn part(kind: Kind, name: &str) -> Option<&'static Part> {
+pub fn part(kind: Kind, name: &str, version: &str) -> Option<&'static Part> {
     PARTS.iter().find(|part| {
         part.kind == kind
+            && (part.versions.is_empty() || part.versions.contains(&version))
             && match part.name.strip_suffix('*') {
                 Some(start) => name.starts_with(start),
                 None => part.name == name,
@@ -19,24 +20,35 @@ pub fn part(kind: Kind, name: &str) -> Option<&'static Part> {
     })
 }
 
+const fn plain(name: &'static str, kind: Kind, product: Product) -> Part {
+    Part { name, kind, versions: &[], stand_in: None, product }
+}
+
 const fn program(name: &'static str, module: &'static Module) -> Part {
-    Part { name, kind: Kind::File, product: Product::Program { module, program: name } }
+    plain(name, Kind::File, Product::Program { module, program: name })
 }
 
 const fn archive(name: &'static str, module: &'static Module, members: &'static [Member]) -> Part {
-    Part { name, kind: Kind::File, product: Product::Archive { module, members } }
+    plain(name, Kind::File, Product::Archive { module, members })
 }
 
 const fn image(name: &'static str, image: Image) -> Part {
-    Part { name, kind: Kind::Image, product: Product::Image(image) }
+    plain(name, Kind::Image, Product::Image(image))
 }
 
 const fn not_to_be_had(name: &'static str, kind: Kind, reason: &'static str, instead: &'static str) -> Part {
-    Part { name, kind, product: Product::None { reason, instead } }
+    plain(name, kind, Product::None { reason, instead })
+}
+
+/// A part that is made of a program of our own, in these versions or, where there are none, in every version.
+const fn stand_in(part: Part, versions: &'static [&'static str], reason: &'static str) -> Part {
+    Part { versions, stand_in: Some(reason), ..part }
 }
 
 const NO_MODULE: &str = "its upstream publishes no Go module that it can be compiled from";
+const REFUSED_VERSION: &str = "the module proxy refuses this version of sigs.k8s.io/cri-tools";
 const C_PROGRAM: &str = "it is not written in Go";
+const UPSTREAM_IN_C: &str = "upstream's program is written in C";
 const ANOTHER_NETWORK: &str = "kube_network_plugin: kube-router, which does NetworkPolicy too";
 
 /// Every part. The first that fits a name counts.
@@ -63,7 +75,12 @@ pub static PARTS: &[Part] = &[
         ],
     ),
     archive("nerdctl", &NERDCTL, &[Member { path: "nerdctl", program: "nerdctl" }]),
-    archive("crictl", &CRICTL, &[Member { path: "crictl", program: "crictl" }]),
+    stand_in(
+        archive("crictl", &CRICTL_STAND_IN, &[Member { path: "crictl", program: "crictl" }]),
+        REFUSED_CRI_TOOLS,
+        REFUSED_VERSION,
+    ),
+    archive("crictl", &CRI_TOOLS, &[Member { path: "crictl", program: "crictl" }]),
     archive("helm", &HELM, &[Member { path: "linux-{architecture}/helm", program: "helm" }]),
     archive(
         "cni",
@@ -89,12 +106,8 @@ pub static PARTS: &[Part] = &[
             Member { path: "vrf", program: "vrf" },
         ],
     ),
-    Part {
-        name: "runc",
-        kind: Kind::File,
-        // It needs a C compiler, and libseccomp to filter system calls; the machines have the library.
-        product: Product::Debian { package: "runc", path: "usr/sbin/runc" },
-    },
+    // It needs a C compiler, and libseccomp to filter system calls; the machines have the library.
+    plain("runc", Kind::File, Product::Debian { package: "runc", path: "usr/sbin/runc" }),
     image(
         "kubeadm_kube-apiserver",
         Image {
@@ -148,15 +161,19 @@ pub static PARTS: &[Part] = &[
             userland: false,
         },
     ),
-    image(
-        "pod_infra",
-        Image {
-            module: &PAUSE,
-            members: &[Member { path: "pause", program: "pause" }],
-            entrypoint: &["/pause"],
-            user: Some("65535:65535"),
-            userland: false,
-        },
+    stand_in(
+        image(
+            "pod_infra",
+            Image {
+                module: &PAUSE,
+                members: &[Member { path: "pause", program: "pause" }],
+                entrypoint: &["/pause"],
+                user: Some("65535:65535"),
+                userland: false,
+            },
+        ),
+        &[],
+        UPSTREAM_IN_C,
     ),
     image(
         "metrics_server",

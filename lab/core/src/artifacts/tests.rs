@@ -2,7 +2,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rstest::rstest;
 
+use super::modules::REFUSED_CRI_TOOLS;
 use super::*;
+use crate::kubespray::index::{Index, known_tags};
 use crate::kubespray::prove::{File, Image as LockImage, Lock, Pinned};
 
 #[rstest]
@@ -61,8 +63,8 @@ fn every_file_that_is_built_has_a_variable_for_its_checksum() {
 
 #[test]
 fn the_key_changes_with_whatever_the_build_depends_on() {
-    let kubelet = part(Kind::File, "kubelet").unwrap();
-    let kubectl = part(Kind::File, "kubectl").unwrap();
+    let kubelet = part(Kind::File, "kubelet", "1.34.3").unwrap();
+    let kubectl = part(Kind::File, "kubectl", "1.34.3").unwrap();
     let keys = BTreeSet::from([
         key(kubelet, "1.34.3", "1.34.3", "amd64", "go1.26.8"),
         key(kubelet, "1.34.4", "1.34.3", "amd64", "go1.26.8"),
@@ -73,13 +75,13 @@ fn the_key_changes_with_whatever_the_build_depends_on() {
     assert_eq!(keys.len(), 5);
     let again = key(kubelet, "1.34.3", "1.34.3", "amd64", "go1.26.8");
     assert!(keys.contains(&again) && again.len() == 16);
-    let runc = part(Kind::File, "runc").unwrap();
+    let runc = part(Kind::File, "runc", "1.3.4").unwrap();
     let of_debian = |compiler| key(runc, "1.3.4", "1.34.3", "amd64", compiler);
     assert_eq!(of_debian("go1.26.8"), of_debian("go1.26.9"), "runc is not compiled");
 }
 
-fn module_of(kind: Kind, name: &str) -> &'static Module {
-    part(kind, name).unwrap().product.programs().unwrap().0
+fn module_of(kind: Kind, name: &str, version: &str) -> &'static Module {
+    part(kind, name, version).unwrap().product.programs().unwrap().0
 }
 
 /// What `go mod edit -json` says of a module like k8s.io/kubernetes.
@@ -92,19 +94,20 @@ const UPSTREAM: &str = r#"{"Go": "1.24.0", "Godebug": [{"Key": "default", "Value
 #[test]
 fn the_go_mod_repeats_what_counts_for_nothing_in_a_dependency() {
     let upstream: Upstream = serde_json::from_str(UPSTREAM).unwrap();
-    insta::assert_snapshot!(go_mod(module_of(Kind::File, "kubelet"), "1.34.3", &upstream));
+    insta::assert_snapshot!(go_mod(module_of(Kind::File, "kubelet", "1.34.3"), "1.34.3", &upstream));
 }
 
 #[test]
 fn the_go_mod_of_a_fork_of_a_stub_and_of_our_own() {
     let upstream: Upstream = serde_json::from_str(r#"{"Go": "1.24.3", "Godebug": null}"#).unwrap();
-    let of = |kind, name, version| go_mod(module_of(kind, name), version, &upstream);
+    let of = |kind, name, version| go_mod(module_of(kind, name, version), version, &upstream);
     let all = [
         of(Kind::Image, "kube_router", "2.2.1"),
         of(Kind::File, "nerdctl", "2.2.1"),
         of(Kind::File, "etcd", "3.5.33"),
-        of(Kind::File, "crictl", "0.34.3"),
-        go_mod(module_of(Kind::Image, "pod_infra"), "3.10.1", &Upstream::default()),
+        of(Kind::File, "crictl", "1.34.0"),
+        go_mod(module_of(Kind::File, "crictl", "1.35.0"), "0.35.4", &upstream),
+        go_mod(module_of(Kind::Image, "pod_infra", "3.10.1"), "3.10.1", &Upstream::default()),
     ];
     insta::assert_snapshot!(all.join("\n----\n\n"));
 }
@@ -135,6 +138,7 @@ fn each_entry_of_a_lock_is_built_or_says_why_not() {
             file("calicoctl", "https://x/calico/releases/download/v3.30.6/calicoctl-linux-amd64"),
             file("cni", "https://x/download/v1.8.0/cni-plugins-linux-amd64-v1.8.0.tgz"),
             file("crictl", "https://x/download/v1.34.0/crictl-v1.34.0-linux-amd64.tar.gz"),
+            file("crictl", "https://x/download/v1.35.0/crictl-v1.35.0-linux-amd64.tar.gz"),
             file("kubelet", "https://dl.k8s.io/release/latest/kubelet"),
             file("runc", "https://x/download/v1.3.4/runc.amd64"),
             file("youki", "https://x/v0.5.7/youki-0.5.7-x86_64-gnu.tar.gz"),
@@ -147,7 +151,10 @@ fn each_entry_of_a_lock_is_built_or_says_why_not() {
     };
     let lines = plan(&lock).into_iter().map(|entry| {
         let how = match entry.how {
-            How::Build { part, module_version } => format!("{} at {module_version}", part.name),
+            How::Build { part, module_version } => {
+                let stand_in = part.stand_in.map(|reason| format!(", a stand-in: {reason}"));
+                format!("{} at {module_version}{}", part.name, stand_in.unwrap_or_default())
+            }
             How::Not { reason, instead } => format!("no: {reason}; instead: {instead}"),
         };
         format!("{:?} {} {}: {how}", entry.kind, entry.name, entry.version)
@@ -155,9 +162,54 @@ fn each_entry_of_a_lock_is_built_or_says_why_not() {
     insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"));
 }
 
+/// Every version of crictl that a known release of Kubespray can ask for.
+fn known_crictl_versions() -> BTreeSet<String> {
+    let indexes = known_tags().map(|tag| Index::known(tag).unwrap());
+    indexes.flat_map(|index| index.components["crictl"].versions["amd64"].clone()).collect()
+}
+
+#[test]
+fn crictl_is_upstreams_in_every_version_that_is_not_refused() {
+    let recipes = known_crictl_versions().into_iter().chain(["1.36.0".to_owned()]).map(|version| {
+        let part = part(Kind::File, "crictl", &version).unwrap();
+        let program = if part.stand_in.is_some() { "stand-in" } else { "upstream" };
+        format!("{version} {program} from {}", part.product.programs().unwrap().0.path)
+    });
+    insta::assert_snapshot!(recipes.collect::<Vec<_>>().join("\n"), @r"
+    1.31.0 stand-in from k8s.io/cri-api
+    1.31.1 stand-in from k8s.io/cri-api
+    1.32.0 stand-in from k8s.io/cri-api
+    1.33.0 stand-in from k8s.io/cri-api
+    1.34.0 upstream from sigs.k8s.io/cri-tools
+    1.35.0 stand-in from k8s.io/cri-api
+    1.36.0 upstream from sigs.k8s.io/cri-tools
+    ");
+}
+
+#[test]
+fn each_refused_version_of_cri_tools_is_asked_for_by_a_known_release() {
+    let known = known_crictl_versions();
+    let unused: Vec<_> = REFUSED_CRI_TOOLS.iter().filter(|version| !known.contains(**version)).collect();
+    assert!(unused.is_empty(), "no known release asks for {unused:?}");
+}
+
+#[test]
+fn a_program_of_our_own_is_called_a_stand_in() {
+    for part in PARTS {
+        let own = part.product.programs().is_some_and(|(module, _)| !module.sources.is_empty());
+        assert_eq!(part.stand_in.is_some(), own, "{}", part.name);
+    }
+}
+
+#[test]
+fn a_stand_in_and_upstreams_program_of_the_same_version_have_different_keys() {
+    let key = |of| key(part(Kind::File, "crictl", of).unwrap(), "1.34.0", "1.34.3", "amd64", "go1.26.8");
+    assert_ne!(key("1.34.0"), key("1.35.0"));
+}
+
 #[test]
 fn stamps_are_what_the_linker_wants() {
-    let module = module_of(Kind::File, "kubelet");
+    let module = module_of(Kind::File, "kubelet", "1.34.3");
     let arguments: BTreeMap<_, _> = module
         .stamps
         .iter()

@@ -3,20 +3,18 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use lab_core::artifacts::{DEBIAN_USERLAND, How, Image, Member, ModuleVersion, Product};
+use lab_core::artifacts::{DEBIAN_USERLAND, How, Image, Member, ModuleVersion, Part, Product};
 
 use super::archive::{Node, Tree};
 use super::compile::{Place, Unit};
 use super::oci::{self, About, Stored};
 use super::userland::Packages;
 use super::{Job, Kind};
-use crate::artifacts::store::record::Made;
+use crate::artifacts::store::record::{Made, STAND_IN_VERSION};
 use crate::artifacts::store::{Blob, FileRecord, ImageRecord, Source, Writer};
 
 /// Permission bits of a program.
 const PROGRAM: u32 = 0o755;
-/// What stands for the version of a program that is not its maker's.
-const STAND_IN: &str = "own stand-in";
 
 /// What products are made of.
 pub struct Parts<'a> {
@@ -64,7 +62,7 @@ impl Parts<'_> {
             Product::None { .. } => anyhow::bail!("`{}` is not built", entry.name),
         };
         let made = Some(self.made(&part.product, module_version));
-        let (name, version) = (entry.name.clone(), Some(self.version(&part.product, &entry.version)));
+        let (name, version) = (entry.name.clone(), Some(self.version(part, &entry.version)));
         let (source, build_key) = (Source::OwnBuild, Some(job.key.clone()));
         match put {
             Put::File(blob) => {
@@ -96,11 +94,10 @@ impl Parts<'_> {
     }
 
     /// The version that is had.
-    fn version(&self, product: &Product, asked: &str) -> String {
-        match (product, product.programs()) {
-            (Product::Debian { package, .. }, _) => self.packaged(package).unwrap_or_default(),
-            // Wherever versions are shown it says what it is.
-            (_, Some((module, _))) if !module.sources.is_empty() => STAND_IN.to_owned(),
+    fn version(&self, part: &Part, asked: &str) -> String {
+        match &part.product {
+            Product::Debian { package, .. } => self.packaged(package).unwrap_or_default(),
+            _ if part.stand_in.is_some() => STAND_IN_VERSION.to_owned(),
             _ => asked.to_owned(),
         }
     }

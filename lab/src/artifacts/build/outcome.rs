@@ -36,9 +36,12 @@ pub struct Outcome {
     /// What replaces it then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instead: Option<String>,
+    /// Why a program of our own stands in for upstream's, where one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stand_in: Option<&'static str>,
 }
 
-/// Counts, and why what cannot be built cannot.
+/// Counts, which programs are stand-ins, and what cannot be built, each with the reason.
 #[must_use]
 pub fn summary(outcomes: &[Outcome]) -> String {
     let count = |state| outcomes.iter().filter(|one| one.state == state).count();
@@ -49,6 +52,11 @@ pub fn summary(outcomes: &[Outcome]) -> String {
         count(State::Kept),
         count(State::Exact)
     );
+    for outcome in outcomes {
+        if let Some(reason) = outcome.stand_in {
+            text += &format!("a stand-in of our own: {} {}: {reason}\n", outcome.name, outcome.version);
+        }
+    }
     for one in outcomes.iter().filter(|one| one.state == State::Impossible) {
         let reason = one.reason.as_deref().unwrap_or_default();
         let instead = one.instead.as_deref().unwrap_or_default();
@@ -62,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_built_says_why_and_what_replaces_it() {
+    fn summary_names_stand_ins_and_what_cannot_be_built() {
         let outcome = |name: &str, state| Outcome {
             name: name.to_owned(),
             kind: Kind::Image,
@@ -70,15 +78,17 @@ mod tests {
             state,
             reason: (state == State::Impossible).then(|| "it is refused".to_owned()),
             instead: (state == State::Impossible).then(|| "another".to_owned()),
+            stand_in: None,
         };
         let all = [
             outcome("a", State::Built),
-            outcome("b", State::Kept),
+            Outcome { stand_in: Some("its version is refused"), ..outcome("b", State::Kept) },
             outcome("c", State::Exact),
             outcome("d", State::Impossible),
         ];
         insta::assert_snapshot!(summary(&all), @r"
         4 artefacts: 1 built, 1 own builds were here, 1 as their makers published them
+        a stand-in of our own: b 1.0: its version is refused
         cannot be built: d 1.0: it is refused; instead: another
         ");
     }

@@ -12,6 +12,8 @@ fn lock() -> Lock {
             file("etcd", "https://github.com/etcd-io/etcd/releases/download/v3.5.26/etcd.tar.gz", hex(b"etcd")),
             file("runc", "https://github.com/opencontainers/runc/releases/download/v1.3.4/runc", None),
             file("calicoctl", "https://github.com/projectcalico/calico/releases/download/v3.30.6/c", hex(b"c")),
+            file("crictl", "https://github.com/kubernetes-sigs/cri-tools/releases/download/v1.34.0/c", None),
+            file("crictl", "https://github.com/kubernetes-sigs/cri-tools/releases/download/v1.35.0/c", None),
         ],
         "images": [
             {"name": "pod_infra", "image": "registry.k8s.io/pause:3.10.1", "digest": null, "groups": []},
@@ -40,6 +42,8 @@ fn a_table_says_of_everything_where_it_comes_from_and_what_is_wrong_with_it() {
     // An own build of another version, because the one that is asked for cannot be had.
     writer.record_file(&file(1, "3.5.33", b"own etcd", Source::OwnBuild)).unwrap();
     writer.record_file(&file(2, "1.3.4", b"own runc", Source::OwnBuild)).unwrap();
+    // Built before the module proxy had this version of cri-tools.
+    writer.record_file(&file(4, STAND_IN_VERSION, b"own crictl", Source::OwnBuild)).unwrap();
     let manifest = writer.put_bytes(b"manifest").unwrap();
     let image = |index: usize, layer: Blob| ImageRecord {
         name: lock.images[index].name.clone(),

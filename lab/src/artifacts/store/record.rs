@@ -42,6 +42,9 @@ impl Source {
     }
 }
 
+/// The version in the record of a stand-in, a program of our own in place of upstream's.
+pub const STAND_IN_VERSION: &str = "own stand-in";
+
 /// What really went into an own build. Its record's version is the one that was had.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Made {
