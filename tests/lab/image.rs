@@ -41,22 +41,35 @@ fn image_is_made_while_another_program_walks_over_the_checkout_and_after_kills()
 }
 
 /// A mirror that takes connections and never answers.
-fn silent_mirror() -> (TcpListener, String) {
+pub struct SilentMirror {
+    /// Its address, as `LAB_DEBIAN_MIRROR` takes it.
+    pub address: String,
+    _listener: TcpListener,
+}
+
+pub fn silent_mirror() -> SilentMirror {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    (listener, format!("http://{address}/debian"))
+    let address = format!("http://{}/debian", listener.local_addr().unwrap());
+    SilentMirror { address, _listener: listener }
+}
+
+impl SilentMirror {
+    /// Waits until apt runs for a checkout: from then on nothing goes on.
+    pub fn is_asked(&self, checkout: &Checkout) {
+        until("apt", Duration::from_secs(60), || {
+            let lines: Vec<String> = processes(checkout.root()).into_iter().map(|(_, line)| line).collect();
+            lines.iter().any(|line| line.contains("/apt/methods/http")).then_some(())
+        });
+    }
 }
 
 #[test]
 fn programs_of_a_killed_command_end_with_it() {
     let checkout = Checkout::with_own_build();
     let before = Computer::look(checkout.root());
-    let (_mirror, address) = silent_mirror();
-    let making = checkout.lab(&["image", "build"]).env("LAB_DEBIAN_MIRROR", &address).start();
-    until("apt", Duration::from_secs(60), || {
-        let lines: Vec<String> = processes(checkout.root()).into_iter().map(|(_, line)| line).collect();
-        lines.iter().any(|line| line.contains("/apt/methods/http")).then_some(())
-    });
+    let mirror = silent_mirror();
+    let making = checkout.lab(&["image", "build"]).env("LAB_DEBIAN_MIRROR", &mirror.address).start();
+    mirror.is_asked(&checkout);
     making.signal(Signal::SIGKILL);
     making.answer().code(137);
     until("the end of its programs", Duration::from_secs(20), || {

@@ -4,11 +4,17 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use std::time::Duration;
+
 use lab_tests::checkout::{real_root, variable};
 use lab_tests::cluster::Cluster;
-use lab_tests::computer::Computer;
+use lab_tests::computer::{Computer, processes};
+use lab_tests::wait::until;
 use lab_tests::{Checkout, run, skip};
+use nix::sys::signal::Signal;
 use nix::unistd::{User, geteuid};
+
+use crate::image::silent_mirror;
 
 /// A user that is there for one test.
 struct Guest {
@@ -92,6 +98,37 @@ fn an_ordinary_user_has_a_lab_too() {
     drop(guest);
 }
 
+#[test]
+fn programs_of_an_ordinary_users_killed_command_end_with_it() {
+    if !geteuid().is_root() {
+        skip!("only root can make a user to run as");
+    }
+    let mut checkout = Checkout::new();
+    let guest = Guest::new(&checkout.home());
+    if run("unshare").args(["--user", "true"]).through(&guest.prefix()).answer().code != 0 {
+        skip!("the kernel refuses user namespaces to ordinary users");
+    }
+    let build = checkout.root().join("build");
+    fs::remove_file(&build).unwrap();
+    fs::create_dir(&build).unwrap();
+    hand_over(&mut checkout, &guest);
+    let before = Computer::look(checkout.root());
+    let mirror = silent_mirror();
+    // The folder that subordinate ids can reach goes with the checkout.
+    let temporary = checkout.root().display().to_string();
+    let making = checkout.lab(&["image", "build"]).env("LAB_DEBIAN_MIRROR", &mirror.address);
+    let making = making.env("TMPDIR", &temporary).start();
+    mirror.is_asked(&checkout);
+    making.signal(Signal::SIGKILL);
+    making.answer().code(137);
+    until("the end of its programs", Duration::from_secs(20), || {
+        processes(checkout.root()).is_empty().then_some(())
+    });
+    before.assert_nothing_new(checkout.root());
+    drop(checkout);
+    drop(guest);
+}
+
 /// Everything that the user must be able to read or write, in the checkout and theirs.
 fn own_copies(checkout: &mut Checkout, guest: &Guest) {
     // The base image is made where all tests share it, before it is copied.
@@ -103,6 +140,11 @@ fn own_copies(checkout: &mut Checkout, guest: &Guest) {
     if images.exists() {
         run("cp").args(["--archive", "--reflink=auto"]).arg(images).arg(&build).answer().ok();
     }
+    hand_over(checkout, guest);
+}
+
+/// Gives the checkout to the user, who calls a program of their own in it.
+fn hand_over(checkout: &mut Checkout, guest: &Guest) {
     fs::copy(variable("LAB_BIN"), checkout.root().join("lab")).unwrap();
     run("chown").args(["--recursive", &format!("{}:", guest.name)]).arg(checkout.root()).answer().ok();
     checkout.program = checkout.root().join("lab");

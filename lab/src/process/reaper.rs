@@ -6,6 +6,7 @@
 //! the end of the pipe without a farewell means that the command was killed. The reaper touches
 //! nothing but processes with this mark.
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
@@ -84,10 +85,10 @@ pub fn run(mark: &str) -> anyhow::Result<()> {
         return Ok(());
     }
     let entry = format!("{MARK}={mark}");
-    let mut clean = 0;
+    let (mut groups, mut clean) = (BTreeSet::new(), 0);
     let deadline = Deadline::after(END_TIMEOUT);
     until_blocking("the end of a killed command's programs", deadline, LOOK_INTERVAL, || {
-        let left = marked(&entry);
+        let left = marked(&entry, &mut groups);
         for pid in &left {
             // It may have ended since it was found.
             let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
@@ -101,14 +102,36 @@ pub fn run(mark: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Every process with this entry in the environment it was started with. A zombie has none.
-fn marked(entry: &str) -> Vec<i32> {
-    let has = |pid: &i32| {
+/// Every process with this entry in the environment it was started with, and the members of the process
+/// groups that such processes are or were in: an ordinary user cannot read the environment of programs that
+/// run under subordinate ids. A zombie has no environment and is left out.
+fn marked(entry: &str, groups: &mut BTreeSet<i32>) -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let living = entries.filter_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        Some((pid, group(pid)?))
+    });
+    let living: Vec<(i32, i32)> = living.collect();
+    let has_entry = |pid: i32| {
         std::fs::read(format!("/proc/{pid}/environ"))
             .is_ok_and(|bytes| bytes.split(|byte| *byte == 0).any(|found| found == entry.as_bytes()))
     };
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(has).collect()
+    let found: Vec<i32> = living.iter().map(|(pid, _)| *pid).filter(|pid| has_entry(*pid)).collect();
+    // Every program gets a group of its own, so that none of these is a shell's.
+    groups.extend(living.iter().filter(|(pid, _)| found.contains(pid)).map(|(_, group)| *group));
+    let of_group = living.iter().filter(|(pid, group)| found.contains(pid) || groups.contains(group));
+    of_group.map(|(pid, _)| *pid).collect()
+}
+
+/// The process group of a living process: field 5 of /proc/PID/stat (proc(5)); `None` for a zombie.
+fn group(pid: i32) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything, so fields are counted from behind its last parenthesis.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+    if matches!(*fields.first()?, "Z" | "X") {
+        return None;
+    }
+    fields.get(2)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -116,31 +139,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reaper_finds_marked_processes_alone() {
+    fn reaper_finds_marked_processes_and_their_groups_alone() {
         let start = |mark: &str| {
-            invocation("sleep")
-                .arg("60")
-                .env(MARK, mark)
-                .spawn(Stdio::null(), Stdio::null(), Stdio::null())
-                .unwrap()
+            let script = "env --unset=LAB_COMMAND sleep 60 & exec sleep 60";
+            let mut command = invocation("sh").args(["-c", script]).command();
+            command.env(MARK, mark).process_group(0).stdout(Stdio::null()).spawn().unwrap()
         };
         let own = format!("{}.reaper-test", std::process::id());
-        let (mut marked_child, mut other) = (start(&own), start(&format!("{own}-other")));
-        let found = until_blocking(
-            "the marked process",
-            Deadline::after(Duration::from_secs(20)),
-            Duration::from_millis(5),
-            || match marked(&format!("{MARK}={own}")) {
-                // Before its exec a child shows the environment of its parent.
-                found if found.is_empty() => Probe::NotYet(String::new()),
-                found => Probe::Ready(found),
-            },
-        );
-        let pid = marked_child.id().cast_signed();
-        for child in [&mut marked_child, &mut other] {
-            child.kill().unwrap();
+        let (mut ours, mut other) = (start(&own), start(&format!("{own}-other")));
+        let group = |child: &Child| Pid::from_raw(child.id().cast_signed());
+        let mut groups = BTreeSet::new();
+        let deadline = Deadline::after(Duration::from_secs(20));
+        let found = until_blocking("both processes", deadline, Duration::from_millis(5), || {
+            // Before its exec a child shows the environment of its parent.
+            match marked(&format!("{MARK}={own}"), &mut groups) {
+                found if found.len() == 2 => Probe::Ready(found),
+                found => Probe::NotYet(format!("{found:?}")),
+            }
+        });
+        let expected = group(&ours);
+        for child in [&mut ours, &mut other] {
+            nix::sys::signal::killpg(group(child), Signal::SIGKILL).unwrap();
             child.wait().unwrap();
         }
-        assert_eq!(found.unwrap(), [pid]);
+        assert!(found.unwrap().contains(&expected.as_raw()));
+        assert_eq!(groups, BTreeSet::from([expected.as_raw()]));
     }
 }
