@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
+use lab_core::load::Overload;
 use lab_core::snapshot::{Manifest, misfits};
 
 use crate::cx::Cx;
 use crate::deploy;
 use crate::failure::{Failure, exit};
 use crate::files::{self, SECRET};
+use crate::host::load::{self, Answer, Attempt};
 use crate::life::apply::kill_point;
 use crate::life::lab::{Lab, Reached};
 use crate::life::state::{CLUSTER, StateFile};
 use crate::life::{destroy, reach, up};
+use crate::process::ProcessError;
 use crate::wait::Deadline;
 
 use super::{digest, layers, store};
@@ -137,15 +140,28 @@ async fn clocks_and_certificates(cx: &Cx, lab: &Lab, reached: &Reached) -> anyho
         let program =
             reached.inside(&reach::ssh(lab, &name).args(["--", "sudo", "sh", "-c"]).arg(format!("'{ask}'")));
         work.spawn(async move {
-            let before = Timestamp::now().as_second();
-            let said = program.read(&cx.cancel, Deadline::after(ASK)).await;
-            (name, before, said)
+            let tell = |overload: &Overload, times: u32| {
+                cx.progress.note(&load::note(overload, &format!("the clock of `{name}`"), ASK * times));
+            };
+            let answer = load::again_when_overloaded(load::watch, 1, tell, |times| {
+                let (cancel, program) = (cx.cancel.clone(), program.clone());
+                async move {
+                    let before = Timestamp::now().as_second();
+                    let said = program.read(&cancel, Deadline::after(ASK * times)).await;
+                    Ok(match said {
+                        Err(late @ ProcessError::Late { .. }) => Attempt::Late(Err(late)),
+                        said => Attempt::InTime(said.map(|said| (before, said))),
+                    })
+                }
+            });
+            let said = answer.await.and_then(Answer::into_result);
+            (name, said)
         });
     }
     let mut told = Vec::new();
     while let Some(answered) = work.join_next().await {
-        let (name, before, said) = answered.context("asking a machine broke off")?;
-        let said = said.with_context(|| format!("`{name}` does not say what time it is"))?;
+        let (name, said) = answered.context("asking a machine broke off")?;
+        let (before, said) = said.with_context(|| format!("`{name}` does not say what time it is"))?;
         let mut lines: Vec<&str> = said.trim().lines().collect();
         let clock: i64 = lines.pop().unwrap_or_default().parse().context("a clock is a number")?;
         let after = Timestamp::now().as_second();
