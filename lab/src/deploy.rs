@@ -297,7 +297,7 @@ fn why_again(
     match unwell {
         Ok(why) => Ok(why.map(|why| format!("the cluster is not as it must be: {why}"))),
         Err(slow) if fresh => Ok(Some(format!("it is not known whether the cluster is well: {slow}"))),
-        // On an overloaded computer Kubespray would do what is done already for an hour, or break off.
+        // Kubespray would add to the load, and find nothing to do or break off.
         Err(slow) => {
             let message = "it is not known whether the cluster is well, and Kubespray was not started";
             let hint = format!(
