@@ -116,15 +116,15 @@ pub async fn look(
     let times = times(cx, lab).await?;
     let Some(patience) = patience else {
         let starting = lab.state()?.and_then(|state| starting(lab, &state.get()));
-        let usual = late::Room { patience: (PATIENCE * times).max(starting.unwrap_or_default()), times };
+        let usual = late::Limits { patience: (PATIENCE * times).max(starting.unwrap_or_default()), times };
         return late::again_for_failed(
             load::watch,
             ids,
             usual,
-            |overload, room| cx.progress.note(&load::note(overload, "the checks that failed", room.patience)),
+            |note| cx.progress.note(note),
             |outcome| show(cx, outcome),
-            async |ids, room, each| {
-                run_checks(cx, lab, reached, ids, Look::Until(room.patience), room.times, each).await
+            async |ids, limits, each| {
+                run_checks(cx, lab, reached, ids, Look::Until(limits.patience), limits.times, each).await
             },
         )
         .await;

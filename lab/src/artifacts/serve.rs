@@ -16,7 +16,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use lab_core::kubespray::artifacts_file;
 use lab_core::kubespray::prove::Lock;
-use lab_core::load::Overload;
 use lab_core::spec::HostSpec;
 use serde::Serialize;
 
@@ -124,9 +123,9 @@ pub fn prepare(lab: &Lab, store: &Store, serving: Option<&Serving>) -> anyhow::R
 pub async fn ready(cx: &Cx, lab: &Lab, serving: &Serving) -> anyhow::Result<()> {
     let served = lab.files.served();
     let what = "the lab's file server and registry";
-    let tell = |overload: &Overload, length: Duration| cx.progress.note(&load::note(overload, what, length));
+    let notify = |note: &str| cx.progress.note(note);
     let interval = Duration::from_millis(20);
-    until_even_if_overloaded(&cx.cancel, what, READY, interval, load::watch, tell, || {
+    until_even_if_overloaded(&cx.cancel, what, READY, interval, load::watch, notify, || {
         let now = keeper::now(&served);
         std::future::ready(match now {
             Ok(Some(now)) if now.is_all_of(&serving.wanted) => Probe::Ready(()),

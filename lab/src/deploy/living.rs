@@ -10,13 +10,12 @@ use anyhow::Context as _;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::ObjectList;
 use lab_core::deploy::change::{Etcd, Living, LivingNode, read_etcd};
-use lab_core::load::Overload;
 use lab_core::spec::Role;
 
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::files;
-use crate::host::load::{self, Answer, Attempt};
+use crate::host::load::{self, Answer, Attempt, Question};
 use crate::life::lab::{Lab, Reached};
 use crate::life::reach;
 use crate::process::{Output, ProcessError};
@@ -47,13 +46,11 @@ struct Seen {
 /// Looks. What is lacking is looked for once more, and longer, where this computer is overloaded.
 ///
 /// # Errors
-/// When the user asks to stop, or it cannot be told whether a machine is lost or slow.
+/// When the user asks to stop, or a machine may be lost or slow.
 pub async fn look(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<Living> {
-    let tell = |overload: &Overload, times: u32| {
-        cx.progress.note(&load::note(overload, "each answer", ANSWER * times));
-    };
-    let times = validate::times(cx, lab).await?;
-    let answer = load::again_when_overloaded(load::watch, times, tell, async |times| {
+    let question = Question { of: "each answer", timeout: ANSWER, times: validate::times(cx, lab).await? };
+    let notify = |note: &str| cx.progress.note(note);
+    let answer = load::again_when_overloaded(question, load::watch, notify, async |times| {
         let seen = look_once(cx, lab, reached, times).await?;
         Ok(if lacks_nothing(lab, &seen.living) { Attempt::InTime(seen) } else { Attempt::Late(seen) })
     });
@@ -219,6 +216,7 @@ async fn said(
 
 #[cfg(test)]
 mod tests {
+    use lab_core::load::Overload;
     use rstest::rstest;
 
     use super::*;

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lab_core::domain::Acceleration;
-use lab_core::load::Overload;
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
@@ -17,7 +16,7 @@ use crate::image::{BaseImage, Boot};
 use crate::process::{ProcessError, invocation};
 use crate::wait::Deadline;
 
-use super::load::{self, Attempt};
+use super::load::{self, Attempt, Question};
 
 /// How long the probe boot may take. With KVM it takes two seconds.
 const PROBE: Duration = Duration::from_secs(20);
@@ -61,10 +60,9 @@ pub async fn decide(cx: &Cx, image: Option<&BaseImage>) -> anyhow::Result<Decisi
         return Ok(Decision { kind: Acceleration::Kvm, words: "KVM, not proven yet".to_owned() });
     };
     cx.progress.note("trying whether KVM runs a kernel here");
-    let tell = |overload: &Overload, times: u32| {
-        cx.progress.note(&load::note(overload, "the probe boot", PROBE * times));
-    };
-    let answer = load::again_when_overloaded(load::watch, 1, tell, async |times| {
+    let question = Question { of: "the probe boot", timeout: PROBE, times: 1 };
+    let notify = |note: &str| cx.progress.note(note);
+    let answer = load::again_when_overloaded(question, load::watch, notify, async |times| {
         boots(cx, "kvm", kernel, initrd, PROBE * times).await
     });
     // A boot that is slow on an overloaded computer had forty times as long as it takes.

@@ -59,7 +59,7 @@ impl<T, E: Into<anyhow::Error>> Answer<Result<T, E>> {
     }
 }
 
-/// Begins to watch the load. The function that it returns tells whether the computer has been overloaded since.
+/// Begins to watch the load. The returned function judges whether the computer has been overloaded since.
 pub fn watch() -> impl Fn() -> Option<Overload> {
     let (start, before) = (Instant::now(), sample());
     move || overload(&before, &sample(), start.elapsed())
@@ -80,30 +80,41 @@ fn sample() -> LoadSample {
     )
 }
 
-/// What is told where something is waited for longer than usual: `this computer is busy (load 14 on 2 processors): waiting up
-/// to 28 s for the API`.
+/// The note before a longer wait: `this computer is busy (load 14 on 2 processors): waiting up to 28 s for the API`.
 #[must_use]
 pub fn note(overload: &Overload, what: &str, length: Duration) -> String {
     format!("this computer is busy ({}): waiting up to {} s for {what}", overload.evidence, length.as_secs())
 }
 
+/// A question, and how long its answer may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// The one who answers, for people: `the API`.
+    pub of: &'a str,
+    /// How long an answer takes at the most.
+    pub timeout: Duration,
+    /// How many times longer it may take from the start, because machines are emulated.
+    pub times: u32,
+}
+
 /// Asks, and asks once more with a longer deadline where the answer is late and the computer was overloaded.
 ///
-/// `times`: how many times longer than usual the first attempt may take. `watch`: begins to watch the load, as [`watch`] does.
-/// `tell` is given the overload and how many times longer than usual the second attempt may take.
+/// `attempt` is given how many times the usual timeout it may take. `watch` begins to watch the load, as [`watch`] does;
+/// `notify` shows the note before a second attempt.
 ///
 /// # Errors
 /// Those of an attempt; none is repeated.
 pub async fn again_when_overloaded<T, F, W>(
+    question: Question<'_>,
     watch: impl Fn() -> W,
-    times: u32,
-    tell: impl FnOnce(&Overload, u32),
+    notify: impl FnOnce(&str),
     mut attempt: impl FnMut(u32) -> F,
 ) -> anyhow::Result<Answer<T>>
 where
     F: Future<Output = anyhow::Result<Attempt<T>>>,
     W: Fn() -> Option<Overload>,
 {
+    let Question { of, timeout, times } = question;
     let overloaded = watch();
     let value = match attempt(times).await? {
         Attempt::InTime(value) => return Ok(Answer::InTime(value)),
@@ -111,7 +122,7 @@ where
     };
     let Some(overload) = overloaded() else { return Ok(Answer::Late { value, times }) };
     let times = times_under(&overload, times);
-    tell(&overload, times);
+    notify(&note(&overload, of, timeout * times));
     let overloaded = watch();
     let value = match attempt(times).await? {
         Attempt::InTime(value) => return Ok(Answer::InTime(value)),
@@ -123,8 +134,7 @@ where
     })
 }
 
-/// As [`until`], for `length`; goes on for a multiple of it where the computer was overloaded. `tell` is given the overload and
-/// the whole length then.
+/// As [`until`], for `length`; goes on for a multiple of it where the computer was overloaded, after a note.
 ///
 /// # Errors
 /// As [`until`]. A timeout on an overloaded computer says so.
@@ -134,7 +144,7 @@ pub async fn until_even_if_overloaded<T, F: Future<Output = Probe<T>>, W: Fn() -
     length: Duration,
     interval: Duration,
     watch: impl Fn() -> W,
-    tell: impl FnOnce(&Overload, Duration),
+    notify: impl FnOnce(&str),
     mut probe: impl FnMut() -> F,
 ) -> Result<T, WaitError> {
     let overloaded = watch();
@@ -142,7 +152,7 @@ pub async fn until_even_if_overloaded<T, F: Future<Output = Probe<T>>, W: Fn() -
     let Err(WaitError::Late { tries: first_tries, .. }) = &waited else { return waited };
     let Some(overload) = overloaded() else { return waited };
     let whole = wait_under(&overload, length);
-    tell(&overload, whole);
+    notify(&note(&overload, what, whole));
     let overloaded = watch();
     match until(cancel, what, Deadline::after(whole - length), interval, probe).await {
         Err(WaitError::Late { what, tries, last, .. }) => Err(WaitError::Late {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use lab_core::load::Overload;
 use lab_core::plan::MachineState;
 use lab_core::spec::HostSpec;
 
@@ -36,8 +35,8 @@ pub async fn stop_machine(
 ) -> anyhow::Result<()> {
     let what = format!("the end of `{name}`");
     let mut looks = 0;
-    let tell = |overload: &Overload, length: Duration| cx.progress.note(&load::note(overload, &what, length));
-    let ended = until_even_if_overloaded(&cx.cancel, &what, POLITE, LOOK, load::watch, tell, || {
+    let notify = |note: &str| cx.progress.note(note);
+    let ended = until_even_if_overloaded(&cx.cancel, &what, POLITE, LOOK, load::watch, notify, || {
         let press = looks % LOOKS_A_PRESS == 0;
         looks += 1;
         async move {

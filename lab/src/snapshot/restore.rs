@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use lab_core::load::Overload;
 use lab_core::snapshot::{Manifest, misfits};
 
 use crate::cx::Cx;
 use crate::deploy;
 use crate::failure::{Failure, exit};
 use crate::files::{self, SECRET};
-use crate::host::load::{self, Answer, Attempt};
+use crate::host::load::{self, Answer, Attempt, Question};
 use crate::life::apply::kill_point;
 use crate::life::lab::{Lab, Reached};
 use crate::life::state::{CLUSTER, StateFile};
@@ -140,10 +139,9 @@ async fn clocks_and_certificates(cx: &Cx, lab: &Lab, reached: &Reached) -> anyho
         let program =
             reached.inside(&reach::ssh(lab, &name).args(["--", "sudo", "sh", "-c"]).arg(format!("'{ask}'")));
         work.spawn(async move {
-            let tell = |overload: &Overload, times: u32| {
-                cx.progress.note(&load::note(overload, &format!("the clock of `{name}`"), ASK * times));
-            };
-            let answer = load::again_when_overloaded(load::watch, 1, tell, |times| {
+            let question = Question { of: &format!("the clock of `{name}`"), timeout: ASK, times: 1 };
+            let notify = |note: &str| cx.progress.note(note);
+            let answer = load::again_when_overloaded(question, load::watch, notify, |times| {
                 let (cancel, program) = (cx.cancel.clone(), program.clone());
                 async move {
                     let before = Timestamp::now().as_second();

@@ -1,4 +1,4 @@
-//! Checks on a computer that is overloaded: what is late is asked again with more time, and told as slow and not as down.
+//! Checks on a computer that is overloaded: late answers are asked for again with more time, and reported as slow, not as down.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use lab_core::load::{Overload, times_under, wait_under};
 use lab_core::report::{Outcome, Verdict};
 
 use crate::cx::Cx;
-use crate::host::load::{self, Answer, Attempt};
+use crate::host::load::{self, Answer, Attempt, Question};
 use crate::life::lab::{Lab, Reached};
 use crate::process::ProcessError;
 
@@ -55,13 +55,10 @@ pub async fn once(
     within: Duration,
 ) -> anyhow::Result<Vec<Outcome>> {
     let times = times(cx, lab).await?;
-    ask_once(
-        load::watch,
-        times,
-        within,
-        |note| cx.progress.note(note),
-        async |times| run_checks(cx, lab, reached, ids, Look::Once(within * times), times, |_| ()).await,
-    )
+    let notify = |note: &str| cx.progress.note(note);
+    ask_once(load::watch, times, within, notify, async |times| {
+        run_checks(cx, lab, reached, ids, Look::Once(within * times), times, |_| ()).await
+    })
     .await
 }
 
@@ -70,15 +67,15 @@ async fn ask_once<F, W>(
     watch: impl Fn() -> W,
     times: u32,
     within: Duration,
-    note: impl FnOnce(&str),
+    notify: impl FnOnce(&str),
     run: impl Fn(u32) -> F,
 ) -> anyhow::Result<Vec<Outcome>>
 where
     F: Future<Output = anyhow::Result<Vec<Outcome>>>,
     W: Fn() -> Option<Overload>,
 {
-    let tell = |overload: &Overload, times: u32| note(&load::note(overload, "the API", within * times));
-    let answer = load::again_when_overloaded(watch, times, tell, async |times| match run(times).await {
+    let question = Question { of: "the API", timeout: within, times };
+    let answer = load::again_when_overloaded(question, watch, notify, async |times| match run(times).await {
         Ok(outcomes) if has_late(&outcomes) => Ok(Attempt::Late(outcomes)),
         Ok(outcomes) => Ok(Attempt::InTime(outcomes)),
         Err(error) if matches!(error.downcast_ref(), Some(ProcessError::Late { .. })) => {
@@ -89,7 +86,7 @@ where
     .await?;
     match answer {
         Answer::InTime(outcomes) => Ok(outcomes),
-        // What the checks have to tell says more.
+        // The reports of the checks say more.
         Answer::Late { value, .. } if !value.is_empty() => Ok(value),
         Answer::Late { times, .. } => Err(Unanswered { within: within * times, overload: None }.into()),
         Answer::Slow { times, overload, .. } => {
@@ -104,25 +101,25 @@ fn has_late(outcomes: &[Outcome]) -> bool {
 
 /// How much time checks have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
+pub struct Limits {
     /// How long each waits for what must come true by itself.
     pub patience: Duration,
     /// How many times longer than usual anything else may take.
     pub times: u32,
 }
 
-/// Runs checks, and those that failed while this computer was overloaded once more, with more time. `tell` is given the
-/// overload and that time, `show` each outcome that counts.
+/// Runs checks, and those that failed while this computer was overloaded once more, with more time. `notify` shows the note
+/// before that, `show` each outcome that counts.
 ///
 /// # Errors
 /// When they cannot be run.
 pub async fn again_for_failed<W: Fn() -> Option<Overload>>(
     watch: impl Fn() -> W,
     ids: &[String],
-    usual: Room,
-    tell: impl FnOnce(&Overload, Room),
+    usual: Limits,
+    notify: impl FnOnce(&str),
     mut show: impl FnMut(&Outcome),
-    mut run: impl AsyncFnMut(&[String], Room, &mut dyn FnMut(&Outcome)) -> anyhow::Result<Vec<Outcome>>,
+    mut run: impl AsyncFnMut(&[String], Limits, &mut dyn FnMut(&Outcome)) -> anyhow::Result<Vec<Outcome>>,
 ) -> anyhow::Result<Vec<Outcome>> {
     let overloaded = watch();
     let (mut overload, mut held) = (None, Vec::new());
@@ -149,12 +146,14 @@ pub async fn again_for_failed<W: Fn() -> Option<Overload>>(
         held.iter().for_each(show);
         return Ok(outcomes);
     };
-    let room =
-        Room { patience: wait_under(&overload, usual.patience), times: times_under(&overload, usual.times) };
-    tell(&overload, room);
+    let longer = Limits {
+        patience: wait_under(&overload, usual.patience),
+        times: times_under(&overload, usual.times),
+    };
+    notify(&load::note(&overload, "the checks that failed", longer.patience));
     let again: Vec<String> = held.into_iter().map(|outcome| outcome.id).collect();
     let overloaded = watch();
-    run(&again, room, &mut |outcome| {
+    run(&again, longer, &mut |outcome| {
         // The pods that others look out of are a check too, which may have passed already.
         if outcome.verdict != Verdict::Failed && !again.contains(&outcome.id) {
             return;

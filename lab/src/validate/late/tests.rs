@@ -106,10 +106,10 @@ async fn an_api_that_is_slow_is_not_called_down(
 ) {
     let site = site(&format!("http://{}", api(delay).await), WITHIN);
     let notes = RefCell::new(Vec::new());
-    let note = |note: &str| notes.borrow_mut().push(note.to_owned());
-    let answer = ask_once(|| load, 1, WITHIN, note, async |times| check(&site, WITHIN * times).await).await;
-    let told = answer.map(|outcomes| outcomes[0].details.join("; ")).map_err(|error| error.to_string());
-    assert_eq!(told.as_deref().map_err(String::as_str), expected);
+    let notify = |note: &str| notes.borrow_mut().push(note.to_owned());
+    let answer = ask_once(|| load, 1, WITHIN, notify, async |times| check(&site, WITHIN * times).await).await;
+    let result = answer.map(|outcomes| outcomes[0].details.join("; ")).map_err(|error| error.to_string());
+    assert_eq!(result.as_deref().map_err(String::as_str), expected);
     let notes = notes.into_inner();
     assert_eq!(notes.len(), expected_notes, "{notes:?}");
     let busy = "this computer is busy (load 14 on 2 processors): waiting up to 3 s for the API";
@@ -139,37 +139,39 @@ async fn a_connection_that_takes_too_long_is_late_and_one_that_is_refused_is_not
     true
 )]
 #[case::node("`worker-1` is not ready: KubeletNotReady", false)]
-fn an_api_that_tells_of_its_own_timeouts_is_late(#[case] detail: &str, #[case] expected: bool) {
+fn an_api_that_reports_its_own_timeouts_is_late(#[case] detail: &str, #[case] expected: bool) {
     assert_eq!(has_late(&[outcome("nodes", Verdict::Failed, detail)]), expected);
 }
 
-/// What came of checks whose first and second run find this, and what was shown, told and run.
+/// The outcomes of checks that run once or twice, those that were shown, the notes, and the limits and names of each run.
 struct Rerun {
     outcomes: Vec<String>,
     shown: Vec<String>,
-    told: Vec<Room>,
+    notes: Vec<String>,
+    limits: Vec<Limits>,
     runs: Vec<Vec<String>>,
 }
 
 async fn rerun(load: fn() -> Option<Overload>, runs: [&[Outcome]; 2]) -> Rerun {
     let word = |outcome: &Outcome| format!("{} {:?}", outcome.id, outcome.verdict);
-    let (mut shown, mut told, mut asked) = (Vec::new(), Vec::new(), Vec::new());
-    let usual = Room { patience: Duration::from_secs(60), times: 1 };
+    let (mut shown, mut notes, mut limits, mut asked) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let usual = Limits { patience: Duration::from_secs(60), times: 1 };
     let outcomes = again_for_failed(
         || load,
         &[],
         usual,
-        |_, room| told.push(room),
+        |note| notes.push(note.to_owned()),
         |outcome| shown.push(word(outcome)),
-        async |ids, _, each| {
+        async |ids, run_limits, each| {
             let outcomes = runs[asked.len()].to_vec();
+            limits.push(run_limits);
             asked.push(ids.to_vec());
             outcomes.iter().for_each(each);
             Ok(outcomes)
         },
     );
     let outcomes = outcomes.await.unwrap().iter().map(word).collect();
-    Rerun { outcomes, shown, told, runs: asked }
+    Rerun { outcomes, shown, notes, limits, runs: asked }
 }
 
 #[tokio::test]
@@ -183,7 +185,10 @@ async fn checks_that_fail_on_a_busy_computer_run_again_with_more_time() {
     let second = [outcome("probes", Verdict::Passed, "3 pods"), outcome("dns", Verdict::Failed, "no answer")];
     let rerun = rerun(busy, [&first, &second]).await;
     assert_eq!(rerun.runs, [vec![], vec!["probes".to_owned(), "dns".to_owned()]]);
-    assert_eq!(rerun.told, [Room { patience: Duration::from_secs(180), times: 3 }]);
+    assert_eq!(rerun.limits[1], Limits { patience: Duration::from_secs(180), times: 3 });
+    let note =
+        "this computer is busy (load 14 on 2 processors): waiting up to 180 s for the checks that failed";
+    assert_eq!(rerun.notes, [note]);
     assert_eq!(rerun.shown, ["nodes Passed", "top Skipped", "probes Passed", "dns Failed"]);
     assert_eq!(rerun.outcomes, ["nodes Passed", "probes Passed", "dns Failed", "top Skipped"]);
 }
@@ -193,13 +198,13 @@ async fn checks_that_fail_on_an_idle_computer_have_failed() {
     let first = [outcome("probes", Verdict::Failed, "no image"), outcome("dns", Verdict::Skipped, NO_PROBES)];
     let rerun = rerun(idle, [&first, &[]]).await;
     assert_eq!(rerun.runs.len(), 1);
-    assert!(rerun.told.is_empty());
+    assert!(rerun.notes.is_empty());
     assert_eq!(rerun.shown, ["probes Failed", "dns Skipped"]);
     assert_eq!(rerun.outcomes, ["probes Failed", "dns Skipped"]);
 }
 
 #[tokio::test]
-async fn pods_that_other_checks_need_again_are_told_once() {
+async fn pods_that_other_checks_need_again_are_shown_once() {
     let first = [outcome("probes", Verdict::Passed, "3 pods"), outcome("dns", Verdict::Failed, "no answer")];
     let second = [outcome("probes", Verdict::Passed, "3 pods"), outcome("dns", Verdict::Passed, "2 names")];
     let rerun = rerun(busy, [&first, &second]).await;
@@ -209,13 +214,13 @@ async fn pods_that_other_checks_need_again_are_told_once() {
 }
 
 #[tokio::test]
-async fn a_check_that_fails_again_on_a_busy_computer_tells_of_it() {
+async fn a_check_that_fails_again_on_a_busy_computer_reports_the_load() {
     let failed = [outcome("leases", Verdict::Failed, "late")];
-    let run = async |_: &[String], _: Room, each: &mut dyn FnMut(&Outcome)| {
+    let run = async |_: &[String], _: Limits, each: &mut dyn FnMut(&Outcome)| {
         failed.iter().for_each(each);
         Ok(failed.to_vec())
     };
-    let usual = Room { patience: WITHIN, times: 1 };
-    let outcomes = again_for_failed(|| busy, &[], usual, |_, _| (), |_| (), run).await.unwrap();
+    let usual = Limits { patience: WITHIN, times: 1 };
+    let outcomes = again_for_failed(|| busy, &[], usual, |_| (), |_| (), run).await.unwrap();
     assert_eq!(outcomes[0].details, ["late", "this computer was busy (load 14 on 2 processors)"]);
 }
