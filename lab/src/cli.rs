@@ -280,7 +280,7 @@ pub enum Command {
         /// Only these checks
         #[arg(value_name = "CHECK")]
         checks: Vec<String>,
-        /// How long each check waits for what must come true by itself [default: 60; emulated or just started 300 or more]
+        /// How long each check waits for what must come true by itself [default: 60; emulated or just started 300 or more; longer on a busy computer]
         #[arg(long, value_name = "SECONDS")]
         patience: Option<u64>,
         /// Print the outcomes as JSON

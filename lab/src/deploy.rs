@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use jiff::Timestamp;
 use lab_core::deploy::change::{PREPARE_CONTROL_PLANES, prepares_control_planes};
-use lab_core::report::Verdict;
+use lab_core::report::{Outcome, Verdict};
 use lab_core::snapshot::Manifest;
 use lab_core::spec::MachineKind;
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ use crate::life::state::CLUSTER;
 use crate::life::up;
 use crate::output;
 use crate::snapshot;
-use crate::validate::{self, HEALTH, Look};
+use crate::validate::{self, HEALTH, Unanswered};
 
 pub mod change;
 pub mod kubeconfig;
@@ -39,6 +39,8 @@ pub mod run;
 
 /// Kubespray's playbook for a whole cluster; what is there already stays.
 const PLAYBOOK: &str = "cluster.yml";
+/// How long a cluster that was deployed before may take to say how it is.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long a cluster may take after Kubespray's end until every node is ready and every system pod runs. Emulated
 /// machines need minutes to start what Kubespray left to start.
 const SETTLED: Duration = Duration::from_secs(900);
@@ -61,7 +63,8 @@ pub struct Deployed {
 pub struct Wishes {
     /// What of it goes to standard output.
     pub prints: Prints,
-    /// Kubespray runs even where a snapshot of the same deploy could be restored.
+    /// Kubespray runs even where a snapshot of the same deploy could be restored, or where a slow computer keeps the cluster
+    /// from saying how it is.
     pub fresh: bool,
     /// A fresh cluster of containers is kept as a snapshot, for the next deploy from the same.
     pub keep: bool,
@@ -100,9 +103,13 @@ pub async fn deploy(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
         None => "it is not known that anything was deployed to its end".to_owned(),
         Some(last) if last.inputs != wanted.inputs => "what is asked for is not what was deployed".to_owned(),
         Some(_) => {
-            let look = validate::starting(lab, &state.get()).map_or(Look::Once, |_| Look::Starting(SETTLED));
-            match unhealthy(cx, lab, &reached, &HEALTH, look).await {
-                Some(why) => format!("the cluster is not as it must be: {why}"),
+            let unwell = if validate::starting(lab, &state.get()).is_some() {
+                Ok(not_ready(cx, lab, &reached, &HEALTH).await)
+            } else {
+                unwell(cx, lab, &reached).await
+            };
+            match why_again(unwell, wishes.fresh, &words)? {
+                Some(why) => why,
                 None => {
                     let name = &lab.spec.name;
                     cx.progress.note(&format!(
@@ -246,23 +253,68 @@ fn warn_of_missing_artifacts(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
 /// What checks still find wrong when they have waited as long as a cluster may take to settle; `None` where they find
 /// nothing.
 pub async fn not_ready(cx: &Cx, lab: &Lab, reached: &Reached, checks: &[&str]) -> Option<String> {
-    unhealthy(cx, lab, reached, checks, Look::Starting(SETTLED)).await
+    match no_kubeconfig(lab) {
+        Some(why) => Some(why),
+        None => wrong(validate::settle(cx, lab, reached, checks, SETTLED).await),
+    }
 }
 
 /// Whether a cluster was deployed to its end and is well at this moment.
 ///
 /// # Errors
-/// When the record of the deploy cannot be read.
+/// When the record of the deploy cannot be read, or an overloaded computer keeps the cluster from saying how it is.
 pub async fn is_well(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<bool> {
-    Ok(deployed(lab)?.is_some() && unhealthy(cx, lab, reached, &HEALTH, Look::Once).await.is_none())
+    if deployed(lab)?.is_none() {
+        return Ok(false);
+    }
+    let unwell = unwell(cx, lab, reached).await.context(
+        Failure::new(exit::CHECKS, "it is not known whether the cluster is well")
+            .hint("call it again when this computer has less to do"),
+    )?;
+    Ok(unwell.is_none())
 }
 
-/// What checks find wrong; `None` where they find nothing.
-async fn unhealthy(cx: &Cx, lab: &Lab, reached: &Reached, checks: &[&str], look: Look) -> Option<String> {
-    if !lab.files.kubeconfig().is_file() {
-        return Some("there is no kubeconfig of it".to_owned());
+/// What is wrong with a cluster at this moment; `None` where nothing is.
+async fn unwell(cx: &Cx, lab: &Lab, reached: &Reached) -> Result<Option<String>, Unanswered> {
+    if let Some(why) = no_kubeconfig(lab) {
+        return Ok(Some(why));
     }
-    let outcomes = match validate::inside(cx, lab, reached, checks, look, |_| ()).await {
+    let looked = validate::once(cx, lab, reached, &HEALTH, HEALTH_TIMEOUT).await;
+    match looked.map_err(anyhow::Error::downcast::<Unanswered>) {
+        Ok(outcomes) => Ok(wrong(Ok(outcomes))),
+        Err(Ok(late)) if late.is_slow() => Err(late),
+        Err(Ok(late)) => Ok(Some(late.to_string())),
+        Err(Err(error)) => Ok(wrong(Err(error))),
+    }
+}
+
+/// Why Kubespray runs once more on a cluster that was deployed from the same; `None` where it need not.
+fn why_again(
+    unwell: Result<Option<String>, Unanswered>,
+    fresh: bool,
+    words: &str,
+) -> anyhow::Result<Option<String>> {
+    match unwell {
+        Ok(why) => Ok(why.map(|why| format!("the cluster is not as it must be: {why}"))),
+        Err(slow) if fresh => Ok(Some(format!("it is not known whether the cluster is well: {slow}"))),
+        // Kubespray would add to the load, and find nothing to do or break off.
+        Err(slow) => {
+            let message = "it is not known whether the cluster is well, and Kubespray was not started";
+            let hint = format!(
+                "call it again when this computer has less to do; `cargo xtask deploy {words} --fresh` runs Kubespray all the same"
+            );
+            Err(anyhow::Error::from(slow).context(Failure::new(exit::CHECKS, message).hint(hint)))
+        }
+    }
+}
+
+fn no_kubeconfig(lab: &Lab) -> Option<String> {
+    (!lab.files.kubeconfig().is_file()).then(|| "there is no kubeconfig of it".to_owned())
+}
+
+/// What checks found wrong; `None` where they found nothing.
+fn wrong(looked: anyhow::Result<Vec<Outcome>>) -> Option<String> {
+    let outcomes = match looked {
         Ok(outcomes) => outcomes,
         Err(error) => return Some(format!("{error:#}")),
     };
@@ -293,3 +345,6 @@ fn next_steps(cx: &Cx, lab: &Lab, words: &str) -> String {
 pub fn deployed(lab: &Lab) -> anyhow::Result<Option<Deployed>> {
     files::read_own(&lab.files.deployed()).context("cannot read what was deployed")
 }
+
+#[cfg(test)]
+mod tests;

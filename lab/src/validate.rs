@@ -1,11 +1,12 @@
 //! Checks of a living cluster: what a cluster file promises, seen to be true.
 //!
 //! The checks run in a process of their own inside the lab's network (`lab internal validate`), which reaches nodes and
-//! services as a machine beside them would. It prints one outcome a line; [`inside`] reads them.
+//! services as a machine beside them would. It prints one outcome a line; [`run_checks`] reads them.
 //!
 //! Each check does the thing itself, with the kubeconfig that people have. What must be is decided in
 //! `lab_core::validate`.
 
+use std::ffi::OsStr;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -16,8 +17,8 @@ use lab_core::spec::MachineKind;
 
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
-use crate::host::acceleration;
 use crate::host::processes::own_program;
+use crate::host::{acceleration, load};
 use crate::life::lab::{Lab, Reached};
 use crate::life::state::LabState;
 use crate::output;
@@ -27,17 +28,19 @@ use crate::wait::Deadline;
 mod access;
 mod cluster;
 mod handover;
+mod late;
 mod pods;
 mod probes;
 mod suite;
 
 pub use access::NO_ANSWER;
+pub use late::{Unanswered, once};
 pub use suite::run_here;
 
 /// What tells whether a cluster is there at all: quick, and nothing is made for it.
 pub const HEALTH: [&str; 2] = ["nodes", "system-pods"];
-/// How long a single look may take.
-const ONE_LOOK: Duration = Duration::from_secs(4);
+/// How long the connection to the API may take to come about.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long a check waits for what must come true by itself, where a person asks. `--help` says it too.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// For how long after the start of a container its cluster may be on its way up.
@@ -51,9 +54,9 @@ const WHOLE: Duration = Duration::from_secs(3600);
 
 /// How a cluster is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
-    /// Once.
-    Once,
+enum Look {
+    /// Once, for at most so long.
+    Once(Duration),
     /// Until nothing is wrong, for so long.
     Until(Duration),
     /// The same of one whose machines may have been started just now: what ended with their last run is told that it did.
@@ -91,7 +94,8 @@ pub fn judge(outcomes: &[Outcome]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs checks and shows each as it ends. Without `patience` each waits as long as machines like these need.
+/// Runs checks and shows each as it ends. Without `patience` each waits as long as machines like these need, and those that
+/// fail while this computer is overloaded run once more.
 ///
 /// # Errors
 /// When they cannot be run.
@@ -109,15 +113,38 @@ pub async fn look(
         Failure::new(exit::PROVISION, format!("the lab `{}` has no cluster that is known of", lab.spec.name))
             .hint(format!("`cargo xtask deploy {words}` makes it"))
     );
-    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    let patience = match patience {
-        Some(patience) => patience,
-        None => {
-            let starting = lab.state()?.and_then(|state| starting(lab, &state.get()));
-            (PATIENCE * times(cx, lab).await?).max(starting.unwrap_or_default())
-        }
+    let times = times(cx, lab).await?;
+    let Some(patience) = patience else {
+        let starting = lab.state()?.and_then(|state| starting(lab, &state.get()));
+        let usual = late::Limits { patience: (PATIENCE * times).max(starting.unwrap_or_default()), times };
+        return late::again_for_failed(
+            load::watch,
+            ids,
+            usual,
+            |note| cx.progress.note(note),
+            |outcome| show(cx, outcome),
+            async |ids, limits, each| {
+                run_checks(cx, lab, reached, ids, Look::Until(limits.patience), limits.times, each).await
+            },
+        )
+        .await;
     };
-    inside(cx, lab, reached, &ids, Look::Until(patience), |outcome| show(cx, outcome)).await
+    run_checks(cx, lab, reached, ids, Look::Until(patience), times, |outcome| show(cx, outcome)).await
+}
+
+/// Runs checks until nothing is wrong, for so long, of a cluster whose machines may have been started just now.
+///
+/// # Errors
+/// When they cannot be run.
+pub async fn settle(
+    cx: &Cx,
+    lab: &Lab,
+    reached: &Reached,
+    ids: &[&str],
+    patience: Duration,
+) -> anyhow::Result<Vec<Outcome>> {
+    let times = times(cx, lab).await?;
+    run_checks(cx, lab, reached, ids, Look::Starting(patience), times, |_| ()).await
 }
 
 /// Where a machine of the lab was started so short ago that its cluster may still be on its way up: how long that may take.
@@ -141,34 +168,34 @@ fn show(cx: &Cx, outcome: &Outcome) {
 }
 
 /// How many times longer than usual things may take in this lab's machines.
-async fn times(cx: &Cx, lab: &Lab) -> anyhow::Result<u32> {
+///
+/// # Errors
+/// When the user asks to stop.
+pub async fn times(cx: &Cx, lab: &Lab) -> anyhow::Result<u32> {
     let is_virtual = lab.spec.machines.iter().any(|machine| machine.kind == MachineKind::Vm);
     let is_emulated = is_virtual && acceleration::decide(cx, None).await?.kind == Acceleration::Tcg;
     Ok(if is_emulated { EMULATED } else { 1 })
 }
 
-/// Runs checks inside the lab's network, all where none is named.
-///
-/// # Errors
-/// When they cannot be run.
-pub async fn inside(
+/// Runs checks inside the lab's network, all where none is named. `times`: how many times longer than usual anything may take.
+async fn run_checks<I: AsRef<OsStr>>(
     cx: &Cx,
     lab: &Lab,
     reached: &Reached,
-    ids: &[&str],
-    how: Look,
+    ids: &[I],
+    look: Look,
+    times: u32,
     mut each: impl FnMut(&Outcome),
 ) -> anyhow::Result<Vec<Outcome>> {
     let mut outcomes = Vec::new();
-    let times = times(cx, lab).await?;
-    let (patience, whole) = match how {
-        Look::Once => (Duration::ZERO, ONE_LOOK * 2 * times),
+    let (patience, whole) = match look {
+        Look::Once(within) => (Duration::ZERO, within),
         Look::Until(patience) | Look::Starting(patience) => (patience, WHOLE),
     };
     let seconds = patience.as_secs().to_string();
     let program = invocation(own_program())
         .args(["internal", "validate", "--patience", &seconds, "--times", &times.to_string()])
-        .args(matches!(how, Look::Starting(_)).then_some("--starting"))
+        .args(matches!(look, Look::Starting(_)).then_some("--starting"))
         .arg(&lab.cluster_file)
         .args(ids)
         .env("LAB_ROOT", cx.layout.root());
@@ -183,7 +210,7 @@ pub async fn inside(
         .await
         .context("the checks did not come to their end")?;
     anyhow::ensure!(ended.status.success(), "the checks broke off: {}", ended.stderr.trim());
-    if how != Look::Once && !ended.stderr.trim().is_empty() {
+    if !matches!(look, Look::Once(_)) && !ended.stderr.trim().is_empty() {
         cx.progress.note(ended.stderr.trim());
     }
     anyhow::ensure!(!outcomes.is_empty(), "no check was run");

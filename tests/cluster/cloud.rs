@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use lab_tests::Living;
+use lab_tests::{Living, run};
 
 /// `cloud stop` and `cloud start` give back the very cluster that was there, without a deploy.
 pub fn stopped_and_started_again(quick: &Living) {
@@ -33,4 +33,21 @@ pub fn stopped_and_started_again(quick: &Living) {
     assert_eq!(lines.last().unwrap()["health"], "ready", "{again}");
     let idle = lines.iter().filter(|line| line["text"].as_str().unwrap_or("").contains("nothing to do"));
     assert!(idle.count() >= 3, "machines, inventory and Kubespray have nothing to do: {again}");
+}
+
+/// An API server that does not answer while this computer is overloaded is called slow, and not down.
+pub fn slow_is_not_down(quick: &Living) {
+    let tasks = std::thread::available_parallelism().unwrap().get() * 4;
+    let busy = || run("sh").args(["-c", "ulimit -t 60; while :; do :; done"]).start();
+    let load: Vec<_> = (0..tasks).map(|_| busy()).collect();
+    quick.on("control-plane", "sudo pkill -STOP -x kube-apiserver");
+    let status = quick.checkout.lab(&["cloud", "status", "quick", "--json"]).answer();
+    quick.on("control-plane", "sudo pkill -CONT -x kube-apiserver");
+    drop(load);
+    let status = status.code(30);
+    assert!(status.stderr.contains("this computer is busy (load "), "{status}");
+    let report = status.json();
+    assert_eq!(report["health"], "slow", "{status}");
+    assert!(report["unseen"].as_str().unwrap().contains("while this computer was busy (load "), "{status}");
+    quick.passes(&["nodes", "system-pods"]);
 }

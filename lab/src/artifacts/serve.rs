@@ -23,8 +23,9 @@ use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::files::{PUBLIC, read_if_present, read_own, remove, write_atomic};
 use crate::host::embedded::last_lines;
+use crate::host::load::{self, until_even_if_overloaded};
 use crate::life::lab::Lab;
-use crate::wait::{Deadline, Probe, until};
+use crate::wait::Probe;
 
 use super::store::Store;
 use keeper::{Now, RegistryWanted, Wanted};
@@ -122,7 +123,9 @@ pub fn prepare(lab: &Lab, store: &Store, serving: Option<&Serving>) -> anyhow::R
 pub async fn ready(cx: &Cx, lab: &Lab, serving: &Serving) -> anyhow::Result<()> {
     let served = lab.files.served();
     let what = "the lab's file server and registry";
-    until(&cx.cancel, what, Deadline::after(READY), Duration::from_millis(20), || {
+    let notify = |note: &str| cx.progress.note(note);
+    let interval = Duration::from_millis(20);
+    until_even_if_overloaded(&cx.cancel, what, READY, interval, load::watch, notify, || {
         let now = keeper::now(&served);
         std::future::ready(match now {
             Ok(Some(now)) if now.is_all_of(&serving.wanted) => Probe::Ready(()),

@@ -27,7 +27,7 @@ pub struct Deploy {
     /// Print Ansible's events as JSON, one a line
     #[arg(long)]
     json: bool,
-    /// Run Kubespray even where a cluster that was deployed from the same could be brought back
+    /// Run Kubespray even where a cluster that was deployed from the same could be brought back, or is slow to answer
     #[arg(long)]
     fresh: bool,
     /// Do not keep a snapshot of a new cluster for the next deploy from the same

@@ -1,5 +1,5 @@
 //! What there is of a cluster right now: its machines, whether it answers, what it was deployed from, where its
-//! kubeconfig is. Starts nothing, changes nothing, waits for nothing.
+//! kubeconfig is. Starts nothing, changes nothing, and waits only for answers.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,11 +13,10 @@ use crate::deploy::{self, Deployed};
 use crate::failure::exit;
 use crate::life::lab::Lab;
 use crate::life::status::{self, LabStatus};
-use crate::validate::{self, HEALTH, Look, NO_ANSWER};
-use crate::wait::Deadline;
+use crate::validate::{self, HEALTH, NO_ANSWER, Unanswered};
 
 /// How long the cluster may take to say how it is. Who asks for a status does not want to wait.
-const ANSWER: Duration = Duration::from_secs(4);
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The state of a cluster, as `--json` shows it.
 #[derive(Debug, Serialize)]
@@ -46,6 +45,8 @@ pub enum Health {
     NotReady,
     /// Its machines run, and it does not answer.
     NoAnswer,
+    /// The same on a computer that is overloaded: it may be well.
+    Slow,
     /// Not all of its machines run.
     Stopped,
     /// Nothing was deployed yet.
@@ -60,6 +61,7 @@ impl Health {
             Self::Ready => "ready",
             Self::NotReady => "not as it must be",
             Self::NoAnswer => "does not answer",
+            Self::Slow => "slow to answer: this computer is busy",
             Self::Stopped => "not all of its machines run",
             Self::NotDeployed => "not deployed",
         }
@@ -73,7 +75,7 @@ impl CloudStatus {
         match self.health {
             Health::Ready => 0,
             Health::Stopped => exit::PROVISION,
-            Health::NotReady | Health::NoAnswer | Health::NotDeployed => exit::CHECKS,
+            Health::NotReady | Health::NoAnswer | Health::Slow | Health::NotDeployed => exit::CHECKS,
         }
     }
 }
@@ -89,35 +91,34 @@ pub async fn look(cx: &Cx, lab: &Lab) -> anyhow::Result<CloudStatus> {
     let wanted = lab.spec.machines.iter().filter(|machine| machine.auto_start);
     let state = |name: &str| found.machines.iter().find(|one| one.name == name).map(|one| one.state);
     let all_run = wanted.clone().all(|machine| state(&machine.name) == Some("running"));
-    let (mut checks, mut unseen) = (Vec::new(), None);
-    if found.host_running && kubeconfig.is_some() {
-        match ask(cx, lab).await {
-            Ok(seen) => checks = seen,
-            Err(error) => unseen = Some(format!("{error:#}")),
-        }
-    }
-    let health = health(all_run, kubeconfig.is_some(), unseen.is_some(), &checks);
+    let answer = if found.host_running && kubeconfig.is_some() { ask(cx, lab).await } else { Ok(Vec::new()) };
+    let health = health(all_run, kubeconfig.is_some(), &answer);
+    let (checks, unseen) = match answer {
+        Ok(checks) => (checks, None),
+        Err(error) => (Vec::new(), Some(format!("{error:#}"))),
+    };
     Ok(CloudStatus { health, lab: found, deployed, checks, unseen, kubeconfig })
 }
 
 /// One look at the cluster, from inside the lab's network.
 async fn ask(cx: &Cx, lab: &Lab) -> anyhow::Result<Vec<Outcome>> {
-    let deadline = Deadline::after(ANSWER);
     let reached = running(cx, lab).await?;
-    tokio::select! {
-        seen = validate::inside(cx, lab, &reached, &HEALTH, Look::Once, |_| ()) => seen,
-        () = deadline.passed() => anyhow::bail!("{NO_ANSWER} within {} s", ANSWER.as_secs()),
-    }
+    validate::once(cx, lab, &reached, &HEALTH, HEALTH_TIMEOUT).await
 }
 
-fn health(all_run: bool, has_kubeconfig: bool, unseen: bool, checks: &[Outcome]) -> Health {
+fn health(all_run: bool, has_kubeconfig: bool, answer: &anyhow::Result<Vec<Outcome>>) -> Health {
     let answered = |check: &Outcome| !check.details.iter().any(|told| told.starts_with(NO_ANSWER));
-    match (all_run, has_kubeconfig) {
-        (false, _) => Health::Stopped,
-        (true, false) => Health::NotDeployed,
-        (true, true) if unseen || !checks.iter().any(answered) => Health::NoAnswer,
-        (true, true) if checks.iter().all(|check| check.verdict == Verdict::Passed) => Health::Ready,
-        (true, true) => Health::NotReady,
+    let is_slow = |error: &anyhow::Error| error.downcast_ref().is_some_and(Unanswered::is_slow);
+    match (all_run, has_kubeconfig, answer) {
+        (false, _, _) => Health::Stopped,
+        (true, false, _) => Health::NotDeployed,
+        (true, true, Err(error)) if is_slow(error) => Health::Slow,
+        (true, true, Err(_)) => Health::NoAnswer,
+        (true, true, Ok(checks)) if !checks.iter().any(answered) => Health::NoAnswer,
+        (true, true, Ok(checks)) if checks.iter().all(|check| check.verdict == Verdict::Passed) => {
+            Health::Ready
+        }
+        (true, true, Ok(_)) => Health::NotReady,
     }
 }
 

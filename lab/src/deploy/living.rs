@@ -13,50 +13,110 @@ use lab_core::deploy::change::{Etcd, Living, LivingNode, read_etcd};
 use lab_core::spec::Role;
 
 use crate::cx::Cx;
+use crate::failure::{Failure, exit};
 use crate::files;
+use crate::host::load::{self, Answer, Attempt, Question};
 use crate::life::lab::{Lab, Reached};
 use crate::life::reach;
+use crate::process::{Output, ProcessError};
+use crate::validate;
 use crate::wait::Deadline;
 
 use super::kubeconfig::{ADMIN, api_port, control_planes};
 
 /// How long a machine may take to let somebody in, and to answer one question. A machine that is gone answers nothing.
 const ANSWER: Duration = Duration::from_secs(20);
+/// How many seconds a login, the API server and a member of etcd may take for it themselves.
+const LOGIN_SECONDS: u32 = 5;
+const API_SECONDS: u32 = 10;
+const ETCD_SECONDS: u32 = 5;
 /// For how long Ansible's facts of a machine count; less than it keeps them (`fact_caching_timeout`), so that none run out
 /// in the middle of a playbook.
 const FRESH: Duration = Duration::from_secs(20 * 3600);
 /// Where Kubespray says how etcd is reached on a member (roles/etcd/templates/etcd.env.j2).
 const ETCD_SETTINGS: &str = "/etc/etcd.env";
-/// The client, which is not to wait for a member that is gone.
-const ETCDCTL: &str = "etcdctl --command-timeout=5s --write-out=json";
 
-/// Looks.
+/// What was seen, and the machines whose login did not end in time.
+#[derive(Default)]
+struct Seen {
+    living: Living,
+    late: Vec<String>,
+}
+
+/// Looks. What is lacking is looked for once more, and longer, where this computer is overloaded.
 ///
 /// # Errors
-/// When the user asks to stop.
+/// When the user asks to stop, or a machine may be lost or slow.
 pub async fn look(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<Living> {
+    let question = Question { of: "each answer", timeout: ANSWER, times: validate::times(cx, lab).await? };
+    let notify = |note: &str| cx.progress.note(note);
+    let answer = load::again_when_overloaded(question, load::watch, notify, async |times| {
+        let seen = look_once(cx, lab, reached, times).await?;
+        Ok(if lacks_nothing(lab, &seen.living) { Attempt::InTime(seen) } else { Attempt::Late(seen) })
+    });
+    Ok(known(answer.await?, &lab.cluster_words(cx))?)
+}
+
+/// What is known of the cluster. A machine that is slow must not be taken for lost.
+fn known(answer: Answer<Seen>, words: &str) -> Result<Living, Failure> {
+    match answer {
+        Answer::Slow { value: Seen { late, .. }, times, overload } if !late.is_empty() => {
+            let names: Vec<String> = late.iter().map(|name| format!("`{name}`")).collect();
+            let message = format!(
+                "it is not known whether {} can be reached: no login within {} s while this computer was busy ({})",
+                names.join(", "),
+                LOGIN_SECONDS * times,
+                overload.evidence
+            );
+            Err(Failure::new(exit::PROVISION, message).hint(format!(
+                "call it again when this computer has less to do; `cargo xtask lab vm stop {} --cluster {words}` stops a machine that is lost",
+                late[0]
+            )))
+        }
+        Answer::InTime(seen) | Answer::Late { value: seen, .. } | Answer::Slow { value: seen, .. } => {
+            Ok(seen.living)
+        }
+    }
+}
+
+/// Whether every machine, API server and member of etcd answered.
+fn lacks_nothing(lab: &Lab, living: &Living) -> bool {
+    let is_whole = |etcd: &Etcd| etcd.quorum && etcd.members.iter().all(|member| member.healthy);
+    lab.spec.machines.iter().all(|machine| living.reached.contains(&machine.name))
+        && control_planes(lab).all(|machine| living.answering.contains(&machine.name))
+        && living.etcd.as_ref().is_some_and(is_whole)
+}
+
+/// One look. `times`: how many times longer than usual each answer may take.
+async fn look_once(cx: &Cx, lab: &Lab, reached: &Reached, times: u32) -> anyhow::Result<Seen> {
     let mut logins = Vec::new();
     for machine in &lab.spec.machines {
         let (cx, name) = (cx.clone(), machine.name.clone());
-        let probe = reached.inside(&reach::ssh(lab, &name).args(["-o", "ConnectTimeout=5", "--", "true"]));
+        let timeout = format!("ConnectTimeout={}", LOGIN_SECONDS * times);
+        let probe = reached.inside(&reach::ssh(lab, &name).args(["-o", &timeout, "--", "true"]));
         logins.push(tokio::spawn(async move {
-            let answered = probe.output(&cx.cancel, Deadline::after(ANSWER)).await;
-            answered.is_ok_and(|output| output.status.success()).then_some(name)
+            let answered = probe.output(&cx.cancel, Deadline::after(ANSWER * times)).await;
+            (name, answered)
         }));
     }
     let mut living = Living { remembered: remembered(lab)?, ..Living::default() };
+    let mut late = Vec::new();
     for login in logins {
-        living.reached.extend(login.await.context("a login broke off")?);
+        match login.await.context("a login broke off")? {
+            (name, Ok(output)) if output.status.success() => drop(living.reached.insert(name)),
+            (name, answered) if is_late(&answered) => late.push(name),
+            _ => {}
+        }
     }
     for machine in control_planes(lab).filter(|machine| living.reached.contains(&machine.name)) {
-        if let Some(nodes) = nodes(cx, lab, reached, &machine.name).await {
+        if let Some(nodes) = nodes(cx, lab, reached, &machine.name, times).await {
             living.answering.insert(machine.name.clone());
             living.nodes.get_or_insert(nodes);
         }
     }
     let members = lab.spec.machines.iter().filter(|machine| machine.roles.contains(&Role::Etcd));
     for machine in members.filter(|machine| living.reached.contains(&machine.name)) {
-        let etcd = etcd(cx, lab, reached, &machine.name).await;
+        let etcd = etcd(cx, lab, reached, &machine.name, times).await;
         // One that knows of a majority knows more than one that does not.
         let is_better = match (&living.etcd, &etcd) {
             (None, Some(_)) => true,
@@ -74,7 +134,15 @@ pub async fn look(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<Livin
         !cx.cancel.is_cancelled(),
         crate::wait::WaitError::Cancelled { what: "a look at the cluster".to_owned() }
     );
-    Ok(living)
+    Ok(Seen { living, late })
+}
+
+/// Whether a login came to no end: OpenSSH says `Connection timed out` of connections and of the exchange of keys.
+fn is_late(answered: &Result<Output, ProcessError>) -> bool {
+    match answered {
+        Ok(output) => output.stderr.contains("timed out"),
+        Err(error) => matches!(error, ProcessError::Late { .. }),
+    }
 }
 
 /// The machines whose facts Ansible remembers.
@@ -88,11 +156,12 @@ fn remembered(lab: &Lab) -> anyhow::Result<BTreeSet<String>> {
 }
 
 /// The nodes, as the API server of one control plane knows them.
-async fn nodes(cx: &Cx, lab: &Lab, reached: &Reached, machine: &str) -> Option<Vec<LivingNode>> {
+async fn nodes(cx: &Cx, lab: &Lab, reached: &Reached, machine: &str, times: u32) -> Option<Vec<LivingNode>> {
     let server = format!("https://127.0.0.1:{}", api_port(lab));
-    let words = ["kubectl", "--kubeconfig", ADMIN, "--server", &server, "--request-timeout", "10s"];
+    let timeout = format!("{}s", API_SECONDS * times);
+    let words = ["kubectl", "--kubeconfig", ADMIN, "--server", &server, "--request-timeout", &timeout];
     let words = words.into_iter().chain(["get", "nodes", "--output", "json"]);
-    let text = said(cx, lab, reached, machine, &words.collect::<Vec<_>>().join(" ")).await?;
+    let text = said(cx, lab, reached, machine, &words.collect::<Vec<_>>().join(" "), times).await?;
     let list: ObjectList<Node> = serde_json::from_str(&text).ok()?;
     let nodes = list.items.into_iter().map(|node| {
         let status = node.status.unwrap_or_default();
@@ -110,28 +179,89 @@ async fn nodes(cx: &Cx, lab: &Lab, reached: &Reached, machine: &str) -> Option<V
 }
 
 /// The etcd, as one member knows it; `None` where there is none on the machine, or it does not answer.
-async fn etcd(cx: &Cx, lab: &Lab, reached: &Reached, machine: &str) -> Option<Etcd> {
+async fn etcd(cx: &Cx, lab: &Lab, reached: &Reached, machine: &str, times: u32) -> Option<Etcd> {
+    // A client that does not wait long for a member that is gone.
+    let client = format!("etcdctl --command-timeout={}s --write-out=json", ETCD_SECONDS * times);
     // The settings name the member's own address; etcdctl refuses another beside it as an argument.
     let ask = async |etcdctl: &str| {
         let program = format!("sh -c 'set -a; . {ETCD_SETTINGS}; {etcdctl}'");
-        said(cx, lab, reached, machine, &program).await
+        said(cx, lab, reached, machine, &program, times).await
     };
-    if let Some(members) = ask(&format!("{ETCDCTL} member list")).await {
+    if let Some(members) = ask(&format!("{client} member list")).await {
         // Some of what it says may be that a member is not well.
-        let health = ask(&format!("{ETCDCTL} endpoint health --cluster || true")).await.unwrap_or_default();
+        let health = ask(&format!("{client} endpoint health --cluster || true")).await.unwrap_or_default();
         return Some(read_etcd(&lab.spec, &members, &health, ""));
     }
     let members = lab.spec.machines.iter().filter(|machine| machine.roles.contains(&Role::Etcd));
     let endpoints: Vec<String> = members.map(|machine| format!("https://{}:2379", machine.address)).collect();
     let all = endpoints.join(",");
-    let status = ask(&format!("ETCDCTL_ENDPOINTS={all} {ETCDCTL} endpoint status || true")).await?;
+    let status = ask(&format!("ETCDCTL_ENDPOINTS={all} {client} endpoint status || true")).await?;
     let etcd = read_etcd(&lab.spec, "", "", &status);
     etcd.members.iter().any(|member| member.healthy).then_some(etcd)
 }
 
 /// What a command says as root on a machine; `None` where it fails.
-async fn said(cx: &Cx, lab: &Lab, reached: &Reached, machine: &str, command: &str) -> Option<String> {
+async fn said(
+    cx: &Cx,
+    lab: &Lab,
+    reached: &Reached,
+    machine: &str,
+    command: &str,
+    times: u32,
+) -> Option<String> {
     let run = reached.inside(&reach::ssh(lab, machine).args(["--", "sudo", command]));
-    let output = run.output(&cx.cancel, Deadline::after(ANSWER)).await.ok()?;
+    let output = run.output(&cx.cancel, Deadline::after(ANSWER * times)).await.ok()?;
     output.status.success().then_some(output.stdout)
+}
+
+#[cfg(test)]
+mod tests {
+    use lab_core::load::Overload;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::failure;
+
+    fn seen(late: &[&str]) -> Seen {
+        let reached = BTreeSet::from(["k1".to_owned()]);
+        Seen {
+            living: Living { reached, ..Living::default() },
+            late: late.iter().map(|&name| name.to_owned()).collect(),
+        }
+    }
+
+    fn slow(late: &[&str]) -> Answer<Seen> {
+        let overload = Overload { evidence: "load 14 on 2 processors".to_owned(), factor: 7 };
+        Answer::Slow { value: seen(late), times: 7, overload }
+    }
+
+    #[rstest]
+    #[case::all_answered(Answer::InTime(seen(&[])))]
+    #[case::lost_on_an_idle_computer(Answer::Late { value: seen(&["k2"]), times: 1 })]
+    #[case::lost_and_refusing_on_a_busy_computer(slow(&[]))]
+    fn machines_that_are_lost_are_known_to_be(#[case] answer: Answer<Seen>) {
+        assert_eq!(known(answer, "quick").unwrap(), seen(&[]).living);
+    }
+
+    #[test]
+    fn machines_that_are_slow_are_not_taken_for_lost() {
+        let error = anyhow::Error::from(known(slow(&["k2", "k3"]), "quick").unwrap_err());
+        assert_eq!(failure::code(&error), exit::PROVISION);
+        insta::assert_snapshot!(failure::render(&error), @r"
+        error: it is not known whether `k2`, `k3` can be reached: no login within 35 s while this computer was busy (load 14 on 2 processors)
+
+        hint: call it again when this computer has less to do; `cargo xtask lab vm stop k2 --cluster quick` stops a machine that is lost
+        ");
+    }
+
+    #[rstest]
+    #[case::connection("ssh: connect to host 192.168.200.11 port 22: Connection timed out", true)]
+    #[case::exchange_of_keys("Connection timed out during banner exchange", true)]
+    #[case::refused("ssh: connect to host 192.168.200.11 port 22: Connection refused", false)]
+    #[case::gone("ssh: connect to host 192.168.200.11 port 22: No route to host", false)]
+    fn a_login_is_late_where_ssh_gave_up_waiting(#[case] stderr: &str, #[case] expected: bool) {
+        let status = std::os::unix::process::ExitStatusExt::from_raw(255 << 8);
+        let output = Output { status, stdout: String::new(), stderr: stderr.to_owned() };
+        assert_eq!(is_late(&Ok(output)), expected);
+    }
 }

@@ -16,6 +16,8 @@ use crate::image::{BaseImage, Boot};
 use crate::process::{ProcessError, invocation};
 use crate::wait::Deadline;
 
+use super::load::{self, Attempt, Question};
+
 /// How long the probe boot may take. With KVM it takes two seconds.
 const PROBE: Duration = Duration::from_secs(20);
 
@@ -58,9 +60,15 @@ pub async fn decide(cx: &Cx, image: Option<&BaseImage>) -> anyhow::Result<Decisi
         return Ok(Decision { kind: Acceleration::Kvm, words: "KVM, not proven yet".to_owned() });
     };
     cx.progress.note("trying whether KVM runs a kernel here");
-    let decision = match boots(cx, "kvm", kernel, initrd).await? {
+    let question = Question { of: "the probe boot", timeout: PROBE, times: 1 };
+    let notify = |note: &str| cx.progress.note(note);
+    let answer = load::again_when_overloaded(question, load::watch, notify, async |times| {
+        boots(cx, "kvm", kernel, initrd, PROBE * times).await
+    });
+    // A boot that is slow on an overloaded computer had forty times as long as it takes.
+    let decision = match answer.await?.into_result() {
         Ok(()) => Decision { kind: Acceleration::Kvm, words: "KVM: a probe boot ran to its end".to_owned() },
-        Err(why) => emulation(&format!("KVM is there, but a probe boot failed: {why}")),
+        Err(why) => emulation(&format!("KVM is there, but a probe boot failed: {why:#}")),
     };
     files::write_atomic(&file, &serde_json::to_vec(&decision)?, PUBLIC)?;
     Ok(decision)
@@ -97,7 +105,8 @@ async fn boots(
     accelerator: &str,
     kernel: &Path,
     initrd: &Path,
-) -> anyhow::Result<Result<(), String>> {
+    within: Duration,
+) -> anyhow::Result<Attempt<anyhow::Result<()>>> {
     let run = invocation(qemu())
         .args([
             "-accel",
@@ -114,13 +123,21 @@ async fn boots(
         .arg(kernel)
         .arg("-initrd")
         .arg(initrd);
-    match run.output(&cx.cancel, Deadline::after(PROBE)).await {
-        Ok(output) if output.stdout.contains("lab: FAILED") => Ok(Ok(())),
-        Ok(output) => Ok(Err(output.stderr.lines().last().unwrap_or("the kernel said nothing").to_owned())),
-        Err(ProcessError::Cancelled { program }) => Err(ProcessError::Cancelled { program }.into()),
-        Err(ProcessError::Late { .. }) => Ok(Err(format!("nothing within {} s", PROBE.as_secs()))),
-        Err(error) => Ok(Err(error.to_string())),
-    }
+    let ended = match run.output(&cx.cancel, Deadline::after(within)).await {
+        Err(ProcessError::Late { .. }) => {
+            let why = anyhow::anyhow!("nothing within {} s", within.as_secs());
+            return Ok(Attempt::Late(Err(why)));
+        }
+        Err(ProcessError::Cancelled { program }) => return Err(ProcessError::Cancelled { program }.into()),
+        ended => ended,
+    };
+    Ok(Attempt::InTime(match ended {
+        Ok(output) if output.stdout.contains("lab: FAILED") => Ok(()),
+        Ok(output) => {
+            Err(anyhow::anyhow!("{}", output.stderr.lines().last().unwrap_or("the kernel said nothing")))
+        }
+        Err(error) => Err(error.into()),
+    }))
 }
 
 #[cfg(test)]

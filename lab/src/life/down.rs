@@ -7,8 +7,9 @@ use lab_core::spec::HostSpec;
 
 use crate::cx::Cx;
 use crate::host::embedded;
+use crate::host::load::{self, until_even_if_overloaded};
 use crate::progress::Task;
-use crate::wait::{Deadline, Probe, WaitError, until};
+use crate::wait::{Probe, WaitError};
 
 use super::lab::{Lab, Reached};
 use super::state::StateFile;
@@ -34,7 +35,8 @@ pub async fn stop_machine(
 ) -> anyhow::Result<()> {
     let what = format!("the end of `{name}`");
     let mut looks = 0;
-    let ended = until(&cx.cancel, &what, Deadline::after(POLITE), LOOK, || {
+    let notify = |note: &str| cx.progress.note(note);
+    let ended = until_even_if_overloaded(&cx.cancel, &what, POLITE, LOOK, load::watch, notify, || {
         let press = looks % LOOKS_A_PRESS == 0;
         looks += 1;
         async move {
@@ -55,8 +57,8 @@ pub async fn stop_machine(
     .await;
     match ended {
         Ok(()) => Ok(()),
-        Err(WaitError::Late { .. }) => {
-            task.step(&format!("did not shut down within {} s; taking its power", POLITE.as_secs()));
+        Err(WaitError::Late { seconds, .. }) => {
+            task.step(&format!("did not shut down within {seconds:.0} s; taking its power"));
             let (libvirt, domain) = (reached.libvirt.clone(), domain.to_owned());
             cx.blocking(move || libvirt.power_off_domain(&domain)).await
         }

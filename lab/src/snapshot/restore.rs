@@ -11,10 +11,12 @@ use crate::cx::Cx;
 use crate::deploy;
 use crate::failure::{Failure, exit};
 use crate::files::{self, SECRET};
+use crate::host::load::{self, Answer, Attempt, Question};
 use crate::life::apply::kill_point;
 use crate::life::lab::{Lab, Reached};
 use crate::life::state::{CLUSTER, StateFile};
 use crate::life::{destroy, reach, up};
+use crate::process::ProcessError;
 use crate::wait::Deadline;
 
 use super::{digest, layers, store};
@@ -137,15 +139,27 @@ async fn clocks_and_certificates(cx: &Cx, lab: &Lab, reached: &Reached) -> anyho
         let program =
             reached.inside(&reach::ssh(lab, &name).args(["--", "sudo", "sh", "-c"]).arg(format!("'{ask}'")));
         work.spawn(async move {
-            let before = Timestamp::now().as_second();
-            let said = program.read(&cx.cancel, Deadline::after(ASK)).await;
-            (name, before, said)
+            let question = Question { of: &format!("the clock of `{name}`"), timeout: ASK, times: 1 };
+            let notify = |note: &str| cx.progress.note(note);
+            let answer = load::again_when_overloaded(question, load::watch, notify, |times| {
+                let (cancel, program) = (cx.cancel.clone(), program.clone());
+                async move {
+                    let before = Timestamp::now().as_second();
+                    let said = program.read(&cancel, Deadline::after(ASK * times)).await;
+                    Ok(match said {
+                        Err(late @ ProcessError::Late { .. }) => Attempt::Late(Err(late)),
+                        said => Attempt::InTime(said.map(|said| (before, said))),
+                    })
+                }
+            });
+            let said = answer.await.and_then(Answer::into_result);
+            (name, said)
         });
     }
     let mut told = Vec::new();
     while let Some(answered) = work.join_next().await {
-        let (name, before, said) = answered.context("asking a machine broke off")?;
-        let said = said.with_context(|| format!("`{name}` does not say what time it is"))?;
+        let (name, said) = answered.context("asking a machine broke off")?;
+        let (before, said) = said.with_context(|| format!("`{name}` does not say what time it is"))?;
         let mut lines: Vec<&str> = said.trim().lines().collect();
         let clock: i64 = lines.pop().unwrap_or_default().parse().context("a clock is a number")?;
         let after = Timestamp::now().as_second();

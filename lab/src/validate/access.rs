@@ -1,6 +1,7 @@
 //! What every check is given: the cluster's API, what must be, how long to wait for it.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,12 @@ use crate::wait::Deadline;
 
 /// How what is told begins where the cluster's API gave no answer at all.
 pub const NO_ANSWER: &str = "the API does not answer";
+
+/// How it begins where there was none in time: the API may be well, and slow.
+const LATE_ANSWER: &str = "the API does not answer in time";
+/// How an API server tells that etcd or itself was too slow (`ErrTimeout` of etcd's rpctypes; `NewTimeoutError` of
+/// apimachinery).
+const LATE_INSIDE: [&str; 2] = ["etcdserver: request timed out", "request did not complete within"];
 
 /// What came of a look: nothing wrong and how much was looked at, or what is wrong.
 pub type Looked = Result<Vec<String>, Vec<String>>;
@@ -55,7 +62,7 @@ impl Site {
         let kubeconfig = Kubeconfig::read_from(&path).context("cannot use the lab's kubeconfig")?;
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
         config.cluster_url = inner_server(lab)?.parse()?;
-        config.connect_timeout = Some(super::ONE_LOOK * times);
+        config.connect_timeout = Some(super::CONNECT_TIMEOUT * times);
         let lock = files::read_own::<Lock>(&lab.files.artifacts_lock())?;
         let agnhost = lock.as_ref().and_then(|lock| lock.images.iter().find(|image| image.name == "agnhost"));
         Ok(Self {
@@ -121,10 +128,20 @@ fn started(lab: &Lab) -> anyhow::Result<BTreeMap<String, i64>> {
 
 /// Why there is nothing to look at. An error that the API answers with is an answer.
 fn told(error: &anyhow::Error) -> String {
+    let timed_out = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref().is_some_and(|error: &std::io::Error| error.kind() == ErrorKind::TimedOut)
+    };
     match error.downcast_ref() {
         Some(kube::Error::Api(_)) => said(error),
+        _ if error.chain().any(timed_out) => format!("{LATE_ANSWER}: {error:#}"),
         _ => format!("{NO_ANSWER}: {error:#}"),
     }
+}
+
+/// Whether what is told of a check is that an answer was late, by the clock of the checks or that of the API.
+#[must_use]
+pub fn is_late(detail: &str) -> bool {
+    detail.starts_with(LATE_ANSWER) || LATE_INSIDE.iter().any(|text| detail.contains(text))
 }
 
 /// An error in words: of one that the API answers with, only those that are meant for people.

@@ -18,6 +18,8 @@ use super::{cluster, handover, pods};
 
 /// How long the network may take to know of pods and services that were just made. Nobody is told when it does.
 const SETTLE: Duration = Duration::from_secs(15);
+/// Why a check that looks out of pods is skipped where those do not run.
+pub(super) const NO_PROBES: &str = "the pods that it looks out of do not run: see `probes`";
 /// How long after a look the next one is.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -171,8 +173,7 @@ async fn from_pods(site: &Site, checks: Vec<(&'static Check, Seen)>) -> anyhow::
                 (Ok(probes), _) => probes,
                 (Err(why), Seen::Placed) => return print(check, Verdict::Failed, took, why),
                 (Err(_), _) => {
-                    let why = "the pods that it looks out of do not run: see `probes`".to_owned();
-                    return print(check, Verdict::Skipped, Duration::ZERO, vec![why]);
+                    return print(check, Verdict::Skipped, Duration::ZERO, vec![NO_PROBES.to_owned()]);
                 }
             };
             if seen == Seen::Placed {

@@ -1,5 +1,6 @@
 //! How a cluster is, from what was seen of it, and how that is shown.
 
+use lab_core::load::Overload;
 use lab_core::spec::Role;
 use rstest::rstest;
 
@@ -27,26 +28,41 @@ fn silent() -> Vec<Outcome> {
     vec![outcome("nodes", Verdict::Failed, &why), outcome("system-pods", Verdict::Failed, &why)]
 }
 
+/// No answer within four seconds, or within 28 on a computer that was overloaded.
+fn unanswered(is_slow: bool) -> anyhow::Error {
+    let overload = Overload { evidence: "load 14 on 2 processors".to_owned(), factor: 7 };
+    let within = HEALTH_TIMEOUT * if is_slow { overload.factor } else { 1 };
+    Unanswered { within, overload: is_slow.then_some(overload) }.into()
+}
+
 #[rstest]
-#[case::ready(true, true, false, passed(), Health::Ready, 0)]
-#[case::not_ready(true, true, false, not_ready(), Health::NotReady, exit::CHECKS)]
-#[case::silent(true, true, false, silent(), Health::NoAnswer, exit::CHECKS)]
-#[case::not_asked_in_time(true, true, true, vec![], Health::NoAnswer, exit::CHECKS)]
-#[case::not_deployed(true, false, false, vec![], Health::NotDeployed, exit::CHECKS)]
-#[case::stopped(false, true, false, vec![], Health::Stopped, exit::PROVISION)]
-#[case::a_machine_is_off(false, true, false, not_ready(), Health::Stopped, exit::PROVISION)]
-#[case::never_made(false, false, false, vec![], Health::Stopped, exit::PROVISION)]
+#[case::ready(true, true, Ok(passed()), Health::Ready, 0)]
+#[case::not_ready(true, true, Ok(not_ready()), Health::NotReady, exit::CHECKS)]
+#[case::silent(true, true, Ok(silent()), Health::NoAnswer, exit::CHECKS)]
+#[case::not_in_time(true, true, Err(unanswered(false)), Health::NoAnswer, exit::CHECKS)]
+#[case::not_in_time_on_a_busy_computer(true, true, Err(unanswered(true)), Health::Slow, exit::CHECKS)]
+#[case::not_asked(true, true, Err(anyhow::anyhow!("no host")), Health::NoAnswer, exit::CHECKS)]
+#[case::not_deployed(true, false, Ok(vec![]), Health::NotDeployed, exit::CHECKS)]
+#[case::stopped(false, true, Ok(vec![]), Health::Stopped, exit::PROVISION)]
+#[case::a_machine_is_off(false, true, Ok(not_ready()), Health::Stopped, exit::PROVISION)]
+#[case::a_machine_is_off_and_the_computer_busy(
+    false,
+    true,
+    Err(unanswered(true)),
+    Health::Stopped,
+    exit::PROVISION
+)]
+#[case::never_made(false, false, Ok(vec![]), Health::Stopped, exit::PROVISION)]
 fn health_is_what_was_seen(
     #[case] all_run: bool,
     #[case] has_kubeconfig: bool,
-    #[case] unseen: bool,
-    #[case] checks: Vec<Outcome>,
+    #[case] answer: anyhow::Result<Vec<Outcome>>,
     #[case] expected: Health,
     #[case] code: u8,
 ) {
-    let health = health(all_run, has_kubeconfig, unseen, &checks);
+    let health = health(all_run, has_kubeconfig, &answer);
     assert_eq!(health, expected);
-    assert_eq!(status(health, checks).code(), code);
+    assert_eq!(status(health, answer.unwrap_or_default()).code(), code);
 }
 
 fn status(health: Health, checks: Vec<Outcome>) -> CloudStatus {
@@ -85,13 +101,22 @@ fn a_status_is_a_table_that_a_person_can_read() {
     insta::assert_snapshot!("not-ready", shown(&status(Health::NotReady, not_ready())));
     let nothing = CloudStatus { deployed: None, kubeconfig: None, ..status(Health::NotDeployed, vec![]) };
     insta::assert_snapshot!("not-deployed", shown(&nothing));
-    let late =
-        CloudStatus { unseen: Some(format!("{NO_ANSWER} within 4 s")), ..status(Health::NoAnswer, vec![]) };
-    insta::assert_snapshot!("no-answer", shown(&late));
+    for (name, health, error) in
+        [("no-answer", Health::NoAnswer, unanswered(false)), ("slow", Health::Slow, unanswered(true))]
+    {
+        let late = CloudStatus { unseen: Some(error.to_string()), ..status(health, vec![]) };
+        insta::assert_snapshot!(name, shown(&late));
+    }
 }
 
 #[test]
 fn a_status_is_json_for_scripts() {
     let status = status(Health::NotReady, not_ready());
     insta::assert_snapshot!(serde_json::to_string_pretty(&status).unwrap());
+}
+
+#[test]
+fn a_script_can_tell_slow_from_down() {
+    let words = [Health::Slow, Health::NoAnswer].map(|health| serde_json::to_value(health).unwrap());
+    assert_eq!(words, ["slow", "no-answer"]);
 }
