@@ -16,7 +16,7 @@ use crate::cx::Cx;
 use crate::deploy::prepare::{self, Needs};
 use crate::deploy::run::Prints;
 use crate::failure::{Failure, exit};
-use crate::files::{self, PUBLIC};
+use crate::files::{self, SECRET};
 use crate::host::acceleration;
 use crate::life::lab::{Lab, Reached};
 use crate::life::{destroy, reach, up};
@@ -177,8 +177,8 @@ fn skipped(name: &str, why: &str) -> Phase {
 
 fn write(folder: &Path, report: &Report) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(report)? + "\n";
-    files::write_atomic(&folder.join("report.json"), text.as_bytes(), PUBLIC)?;
-    files::write_atomic(&folder.join("junit.xml"), junit(report)?.as_bytes(), PUBLIC)
+    files::write_atomic(&folder.join("report.json"), text.as_bytes(), SECRET)?;
+    files::write_atomic(&folder.join("junit.xml"), junit(report)?.as_bytes(), SECRET)
 }
 
 /// What tells why something failed, as far as it can be had, without secrets. Gives the paths below the run's folder.
@@ -186,7 +186,7 @@ async fn collect(cx: &Cx, lab: &Lab, folder: &Path) -> Vec<String> {
     let mut kept = Vec::new();
     let mut keep = |name: String, text: &str| {
         let path = PathBuf::from("evidence").join(&name);
-        if files::write_atomic(&folder.join(&path), redacted(text).as_bytes(), PUBLIC).is_ok() {
+        if files::write_atomic(&folder.join(&path), redacted(text).as_bytes(), SECRET).is_ok() {
             kept.push(path.display().to_string());
         }
     };

@@ -18,6 +18,7 @@ mod kubespray;
 mod layout;
 mod life;
 mod output;
+mod private;
 mod process;
 mod progress;
 mod provider;
@@ -38,6 +39,7 @@ use cli::{Arguments, Command, Internal};
 use failure::{Failure, exit};
 
 fn main() -> ExitCode {
+    files::limit_umask();
     let arguments = Arguments::parse();
     let result = match arguments.command {
         // These change the namespaces of their process, which only one without other threads may do.
@@ -94,6 +96,9 @@ fn run(command: Command, yes: bool) -> anyhow::Result<u8> {
             progress: progress::Progress::new(json),
             yes,
         };
+        for note in private::close_open_folders(&cx.layout) {
+            cx.progress.note(&note);
+        }
         cli::run(&cx, command).await
     });
     // A call to libvirt that hangs must not keep the program alive.

@@ -242,10 +242,7 @@ impl Invocation {
             command.spawn().map_err(|source| ProcessError::Start { program: program.clone(), source })?;
         let mut guard = GroupGuard::new(child.id());
         let log = match &self.log {
-            Some(path) => {
-                let file = std::fs::OpenOptions::new().create(true).append(true).open(path).map_err(lost)?;
-                Some(Arc::new(file))
-            }
+            Some(path) => Some(Arc::new(crate::files::open_log(path).map_err(lost)?)),
             None => None,
         };
         let stdout = match lines {

@@ -11,7 +11,6 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use lab_core::deploy::advice::{self, Known};
 use lab_core::deploy::{Estimate, Follower, Problem, Summary};
 use lab_core::kubespray::events::{self, Counts, Event, Line};
@@ -101,7 +100,7 @@ pub async fn run(cx: &Cx, run: &Run<'_>, program: &Invocation) -> anyhow::Result
     files::write_atomic(
         &run.records.join("summary.json"),
         redacted(&serde_json::to_string_pretty(&summary)?).as_bytes(),
-        files::PUBLIC,
+        files::SECRET,
     )?;
     for place in [&shown.log, &shown.events] {
         if let Some(error) = &place.broken {
@@ -133,10 +132,7 @@ struct Kept {
 
 impl Kept {
     fn new(path: PathBuf) -> anyhow::Result<Self> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
-        }
-        let file = File::create(&path).with_context(|| format!("cannot write `{}`", path.display()))?;
+        let file = files::create_private(&path)?;
         Ok(Self { path, file, broken: None })
     }
 
@@ -314,7 +310,7 @@ async fn journal(cx: &Cx, run: &Run<'_>, machine: &str, unit: &str) -> anyhow::R
     files::write_atomic(
         &run.records.join(format!("{machine}-{unit}.journal")),
         text.as_bytes(),
-        files::PUBLIC,
+        files::SECRET,
     )?;
     Ok(text)
 }

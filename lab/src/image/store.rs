@@ -43,7 +43,7 @@ impl Claim {
     /// A folder whose contents are kept from build to build, made where absent.
     pub(super) fn cache(&self, name: &str) -> anyhow::Result<PathBuf> {
         let cache = self.store.join("cache").join(name);
-        std::fs::create_dir_all(&cache).with_context(|| format!("cannot make `{}`", cache.display()))?;
+        files::make_folder(&cache)?;
         Ok(cache)
     }
 
@@ -90,8 +90,7 @@ pub(super) async fn claim(cx: &Cx, key: &str, deadline: Deadline, task: &Task) -
     let lock = lock(cx, &store, key, deadline, task).await?;
     let claim = Claim { store, key: key.to_owned(), _lock: lock };
     files::remove(&claim.folder())?;
-    std::fs::create_dir_all(claim.folder())
-        .with_context(|| format!("cannot make `{}`", claim.folder().display()))?;
+    files::private_folder(&claim.folder())?;
     Ok(claim)
 }
 

@@ -172,6 +172,7 @@ impl Lab {
 /// # Errors
 /// When another command holds it.
 pub fn hold(files: &LabFiles, cluster: &str) -> anyhow::Result<File> {
+    files::private_folder(&files.folder)?;
     files::try_lock(&files.lock())?.ok_or_else(|| {
         Failure::new(exit::PLAN, format!("another command is changing the lab `{cluster}`"))
             .hint("wait for it to end, or end it; a lock never outlives its command")
