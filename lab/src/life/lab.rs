@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use lab_core::cluster::{self, Checked};
 use lab_core::domain::{bridge_name, domain_name, resource_name};
 use lab_core::identity::LabId;
+use lab_core::secrets::Secrets;
 use lab_core::source::{self, Severity, SourceFile};
 use lab_core::spec::{ClusterSpec, HostSpec};
 
@@ -152,6 +153,12 @@ impl Lab {
             .into());
         }
         Ok(Some(state))
+    }
+
+    /// The secrets of its cluster file, which are kept out of all that is shown and kept of a run.
+    #[must_use]
+    pub fn secrets(&self) -> Secrets {
+        Secrets::of(&self.spec.kubespray.variables)
     }
 
     /// The machine of this name.
