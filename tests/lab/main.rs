@@ -9,6 +9,7 @@ mod gc;
 mod interrupted;
 mod killed;
 mod life;
+mod security;
 mod served;
 mod snapshot;
 mod two;

@@ -29,6 +29,11 @@ static SECRET_SETTINGS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&pattern).expect("the pattern is a constant")
 });
 
+/// A password in an address.
+static ADDRESSES: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?P<name>://[^/\s:@]+:)(?P<value>[^@\s/]+)(?P<rest>@)").expect("the pattern is a constant")
+});
+
 /// Shapes of secrets, and what stands in their place.
 static SHAPES: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
     let shapes = [
@@ -71,8 +76,11 @@ pub fn redacted(text: &str) -> Cow<'_, str> {
 /// The text of a file as people are shown it: each byte of a secret's value is a `*`, so that every other byte stays at
 /// its place.
 #[must_use]
-pub fn masked(text: &str) -> Cow<'_, str> {
-    SECRET_SETTINGS.replace_all(text, |found: &Captures<'_>| {
+pub fn masked(text: &str) -> String {
+    let text = ADDRESSES.replace_all(text, |found: &Captures<'_>| {
+        found["name"].to_owned() + &"*".repeat(found["value"].len()) + &found["rest"]
+    });
+    let masked = SECRET_SETTINGS.replace_all(&text, |found: &Captures<'_>| {
         let value = &found["value"];
         let stars = if is_secret_value(value.trim_matches(['"', '\''])) {
             value.bytes().map(|byte| if b"\"' ".contains(&byte) { char::from(byte) } else { '*' }).collect()
@@ -80,7 +88,8 @@ pub fn masked(text: &str) -> Cow<'_, str> {
             value.to_owned()
         };
         found["name"].to_owned() + &stars
-    })
+    });
+    masked.into_owned()
 }
 
 /// Whether the value of a variable with such a name is a secret: switches, numbers, paths, expressions and what is
@@ -94,9 +103,23 @@ fn is_secret_value(value: &str) -> bool {
         && !prefixes.iter().any(|prefix| value.starts_with(prefix))
 }
 
-/// Replaces the secrets in data by a word.
+/// Replaces the secrets in data by a word: those by the names of what holds them, and those by their shape.
 pub fn hide(data: &mut Value) {
     walk(data, false, &mut |text| INSTEAD.clone_into(text));
+    each_text(data, &mut |text| {
+        if let Cow::Owned(without) = redacted(text) {
+            *text = without;
+        }
+    });
+}
+
+fn each_text(data: &mut Value, work: &mut impl FnMut(&mut String)) {
+    match data {
+        Value::String(text) => work(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| each_text(item, work)),
+        Value::Object(entries) => entries.values_mut().for_each(|value| each_text(value, work)),
+        _ => {}
+    }
 }
 
 /// Calls `found` with every text that is a secret by the name of what holds it. `inside`: whether such a name is above.
@@ -197,11 +220,12 @@ mod tests {
     #[test]
     fn data_is_shown_without_its_secrets() {
         let mut data = json!({"name": "a", "kubespray": {"variables": {"all": {
-            "auth": [{"username": "robot", "password": "hunter2"}], "tokens": ["abc", true, "/a/path"],
+            "auth": [{"username": "robot", "password": "hunter2"}], "url": "https://me:hunter2@host/", "tokens": ["abc", true, "/a/path"],
         }}}});
         hide(&mut data);
         let all = &data["kubespray"]["variables"]["all"];
         assert_eq!(all["auth"], json!([{"username": "robot", "password": "[secret]"}]));
+        assert_eq!(all["url"], "https://me:[secret]@host/");
         assert_eq!(all["tokens"], json!(["[secret]", true, "/a/path"]));
     }
 
@@ -214,6 +238,7 @@ mod tests {
     )]
     #[case("node ansible_become_pass=hunter2", "node ansible_become_pass=*******")]
     #[case("ä_token: hünter2", "ä_token: ********")]
+    #[case("url: https://me:hunter2@host/", "url: https://me:*******@host/")]
     #[case("kube_token_auth: true", "kube_token_auth: true")]
     #[case("password: '{{ other }}'", "password: '{{ other }}'")]
     #[case("password: !vault |", "password: !vault |")]

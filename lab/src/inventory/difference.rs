@@ -70,7 +70,7 @@ fn difference(
     let diff = TextDiff::from_lines(found.unwrap_or_default(), wanted.unwrap_or_default());
     let diff = diff.unified_diff().context_radius(3).header(&name(found), &name(wanted)).to_string();
     // It may be printed where others read it: the log of a job.
-    let diff = masked(&diff).into_owned();
+    let diff = masked(&diff);
     FileDifference { folder: shown.to_owned(), path: path.to_owned(), change, diff }
 }
 

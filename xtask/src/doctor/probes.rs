@@ -342,7 +342,7 @@ fn other_users(host: &Host, root: &Path) -> Finding {
         let mode = host.mode(&root.join(folder).to_string_lossy());
         mode.is_some_and(|mode| mode & 0o077 != 0)
     };
-    let open: Vec<&str> = PRIVATE_FOLDERS.into_iter().filter(|folder| is_open(&folder)).collect();
+    let open: Vec<&str> = PRIVATE_FOLDERS.into_iter().filter(|folder| is_open(folder)).collect();
     if open.is_empty() {
         return Finding::good("cannot enter folders of labs");
     }
