@@ -7,6 +7,7 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use anyhow::Context as _;
 use nix::sys::stat::{Mode, umask};
@@ -23,11 +24,21 @@ const OF_OTHERS: u32 = 0o077;
 /// The umask of every distribution's services.
 const OF_MACHINES: Mode = Mode::S_IWGRP.union(Mode::S_IWOTH);
 
-/// Takes from this process, and from the programs that it starts, the power to make what others may write. A stricter
-/// umask of the user's stays.
+/// The umask that the user started this program with.
+static GIVEN_UMASK: OnceLock<Mode> = OnceLock::new();
+
+/// Takes from this process, and from the programs that it starts, the power to make files that others may write. A
+/// stricter umask of the user's stays.
 pub fn limit_umask() {
-    let given = umask(OF_MACHINES);
+    let given = *GIVEN_UMASK.get_or_init(|| umask(OF_MACHINES));
     umask(given | OF_MACHINES);
+}
+
+/// Sets the user's own umask again, for a program that takes over the terminal: its files are the user's.
+pub fn restore_umask() {
+    if let Some(given) = GIVEN_UMASK.get() {
+        umask(*given);
+    }
 }
 
 /// Sets the umask with which machines and libvirt's daemons expect to be started, whatever the user's is: other users of
@@ -69,7 +80,7 @@ pub fn folder_with_mode(path: &Path, mode: u32) -> anyhow::Result<()> {
         .with_context(|| format!("cannot set the permissions of `{}`", path.display()))
 }
 
-/// Takes every permission of group and others from a file or folder, and says whether there was one. Nothing there, and
+/// Takes every permission of group and others from a file or folder, and returns whether there was one. Nothing there, and
 /// another user's where the caller is not root, is left alone.
 ///
 /// # Errors
@@ -78,7 +89,7 @@ pub fn close_to_others(path: &Path) -> anyhow::Result<bool> {
     limit_others(path, 0)
 }
 
-/// Takes the permissions of group and others that are not in `mode`, and says whether there was one.
+/// Takes the permissions of group and others that are not in `mode`, and returns whether there was one.
 fn limit_others(path: &Path, mode: u32) -> anyhow::Result<bool> {
     let Ok(metadata) = path.metadata() else { return Ok(false) };
     let caller = nix::unistd::geteuid();

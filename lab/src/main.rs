@@ -39,7 +39,6 @@ use cli::{Arguments, Command, Internal};
 use failure::{Failure, exit};
 
 fn main() -> ExitCode {
-    files::limit_umask();
     let arguments = Arguments::parse();
     let result = match arguments.command {
         // These change the namespaces of their process, which only one without other threads may do.
@@ -81,6 +80,7 @@ fn run_internal(internal: Internal) -> anyhow::Result<()> {
 }
 
 fn run(command: Command, yes: bool) -> anyhow::Result<u8> {
+    files::limit_umask();
     let json = match &command {
         Command::Up { json, .. } | Command::Down { json, .. } | Command::Destroy { json, .. } => *json,
         Command::Cloud(command) => command.prints_events(),

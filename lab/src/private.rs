@@ -43,9 +43,9 @@ mod tests {
             fs::create_dir_all(folder.path().join(name)).unwrap();
             fs::set_permissions(folder.path().join(name), Permissions::from_mode(0o755)).unwrap();
         }
-        let told = close_open_folders(&layout).join("\n");
+        let notes = close_open_folders(&layout).join("\n");
         for name in open {
-            assert!(told.contains(&format!("`{name}` was open")), "{told}");
+            assert!(notes.contains(&format!("`{name}` was open")), "{notes}");
             let mode = folder.path().join(name).metadata().unwrap().permissions().mode();
             assert_eq!(mode & 0o7777, 0o700, "{name}");
         }

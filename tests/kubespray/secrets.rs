@@ -36,9 +36,9 @@ kubespray:
       grafana_admin_password: 'with "planted-quoted-pass" in it'
 "#;
 
-/// Says every secret of the cluster file in every way that a task can, but on a command line.
+/// Prints every secret of the cluster file in every way that a task can, but on a command line.
 const PLAYBOOK: &str = r#"
-- name: Say what must not be said
+- name: Print secrets
   hosts: kube_control_plane
   tasks:
     - name: Write all of them to the machine
@@ -52,12 +52,12 @@ const PLAYBOOK: &str = r#"
         msg: "{{ containerd_registry_auth }} {{ vault_token }} {{ mirror_url }}"
     - name: Fail and go on
       ansible.builtin.command: cat /etc/planted
-      register: said
+      register: result
       failed_when: true
       ignore_errors: true
     - name: Fail with them
       ansible.builtin.fail:
-        msg: "refused: {{ said.stdout }} {{ kube_encrypt_token }}"
+        msg: "refused: {{ result.stdout }} {{ kube_encrypt_token }}"
 "#;
 
 /// An admin.conf as kubeadm leaves it, as far as the lab reads it.
@@ -104,9 +104,9 @@ impl Secrets {
         self.0.iter().filter(|(_, secret)| text.contains(*secret)).map(|(what, _)| what.clone()).collect()
     }
 
-    fn assert_not_said(&self, answer: &Answer) {
-        let said = format!("{answer}");
-        assert_eq!(self.in_bytes(said.as_bytes()), BTreeSet::new(), "{said}");
+    fn assert_none_in(&self, answer: &Answer) {
+        let output = format!("{answer}");
+        assert_eq!(self.in_bytes(output.as_bytes()), BTreeSet::new(), "{output}");
     }
 
     /// The command lines of the computer's processes that hold one; every user of it can read them.
@@ -115,11 +115,11 @@ impl Secrets {
             entry.file_name().to_str()?.parse::<i32>().ok()?;
             fs::read(entry.path().join("cmdline")).ok()
         });
-        let told = |line: Vec<u8>| {
+        let finding = |line: Vec<u8>| {
             let found = self.in_bytes(&line);
             (!found.is_empty()).then(|| format!("{found:?} on `{}`", String::from_utf8_lossy(&line)))
         };
-        lines.filter_map(told).collect()
+        lines.filter_map(finding).collect()
     }
 }
 
@@ -150,19 +150,19 @@ fn planted_secrets_are_found_only_where_they_must_be() {
     let checkout = Checkout::new();
     let text = Cluster::new("planted", &["node"]).kind("container").text();
     checkout.write("planted", &(text + CLUSTER));
-    let playbook = checkout.root().join("say.yml");
+    let playbook = checkout.root().join("print.yml");
     fs::write(&playbook, PLAYBOOK).unwrap();
     let before = Computer::look(checkout.root());
     let mut secrets = Secrets::planted();
-    let lab = |secrets: &Secrets, words: &[&str]| {
-        let answer = reaching(checkout.lab(words)).answer();
-        secrets.assert_not_said(&answer);
+    let lab = |secrets: &Secrets, arguments: &[&str]| {
+        let answer = reaching(checkout.lab(arguments)).answer();
+        secrets.assert_none_in(&answer);
         answer
     };
 
-    // What is said without a machine.
+    // Commands that need no machine.
     let sarif = checkout.root().join("report.sarif");
-    for (words, code) in [
+    for (arguments, code) in [
         (&["check", "planted", "--sarif", sarif.to_str().unwrap()][..], 0),
         (&["check", "planted", "--json"], 0),
         (&["plan", "planted", "--json"], 0),
@@ -170,20 +170,20 @@ fn planted_secrets_are_found_only_where_they_must_be() {
         (&["inventory", "render", "planted"], 0),
         (&["inventory", "check", "planted"], 0),
     ] {
-        let answer = lab(&secrets, words);
-        assert_eq!(answer.code, code, "{words:?}: {answer}");
+        let answer = lab(&secrets, arguments);
+        assert_eq!(answer.code, code, "{arguments:?}: {answer}");
     }
 
-    // What is said and done with one.
+    // Commands at a machine.
     watched(&secrets, || lab(&secrets, &["up", "planted"])).ok();
     secrets.add_key("the login key", &checkout.output("planted").join("keys/id_ed25519"));
     let host_key = checkout.output("planted").join("machines/node/ssh_host_ed25519_key");
     secrets.add_key("a host key", &host_key);
-    let words = ["kubespray", "play", "planted", playbook.to_str().unwrap(), "--", "--diff", "-vv"];
-    let failed = watched(&secrets, || lab(&secrets, &words)).code(21);
+    let play = ["kubespray", "play", "planted", playbook.to_str().unwrap(), "--", "--diff", "-vv"];
+    let failed = watched(&secrets, || lab(&secrets, &play)).code(21);
     assert!(failed.stderr.contains("node failed at `Fail with them`: refused: "), "{failed}");
-    let events = watched(&secrets, || lab(&secrets, &["kubespray", "play", "--json", "planted", words[3]]));
-    assert!(events.code(21).stdout.contains("[secret]"), "what was said is shown without them");
+    let events = watched(&secrets, || lab(&secrets, &["kubespray", "play", "--json", "planted", play[3]]));
+    assert!(events.code(21).stdout.contains("[secret]"), "the events are shown without them");
     let on_machine = checkout.on("planted", "node", "sudo cat /etc/planted");
     for (what, _) in PLANTED.iter().filter(|(what, _)| !what.contains("kubeconfig")) {
         assert!(secrets.in_bytes(on_machine.as_bytes()).contains(*what), "{what} was given to the machine");
@@ -192,7 +192,7 @@ fn planted_secrets_are_found_only_where_they_must_be() {
     checkout.lab(&["ssh", "node", "--cluster", "planted", "--", write]).input(ADMIN.as_bytes()).answer().ok();
     let merge = format!("--merge={}", checkout.home().join("kubeconfig").display());
     watched(&secrets, || lab(&secrets, &["kubeconfig", "planted", &merge])).ok();
-    for words in [
+    for arguments in [
         &["topology", "planted", "--format", "json"][..],
         &["status", "planted", "--json"],
         &["logs", "--host", "--cluster", "planted"],
@@ -200,7 +200,7 @@ fn planted_secrets_are_found_only_where_they_must_be() {
         &["snapshot", "planted", "--name", "kept"],
         &["snapshots", "planted", "--verify"],
     ] {
-        watched(&secrets, || lab(&secrets, words)).ok();
+        watched(&secrets, || lab(&secrets, arguments)).ok();
     }
     look_everywhere(&checkout, &secrets);
     lab(&secrets, &["snapshots", "planted", "--remove", "kept"]).ok();

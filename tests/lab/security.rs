@@ -74,7 +74,7 @@ fn nothing_of_a_living_lab_is_reached_by_another_user_whatever_the_umask() {
     checkout.write("closed", BOTH_KINDS);
     let before = Computer::look(checkout.root());
     checkout.lab(&["up", "closed"]).answer().ok();
-    // As in the wild: somebody who is root in a machine leaves a program there for a friend on the computer.
+    // The attack: root in a machine leaves a program there for an accomplice on the computer.
     let leave = "sudo install --mode=4755 /usr/bin/busybox /opt/busybox";
     let _ = checkout.on("closed", "node", leave);
     checkout.lab(&["snapshot", "closed", "--name", "kept"]).answer().ok();
@@ -84,10 +84,16 @@ fn nothing_of_a_living_lab_is_reached_by_another_user_whatever_the_umask() {
         alive().iter().any(|(_, line)| line == "sleep 3605").then_some(())
     });
 
+    let own = checkout.lab(&["enter", "--cluster", "closed", "--", "sh", "-c", "umask"]).answer().ok();
+    assert_eq!(own.stdout, "0000\n", "the user's programs have the user's umask");
+
     // There is something of every kind to be reached.
     let all = paths(&checkout);
-    let friends: Vec<&PathBuf> = all.iter().filter(|path| path.ends_with("opt/busybox")).collect();
-    assert!(friends.len() == 1 && mode(friends[0]) == 0o4755, "a frozen layer has the program: {friends:?}");
+    let programs: Vec<&PathBuf> = all.iter().filter(|path| path.ends_with("opt/busybox")).collect();
+    assert!(
+        programs.len() == 1 && mode(programs[0]) == 0o4755,
+        "a frozen layer has the program: {programs:?}"
+    );
     let is_socket =
         |path: &&PathBuf| path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket());
     let sockets: Vec<&PathBuf> = all.iter().filter(is_socket).collect();
@@ -103,10 +109,10 @@ fn nothing_of_a_living_lab_is_reached_by_another_user_whatever_the_umask() {
     for user in [NOBODY, FIRST_PERSON] {
         assert_closed(&checkout, user);
         assert_eq!(given_of_processes(user, &pids), Vec::<String>::new(), "user {user}");
-        let refused = run_as(user, friends[0]).args(["id"]).answer();
+        let refused = run_as(user, programs[0]).args(["id"]).answer();
         assert!(refused.code != 0 && refused.stdout.is_empty(), "{refused}");
     }
-    assert!(run(friends[0]).args(["id"]).answer().ok().stdout.contains("uid=0"), "its owner can start it");
+    assert!(run(programs[0]).args(["id"]).answer().ok().stdout.contains("uid=0"), "its owner can start it");
     // Behind the gates each kind of thing is closed once more.
     let (lab, snapshots) = (checkout.output("closed"), checkout.root().join("output/snapshots"));
     let layers = fs::read_dir(snapshots.join("layers")).unwrap().map(|entry| entry.unwrap().path());
@@ -118,7 +124,7 @@ fn nothing_of_a_living_lab_is_reached_by_another_user_whatever_the_umask() {
         assert_eq!(mode(path) & 0o077, 0, "{}", path.display());
     }
 
-    // What an older version made is closed by the next command, which says so.
+    // What an older version made is closed by the next command, which reports it.
     for open in ["output", "output/closed", "output/snapshots"].map(|name| checkout.root().join(name)) {
         fs::set_permissions(open, Permissions::from_mode(0o755)).unwrap();
     }
@@ -148,6 +154,8 @@ fn a_strict_umask_takes_nothing_from_the_users_of_a_machine() {
                     700 debian /home/debian\n755 root /usr/lib/lab\n755 root /usr/lib/lab/first\n\
                     755 root /var/lib/containerd\n";
     assert_eq!(checkout.on("strict", "node", look), expected);
+    let own = checkout.lab(&["enter", "--cluster", "strict", "--", "sh", "-c", "umask"]).answer().ok();
+    assert_eq!(own.stdout, "0077\n", "the user's programs have the user's umask");
     // dnsmasq reads the names of new machines as a user of its own.
     checkout.write("strict", &cluster(&["node", "other"]));
     checkout.lab(&["up", "strict"]).answer().ok();

@@ -1,4 +1,4 @@
-//! The computer as another of its users sees it: which paths there are for them, and what /proc tells them of processes.
+//! The computer as another of its users sees it: the paths that exist for them, and what they can read of processes.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ pub const NOBODY: u32 = 65_534;
 /// The first person's account on most computers.
 pub const FIRST_PERSON: u32 = 1000;
 
-/// Tries everything of a process that the kernel gives to its owner alone, and prints what was given: `PID WHAT`.
+/// Tries everything of a process that the kernel gives to its owner alone, and prints each success: `PID ENTRY`.
 const LOOK_AT_PROCESSES: &str = r#"
 for pid; do
     cd /proc/$pid || continue
@@ -40,7 +40,7 @@ pub fn run_as(user: u32, program: &Path) -> Run {
     run(program).through(&prefix(user)).directory(Path::new("/"))
 }
 
-/// Those of these paths that are there for a user. A path that is not cannot be read, listed, started or connected to.
+/// Those of these paths that exist for a user. A path that does not cannot be read, listed, started or connected to.
 ///
 /// # Panics
 /// When the user cannot be looked as.
@@ -56,7 +56,7 @@ pub fn visible(user: u32, paths: &[PathBuf]) -> Vec<PathBuf> {
     seen.lines().map(PathBuf::from).collect()
 }
 
-/// What /proc gives a user of these processes that it gives to owners alone, as `PID WHAT`.
+/// Entries of /proc that are an owner's alone and that a user can read of these processes, as `PID ENTRY`.
 ///
 /// # Panics
 /// When the user cannot be looked as.

@@ -191,8 +191,8 @@ impl Shown {
             // A reader that has read enough must not end what is being done.
             let _ = output::line(self.secrets.redacted(line));
         }
-        let told = self.follower.take(&event);
-        self.log.write(&told, &self.secrets);
+        let text = self.follower.take(&event);
+        self.log.write(&text, &self.secrets);
         self.show(cx, &event);
     }
 
@@ -360,5 +360,5 @@ fn table(summary: &Summary) -> String {
 pub fn history(cx: &Cx, cluster: &str, playbook: &Path, commit: &str) -> PathBuf {
     let name = playbook.file_stem().unwrap_or_default().to_string_lossy();
     let commit = commit.get(..12).unwrap_or(commit);
-    cx.layout.root().join("build/cache/deploy").join(format!("{cluster}-{name}-{commit}.json"))
+    cx.layout.cache().join("deploy").join(format!("{cluster}-{name}-{commit}.json"))
 }

@@ -35,7 +35,7 @@ pub(super) async fn fetch(
     sha512: &str,
 ) -> anyhow::Result<Manifest> {
     let fetched = claim.folder().join("fetched");
-    // What is said and kept of it has no password.
+    // Messages and the manifest have the address without its password.
     let shown = &*redacted(source);
     let download = source.starts_with("http://") || source.starts_with("https://");
     if download {

@@ -63,7 +63,7 @@ pub async fn fetch(
     let mut source = source.to_owned();
     if let Some((without, user, password)) = credentials(&source) {
         source = without;
-        // The empty one switches the user's own helpers off: the address says who asks.
+        // The empty one switches the user's own helpers off: the address names the user.
         fetch = fetch.args(["-c", "credential.helper=", "-c", CREDENTIAL_HELPER]);
         fetch = fetch.env("LAB_GIT_USER", user).env("LAB_GIT_PASSWORD", password);
     }
@@ -78,8 +78,8 @@ pub async fn fetch(
 fn credentials(source: &str) -> Option<(String, String, String)> {
     let (scheme, rest) = source.split_once("://").filter(|(scheme, _)| scheme.starts_with("http"))?;
     let end = rest.find('/').unwrap_or(rest.len());
-    let (said, host) = rest[..end].rsplit_once('@')?;
-    let (user, password) = said.split_once(':').unwrap_or((said, ""));
+    let (account, host) = rest[..end].rsplit_once('@')?;
+    let (user, password) = account.split_once(':').unwrap_or((account, ""));
     Some((format!("{scheme}://{host}{}", &rest[end..]), decoded(user), decoded(password)))
 }
 
