@@ -24,7 +24,7 @@ static SECRET_NAMES: LazyLock<Regex> =
 /// A setting of a secret in YAML, JSON or INI: the name and what follows it, then the value.
 static SECRET_SETTINGS: LazyLock<Regex> = LazyLock::new(|| {
     let pattern = format!(
-        r#"(?im)(?P<name>\b{SECRET_NAME}["']?[ \t]*[:=][ \t]*)(?P<value>"[^"\n]*"|'[^'\n]*'|[^\s,}}\]#"'][^\n,}}\]#]*)"#
+        r#"(?im)(?P<name>\b{SECRET_NAME}["']?[ \t]*[:=][ \t]*)(?P<value>"(?:[^"\\\n]|\\.)*"|'(?:[^'\n]|'')*'|[^\s,}}\]#"'][^\n,}}\]#]*)"#
     );
     Regex::new(&pattern).expect("the pattern is a constant")
 });
@@ -236,6 +236,8 @@ mod tests {
         "- {registry: r.example.com, password: hunter2}",
         "- {registry: r.example.com, password: *******}"
     )]
+    #[case("password: \"a \\\"hunter2\\\" b\"", "password: \"* *\"********\" *\"")]
+    #[case("password: 'it''s hunter2'", "password: '**''* *******'")]
     #[case("node ansible_become_pass=hunter2", "node ansible_become_pass=*******")]
     #[case("ä_token: hünter2", "ä_token: ********")]
     #[case("url: https://me:hunter2@host/", "url: https://me:*******@host/")]
