@@ -16,7 +16,7 @@ use crate::cx::Cx;
 use crate::deploy::prepare::{self, Needs};
 use crate::deploy::run::Prints;
 use crate::failure::{Failure, exit};
-use crate::files::{self, PUBLIC};
+use crate::files::{self, SECRET};
 use crate::host::acceleration;
 use crate::life::lab::{Lab, Reached};
 use crate::life::{destroy, reach, up};
@@ -104,7 +104,7 @@ pub async fn run(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
         Some(why) => report.phases.push(skipped("destroy", why)),
         None => gone = phase(&mut report, "destroy", destroy::destroy(cx, &lab.spec.name, &lab.files)).await,
     }
-    write(&folder, &report)?;
+    write(lab, &folder, &report)?;
     if wishes.json {
         output::json(&report)?;
     }
@@ -175,18 +175,23 @@ fn skipped(name: &str, why: &str) -> Phase {
     Phase { name: name.to_owned(), verdict: Verdict::Skipped, seconds: 0.0, message: Some(why.to_owned()) }
 }
 
-fn write(folder: &Path, report: &Report) -> anyhow::Result<()> {
-    let text = serde_json::to_string_pretty(report)? + "\n";
-    files::write_atomic(&folder.join("report.json"), text.as_bytes(), PUBLIC)?;
-    files::write_atomic(&folder.join("junit.xml"), junit(report)?.as_bytes(), PUBLIC)
+fn write(lab: &Lab, folder: &Path, report: &Report) -> anyhow::Result<()> {
+    let secrets = lab.secrets();
+    for (name, text) in
+        [("report.json", serde_json::to_string_pretty(report)? + "\n"), ("junit.xml", junit(report)?)]
+    {
+        files::write_atomic(&folder.join(name), secrets.redacted(&text).as_bytes(), SECRET)?;
+    }
+    Ok(())
 }
 
 /// What tells why something failed, as far as it can be had, without secrets. Gives the paths below the run's folder.
 async fn collect(cx: &Cx, lab: &Lab, folder: &Path) -> Vec<String> {
     let mut kept = Vec::new();
+    let secrets = lab.secrets();
     let mut keep = |name: String, text: &str| {
         let path = PathBuf::from("evidence").join(&name);
-        if files::write_atomic(&folder.join(&path), redacted(text).as_bytes(), PUBLIC).is_ok() {
+        if files::write_atomic(&folder.join(&path), secrets.redacted(text).as_bytes(), SECRET).is_ok() {
             kept.push(path.display().to_string());
         }
     };

@@ -1,11 +1,16 @@
-//! Files that are never seen half written, and the locks beside them.
+//! Files that are never seen half written, the locks beside them, and folders that only their owner enters.
+//!
+//! Who may reach a file of a lab is decided here: folders are private from the moment they exist, whatever the umask.
+//! docs/security.md has the table.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::Write as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use anyhow::Context as _;
+use nix::sys::stat::{Mode, umask};
 use serde::de::DeserializeOwned;
 
 use crate::failure::{Failure, exit};
@@ -15,6 +20,116 @@ use crate::mounts;
 pub const SECRET: u32 = 0o600;
 /// Permission bits of any other file.
 pub const PUBLIC: u32 = 0o644;
+/// Permission bits of a folder that only its owner enters.
+const PRIVATE_FOLDER: u32 = 0o700;
+/// The permission bits of everybody but the owner.
+const OF_OTHERS: u32 = 0o077;
+/// The umask of every distribution's services.
+const OF_MACHINES: Mode = Mode::S_IWGRP.union(Mode::S_IWOTH);
+
+/// The umask that the user started this program with.
+static GIVEN_UMASK: OnceLock<Mode> = OnceLock::new();
+
+/// Takes from this process, and from the programs that it starts, the power to make files that others may write. A
+/// stricter umask of the user's stays.
+pub fn limit_umask() {
+    let given = *GIVEN_UMASK.get_or_init(|| umask(OF_MACHINES));
+    umask(given | OF_MACHINES);
+}
+
+/// Sets the user's own umask again, for a program that takes over the terminal: its files are the user's.
+pub fn restore_umask() {
+    if let Some(given) = GIVEN_UMASK.get() {
+        umask(*given);
+    }
+}
+
+/// Sets the umask with which machines and libvirt's daemons expect to be started, whatever the user's is: other users of
+/// a machine read what is made with it. For processes that write inside private folders only.
+pub fn set_umask_of_machines() {
+    umask(OF_MACHINES);
+}
+
+/// Makes a folder and those above it that are missing, each for its owner alone. A folder that exists keeps its
+/// permissions: it may be one of the user's.
+///
+/// # Errors
+/// With the path and the system's reason.
+pub fn make_folder(path: &Path) -> anyhow::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(PRIVATE_FOLDER)
+        .create(path)
+        .with_context(|| format!("cannot make `{}`", path.display()))
+}
+
+/// Makes a folder for its owner alone, and closes one that exists: an older version made it for everybody.
+///
+/// # Errors
+/// As [`make_folder`].
+pub fn private_folder(path: &Path) -> anyhow::Result<()> {
+    make_folder(path)?;
+    close_to_others(path).map(drop)
+}
+
+/// Makes a folder with exactly these permission bits, whatever the umask: for what another user has to enter, always
+/// below a private folder. An existing one gets the bits.
+///
+/// # Errors
+/// As [`make_folder`].
+pub fn folder_with_mode(path: &Path, mode: u32) -> anyhow::Result<()> {
+    make_folder(path)?;
+    std::fs::set_permissions(path, Permissions::from_mode(mode))
+        .with_context(|| format!("cannot set the permissions of `{}`", path.display()))
+}
+
+/// Takes every permission of group and others from a file or folder, and returns whether there was one. Nothing there, and
+/// another user's where the caller is not root, is left alone.
+///
+/// # Errors
+/// With the path and the system's reason.
+pub fn close_to_others(path: &Path) -> anyhow::Result<bool> {
+    limit_others(path, 0)
+}
+
+/// Takes the permissions of group and others that are not in `mode`, and returns whether there was one.
+fn limit_others(path: &Path, mode: u32) -> anyhow::Result<bool> {
+    let Ok(metadata) = path.metadata() else { return Ok(false) };
+    let caller = nix::unistd::geteuid();
+    let bits = metadata.mode() & 0o7777;
+    let excess = bits & OF_OTHERS & !mode;
+    if excess == 0 || !(caller.is_root() || caller.as_raw() == metadata.uid()) {
+        return Ok(false);
+    }
+    std::fs::set_permissions(path, Permissions::from_mode(bits & !excess))
+        .with_context(|| format!("cannot take the permissions of others from `{}`", path.display()))?;
+    Ok(true)
+}
+
+/// Opens a file for writing at its end, and makes it for its owner alone where it is missing: logs.
+///
+/// # Errors
+/// The system's reason.
+pub fn open_log(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().create(true).append(true).mode(SECRET).open(path)
+}
+
+/// Makes a new, empty file for its owner alone in a private folder, in place of one that is there: the record of a run.
+///
+/// # Errors
+/// With the path and the system's reason.
+pub fn create_private(path: &Path) -> anyhow::Result<File> {
+    if let Some(folder) = path.parent() {
+        private_folder(folder)?;
+    }
+    remove(path)?;
+    OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(SECRET)
+        .open(path)
+        .with_context(|| format!("cannot write `{}`", path.display()))
+}
 
 /// Writes a whole file under a temporary name beside it, then renames it, so that a reader sees the old
 /// bytes or the new ones. Folders above it are made.
@@ -28,15 +143,16 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> 
 /// With `durable`, the bytes are on the disk before the name is theirs.
 fn replace(path: &Path, bytes: &[u8], mode: u32, durable: bool) -> anyhow::Result<()> {
     let folder = path.parent().with_context(|| format!("`{}` has no folder", path.display()))?;
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+    make_folder(folder)?;
     let name = path.file_name().with_context(|| format!("`{}` has no name", path.display()))?;
     // Two writers of one file in one program would share the process id, so the thread is named as well.
     let unique =
         format!(".{}.{}.{:?}.tmp", name.to_string_lossy(), std::process::id(), std::thread::current().id());
     let temporary = folder.join(unique);
+    // A killed writer with the same number may have left one, with other permissions.
+    remove(&temporary)?;
     let written = (|| {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
         file.write_all(bytes)?;
         if durable {
             file.sync_data()?;
@@ -49,16 +165,25 @@ fn replace(path: &Path, bytes: &[u8], mode: u32, durable: bool) -> anyhow::Resul
     written.with_context(|| format!("cannot write `{}`", path.display()))
 }
 
-/// Writes a file only when its bytes differ, and says whether it did.
+/// Writes a file only when its bytes differ, and says whether it did. One that is right loses the permissions of others
+/// that are not in `mode`.
 ///
 /// # Errors
 /// As [`write_atomic`].
 pub fn write_if_changed(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<bool> {
-    if std::fs::read(path).is_ok_and(|old| old == bytes) {
+    if is_written(path, bytes, mode)? {
         return Ok(false);
     }
     write_atomic(path, bytes, mode)?;
     Ok(true)
+}
+
+fn is_written(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<bool> {
+    let same = std::fs::read(path).is_ok_and(|old| old == bytes);
+    if same {
+        limit_others(path, mode)?;
+    }
+    Ok(same)
 }
 
 /// Writes a file that can be made again, only when its bytes differ, and says whether it did. The disk is not
@@ -67,7 +192,7 @@ pub fn write_if_changed(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<
 /// # Errors
 /// As [`write_atomic`].
 pub fn write_again(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<bool> {
-    if std::fs::read(path).is_ok_and(|old| old == bytes) {
+    if is_written(path, bytes, mode)? {
         return Ok(false);
     }
     replace(path, bytes, mode, false)?;
@@ -165,7 +290,7 @@ fn take(
     lock: impl Fn(&File) -> Result<(), std::fs::TryLockError>,
 ) -> anyhow::Result<Option<File>> {
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+        make_folder(folder)?;
     }
     loop {
         let file = OpenOptions::new()
@@ -200,8 +325,6 @@ pub fn is_named(file: &File, path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]
@@ -220,7 +343,62 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         write_atomic(&path, b"secret", SECRET).unwrap();
-        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(mode(&path), 0o600);
+    }
+
+    fn mode(path: &Path) -> u32 {
+        path.metadata().unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_private_folder_is_closed_from_its_first_moment_and_when_it_was_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("above/below");
+        private_folder(&path).unwrap();
+        assert_eq!([mode(&path), mode(path.parent().unwrap())], [0o700, 0o700]);
+        std::fs::set_permissions(&path, Permissions::from_mode(0o2755)).unwrap();
+        make_folder(&path).unwrap();
+        assert_eq!(mode(&path), 0o2755, "one of the user's is left as it is");
+        private_folder(&path).unwrap();
+        assert_eq!(mode(&path), 0o2700);
+        assert!(!close_to_others(&path).unwrap());
+        assert!(!close_to_others(&folder.path().join("nothing")).unwrap());
+    }
+
+    #[test]
+    fn a_folder_for_another_user_has_the_bits_that_were_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("root/upper");
+        folder_with_mode(&path, 0o755).unwrap();
+        assert_eq!([mode(&path), mode(path.parent().unwrap())], [0o755, 0o700]);
+    }
+
+    #[test]
+    fn an_unchanged_file_with_a_secret_loses_the_permissions_of_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("variables.yml");
+        for write in [write_if_changed, write_again] {
+            std::fs::write(&path, "password").unwrap();
+            std::fs::set_permissions(&path, Permissions::from_mode(0o664)).unwrap();
+            assert!(!write(&path, b"password", PUBLIC).unwrap());
+            assert_eq!(mode(&path), 0o644);
+            assert!(!write(&path, b"password", SECRET).unwrap());
+            assert_eq!(mode(&path), 0o600);
+            assert!(!write(&path, b"password", PUBLIC).unwrap());
+            assert_eq!(mode(&path), 0o600, "what the user closed stays closed");
+        }
+    }
+
+    #[test]
+    fn logs_and_records_are_for_their_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, record) = (folder.path().join("log"), folder.path().join("run/record"));
+        open_log(&log).unwrap();
+        std::fs::create_dir(record.parent().unwrap()).unwrap();
+        std::fs::write(&record, "of an older version").unwrap();
+        std::fs::set_permissions(&record, Permissions::from_mode(0o644)).unwrap();
+        create_private(&record).unwrap();
+        assert_eq!([mode(&log), mode(&record), mode(record.parent().unwrap())], [0o600, 0o600, 0o700]);
     }
 
     #[test]

@@ -174,8 +174,8 @@ pub async fn tree(cx: &Cx, base: &BaseImage) -> anyhow::Result<PathBuf> {
         task.step("unpacking its root tree, which containers share");
         let unfinished = folder.join(format!(".new-{TREE}"));
         files::remove(&unfinished)?;
-        std::fs::create_dir_all(&unfinished)
-            .with_context(|| format!("cannot make `{}`", unfinished.display()))?;
+        files::private_folder(&folder)?;
+        files::make_folder(&unfinished)?;
         invocation("tar")
             .args(["--extract", "--preserve-permissions", "--numeric-owner"])
             .args(["--xattrs", "--xattrs-include=security.capability", "--file"])

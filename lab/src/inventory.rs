@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
-use crate::files::{self, PUBLIC};
+use crate::files::{self, PUBLIC, SECRET};
 use crate::layout::LabFiles;
 use crate::life::lab::Lab;
 
@@ -122,7 +122,9 @@ pub fn write(folder: &Path, files: &Files) -> anyhow::Result<Written> {
     check_ways(folder, files)?;
     let mut done = Written::default();
     for (path, text) in files {
-        if files::write_again(&folder.join(path), text.as_bytes(), PUBLIC)? {
+        // Variables may hold passwords; who may log in where is no secret.
+        let mode = if path.contains('/') { SECRET } else { PUBLIC };
+        if files::write_again(&folder.join(path), text.as_bytes(), mode)? {
             done.written.push(path.clone());
         } else {
             done.unchanged += 1;

@@ -70,10 +70,23 @@ impl Layout {
         ArtifactFiles { folder: self.root.join("build/artifacts") }
     }
 
+    /// What is kept to save time, and can be made again.
+    #[must_use]
+    pub fn cache(&self) -> PathBuf {
+        self.root.join("build/cache")
+    }
+
     /// libvirt's cache of what the installed QEMU can do, shared by all embedded hosts of this checkout.
     #[must_use]
     pub fn libvirt_cache(&self) -> PathBuf {
-        self.root.join("build/cache/libvirt")
+        self.cache().join("libvirt")
+    }
+
+    /// The folders that hold files of machines, or what machines are made of: only their owner enters them.
+    /// `xtask/src/doctor/probes.rs` names the same ones.
+    #[must_use]
+    pub fn private(&self) -> [PathBuf; 4] {
+        [self.output(), self.images(), self.artifacts().folder, self.cache()]
     }
 
     /// `build/3rd-party/kubespray/`: the pinned checkouts of Kubespray.

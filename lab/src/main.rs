@@ -21,6 +21,7 @@ mod life;
 mod mounts;
 mod orphans;
 mod output;
+mod private;
 mod process;
 mod progress;
 mod provider;
@@ -83,6 +84,7 @@ fn run_internal(internal: Internal) -> anyhow::Result<()> {
 }
 
 fn run(command: Command, yes: bool) -> anyhow::Result<u8> {
+    files::limit_umask();
     let json = match &command {
         Command::Up { json, .. } | Command::Down { json, .. } | Command::Destroy { json, .. } => *json,
         Command::Cloud(command) => command.prints_events(),
@@ -99,6 +101,9 @@ fn run(command: Command, yes: bool) -> anyhow::Result<u8> {
             progress: progress::Progress::new(json),
             yes,
         };
+        for note in private::close_open_folders(&cx.layout) {
+            cx.progress.note(&note);
+        }
         cli::run(&cx, command).await.map_err(|error| match error.is::<output::ReaderGone>() {
             true => error,
             false => disk::explained(&cx.layout, error),

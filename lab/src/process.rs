@@ -275,10 +275,7 @@ impl Invocation {
             command.spawn().map_err(|source| ProcessError::Start { program: program.clone(), source })?;
         let mut guard = GroupGuard::new(child.id());
         let log = match &self.log {
-            Some(path) => {
-                let file = std::fs::OpenOptions::new().create(true).append(true).open(path).map_err(lost)?;
-                Some(Arc::new(file))
-            }
+            Some(path) => Some(Arc::new(crate::files::open_log(path).map_err(lost)?)),
             None => None,
         };
         let stdout = match lines {
@@ -330,7 +327,7 @@ impl Invocation {
         })
     }
 
-    /// Runs the program on the caller's own terminal and returns its status. Signals of the terminal
+    /// Runs the program on the caller's own terminal, with the caller's umask, and returns its status. Signals of the terminal
     /// reach it directly, so it stays in the caller's process group. One that was sent to us alone is
     /// passed on.
     ///
@@ -338,6 +335,7 @@ impl Invocation {
     /// When it cannot be started.
     pub async fn interactive(&self, cancel: &CancellationToken) -> Result<ExitStatus, ProcessError> {
         let program = self.name();
+        crate::files::restore_umask();
         let mut command = tokio::process::Command::from(self.command());
         let mut child =
             command.spawn().map_err(|source| ProcessError::Start { program: program.clone(), source })?;

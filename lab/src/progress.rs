@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use crate::output;
+use crate::{files, output};
 
 /// How often the live tree is drawn again.
 const TICK: Duration = Duration::from_millis(120);
@@ -81,10 +81,7 @@ impl Progress {
     /// # Errors
     /// When the file cannot be made.
     pub fn keep(&self, path: &Path) -> anyhow::Result<()> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        *self.file.lock().expect("no holder of this lock panics") = Some(File::create(path)?);
+        *self.file.lock().expect("no holder of this lock panics") = Some(files::create_private(path)?);
         Ok(())
     }
 

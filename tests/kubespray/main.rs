@@ -1,5 +1,5 @@
-//! Real Kubespray, real git, real pip, and no machine but one: fetching, proving what Kubespray is given, its own checks,
-//! a playbook.
+//! Real Kubespray, real git, real pip, and next to no machine: fetching, proving what Kubespray is given, its own checks,
+//! a playbook, what is kept of secrets.
 
 mod cloud;
 mod fetch;
@@ -7,4 +7,5 @@ mod index;
 mod lint;
 mod play;
 mod prove;
+mod secrets;
 mod strategy;

@@ -1,4 +1,4 @@
-//! Running a playbook on a living lab, the one thing of this tier that needs a machine.
+//! Running a playbook on a living lab: needs a machine.
 
 use std::fs;
 use std::path::PathBuf;

@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod computer;
 pub mod kubespray;
 pub mod living;
+pub mod other_user;
 pub mod own_builds;
 pub mod redact;
 pub mod run;

@@ -359,7 +359,7 @@ impl Shared {
             })
         })
         .await?;
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+        files::make_folder(&folder)?;
         let log = self.folder.join("log").join(format!("{name}.log"));
         files::write_again(&log, b"", files::PUBLIC)?;
         Ok(Place { folder, log, lock: Arc::new(lock) })

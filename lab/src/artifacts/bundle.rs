@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
-use crate::files;
 
 use super::list::shown;
 use super::lock;
@@ -152,12 +151,7 @@ fn write(
         archive.into_inner().and_then(|mut file| file.flush()).with_context(unwritten)?;
     }
     beside.as_file().sync_data().with_context(unwritten)?;
-    // A temporary file is only for its owner; a bundle is to be carried.
-    use std::os::unix::fs::PermissionsExt as _;
-    beside
-        .as_file()
-        .set_permissions(std::fs::Permissions::from_mode(files::PUBLIC))
-        .with_context(unwritten)?;
+    // It stays for its owner alone, as the temporary file was from its first byte.
     beside.persist(path).map_err(|error| error.error).with_context(unwritten)?;
     Ok(())
 }

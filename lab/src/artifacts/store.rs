@@ -153,8 +153,8 @@ impl Store {
             self.files.unfinished(),
         ];
         for folder in folders {
-            std::fs::create_dir_all(&folder)
-                .with_context(|| Failure::new(exit::HOST, format!("cannot make `{}`", folder.display())))?;
+            files::private_folder(&folder)
+                .with_context(|| Failure::new(exit::HOST, "the store of artefacts cannot be made"))?;
         }
         Ok(())
     }
@@ -291,7 +291,7 @@ impl Writer {
     /// When it cannot be moved.
     pub fn set_aside(&self, digest: &Digest) -> anyhow::Result<()> {
         let folder = self.files.corrupt();
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+        files::private_folder(&folder)?;
         let (from, to) = (self.path(digest), folder.join(digest.hex()));
         std::fs::rename(&from, &to)
             .with_context(|| format!("cannot rename `{}` to `{}`", from.display(), to.display()))

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use lab_core::secrets;
 use lab_core::spec::ImageSpec;
 
 use crate::cx::Cx;
@@ -67,7 +68,8 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
                 Drawing::Tree => output::print(topology::tree(&lab.spec, &status))?,
                 Drawing::Mermaid => output::print(topology::mermaid(&lab.spec, &status))?,
                 Drawing::Json => {
-                    let both = serde_json::json!({ "spec": &*lab.spec, "status": status });
+                    let mut both = serde_json::json!({ "spec": &*lab.spec, "status": status });
+                    secrets::hide(&mut both);
                     output::json(&both)?;
                 }
             }

@@ -68,7 +68,7 @@ fn program(cx: &Cx, lab: &Lab) -> anyhow::Result<PathBuf> {
     }
     // Blobs of the store are no programs, and who uses a copy does not care when the store is cleared.
     let folder = place.parent().context("kubectl has no folder")?;
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+    files::make_folder(folder)?;
     let mut copy = tempfile::NamedTempFile::new_in(folder)?;
     std::io::copy(&mut std::fs::File::open(store.path(&blob.sha256))?, &mut copy)?;
     copy.as_file().set_permissions(std::fs::Permissions::from_mode(0o755))?;

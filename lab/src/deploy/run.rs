@@ -11,11 +11,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use lab_core::deploy::advice::{self, Known};
 use lab_core::deploy::{Estimate, Follower, Problem, Summary};
 use lab_core::kubespray::events::{self, Counts, Event, Line};
-use lab_core::secrets::redacted;
+use lab_core::secrets::Secrets;
 
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
@@ -82,6 +81,7 @@ impl Prints {
 /// When it fails, with what is known of the failure; when it is ended.
 pub async fn run(cx: &Cx, run: &Run<'_>, program: &Invocation) -> anyhow::Result<Summary> {
     let mut shown = Shown::new(cx, run)?;
+    let secrets = shown.secrets.clone();
     let ended = run
         .reached
         .inside(program)
@@ -100,8 +100,8 @@ pub async fn run(cx: &Cx, run: &Run<'_>, program: &Invocation) -> anyhow::Result
     let summary = shown.follower.summary(SLOWEST);
     files::write_atomic(
         &run.records.join("summary.json"),
-        redacted(&serde_json::to_string_pretty(&summary)?).as_bytes(),
-        files::PUBLIC,
+        secrets.redacted(&serde_json::to_string_pretty(&summary)?).as_bytes(),
+        files::SECRET,
     )?;
     for place in [&shown.log, &shown.events] {
         if let Some(error) = &place.broken {
@@ -133,15 +133,12 @@ struct Kept {
 
 impl Kept {
     fn new(path: PathBuf) -> anyhow::Result<Self> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
-        }
-        let file = File::create(&path).with_context(|| format!("cannot write `{}`", path.display()))?;
+        let file = files::create_private(&path)?;
         Ok(Self { path, file, broken: None })
     }
 
-    fn write(&mut self, text: &str) {
-        if let Err(error) = self.file.write_all(redacted(text).as_bytes()) {
+    fn write(&mut self, text: &str, secrets: &Secrets) {
+        if let Err(error) = self.file.write_all(secrets.redacted(text).as_bytes()) {
             self.broken.get_or_insert(error);
         }
     }
@@ -162,6 +159,7 @@ struct Shown {
     estimate: Option<Estimate>,
     log: Kept,
     events: Kept,
+    secrets: Secrets,
 }
 
 impl Shown {
@@ -178,21 +176,23 @@ impl Shown {
             estimate: known.map(Estimate::new),
             log: Kept::new(cx.layout.logs().join(name))?,
             events: Kept::new(run.records.join("ansible.jsonl"))?,
+            secrets: run.lab.secrets(),
         })
     }
 
     fn line(&mut self, cx: &Cx, line: &str, prints: Prints) {
         let Some(event) = events::read(line) else {
-            self.log.write(&format!("{line}\n"));
-            cx.progress.note(&redacted(line));
+            self.log.write(&format!("{line}\n"), &self.secrets);
+            cx.progress.note(&self.secrets.redacted(line));
             return;
         };
-        self.events.write(&format!("{line}\n"));
+        self.events.write(&format!("{line}\n"), &self.secrets);
         if prints == Prints::Events {
             // A reader that has read enough must not end what is being done.
-            let _ = output::line(redacted(line));
+            let _ = output::line(self.secrets.redacted(line));
         }
-        self.log.write(&self.follower.take(&event));
+        let text = self.follower.take(&event);
+        self.log.write(&text, &self.secrets);
         self.show(cx, &event);
     }
 
@@ -212,7 +212,7 @@ impl Shown {
             }
             Event::Result { .. } => {
                 for problem in &self.follower.problems()[self.told..] {
-                    cx.progress.note(&redacted(&told(problem)));
+                    cx.progress.note(&self.secrets.redacted(&told(problem)));
                 }
                 self.told = self.follower.problems().len();
             }
@@ -253,10 +253,11 @@ fn told(problem: &Problem) -> String {
 /// The error of a run that failed: the task, the machine and the message, the journal of the unit, advice, and the
 /// command that goes on.
 async fn failure(cx: &Cx, run: &Run<'_>, summary: &Summary, log: &str, stderr: &str) -> anyhow::Error {
+    let secrets = run.lab.secrets();
     let mut hint = format!("the log is {log}\n      {} goes on where it stopped", run.again);
     let Some(problem) = summary.problems.last() else {
         let last = stderr.trim().lines().last().unwrap_or("it said nothing").to_owned();
-        return anyhow::anyhow!("{}", redacted(&last)).context(
+        return anyhow::anyhow!("{}", secrets.redacted(&last)).context(
             Failure::new(exit::DEPLOY, format!("Ansible could not do the {}", run.what)).hint(hint),
         );
     };
@@ -284,10 +285,10 @@ async fn failure(cx: &Cx, run: &Run<'_>, summary: &Summary, log: &str, stderr: &
         let last = lines[lines.len().saturating_sub(TOLD_LINES)..].join("\n");
         let _ = writeln!(told_more, "the journal of {unit} on {} ends:\n{last}", problem.host);
     }
-    let failure = Failure::new(exit::DEPLOY, redacted(&told(problem)).into_owned()).hint(hint);
+    let failure = Failure::new(exit::DEPLOY, secrets.redacted(&told(problem)).into_owned()).hint(hint);
     match told_more.trim() {
         "" => failure.into(),
-        more => anyhow::anyhow!("{}", redacted(more)).context(failure),
+        more => anyhow::anyhow!("{}", secrets.redacted(more)).context(failure),
     }
 }
 
@@ -310,11 +311,11 @@ async fn journal(cx: &Cx, run: &Run<'_>, machine: &str, unit: &str) -> anyhow::R
     ];
     let read = run.reached.inside(&reach::ssh(run.lab, machine).args(words));
     let text = read.output(&cx.cancel, Deadline::after(JOURNAL)).await?.stdout;
-    let text = redacted(&text).into_owned();
+    let text = run.lab.secrets().redacted(&text).into_owned();
     files::write_atomic(
         &run.records.join(format!("{machine}-{unit}.journal")),
         text.as_bytes(),
-        files::PUBLIC,
+        files::SECRET,
     )?;
     Ok(text)
 }
@@ -359,5 +360,5 @@ fn table(summary: &Summary) -> String {
 pub fn history(cx: &Cx, cluster: &str, playbook: &Path, commit: &str) -> PathBuf {
     let name = playbook.file_stem().unwrap_or_default().to_string_lossy();
     let commit = commit.get(..12).unwrap_or(commit);
-    cx.layout.root().join("build/cache/deploy").join(format!("{cluster}-{name}-{commit}.json"))
+    cx.layout.cache().join("deploy").join(format!("{cluster}-{name}-{commit}.json"))
 }

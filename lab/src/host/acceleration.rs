@@ -92,7 +92,7 @@ fn obstacle(cpuinfo: &str, arch: &str) -> Option<String> {
 fn cache_file(cx: &Cx) -> PathBuf {
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let qemu = Path::new("/usr/bin").join(qemu()).metadata().map_or(0, |metadata| metadata.mtime());
-    cx.layout.root().join(format!("build/cache/acceleration-{}-{qemu}.json", kernel.trim()))
+    cx.layout.cache().join(format!("acceleration-{}-{qemu}.json", kernel.trim()))
 }
 
 fn qemu() -> String {

@@ -1,7 +1,6 @@
 //! The embedded host as seen from outside: start it, find it, reach its libvirt, end it.
 
 use std::io::{BufRead as _, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -83,14 +82,9 @@ pub fn start(files: &HostFiles, cache: &Path) -> anyhow::Result<Started> {
     if let Some(host) = find(files)? {
         return Ok(Started::Running(host));
     }
-    std::fs::create_dir_all(&files.folder)
-        .with_context(|| format!("cannot make `{}`", files.folder.display()))?;
-    let log = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(files::PUBLIC)
-        .open(files.log())
-        .with_context(|| format!("cannot open `{}`", files.log().display()))?;
+    files::private_folder(&files.folder)?;
+    let log =
+        files::open_log(&files.log()).with_context(|| format!("cannot open `{}`", files.log().display()))?;
     let mut child = invocation(own_program())
         .args(["internal", "host-outer"])
         .arg(&files.folder)

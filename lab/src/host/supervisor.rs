@@ -47,6 +47,9 @@ const PRIVATE_FOLDERS: [(&str, &str); 4] = [
     ("log", "/var/log/libvirt"),
 ];
 
+/// Permission bits of those folders: dnsmasq reads below them as a user of its own. The folder above is private.
+const LIBVIRT_FOLDER: u32 = 0o755;
+
 /// libvirt's cache of capabilities is the only one of its folders that hosts share.
 const CACHE: &str = "/var/cache/libvirt";
 
@@ -77,9 +80,13 @@ stdio_handler = "file"
 /// Settings of libvirt's LXC driver: a computer's own security module knows nothing of the lab's files.
 const LXC_CONF: &str = "security_driver = \"none\"\n";
 
-/// Settings of libvirtd: whoever can reach the socket owns the lab.
+/// Settings of libvirtd. A program that connects to a socket owns the lab, so the sockets are the owner's alone: Debian's
+/// default is one for everybody.
 const LIBVIRTD_CONF: &str = r#"auth_unix_ro = "none"
 auth_unix_rw = "none"
+unix_sock_ro_perms = "0700"
+unix_sock_rw_perms = "0700"
+unix_sock_admin_perms = "0700"
 log_level = 3
 "#;
 
@@ -140,6 +147,7 @@ impl HostRecord {
 /// # Errors
 /// When a namespace or a mount is refused, or libvirtd does not start. The launcher shows it.
 pub fn outer(folder: &Path, cache: &Path) -> anyhow::Result<()> {
+    files::set_umask_of_machines();
     let files = HostFiles { folder: folder.to_owned() };
     let Some(lock) = files::try_lock(&files.lock())? else {
         println!("{BUSY}");
@@ -316,10 +324,10 @@ fn private_mounts(folder: &Path, cache: &Path, containers: bool) -> anyhow::Resu
             // It holds what libvirt knows of living machines, and a new host has none.
             files::remove(&own)?;
         }
-        std::fs::create_dir_all(&own)?;
+        files::folder_with_mode(&own, LIBVIRT_FOLDER)?;
         bind(&own, target)?;
     }
-    std::fs::create_dir_all(cache)?;
+    files::make_folder(cache)?;
     bind(cache, CACHE)?;
     for (target, lines) in ACCOUNTS {
         let own = folder.join(target.trim_start_matches("/etc/"));
@@ -335,7 +343,7 @@ fn private_mounts(folder: &Path, cache: &Path, containers: bool) -> anyhow::Resu
     }
     let drivers = folder.join("drivers");
     files::remove(&drivers)?;
-    std::fs::create_dir_all(&drivers)?;
+    files::make_folder(&drivers)?;
     for driver in DRIVERS.into_iter().chain(containers.then_some(CONTAINER_DRIVER)) {
         let file = format!("libvirt_driver_{driver}.so");
         let installed = driver_folder()?.join(&file);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
+use lab_core::secrets::redacted;
 use lab_core::units::Bytes;
 use sha2::Sha512;
 
@@ -34,20 +35,22 @@ pub(super) async fn fetch(
     sha512: &str,
 ) -> anyhow::Result<Manifest> {
     let fetched = claim.folder().join("fetched");
+    // Messages and the manifest have the address without its password.
+    let shown = &*redacted(source);
     let download = source.starts_with("http://") || source.starts_with("https://");
     if download {
         // Kept under its digest in the cache, so that an interrupted download goes on where it was.
         let part = claim.cache("cloud")?.join(format!("{sha512}.part"));
-        if !part.exists() || check(cx, &part, source, sha512).await.is_err() {
-            task.step(&format!("downloading {source}"));
+        if !part.exists() || check(cx, &part, shown, sha512).await.is_err() {
+            task.step(&format!("downloading {shown}"));
             curl(cx, deadline, source, &part).await?;
-            if let Err(error) = check(cx, &part, source, sha512).await {
+            if let Err(error) = check(cx, &part, shown, sha512).await {
                 // To go on from wrong bytes would never end well.
                 files::remove(&part)?;
                 return Err(error);
             }
         }
-        std::fs::rename(&part, &fetched).with_context(|| format!("cannot keep `{source}`"))?;
+        std::fs::rename(&part, &fetched).with_context(|| format!("cannot keep `{shown}`"))?;
     } else {
         let path = folder.join(source);
         task.step(&format!("copying {}", path.display()));
@@ -57,7 +60,7 @@ pub(super) async fn fetch(
             std::fs::copy(&path, &target).with_context(|| format!("cannot copy `{}`", path.display()))
         })
         .await?;
-        check(cx, &fetched, source, sha512).await?;
+        check(cx, &fetched, shown, sha512).await?;
     }
     let information = invocation("qemu-img")
         .args(["info", "--output=json", "--"])
@@ -65,10 +68,10 @@ pub(super) async fn fetch(
         .read(&cx.cancel, deadline)
         .await
         .with_context(|| {
-            Failure::new(exit::HOST, format!("cannot look into the image `{source}`"))
+            Failure::new(exit::HOST, format!("cannot look into the image `{shown}`"))
                 .hint("run `cargo xtask setup`")
         })?;
-    let (format, virtual_size) = understood(&information, source)?;
+    let (format, virtual_size) = understood(&information, shown)?;
     let disk = claim.folder().join(DISK);
     if format == "qcow2" {
         std::fs::rename(&fetched, &disk).with_context(|| format!("cannot name `{}`", disk.display()))?;
@@ -79,12 +82,12 @@ pub(super) async fn fetch(
             .args([&fetched, &disk])
             .read(&cx.cancel, deadline)
             .await
-            .with_context(|| format!("cannot convert the image `{source}`"))?;
+            .with_context(|| format!("cannot convert the image `{shown}`"))?;
         files::remove(&fetched)?;
     }
     Ok(Manifest {
         key: claim.key().to_owned(),
-        source: source.to_owned(),
+        source: shown.to_owned(),
         virtual_size,
         command_line: None,
         files: BTreeMap::new(),
@@ -105,20 +108,35 @@ async fn check(cx: &Cx, path: &Path, source: &str, sha512: &str) -> anyhow::Resu
     ))
 }
 
+/// The address may hold a password, so curl reads it from a file: other users of the computer see its command line.
 async fn curl(cx: &Cx, deadline: Deadline, source: &str, part: &Path) -> anyhow::Result<()> {
-    invocation("curl")
+    let settings = part.with_extension("curl");
+    files::write_atomic(&settings, curl_settings(source).as_bytes(), files::SECRET)?;
+    let ended = invocation("curl")
         .args(["--fail", "--location", "--silent", "--show-error", "--continue-at", "-"])
         // The digest decides what is used; this keeps a redirect from reading local files.
         .args(["--proto", "=http,https", "--connect-timeout", "20", "--retry", "3", "--output"])
         .arg(part)
-        .args(["--", source])
+        .arg("--config")
+        .arg(&settings)
         .read(&cx.cancel, deadline)
-        .await
-        .with_context(|| {
-            Failure::new(exit::HOST, format!("cannot download `{source}`"))
-                .hint("run the command again: it goes on where it was")
-        })?;
+        .await;
+    files::remove(&settings)?;
+    ended.with_context(|| {
+        Failure::new(exit::HOST, format!("cannot download `{}`", redacted(source)))
+            .hint("run the command again: it goes on where it was")
+    })?;
     Ok(())
+}
+
+/// A setting of curl's for an address, quoted as curl(1) says under `--config`.
+pub(super) fn curl_settings(source: &str) -> String {
+    let quoted: String = source
+        .chars()
+        .filter(|c| !c.is_control())
+        .flat_map(|c| if matches!(c, '"' | '\\') { vec!['\\', c] } else { vec![c] })
+        .collect();
+    format!("url = \"{quoted}\"\n")
 }
 
 /// What QEMU says of a disk file.

@@ -255,12 +255,14 @@ impl WorkFolder {
             },
         };
         work.remove(cx, deadline).await?;
+        // Subordinate ids pass to what they have the name of; mmdebstrap's own folder has one that cannot be guessed.
+        let mode = if work.root { 0o700 } else { 0o711 };
         std::fs::DirBuilder::new()
-            .mode(0o755)
+            .mode(mode)
             .create(&work.path)
             .with_context(|| format!("cannot make `{}`", work.path.display()))?;
-        // The mask of the user may have taken away what the subordinate ids need.
-        std::fs::set_permissions(&work.path, std::fs::Permissions::from_mode(0o755))?;
+        // The umask of the user may have taken away what the subordinate ids need.
+        std::fs::set_permissions(&work.path, std::fs::Permissions::from_mode(mode))?;
         Ok(work)
     }
 

@@ -44,7 +44,7 @@ impl Claim {
     /// A folder whose contents are kept from build to build, made where absent.
     pub(super) fn cache(&self, name: &str) -> anyhow::Result<PathBuf> {
         let cache = self.store.join("cache").join(name);
-        std::fs::create_dir_all(&cache).with_context(|| format!("cannot make `{}`", cache.display()))?;
+        files::make_folder(&cache)?;
         Ok(cache)
     }
 
@@ -102,8 +102,7 @@ pub(super) async fn claim(cx: &Cx, key: &str, deadline: Deadline, task: &Task) -
             .note(&format!("a killed command left {orphans} in the store of images: ended and detached"));
     }
     files::remove(&claim.folder())?;
-    std::fs::create_dir_all(claim.folder())
-        .with_context(|| format!("cannot make `{}`", claim.folder().display()))?;
+    files::private_folder(&claim.folder())?;
     Ok(claim)
 }
 

@@ -269,6 +269,12 @@ fn an_overlay_is_refused_since_its_digest_covers_only_itself() {
     assert!(cloud::understood("qemu-img: no", "x").is_err());
 }
 
+#[test]
+fn an_address_reaches_curl_as_it_stands() {
+    let text = cloud::curl_settings("https://me:a\"b\\c@host/x?y=\n-o/etc/passwd");
+    assert_eq!(text, "url = \"https://me:a\\\"b\\\\c@host/x?y=-o/etc/passwd\"\n");
+}
+
 #[rstest]
 #[case::full("E: You don't have enough free space in /var/cache/apt/archives/.", "the disk is full")]
 #[case::full_while_unpacking("tar: cannot write: No space left on device", "the disk is full")]

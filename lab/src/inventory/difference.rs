@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use lab_core::kubespray::Files;
+use lab_core::secrets::masked;
 use serde::Serialize;
 use similar::TextDiff;
 
@@ -30,7 +31,7 @@ pub struct FileDifference {
     pub path: String,
     /// What would happen to it.
     pub change: Change,
-    /// The lines that differ, as `diff --unified` shows them.
+    /// The lines that differ, as `diff --unified` shows them, with the values of secrets masked.
     pub diff: String,
 }
 
@@ -68,6 +69,8 @@ fn difference(
     };
     let diff = TextDiff::from_lines(found.unwrap_or_default(), wanted.unwrap_or_default());
     let diff = diff.unified_diff().context_radius(3).header(&name(found), &name(wanted)).to_string();
+    // It may be printed where others read it: the log of a job.
+    let diff = masked(&diff);
     FileDifference { folder: shown.to_owned(), path: path.to_owned(), change, diff }
 }
 

@@ -22,6 +22,10 @@ const SETTINGS: [&str; 8] = [
     "gc.auto=0",
 ];
 
+/// Answers git's question for a user and a password with what stands in the environment, which other users of the
+/// computer cannot read. A command line they can.
+const CREDENTIAL_HELPER: &str = r#"credential.helper=!f() { test "$1" = get && printf 'username=%s\npassword=%s\n' "$LAB_GIT_USER" "$LAB_GIT_PASSWORD"; }; f"#;
+
 /// git in a folder.
 pub fn git(folder: &Path) -> Invocation {
     let settings = SETTINGS.iter().flat_map(|setting| ["-c", setting]);
@@ -55,11 +59,49 @@ pub async fn fetch(
     lock: &Arc<File>,
     deadline: Deadline,
 ) -> Result<Output, ProcessError> {
-    let mut fetch = git(folder).args(["fetch", "--quiet", "--no-tags", "--depth=1", "--", source, what]);
+    let mut fetch = git(folder);
+    let mut source = source.to_owned();
+    if let Some((without, user, password)) = credentials(&source) {
+        source = without;
+        // The empty one switches the user's own helpers off: the address names the user.
+        fetch = fetch.args(["-c", "credential.helper=", "-c", CREDENTIAL_HELPER]);
+        fetch = fetch.env("LAB_GIT_USER", user).env("LAB_GIT_PASSWORD", password);
+    }
+    fetch = fetch.args(["fetch", "--quiet", "--no-tags", "--depth=1", "--", &source, what]);
     if let Some(ssh) = without_questions(cx, folder, deadline).await {
         fetch = fetch.env("GIT_SSH_COMMAND", ssh);
     }
     fetch.holding(lock).output(&cx.cancel, deadline).await
+}
+
+/// The address of a server of HTTP without the user and the password that it names, and those two.
+fn credentials(source: &str) -> Option<(String, String, String)> {
+    let (scheme, rest) = source.split_once("://").filter(|(scheme, _)| scheme.starts_with("http"))?;
+    let end = rest.find('/').unwrap_or(rest.len());
+    let (account, host) = rest[..end].rsplit_once('@')?;
+    let (user, password) = account.split_once(':').unwrap_or((account, ""));
+    Some((format!("{scheme}://{host}{}", &rest[end..]), decoded(user), decoded(password)))
+}
+
+/// The text that stands percent-encoded in an address (RFC 3986, 2.1).
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let code =
+            after.get(..2).and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
+        match (first, code) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// How ssh is called so that it asks nothing, unless the user has said how it is to be called.
@@ -149,6 +191,17 @@ fn read_state(text: &str) -> State {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_is_taken_out_of_an_address_for_the_environment() {
+        let found = credentials("https://me:p%40ss%2fword@host:8443/x.git").unwrap();
+        assert_eq!(found, ("https://host:8443/x.git".into(), "me".into(), "p@ss/word".into()));
+        let token = credentials("http://tok%zen@host").unwrap();
+        assert_eq!(token, ("http://host".into(), "tok%zen".into(), String::new()));
+        for none in ["https://host/a@b", "ssh://git@host/x", "git@host:x", "/a/folder"] {
+            assert_eq!(credentials(none), None, "{none}");
+        }
+    }
 
     #[test]
     fn a_status_is_read_with_its_odd_names() {

@@ -11,7 +11,7 @@ use lab_core::domain::{Acceleration, Backing, VolumeFormat, VolumePlan, network_
 use lab_core::plan::{
     Desired, MachineActions, MachineOperation, MachineState, MachineStep, NetworkOperation, Plan,
 };
-use lab_core::spec::{ImageSpec, MachineKind};
+use lab_core::spec::{HostSpec, ImageSpec, MachineKind};
 
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
@@ -351,6 +351,10 @@ async fn network(cx: &Cx, shop: &Workshop, plan: &Plan) -> anyhow::Result<()> {
     let network = &shop.desired.network;
     if plan.machines.iter().any(|machine| !machine.steps.is_empty()) {
         shop.state.record("pool")?;
+        if shop.lab.spec.host == HostSpec::Embedded {
+            // libvirt would make it so that other users may pass.
+            files::private_folder(&shop.lab.files.disks())?;
+        }
         let (libvirt, pool, path) =
             (shop.reached.libvirt.clone(), shop.reached.resource.clone(), pool_path(shop));
         cx.blocking(move || libvirt.ensure_pool(&pool, &path)).await?;

@@ -9,6 +9,8 @@ use inotify::{EventMask, Inotify, WatchMask};
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
 
+use crate::files;
+
 /// The line that the base image's initial file system prints once the root disk is there.
 const ROOT_MOUNTED: &str = "lab: root mounted";
 /// The line that a machine prints once sshd accepts connections.
@@ -61,7 +63,7 @@ pub fn length(path: &Path) -> u64 {
 pub fn growth(path: &Path) -> anyhow::Result<mpsc::Receiver<()>> {
     let folder = path.parent().context("a log has no folder")?;
     let name = path.file_name().context("a log has no name")?.to_owned();
-    std::fs::create_dir_all(folder)?;
+    files::private_folder(folder)?;
     let inotify = Inotify::init().context("cannot watch files")?;
     inotify
         .watches()

@@ -15,7 +15,7 @@ use lab_core::identity::{MachineIdentity, boot};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns};
 
-use crate::files::{self, PUBLIC, SECRET};
+use crate::files::{self, SECRET};
 use crate::host::embedded::EmbeddedHost;
 use crate::host::enter;
 use crate::host::processes::own_program;
@@ -39,18 +39,18 @@ const PLAIN_FOLDER: &str = "/var/lib/containerd";
 /// When a file cannot be written.
 pub fn write_identity(root: &RootFiles, identity: &MachineIdentity) -> anyhow::Result<()> {
     let tree = root.identity();
+    // The tree holds a private key, and the machine's `/` beside it is open to every user of the machine.
+    files::private_folder(&root.folder)?;
     files::remove(&tree)?;
     for entry in boot::identity_entries(identity) {
         let path = tree.join(entry.path);
         match entry.content {
-            boot::Content::Directory => std::fs::create_dir_all(&path)?,
+            boot::Content::Directory => files::make_folder(&path)?,
             boot::Content::File(bytes) => files::write_atomic(&path, &bytes, SECRET)?,
         }
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(entry.permissions))?;
         chown(&path, Some(entry.owner), Some(entry.owner))?;
     }
-    // The tree holds a private key, and its top is the machine's `/`, which everybody may enter.
-    std::fs::set_permissions(&root.folder, std::fs::Permissions::from_mode(0o700))?;
     Ok(())
 }
 
@@ -111,6 +111,7 @@ fn is_mounted(place: &Path) -> anyhow::Result<bool> {
 /// When the kernel refuses the overlay, or a file cannot be written.
 pub fn mount_root(first: i32, folder: &Path, below: &[PathBuf]) -> anyhow::Result<()> {
     join_mounts(first)?;
+    files::set_umask_of_machines();
     let root = RootFiles { folder: folder.to_owned() };
     let mounted = root.mounted();
     if !is_mounted(&mounted)? {
@@ -128,8 +129,8 @@ pub fn mount_root(first: i32, folder: &Path, below: &[PathBuf]) -> anyhow::Resul
             })?;
     }
     let program = mounted.join(FIRST_PROGRAM_PATH.trim_start_matches('/'));
-    files::write_atomic(&program, FIRST_PROGRAM.as_bytes(), PUBLIC)?;
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
+    files::folder_with_mode(program.parent().context("a program has a folder")?, 0o755)?;
+    files::write_atomic(&program, FIRST_PROGRAM.as_bytes(), 0o755)?;
     copy_tree(&root.identity(), &mounted)
 }
 
@@ -154,7 +155,7 @@ fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
         let (source, target) = (entry.path(), to.join(entry.file_name()));
         let metadata = entry.metadata()?;
         if metadata.is_dir() {
-            std::fs::create_dir_all(&target)?;
+            files::make_folder(&target)?;
             copy_tree(&source, &target)?;
         } else {
             files::write_atomic(&target, &std::fs::read(&source)?, SECRET)?;
@@ -172,7 +173,7 @@ fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
 /// When it cannot be started.
 pub fn keep_console(host: &EmbeddedHost, terminal: &str, log: &Path) -> anyhow::Result<()> {
     if let Some(folder) = log.parent() {
-        std::fs::create_dir_all(folder)?;
+        files::private_folder(folder)?;
     }
     let keeper = invocation(own_program()).args(["internal", "keep-console", terminal]).arg(log);
     Ok(enter::wrap(host.pid, &keeper).detached()?)
@@ -189,7 +190,7 @@ pub fn run_keeper(terminal: &Path, log: &Path) -> anyhow::Result<()> {
         .custom_flags(nix::libc::O_NOCTTY)
         .open(terminal)
         .with_context(|| format!("cannot open `{}`", terminal.display()))?;
-    let mut to = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
+    let mut to = files::open_log(log)?;
     let mut buffer = vec![0; 1 << 14];
     loop {
         match from.read(&mut buffer) {

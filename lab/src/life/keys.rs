@@ -87,7 +87,7 @@ pub async fn ensure(cx: &Cx, lab: &Lab) -> anyhow::Result<Keys> {
 
 async fn generate(cx: &Cx, path: &Path, comment: &str) -> anyhow::Result<()> {
     let folder = path.parent().context("a key has no folder")?;
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+    files::private_folder(folder)?;
     // Made beside its place and moved there private half first: a public half means that both are whole.
     let draft = path.with_extension("draft");
     let draft_public = draft.with_extension("draft.pub");

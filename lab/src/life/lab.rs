@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use lab_core::cluster::{self, Checked};
 use lab_core::domain::{bridge_name, domain_name, resource_name};
 use lab_core::identity::LabId;
+use lab_core::secrets::Secrets;
 use lab_core::source::{self, Severity, SourceFile};
 use lab_core::spec::{ClusterSpec, HostSpec};
 
@@ -162,6 +163,12 @@ impl Lab {
         Ok(Some(state))
     }
 
+    /// The secrets of its cluster file, which are kept out of all that is shown and kept of a run.
+    #[must_use]
+    pub fn secrets(&self) -> Secrets {
+        Secrets::of(&self.spec.kubespray.variables)
+    }
+
     /// The machine of this name.
     ///
     /// # Errors
@@ -180,6 +187,7 @@ impl Lab {
 /// # Errors
 /// When another command holds it.
 pub fn hold(files: &LabFiles, cluster: &str) -> anyhow::Result<File> {
+    files::private_folder(&files.folder)?;
     files::try_lock(&files.lock())?.ok_or_else(|| {
         Failure::new(exit::PLAN, format!("another command is changing the lab `{cluster}`"))
             .hint("wait for it to end, or end it; a lock never outlives its command")

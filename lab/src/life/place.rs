@@ -103,7 +103,7 @@ pub(super) fn write_identity(shop: &Workshop, name: &str) -> anyhow::Result<()> 
     identity.authority.clone_from(&shop.keys.authority);
     let own = shop.lab.files.machine(name);
     if machine.kind == MachineKind::Container {
-        std::fs::create_dir_all(&own.folder)?;
+        files::private_folder(&own.folder)?;
         return container::write_identity(&shop.lab.files.root(name), &identity);
     }
     match &shop.images[&machine.image].boot {

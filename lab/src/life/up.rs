@@ -22,6 +22,7 @@ use crate::consent;
 use crate::cx::Cx;
 use crate::deploy;
 use crate::failure::{Failure, exit};
+use crate::files;
 use crate::host::acceleration::{self, Decision};
 use crate::host::embedded;
 use crate::image::{self, BaseImage};
@@ -221,11 +222,7 @@ async fn make_on_host(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&[&str
         cx.progress.note(&format!("machines are run by {}", accelerated.words));
         tell_what_is_not_done(cx, lab);
         let text = render(&planned, std::io::stderr().is_terminal());
-        crate::files::write_atomic(
-            &run.join("plan.txt"),
-            render(&planned, false).as_bytes(),
-            crate::files::PUBLIC,
-        )?;
+        files::write_atomic(&run.join("plan.txt"), render(&planned, false).as_bytes(), files::SECRET)?;
         cx.progress.note(text.trim_end());
         agreed(cx, &planned)?;
         let shop = Workshop {
@@ -288,6 +285,7 @@ async fn know_disks(cx: &Cx, lab: &Lab, reached: &Reached, state: &StateFile) ->
         return Ok(());
     }
     state.record("pool")?;
+    files::private_folder(&disks)?;
     let (libvirt, pool) = (reached.libvirt.clone(), reached.resource.clone());
     cx.blocking(move || libvirt.ensure_pool(&pool, &disks.display().to_string())).await
 }

@@ -82,6 +82,7 @@ pub async fn freeze(cx: &Cx, freezing: &Freezing<'_>) -> anyhow::Result<Vec<Stri
     let Freezing { files, store, machine, kind, image, layer } = freezing;
     let place = store.layer(layer);
     // Whoever finds the machine above the layer asks it for the image, though it is not digested yet.
+    files::private_folder(&place.folder)?;
     write(&place, machine, image, digest::Content { digest: String::new(), size: 0 })?;
     match kind {
         MachineKind::Container => {
@@ -125,16 +126,14 @@ pub async fn lay(
     match kind {
         MachineKind::Container => {
             let own = files.root(machine);
-            std::fs::create_dir_all(&own.folder)
-                .with_context(|| format!("cannot make `{}`", own.folder.display()))?;
+            files::private_folder(&own.folder)?;
             same_files(cx, &newest.plain(), &own.plain()).await?;
             root::finish(&own, image, layers.to_vec())
         }
         MachineKind::Vm => {
             let record = serde_json::to_vec_pretty(&DiskLayers { layers: layers.to_vec() })?;
             files::write_atomic(&files.machine(machine).layers(), &record, PUBLIC)?;
-            std::fs::create_dir_all(files.disks())
-                .with_context(|| format!("cannot make `{}`", files.disks().display()))?;
+            files::private_folder(&files.disks())?;
             disk_above(cx, &newest, &files.disks().join(disk_name(machine))).await
         }
     }

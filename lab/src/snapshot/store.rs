@@ -37,6 +37,7 @@ pub struct Shown {
 /// # Errors
 /// When another command has it.
 pub fn hold(store: &SnapshotFiles) -> anyhow::Result<File> {
+    files::private_folder(&store.folder)?;
     files::try_lock(&store.lock())?.ok_or_else(|| {
         Failure::new(exit::PLAN, "another command is taking, restoring or removing a snapshot")
             .hint("wait for it to end, or end it; a lock never outlives its command")

@@ -11,7 +11,7 @@ use crate::setup::{packages, registry};
 type Probe = fn(&Host, &Path) -> Finding;
 
 /// All probes, in the order of the table.
-pub const PROBES: [(&str, Probe); 19] = [
+pub const PROBES: [(&str, Probe); 20] = [
     ("processor", processor),
     ("kvm", kvm::probe),
     ("iommu", iommu),
@@ -31,9 +31,13 @@ pub const PROBES: [(&str, Probe); 19] = [
     ("disk", disk),
     ("memory", memory),
     ("cpus", cpus),
+    ("other users", other_users),
 ];
 
 const GIB: u64 = 1 << 30;
+
+/// Folders of a checkout that hold files of machines, or what machines are made of: `Layout::private` of `lab`.
+const PRIVATE_FOLDERS: [&str; 4] = ["output", "build/images", "build/artifacts", "build/cache"];
 
 fn processor(host: &Host, _: &Path) -> Finding {
     let info = host.read("/proc/cpuinfo").unwrap_or_default();
@@ -331,6 +335,24 @@ fn cpus(host: &Host, _: &Path) -> Finding {
         ),
         count => Finding::good(count.to_string()),
     }
+}
+
+/// Whether other users of this computer can enter the folders of labs. The next command of `lab` closes them as well.
+fn other_users(host: &Host, root: &Path) -> Finding {
+    let is_open = |folder: &&str| {
+        let mode = host.mode(&root.join(folder).to_string_lossy());
+        mode.is_some_and(|mode| mode & 0o077 != 0)
+    };
+    let open: Vec<&str> = PRIVATE_FOLDERS.into_iter().filter(|folder| is_open(folder)).collect();
+    if open.is_empty() {
+        return Finding::good("cannot enter folders of labs");
+    }
+    let paths: Vec<String> = open
+        .iter()
+        .map(|folder| format!("'{}'", root.join(folder).display().to_string().replace('\'', r"'\''")))
+        .collect();
+    let fix = format!("chmod go-rwx {}", paths.join(" "));
+    Finding::note(format!("can enter {}", open.join(", ")), Some(Fix::Command(fix)))
 }
 
 /// The first value of a line `name : value` of a file of /proc.

@@ -134,6 +134,22 @@ fn kvm_is_judged_by_what_a_kernel_did() {
 }
 
 #[test]
+fn folders_of_labs_that_others_can_enter_are_named_with_the_command_that_closes_them() {
+    let root = "/home/alice/it's mine";
+    let folders = [("output", 0o755), ("build/images", 0o710), ("build/cache", 0o700)];
+    let mut fake = workstation();
+    for (folder, mode) in folders {
+        let path = format!("{root}/{folder}");
+        fake = fake.file(&format!("{path}/x"), "").mode(&path, mode);
+    }
+    let findings = examine(&fake.host, Path::new(root));
+    let (_, found) = findings.iter().find(|(name, _)| *name == "other users").unwrap();
+    assert_eq!((found.status, found.text.as_str()), (Status::Note, "can enter output, build/images"));
+    let fix = r"chmod go-rwx '/home/alice/it'\''s mine/output' '/home/alice/it'\''s mine/build/images'";
+    assert_eq!(found.fix, Some(Fix::Command(fix.to_owned())));
+}
+
+#[test]
 fn nothing_at_all_is_no_reason_to_fail() {
     let findings = examine(&Fake::new().user("alice").host, Path::new(ROOT));
     assert_eq!(findings.len(), probes::PROBES.len());

@@ -14,8 +14,10 @@ use crate::spec::Egress;
 /// What stands where apt looks for servers, on a machine that reaches none.
 const NO_PACKAGES: &str = "# The lab has no way out (`egress: none`): its packages are in the image.\n";
 
-/// User and group of [`USER`].
-const USER_ID: u32 = 1000;
+/// User and group of [`USER`], as the image's recipe makes them (`configure.sh`). A container shares user ids with the
+/// computer, whose account of the same id reaches the processes of this user by /proc. 1000 is the first person's account
+/// nearly everywhere; this is the last id that Debian gives to people.
+const USER_ID: u32 = 59_999;
 
 /// The archive to append to the image's initrd. It holds a private key: write it with mode 0600.
 ///

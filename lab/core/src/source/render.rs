@@ -7,6 +7,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Snippet};
 
 use super::SourceFile;
 use super::finding::{Finding, Lines, Place, Severity, Span};
+use crate::secrets::masked;
 
 /// Every finding with its file, line, column and the text it is about, and a hint where there is
 /// one. With `color`, for a terminal. Empty for no findings.
@@ -97,7 +98,7 @@ fn snippet<'a>(
     let inside = |span: Span| span.start.saturating_sub(start)..span.end.saturating_sub(start);
     let related = finding.related.iter().filter(|related| related.file == file);
     let own = (finding.file == file).then(|| AnnotationKind::Primary.span(inside(finding.span)));
-    Snippet::source(&source.text[start..end.max(start)])
+    Snippet::source(masked(&source.text[start..end.max(start)]))
         .path(&source.path)
         .line_start(lines.place(start).0)
         .annotations(own)

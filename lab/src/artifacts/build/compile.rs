@@ -122,7 +122,7 @@ impl Unit {
         let stamps = self.module.stamps.iter().map(|stamp| format!(" -X {}", stamp.argument(&self.version)));
         let flags = format!("-s -w{}", stamps.collect::<String>());
         let out = self.programs_folder(place);
-        std::fs::create_dir_all(&out).with_context(|| format!("cannot make `{}`", out.display()))?;
+        files::make_folder(&out)?;
         let build = self
             .call(go, place)
             .args(["build", "-trimpath", "-buildvcs=false", "-p", &parallel().to_string()])

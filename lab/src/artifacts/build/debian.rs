@@ -36,7 +36,7 @@ pub async fn fetch(
     cx.blocking(move || {
         orphans::end(&unfinished)?;
         crate::files::remove(&unfinished)?;
-        Ok(std::fs::create_dir_all(&unfinished)?)
+        crate::files::make_folder(&unfinished)
     })
     .await?;
     let mirror = image::debian_mirror();

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
+use crate::files;
 use crate::process::{Invocation, ProcessError, invocation};
 use crate::wait::Deadline;
 
@@ -47,7 +48,9 @@ impl Toolchain {
     /// When there is none, it is too old, or the checks of modules are switched off.
     pub async fn find(cx: &Cx, deadline: Deadline) -> anyhow::Result<Self> {
         let program = std::env::var_os(VARIABLE).unwrap_or_else(|| "go".into());
-        let caches = cx.layout.root().join("build/cache/go");
+        let caches = cx.layout.cache().join("go");
+        // Go would make the folder above for everybody.
+        files::make_folder(&caches)?;
         let ask = environment(invocation(&program), &caches).args(["env", "-json", "GOVERSION", "GOSUMDB"]);
         let said = match ask.read(&cx.cancel, deadline.at_most(PATIENCE)).await {
             Ok(said) => said,

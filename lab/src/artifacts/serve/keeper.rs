@@ -18,7 +18,7 @@ use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::{FILES_PORT, REGISTRY_PORT, files, tree};
-use crate::files::{PUBLIC, read_own, remove, try_lock, write_again};
+use crate::files::{PUBLIC, open_log, private_folder, read_own, remove, try_lock, write_again};
 use crate::host::processes::own_program;
 use crate::layout::ServedFiles;
 use crate::process::invocation;
@@ -95,8 +95,7 @@ pub fn run(folder: &Path) -> anyhow::Result<Infallible> {
 }
 
 async fn keep(served: &ServedFiles) -> anyhow::Result<Infallible> {
-    std::fs::create_dir_all(&served.folder)
-        .with_context(|| format!("cannot make `{}`", served.folder.display()))?;
+    private_folder(&served.folder)?;
     // Before it is held: who finds the lock held believes what is written.
     remove(&served.now())?;
     let _lock =
@@ -164,8 +163,7 @@ async fn serve(served: &ServedFiles, wanted: Wanted) -> anyhow::Result<Infallibl
 }
 
 fn log(path: &Path) -> anyhow::Result<File> {
-    let opened = File::options().create(true).append(true).open(path);
-    opened.with_context(|| format!("cannot open `{}`", path.display()))
+    open_log(path).with_context(|| format!("cannot open `{}`", path.display()))
 }
 
 /// Runs the registry, again and again.

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 
 use super::super::store::{Digest, ImageRecord, Store};
 use super::shelf::{Reference, Shelf};
-use crate::files::remove;
+use crate::files::{make_folder, remove};
 use crate::layout::ServedFiles;
 
 /// The file server's root in a layout.
@@ -50,7 +50,7 @@ pub fn lay(served: &ServedFiles, store: &Store, shelf: &Shelf) -> anyhow::Result
 
 fn write(root: &Path, store: &Store, shelf: &Shelf) -> anyhow::Result<()> {
     for folder in [FILES, REGISTRY] {
-        std::fs::create_dir_all(root.join(folder))?;
+        make_folder(&root.join(folder))?;
     }
     for (path, digest) in &shelf.files {
         link(&root.join(FILES).join(path), store, digest)?;
@@ -82,14 +82,14 @@ fn image(repository: &Path, reference: &Reference, record: &ImageRecord) -> anyh
 
 /// The registry's own kind of link: a file that says a digest.
 fn name(folder: &Path, digest: &Digest) -> anyhow::Result<()> {
-    std::fs::create_dir_all(folder)?;
+    make_folder(folder)?;
     Ok(std::fs::write(folder.join("link"), digest.oci())?)
 }
 
 fn link(path: &Path, store: &Store, digest: &Digest) -> anyhow::Result<()> {
     let target = std::path::absolute(store.path(digest))?;
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+        make_folder(folder)?;
     }
     match symlink(target, path) {
         // Two images share a layer, and a lock may name one file twice.

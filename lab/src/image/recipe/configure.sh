@@ -6,8 +6,9 @@ root=$1
 unit=$root/etc/systemd/system
 
 # --- Who may log in. The name is the one that Debian's own cloud images use, so all images have one user. The password
-# is no password: `*` matches nothing, and unlike `!` it does not lock out keys.
-chroot "$root" useradd --create-home --uid 1000 --shell /bin/bash --password '*' debian
+# is no password: `*` matches nothing, and unlike `!` it does not lock out keys. No person of the computer has the id,
+# with which containers share theirs (`USER_ID` in lab/core/src/identity/boot.rs).
+chroot "$root" useradd --create-home --uid 59999 --shell /bin/bash --password '*' debian
 chroot "$root" usermod --password '*' root
 echo 'debian ALL=(ALL:ALL) NOPASSWD: ALL' >"$root/etc/sudoers.d/lab"
 chmod 0440 "$root/etc/sudoers.d/lab"

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::files::{self, PUBLIC};
 use crate::layout::{LabFiles, RootFiles, SnapshotFiles};
 
+/// Permission bits of folders that are the machine's own: its `/`, which every user in it enters, and what is mounted in it.
+const MACHINE_FOLDER: u32 = 0o755;
+
 /// What is known of a root: written last when it is made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RootRecord {
@@ -32,8 +35,8 @@ pub fn make(files: &LabFiles, machine: &str, image: &str) -> anyhow::Result<()> 
         return Ok(());
     }
     files::remove(&root.folder)?;
-    std::fs::create_dir_all(root.plain())
-        .with_context(|| format!("cannot make `{}`", root.plain().display()))?;
+    files::private_folder(&root.folder)?;
+    files::folder_with_mode(&root.plain(), MACHINE_FOLDER)?;
     finish(&root, image, vec![])
 }
 
@@ -43,18 +46,15 @@ pub fn make(files: &LabFiles, machine: &str, image: &str) -> anyhow::Result<()> 
 /// When something cannot be written.
 pub fn finish(root: &RootFiles, image: &str, layers: Vec<String>) -> anyhow::Result<()> {
     empty_top(root)?;
-    std::fs::create_dir_all(root.mounted())
-        .with_context(|| format!("cannot make `{}`", root.mounted().display()))?;
+    files::make_folder(&root.mounted())?;
     write(root, &RootRecord { image: image.to_owned(), layers, freezing: None })
 }
 
 /// What the machine writes from now on, and the kernel's own folder beside it.
 fn empty_top(root: &RootFiles) -> anyhow::Result<()> {
     files::remove(&root.work())?;
-    for folder in [root.upper(), root.work()] {
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
-    }
-    Ok(())
+    files::make_folder(&root.work())?;
+    files::folder_with_mode(&root.upper(), MACHINE_FOLDER)
 }
 
 fn write(root: &RootFiles, record: &RootRecord) -> anyhow::Result<()> {
