@@ -48,6 +48,11 @@ const SYNTAX: &[(&str, &str)] = &[
     ("not a mapping", "- one\n- two\n"),
     ("a tab", "apiVersion: lab/v1alpha1\nnetwork:\n\tsubnet: 10.0.0.0/24\n"),
     ("a bracket left open", "name: test\nmachines: [one, two\nkind: Cluster\n"),
+    (
+        "a bracket left open in a list of machines",
+        "machines:\n  - name: one\n    roles: [control-plane, worker\n  - name: two\n    roles: [worker]\n",
+    ),
+    ("a bracket of another kind", "machines:\n  - {name: one, roles: [worker}\n  - {name: two}\n"),
     ("a quote left open", "name: \"test\nkind: Cluster\n"),
     ("a colon too many", "name: test: two\n"),
     ("a key without a colon", "name: test\nmachines\n"),

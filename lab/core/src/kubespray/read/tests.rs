@@ -337,6 +337,7 @@ all:
     ("hosts", "[kube_node]\na\n"),
     ("group_vars/all/template.yml", "x: {{ y }}\n"),
     ("group_vars/all/list.yml", "- x\n"),
+    ("group_vars/all/bracket.yml", "x: [a, b\ny: [c]\n"),
     ("group_vars/all/tab.yml", "x:\n\ty: 1\n"),
     ("group_vars/all/documents.yml", "x: 1\n---\ny: 1\n"),
     ("group_vars/all/twice.yml", "x: 1\ny: {z: 1, z: 2}\nx: 2\n"),

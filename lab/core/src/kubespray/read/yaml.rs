@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, StructureStyle};
 use serde_json::Value;
 
-use crate::source::{Code, Findings, Place, Severity, Span, suggest, yaml};
+use crate::source::{Code, Findings, Place, Severity, Span, brackets, suggest, yaml};
 
 /// Deeper than any inventory, and little enough for every stack.
 const DEPTH: usize = 64;
@@ -217,8 +217,10 @@ impl Builder<'_> {
     fn syntax(&mut self, error: &ScanError) {
         let at = error.marker().byte_offset().unwrap_or(self.text.len()).min(self.text.len());
         let span = Span { start: at, end: at };
-        let told = error.to_string();
-        let told = told.split(" at byte ").next().unwrap_or_default().split(" at line ").next();
+        let open = brackets::left_open(self.text, at);
+        let span = open.unwrap_or(span);
+        let message = if open.is_some() { yaml::UNCLOSED.to_owned() } else { error.to_string() };
+        let told = message.split(" at byte ").next().unwrap_or_default().split(" at line ").next();
         let told = told.unwrap_or_default().trim();
         match (error.kind(), yaml::common_mistake(told)) {
             (ErrorKind::UnknownAnchor, _) => self.fail(
