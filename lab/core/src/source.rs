@@ -13,7 +13,7 @@ pub(crate) mod yaml;
 
 pub use code::Code;
 pub use finding::{Finding, Place, Related, Severity, Span};
-pub(crate) use finding::Findings;
+pub(crate) use finding::{Findings, Lines};
 pub use render::{render, render_files};
 
 /// A file as it was read.

@@ -71,7 +71,7 @@ pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
         with_snippet: false,
         // Far more than a cluster file needs, and little enough that no file can hurt.
         // The depth also bounds the stack: an unoptimised build takes 33 KiB of it for each level.
-        budget: serde_saphyr::budget! { max_depth: 24 },
+        budget: serde_saphyr::budget! { max_depth: 24, max_nodes: 250_000 },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 20_000 },
     };
     let lines = Lines::new(text);
@@ -133,6 +133,7 @@ const SYNTAX: &[(&str, &str, &str)] = &[
     ("unknown anchor", "an alias to an anchor that is not there", "write `&name` before the first `*name`"),
     ("Depth", "too many levels", "a cluster file needs no more than ten"),
     ("recursion limit", "too many levels", "a cluster file needs no more than ten"),
+    ("Nodes {", "more than 250,000 values", "a cluster file of 5,000 machines has a fifth of that"),
     ("budget breached", "too large, or too many aliases", "write the values out"),
     ("non-finite float", "an infinite number", "put it in quotes if it is a text"),
 ];
