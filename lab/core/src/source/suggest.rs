@@ -50,6 +50,11 @@ pub(crate) fn quote(written: &str) -> String {
     format!("`{}`", shorten(written))
 }
 
+/// A word as people can see it: some variables may be an empty text.
+pub(crate) fn visible(word: &str) -> &str {
+    if word.is_empty() { "\"\"" } else { word }
+}
+
 /// The first of many characters, on one line.
 pub(crate) fn shorten(written: &str) -> String {
     let mut short: String = written.chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect();
