@@ -1,12 +1,14 @@
 //! Files that are never seen half written, and the locks beside them.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use anyhow::Context as _;
 use serde::de::DeserializeOwned;
+
+use crate::input;
 
 /// Permission bits of a file that holds a secret.
 pub const SECRET: u32 = 0o600;
@@ -51,7 +53,7 @@ fn replace(path: &Path, bytes: &[u8], mode: u32, durable: bool) -> anyhow::Resul
 /// # Errors
 /// As [`write_atomic`].
 pub fn write_if_changed(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<bool> {
-    if std::fs::read(path).is_ok_and(|old| old == bytes) {
+    if has_bytes(path, bytes) {
         return Ok(false);
     }
     write_atomic(path, bytes, mode)?;
@@ -64,23 +66,38 @@ pub fn write_if_changed(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<
 /// # Errors
 /// As [`write_atomic`].
 pub fn write_again(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<bool> {
-    if std::fs::read(path).is_ok_and(|old| old == bytes) {
+    if has_bytes(path, bytes) {
         return Ok(false);
     }
     replace(path, bytes, mode, false)?;
     Ok(true)
 }
 
+/// Whether an ordinary file with exactly these bytes is there.
+fn has_bytes(path: &Path, bytes: &[u8]) -> bool {
+    let mut old = Vec::new();
+    input::open(path).is_ok_and(|mut file| file.read_to_end(&mut old).is_ok() && old == bytes)
+}
+
 /// Reads a whole text file; `None` where there is none.
 ///
 /// # Errors
-/// With the path and the system's reason.
+/// With the path and the system's reason, or when it is no ordinary file.
 pub fn read_if_present(path: &Path) -> anyhow::Result<Option<String>> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+    let mut text = String::new();
+    let read = input::open(path).and_then(|mut file| {
+        file.read_to_string(&mut text).with_context(|| format!("cannot read `{}`", path.display()))
+    });
+    match read {
+        Ok(_) => Ok(Some(text)),
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(error),
     }
+}
+
+fn is_missing(error: &anyhow::Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<std::io::Error>();
+    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// Reads a JSON file of ours. What cannot be understood counts as none: it was written whole, so it is of another

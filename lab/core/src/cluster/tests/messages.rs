@@ -101,6 +101,7 @@ const VALUES: &[Case] = &[
         "- {name: a, image: debian12}\n  - {name: b, image: {path: a.qcow2}}\n  - {name: c, image: {sha512: abc}}\n  - {name: d, image: {url: a.qcow2, sha512: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855}}\n  - {name: e, image: {path: '', url: 'http://a', sha512: xyz}}\n  - {name: f, image: 7}\n",
     ),
     ("Kubespray version", END, "- name: a\nkubespray: {version: 2.30.0}\n"),
+    ("Kubespray version that is not built in", END, "- name: a\nkubespray: {version: v2.28.0}\n"),
     ("Kubespray version that nothing is near", END, "- name: a\nkubespray: {version: master}\n"),
     ("Kubespray source", END, "- name: a\nkubespray: {source: --upload-pack=x}\n"),
     (
