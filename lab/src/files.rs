@@ -4,7 +4,7 @@
 //! docs/security.md has the table.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::OnceLock;
@@ -14,6 +14,7 @@ use nix::sys::stat::{Mode, umask};
 use serde::de::DeserializeOwned;
 
 use crate::failure::{Failure, exit};
+use crate::input;
 use crate::mounts;
 
 /// Permission bits of a file that holds a secret.
@@ -179,7 +180,7 @@ pub fn write_if_changed(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<
 }
 
 fn is_written(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<bool> {
-    let same = std::fs::read(path).is_ok_and(|old| old == bytes);
+    let same = has_bytes(path, bytes);
     if same {
         limit_others(path, mode)?;
     }
@@ -199,16 +200,31 @@ pub fn write_again(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<bool>
     Ok(true)
 }
 
+/// Whether an ordinary file with exactly these bytes is there.
+fn has_bytes(path: &Path, bytes: &[u8]) -> bool {
+    let mut old = Vec::new();
+    input::open(path).is_ok_and(|mut file| file.read_to_end(&mut old).is_ok() && old == bytes)
+}
+
 /// Reads a whole text file; `None` where there is none.
 ///
 /// # Errors
-/// With the path and the system's reason.
+/// With the path and the system's reason, or when it is no ordinary file.
 pub fn read_if_present(path: &Path) -> anyhow::Result<Option<String>> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+    let mut text = String::new();
+    let read = input::open(path).and_then(|mut file| {
+        file.read_to_string(&mut text).with_context(|| format!("cannot read `{}`", path.display()))
+    });
+    match read {
+        Ok(_) => Ok(Some(text)),
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(error),
     }
+}
+
+fn is_missing(error: &anyhow::Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<std::io::Error>();
+    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// Reads a JSON file of ours. What cannot be understood counts as none: it was written whole, so it is of another

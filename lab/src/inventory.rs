@@ -1,6 +1,7 @@
 //! Inventories on disk: where they lie, what is written to them, what is taken away. What they say is
 //! decided by `lab_core::kubespray`; nothing here reads a file to learn what to write.
 
+use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::Context as _;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::files::{self, PUBLIC, SECRET};
+use crate::input;
 use crate::layout::LabFiles;
 use crate::life::lab::Lab;
 
@@ -187,7 +189,9 @@ fn walk(folder: &Path, below: &str, found: &mut Vec<String>) -> anyhow::Result<(
 
 /// Whether a file was rendered here. One that is not text was not.
 fn is_ours(path: &Path) -> anyhow::Result<bool> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let mut bytes = Vec::new();
+    let mut file = input::open(path)?;
+    file.read_to_end(&mut bytes).with_context(|| format!("cannot read `{}`", path.display()))?;
     Ok(String::from_utf8(bytes).is_ok_and(|text| made_for(&text).is_some()))
 }
 
@@ -195,8 +199,8 @@ fn is_ours(path: &Path) -> anyhow::Result<bool> {
 fn check_ways(folder: &Path, files: &Files) -> anyhow::Result<()> {
     for path in files.keys() {
         let full = folder.join(path);
-        if full.is_dir() {
-            return Err(in_the_way(&full, "is a folder where a file is to be written", path));
+        if let Some(kind) = input::kind_of(&full)?.name_unless_file() {
+            return Err(in_the_way(&full, &format!("is {kind} where a file is to be written"), path));
         }
         // Nothing is lost with an empty file, which is what a power cut may have left.
         let found = full.symlink_metadata().ok().filter(|found| found.len() > 0);

@@ -14,6 +14,7 @@ mod failure;
 mod files;
 mod host;
 mod image;
+mod input;
 mod inventory;
 mod kubespray;
 mod layout;
@@ -40,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 
 use cli::{Arguments, Command, Internal};
 use failure::{Failure, exit};
+use signals::OnFirstSignal;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -91,10 +93,11 @@ fn run(command: Command, yes: bool) -> anyhow::Result<u8> {
         _ => false,
     };
     process::reaper::enable();
+    let first_signal = if command.changes_nothing() { OnFirstSignal::End } else { OnFirstSignal::Cancel };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         let cancel = CancellationToken::new();
-        signals::listen(cancel.clone())?;
+        signals::listen(cancel.clone(), first_signal)?;
         let cx = cx::Cx {
             layout: layout::Layout::new(root()?),
             cancel,

@@ -1,23 +1,37 @@
-//! Ctrl-C once is a request, twice is an order.
+//! Ctrl-C once is a request, twice is an order. To a command that changes nothing, once is an order too.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::exit;
 
-/// Cancels `cancel` at the first SIGINT or SIGTERM, and ends the program at the second.
+/// The effect of the first SIGINT or SIGTERM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFirstSignal {
+    /// Ends the program at once, even in the middle of a computation. For commands that leave nothing half made.
+    End,
+    /// Cancels, so that the step at hand is finished and recorded. The second signal ends the program.
+    Cancel,
+}
+
+/// Cancels `cancel` or ends the program at the first SIGINT or SIGTERM, as `first` says, and ends it at the second.
 ///
 /// # Errors
 /// When the system refuses the handlers.
-pub fn listen(cancel: CancellationToken) -> anyhow::Result<()> {
+pub fn listen(cancel: CancellationToken, first: OnFirstSignal) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    // A task of its own: the command may compute on the main thread for long.
     tokio::spawn(async move {
         let mut asked = false;
         loop {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+            }
+            if first == OnFirstSignal::End {
+                eprintln!("stopped; nothing was changed");
+                leave();
             }
             if asked {
                 eprintln!("stopped at once; `cargo xtask lab status` shows what is left");
@@ -31,7 +45,7 @@ pub fn listen(cancel: CancellationToken) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[expect(clippy::disallowed_methods, reason = "the second Ctrl-C is the one order that waits for nobody")]
+#[expect(clippy::disallowed_methods, reason = "an order to stop waits for no destructor")]
 fn leave() -> ! {
     crate::process::end_all();
     std::process::exit(exit::INTERRUPTED.into())

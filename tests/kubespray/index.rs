@@ -21,7 +21,11 @@ fn the_indexes_that_come_with_the_program_are_those_of_the_real_releases() {
         let file = checkout.root().join("index.json");
         let words = [kubespray.path(), Path::new("--write"), &file];
         let said = index(&checkout, &[]).args(words).answer().ok();
-        assert_eq!(said.stdout, "");
+        assert_eq!(
+            (said.stdout.as_str(), said.stderr.as_str()),
+            ("", ""),
+            "every file of {tag} is read whole"
+        );
         let made = fs::read_to_string(&file).unwrap();
         let known = known_text(tag).unwrap();
         let differs = made.lines().zip(known.lines()).find(|(made, known)| made != known);

@@ -18,7 +18,10 @@ pub use access::{Access, AccessError, known_hosts, ssh_config};
 pub use ansible::AnsibleSettings;
 pub use groups::{Group, Groups, Host, Values};
 pub use inventory::Login;
-pub use release::{AnsibleRange, DEFAULT_RELEASE, Pythons, RELEASES, Release, TAGS, Version, release};
+pub use release::{
+    AnsibleRange, DEFAULT_RELEASE, OLDEST_READABLE, Pythons, RELEASES, Release, TAGS, Version, is_too_old,
+    other_release, release,
+};
 pub use render::{
     ARTIFACTS_FILE, ArtifactsFile, CA_ON_MACHINES, Files, OwnBuild, Served, artifacts_file, is_file_root,
     made_for, render, repository_of, settings,

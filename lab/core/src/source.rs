@@ -4,6 +4,7 @@
 //! Owns YAML with places, findings with their codes, the nearest right word. Knows nothing of
 //! clusters or of Kubespray.
 
+pub(crate) mod brackets;
 mod code;
 mod finding;
 mod render;
@@ -11,8 +12,8 @@ pub mod suggest;
 pub(crate) mod yaml;
 
 pub use code::Code;
-pub(crate) use finding::Findings;
 pub use finding::{Finding, Place, Related, Severity, Span};
+pub(crate) use finding::{Findings, Lines};
 pub use render::{render, render_files};
 
 /// A file as it was read.

@@ -18,13 +18,13 @@ pub struct Check {
     /// Check an inventory that somebody else wrote: its folder, or its file of hosts
     #[arg(long, value_name = "DIR", conflicts_with = "cluster")]
     inventory: Option<PathBuf>,
-    /// Check against this Kubespray: a known tag, or the folder of a checkout
+    /// Check against this Kubespray: a known tag, or the folder of a checkout of v2.28.0 or newer
     #[arg(long, value_name = "TAG-OR-FOLDER")]
     kubespray: Option<PathBuf>,
-    /// Print the findings as JSON
+    /// Print all findings as JSON
     #[arg(long)]
     json: bool,
-    /// Write the findings as SARIF 2.1.0; - is standard output
+    /// Write all findings as SARIF 2.1.0; - is standard output
     #[arg(long, value_name = "FILE")]
     sarif: Option<PathBuf>,
     /// Let warnings count as errors

@@ -15,7 +15,32 @@ use crate::life::{destroy, down, gc, image_use, shell, single, status, topology,
 use crate::output;
 use crate::{e2e, image, proxy, validate};
 
-use super::{Command, Drawing, Image, Internal, Vm};
+use super::{Command, Drawing, Image, Internal, Vm, cloud, inventory, kubespray};
+
+impl Command {
+    /// Whether it only reads and prints, so that it may be ended at any moment. A command that writes anything of a
+    /// lab, a store or a checkout, or that makes folders for other programs, is none of these.
+    #[must_use]
+    pub fn changes_nothing(&self) -> bool {
+        match self {
+            Self::Check(_)
+            | Self::Status { .. }
+            | Self::Topology { .. }
+            | Self::Vm(Vm::Status(_))
+            | Self::Gc { remove: false, .. }
+            | Self::Cloud(cloud::Command::Status { .. })
+            | Self::Inventory(inventory::Command::Diff { .. })
+            | Self::Kubespray(
+                kubespray::Command::Status { .. }
+                | kubespray::Command::Index { .. }
+                | kubespray::Command::Diff { .. },
+            )
+            | Self::Image(Image::List { .. } | Image::Verify) => true,
+            Self::Snapshots { remove, .. } => remove.is_empty(),
+            _ => false,
+        }
+    }
+}
 
 /// Runs a command. Returns the exit code where the command has one of its own.
 ///
@@ -245,4 +270,33 @@ fn image_table(found: &[image::Manifest]) -> String {
         ));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use rstest::rstest;
+
+    use crate::cli::Arguments;
+
+    /// A command that writes must not be ended in the middle of a step by the first signal.
+    #[rstest]
+    #[case("check dev", true)]
+    #[case("check --inventory mine", true)]
+    #[case("kubespray index v2.30.0", true)]
+    #[case("inventory diff dev", true)]
+    #[case("status dev", true)]
+    #[case("gc", true)]
+    #[case("gc --remove", false)]
+    #[case("snapshots quick", true)]
+    #[case("snapshots quick --remove one", false)]
+    #[case("inventory render dev", false)]
+    #[case("inventory check dev", false)]
+    #[case("artifacts verify", false)]
+    #[case("up dev", false)]
+    #[case("destroy dev", false)]
+    fn changes_nothing_is_true_only_for_commands_that_read(#[case] words: &str, #[case] expected: bool) {
+        let arguments = Arguments::parse_from(std::iter::once("lab").chain(words.split(' ')));
+        assert_eq!(arguments.command.changes_nothing(), expected);
+    }
 }

@@ -12,10 +12,10 @@ use super::store::{Claim, digest};
 use super::{DISK, Manifest};
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
-use crate::files;
 use crate::process::invocation;
 use crate::progress::Task;
 use crate::wait::Deadline;
+use crate::{files, input};
 
 /// The name of the image with this digest.
 pub(super) fn key(sha512: &str) -> anyhow::Result<String> {
@@ -57,6 +57,8 @@ pub(super) async fn fetch(
         // A copy, since the user's file may change under the overlays later.
         let target = fetched.clone();
         cx.blocking(move || {
+            // Opening anything else, as a copy does first, may never end.
+            input::open(&path)?;
             std::fs::copy(&path, &target).with_context(|| format!("cannot copy `{}`", path.display()))
         })
         .await?;

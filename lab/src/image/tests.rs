@@ -249,6 +249,16 @@ async fn a_cloud_image_with_another_digest_is_not_used() {
     assert!(list(&cx.layout.images()).unwrap().is_empty());
 }
 
+/// Opening a FIFO waits for a writer, which never comes.
+#[tokio::test]
+async fn cloud_image_that_is_a_fifo_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    nix::unistd::mkfifo(&root.path().join("mine.qcow2"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let spec = ImageSpec::Cloud { source: "mine.qcow2".to_owned(), sha512: "0".repeat(128) };
+    let error = ensure(&cx(root.path()), &spec, root.path()).await.unwrap_err();
+    assert!(format!("{error:#}").contains("mine.qcow2` is a FIFO, not a file"), "{error:#}");
+}
+
 #[tokio::test]
 async fn an_image_that_is_in_the_store_is_used_without_looking_for_its_source() {
     let root = tempfile::tempdir().unwrap();

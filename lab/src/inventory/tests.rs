@@ -101,6 +101,18 @@ fn what_is_in_the_way_is_refused_before_anything_is_written(#[case] path: &str, 
     assert_eq!(found(&folder), before);
 }
 
+/// Opening a FIFO waits for a writer, which never comes.
+#[test]
+fn write_refuses_a_fifo_in_the_way() {
+    let folder = folder();
+    let fifo = folder.path().join("inventory.ini");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let error = write(folder.path(), &files(&["inventory.ini"])).unwrap_err();
+    assert!(error.to_string().ends_with("is a FIFO where a file is to be written"), "{error}");
+    let error = check_owner(folder.path(), "test").unwrap_err();
+    assert!(error.to_string().ends_with("is a FIFO, not a file"), "{error}");
+}
+
 #[test]
 fn the_inventory_of_another_lab_is_not_written_over() {
     let folder = folder();

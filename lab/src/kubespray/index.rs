@@ -5,17 +5,15 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use lab_core::kubespray::index::{Built, Checkout, Index, build, summary, wants, write};
-use lab_core::kubespray::{DEFAULT_RELEASE, RELEASES, TAGS};
+use lab_core::kubespray::{DEFAULT_RELEASE, OLDEST_READABLE, RELEASES, TAGS, is_too_old, other_release};
 use lab_core::source::{SourceFile, suggest};
 
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
+use crate::kubespray::source::UPSTREAM;
 use crate::process::invocation;
 use crate::wait::Deadline;
-use crate::{files, output};
-
-/// Files of Kubespray are small; one that is not is none of it.
-const LARGEST: u64 = 4 << 20;
+use crate::{files, input, output};
 
 /// What `kubespray index` is asked for.
 #[derive(Debug, Clone)]
@@ -75,6 +73,9 @@ pub async fn of(cx: &Cx, what: &Path) -> anyhow::Result<Built> {
     }
     let written = what.display().to_string();
     if !what.exists() {
+        if let Some(tag) = other_release(&written) {
+            return Err(not_built_in(&tag).into());
+        }
         let variable =
             Index::known(DEFAULT_RELEASE).is_some_and(|index| index.variables.contains_key(&written));
         let hint = if variable {
@@ -95,6 +96,18 @@ pub async fn of(cx: &Cx, what: &Path) -> anyhow::Result<Built> {
     Ok(built)
 }
 
+/// The refusal of a release that has no index here.
+fn not_built_in(tag: &str) -> Failure {
+    let built_in = TAGS.join(", ");
+    if is_too_old(tag) {
+        let message = format!("Kubespray {tag} is older than {OLDEST_READABLE}, the oldest that can be read");
+        return Failure::new(exit::USAGE, message).hint(format!("{built_in} are built in"));
+    }
+    Failure::new(exit::USAGE, format!("Kubespray {tag} is not built in")).hint(format!(
+        "{built_in} are; of another one give the folder of its checkout: git clone --depth 1 --branch {tag} {UPSTREAM}"
+    ))
+}
+
 /// Makes the index of the checkout in a folder.
 ///
 /// # Errors
@@ -110,7 +123,7 @@ pub async fn of_folder(cx: &Cx, folder: &Path) -> anyhow::Result<Built> {
         let checkout = Checkout { version, commit, files };
         build(&checkout).map_err(|error| {
             let hint = "give the folder of a Kubespray checkout, or a known tag";
-            let message = format!("`{}` is not a Kubespray of v2.28.0 or newer", at.display());
+            let message = format!("`{}` is not a Kubespray of {OLDEST_READABLE} or newer", at.display());
             anyhow::Error::from(error).context(Failure::new(exit::USAGE, message).hint(hint))
         })
     })
@@ -137,11 +150,7 @@ fn walk(root: &Path, relative: &str, files: &mut Vec<SourceFile>) -> anyhow::Res
         }
         let inside = || at.canonicalize().is_ok_and(|to| to.starts_with(root) && to.is_file());
         if wants(&path) && (kind.is_file() || (kind.is_symlink() && inside())) {
-            if at.metadata().with_context(|| unreadable(&at))?.len() > LARGEST {
-                let message = format!("`{}` is too large for a file of Kubespray", at.display());
-                anyhow::bail!(Failure::new(exit::USAGE, message));
-            }
-            let bytes = std::fs::read(&at).with_context(|| unreadable(&at))?;
+            let bytes = input::read(&at, input::KUBESPRAY_FILE)?;
             files.push(SourceFile { path, text: String::from_utf8_lossy(&bytes).into_owned() });
         }
     }
@@ -203,10 +212,16 @@ mod tests {
     }
 
     #[test]
+    fn release_without_an_index_is_refused_with_a_way_out() {
+        let refusals = ["v2.28.0", "v2.27.1"].map(|tag| crate::failure::render(&not_built_in(tag).into()));
+        insta::assert_snapshot!(refusals.join("\n\n"));
+    }
+
+    #[test]
     fn a_file_that_is_far_too_large_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let file = fs::File::create(folder.path().join("site.yml")).unwrap();
-        file.set_len(LARGEST + 1).unwrap();
+        file.set_len(input::KUBESPRAY_FILE.bytes + 1).unwrap();
         let error = walk(folder.path(), "", &mut Vec::new()).unwrap_err();
         assert_eq!(crate::failure::code(&error), exit::USAGE);
     }

@@ -10,9 +10,8 @@ use lab_core::kubespray::read::{self, Entry, HOSTS_FILES, Inventory, Variables, 
 use lab_core::source::SourceFile;
 
 use crate::failure::{Failure, exit};
+use crate::input::{self, PathKind};
 
-/// Files of inventories are small; one that is not is none of it.
-const LARGEST: u64 = 16 << 20;
 /// Fewer files than this are read by one thread.
 const PER_THREAD: usize = 64;
 
@@ -57,15 +56,29 @@ fn shown(path: &Path) -> String {
 
 /// The file of hosts that is meant.
 fn hosts_file(given: &Path) -> anyhow::Result<PathBuf> {
-    if given.is_file() {
-        return Ok(given.to_owned());
+    match input::kind_of(given)? {
+        PathKind::File => return Ok(given.to_owned()),
+        PathKind::Folder => {}
+        PathKind::Other(kind) => return Err(input::not_a_file(given, kind).into()),
+        PathKind::Missing => {
+            let message = format!("there is no inventory `{}`", given.display());
+            return Err(Failure::new(exit::USAGE, message)
+                .hint("give its folder, or its file of hosts")
+                .into());
+        }
     }
-    if !given.is_dir() {
-        let message = format!("there is no inventory `{}`", given.display());
-        return Err(Failure::new(exit::USAGE, message).hint("give its folder, or its file of hosts").into());
+    let mut found = Vec::new();
+    let mut refused = None;
+    for path in HOSTS_FILES.map(|name| given.join(name)) {
+        match input::kind_of(&path)? {
+            PathKind::File => found.push(path),
+            PathKind::Other(kind) => refused = refused.or_else(|| Some(input::not_a_file(&path, kind))),
+            PathKind::Folder | PathKind::Missing => {}
+        }
     }
-    let found: Vec<PathBuf> =
-        HOSTS_FILES.iter().map(|name| given.join(name)).filter(|path| path.is_file()).collect();
+    if let Some(refused) = refused.filter(|_| found.is_empty()) {
+        return Err(refused.into());
+    }
     match &found[..] {
         [one] => Ok(one.clone()),
         [] => {
@@ -147,16 +160,7 @@ fn all(folder: &Path, prefix: &str, wanted: &[Wanted]) -> anyhow::Result<Vec<Rea
 }
 
 fn bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let unreadable = || Failure::new(exit::USAGE, format!("cannot read `{}`", path.display()));
-    let mut file = std::fs::File::open(path).with_context(unreadable)?;
-    let size = file.metadata().with_context(unreadable)?.len();
-    if size > LARGEST {
-        let message = format!("`{}` is too large for a file of an inventory", path.display());
-        return Err(Failure::new(exit::USAGE, message).into());
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
-    std::io::Read::read_to_end(&mut file, &mut bytes).with_context(unreadable)?;
-    Ok(bytes)
+    input::read(path, input::INVENTORY_FILE)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use lab_core::kubespray::{DEFAULT_RELEASE, TAGS, release};
+use lab_core::kubespray::{DEFAULT_RELEASE, TAGS, other_release, release};
 use lab_core::source::suggest;
 
 use crate::cx::Cx;
@@ -51,9 +51,17 @@ impl Pin {
             let name = tag.unwrap_or(version).to_owned();
             return Ok(Self { version: name, tag, commit: version.to_owned() });
         }
-        let message =
-            format!("there is no known Kubespray `{version}`; another one is named by its whole commit");
-        Err(Failure::new(exit::USAGE, message).hint(suggest::one_of("versions", version, &TAGS)).into())
+        let (unknown, hint) = match other_release(version) {
+            Some(tag) => {
+                (format!("Kubespray {tag} is not built in"), format!("known versions: {}", TAGS.join(", ")))
+            }
+            None => (
+                format!("there is no known Kubespray `{version}`"),
+                suggest::one_of("versions", version, &TAGS),
+            ),
+        };
+        let message = format!("{unknown}; another one is named by its whole commit");
+        Err(Failure::new(exit::USAGE, message).hint(hint).into())
     }
 }
 
@@ -143,12 +151,20 @@ mod tests {
         assert_eq!(Pin::new(&pin.commit).unwrap(), pin);
         let other = "0123456789abcdef0123456789abcdef01234567";
         assert_eq!(Pin::new(other).unwrap(), Pin { version: other.into(), tag: None, commit: other.into() });
-        for wrong in ["2.30.0", "v2.30", "master", "", "f4ccdb5", "F4CCDB5E72395EAF9F3444056EBD1A6625DDB89A"]
-        {
+        for wrong in [
+            "2.30.0",
+            "v2.28.0",
+            "v2.30",
+            "master",
+            "",
+            "f4ccdb5",
+            "F4CCDB5E72395EAF9F3444056EBD1A6625DDB89A",
+        ] {
             let error = Pin::new(wrong).unwrap_err();
             assert_eq!(crate::failure::code(&error), exit::USAGE, "{wrong}");
         }
-        insta::assert_snapshot!(crate::failure::render(&Pin::new("2.30.0").unwrap_err()));
+        let refusals = ["2.30.0", "v2.28.0"].map(|tag| crate::failure::render(&Pin::new(tag).unwrap_err()));
+        insta::assert_snapshot!(refusals.join("\n\n"));
     }
 
     #[test]

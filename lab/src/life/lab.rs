@@ -20,6 +20,7 @@ use crate::failure::{Failure, exit};
 use crate::files;
 use crate::host::embedded::{self, EmbeddedHost, Started};
 use crate::host::{enter, facts};
+use crate::input::{self, PathKind};
 use crate::layout::LabFiles;
 use crate::process::Invocation;
 use crate::provider::libvirt::Libvirt;
@@ -27,6 +28,8 @@ use crate::wait::{self, Deadline, Probe, WaitError};
 
 use super::state::StateFile;
 
+/// The name of a cluster file in its folder.
+const CLUSTER_FILE: &str = "cluster.yaml";
 /// How long a supervisor that a killed command left may take to start or to end: a libvirtd on a busy
 /// computer.
 const BUSY_HOST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -38,25 +41,34 @@ const BUSY_HOST_INTERVAL: Duration = Duration::from_millis(200);
 /// When there is none, with the names that there are.
 pub fn cluster_file(cx: &Cx, cluster: &str) -> anyhow::Result<PathBuf> {
     let given = Path::new(cluster);
-    let by_name = cx.layout.inventories().join(cluster).join("cluster.yaml");
-    let candidates = [by_name, given.to_owned(), given.join("cluster.yaml")];
+    let by_name = cx.layout.inventories().join(cluster).join(CLUSTER_FILE);
+    let candidates = [by_name, given.to_owned(), given.join(CLUSTER_FILE)];
     if let Some(found) = candidates.iter().find(|path| path.is_file()) {
         return std::path::absolute(found).with_context(|| format!("cannot find `{}`", found.display()));
+    }
+    for path in &candidates {
+        let kind = input::kind_of(path)?;
+        if let Some(name) = kind.name_unless_file().filter(|_| kind != PathKind::Folder || path != given) {
+            return Err(input::not_a_file(path, name).into());
+        }
     }
     let mut names: Vec<String> = std::fs::read_dir(cx.layout.inventories())
         .into_iter()
         .flatten()
         .flatten()
-        .filter(|entry| entry.path().join("cluster.yaml").is_file())
+        .filter(|entry| entry.path().join(CLUSTER_FILE).is_file())
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
     names.sort();
-    Err(Failure::new(
-        exit::USAGE,
-        format!("there is no cluster `{cluster}`, neither a name under inventories/ nor a path"),
-    )
-    .hint(format!("the clusters of this checkout are: {}", names.join(", ")))
-    .into())
+    let folder =
+        [cx.layout.inventories().join(cluster), given.to_owned()].into_iter().find(|path| path.is_dir());
+    let message = match folder.filter(|_| !cluster.is_empty()) {
+        Some(folder) => format!("the folder `{}` has no {CLUSTER_FILE}", folder.display()),
+        None => format!("there is no cluster `{cluster}`, neither a name under inventories/ nor a path"),
+    };
+    Err(Failure::new(exit::USAGE, message)
+        .hint(format!("the clusters of this checkout are: {}", names.join(", ")))
+        .into())
 }
 
 /// Reads a cluster file and checks it against this computer.
@@ -64,7 +76,7 @@ pub fn cluster_file(cx: &Cx, cluster: &str) -> anyhow::Result<PathBuf> {
 /// # Errors
 /// When it cannot be read.
 pub fn read(cx: &Cx, path: &Path) -> anyhow::Result<(SourceFile, Checked)> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let bytes = input::read(path, input::CLUSTER_FILE)?;
     let text = String::from_utf8(bytes)
         .map_err(|_| Failure::new(exit::USAGE, format!("`{}` is not UTF-8 text", path.display())))?;
     let shown = path.strip_prefix(cx.layout.root()).unwrap_or(path).display().to_string();

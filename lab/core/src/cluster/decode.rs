@@ -325,6 +325,9 @@ fn entries<'n>(node: &'n Node, expected: &str, findings: &mut Findings) -> Optio
     Some(first)
 }
 
+/// Unknown keys of one mapping beyond this number are not compared with the known ones: they are no slips.
+const MAX_COMPARED: usize = 20;
+
 /// The fields of a record while it is read.
 pub(super) struct Fields<'n> {
     noun: &'static str,
@@ -347,6 +350,7 @@ impl<'n> Fields<'n> {
             return None;
         }
         let (mut found, mut misspelt) = (Vec::new(), Vec::new());
+        let mut unknown = 0;
         for (key, value) in entries(node, noun, findings)? {
             let Value::Scalar(written) = &key.value else {
                 wrong_type(key, "a key", findings);
@@ -356,12 +360,11 @@ impl<'n> Fields<'n> {
                 found.push((*known, value));
             } else {
                 let message = format!("unknown key {} in {noun}", quote(&written.text));
-                misspelt.extend(suggest::nearest(&written.text, known));
-                findings.error(Code::UnknownKey, key.span, message).hint(suggest::one_of(
-                    "keys",
-                    &written.text,
-                    known,
-                ));
+                unknown += 1;
+                let near = if unknown > MAX_COMPARED { None } else { suggest::nearest(&written.text, known) };
+                misspelt.extend(near);
+                let hint = suggest::did_you_mean(near, "keys", known);
+                findings.error(Code::UnknownKey, key.span, message).hint(hint);
             }
         }
         Some(Self { noun, at: node.span, found, misspelt })

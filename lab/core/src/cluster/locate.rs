@@ -18,21 +18,36 @@ pub struct Located {
 /// A cluster file, read once to be asked for many places.
 #[derive(Debug)]
 pub struct Places {
-    file: Option<Node>,
+    file: Option<Branch>,
     /// The number of each machine among the machines.
     machines: HashMap<String, usize>,
+}
+
+/// A value and what it holds, arranged so that one of thousands of keys is found at once.
+#[derive(Debug)]
+struct Branch {
+    /// The value itself.
+    span: Span,
+    /// Of a scalar.
+    text: Option<String>,
+    /// Of a list.
+    items: Vec<Branch>,
+    /// Of a mapping: where each key stands, and its value. Of a key that is there twice, the first.
+    keys: HashMap<String, (Span, Branch)>,
 }
 
 impl Places {
     /// Reads a cluster file. Of one that is no YAML nothing is found.
     #[must_use]
     pub fn of(source: &SourceFile) -> Self {
-        let file = yaml::parse(&source.text, &mut Findings::default());
-        let machines = file.as_ref().and_then(|file| child(file, "machines"));
-        let machines = machines.into_iter().flat_map(|(_, machines)| items(machines)).enumerate();
-        let machines =
-            machines.filter_map(|(number, machine)| Some((text(child(machine, "name")?.1)?, number)));
-        let machines = machines.map(|(name, number)| (name.to_owned(), number)).collect();
+        let file = yaml::parse(&source.text, &mut Findings::default()).map(Branch::new);
+        let mut machines = HashMap::new();
+        let list = file.as_ref().and_then(|file| file.keys.get("machines"));
+        for (number, machine) in list.into_iter().flat_map(|(_, list)| &list.items).enumerate() {
+            if let Some((_, Branch { text: Some(name), .. })) = machine.keys.get("name") {
+                machines.insert(name.clone(), number);
+            }
+        }
         Self { file, machines }
     }
 
@@ -43,52 +58,60 @@ impl Places {
         let file = self.file.as_ref()?;
         let steps: Vec<&str> = path.split('.').collect();
         if let ["machines", name, rest @ ..] = &steps[..] {
-            let machines = child(file, "machines")?;
-            let Some(machine) = self.machines.get(*name).and_then(|at| items(machines.1).get(*at)) else {
-                return Some(located(machines));
-            };
-            let itself = child(machine, "name").unwrap_or((machine, machine));
+            let (key, list) = file.keys.get("machines")?;
+            let machine = self.machines.get(*name).and_then(|at| list.items.get(*at));
+            let Some(machine) = machine else { return Some(located(*key, list)) };
+            let itself = machine
+                .keys
+                .get("name")
+                .map_or_else(|| located(machine.span, machine), |(key, name)| located(*key, name));
             let (found, whole) = walk(itself, machine, rest);
-            if !whole && let Some(defaults) = child(file, "defaults") {
-                let (of_defaults, true) = walk(defaults, defaults.1, rest) else {
-                    return Some(located(found));
-                };
-                return Some(located(of_defaults));
+            if !whole
+                && let Some((key, defaults)) = file.keys.get("defaults")
+                && let (of_defaults, true) = walk(located(*key, defaults), defaults, rest)
+            {
+                return Some(of_defaults);
             }
-            return Some(located(found));
+            return Some(found);
         }
         let (first, rest) = steps.split_first()?;
-        let start = child(file, first)?;
-        Some(located(walk(start, start.1, rest).0))
+        let (key, start) = file.keys.get(*first)?;
+        Some(walk(located(*key, start), start, rest).0)
     }
 }
 
-/// Goes down from a node as far as the steps lead, and says whether that was the whole way.
-fn walk<'n>(start: (&'n Node, &'n Node), within: &'n Node, steps: &[&str]) -> ((&'n Node, &'n Node), bool) {
+impl Branch {
+    fn new(node: Node) -> Self {
+        let mut branch = Self { span: node.span, text: None, items: Vec::new(), keys: HashMap::new() };
+        match node.value {
+            Value::Null => {}
+            Value::Scalar(scalar) => branch.text = Some(scalar.text),
+            Value::List(items) => branch.items = items.into_iter().map(Self::new).collect(),
+            Value::Map(entries) => {
+                for (key, value) in entries {
+                    if let Value::Scalar(name) = key.value {
+                        branch.keys.entry(name.text).or_insert_with(|| (key.span, Self::new(value)));
+                    }
+                }
+            }
+        }
+        branch
+    }
+}
+
+/// Goes down from a value as far as the steps lead, and says whether that was the whole way. `start`: what is found
+/// where they lead nowhere.
+fn walk(start: Located, within: &Branch, steps: &[&str]) -> (Located, bool) {
     let mut at = start;
     let mut within = within;
     for step in steps {
-        match child(within, step) {
-            Some(next) => (at, within) = (next, next.1),
-            None => return (at, false),
-        }
+        let Some((key, value)) = within.keys.get(*step) else { return (at, false) };
+        at = located(*key, value);
+        within = value;
     }
     (at, true)
 }
 
-fn located((name, value): (&Node, &Node)) -> Located {
-    Located { name: name.span, value: value.span }
-}
-
-fn child<'n>(node: &'n Node, key: &str) -> Option<(&'n Node, &'n Node)> {
-    let Value::Map(entries) = &node.value else { return None };
-    entries.iter().find(|(name, _)| text(name) == Some(key)).map(|(name, value)| (name, value))
-}
-
-fn items(node: &Node) -> &[Node] {
-    if let Value::List(items) = &node.value { items } else { &[] }
-}
-
-fn text(node: &Node) -> Option<&str> {
-    if let Value::Scalar(scalar) = &node.value { Some(&scalar.text) } else { None }
+fn located(name: Span, value: &Branch) -> Located {
+    Located { name, value: value.span }
 }

@@ -14,6 +14,8 @@ pub struct Groups {
     groups: Vec<Group>,
     host_numbers: HashMap<String, usize>,
     group_numbers: HashMap<String, usize>,
+    /// Every group with each of its children, by their numbers.
+    children: HashSet<(usize, usize)>,
     /// For each host the numbers of its groups, those whose values win last.
     memberships: Vec<Vec<usize>>,
     /// For each group the numbers of its hosts, those of its children among them, sorted.
@@ -95,7 +97,7 @@ impl Groups {
         if self.reaches(child, parent) {
             return false;
         }
-        if !self.groups[parent].children.contains(&child) {
+        if self.children.insert((parent, child)) {
             self.groups[parent].children.push(child);
         }
         true

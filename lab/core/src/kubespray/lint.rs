@@ -173,7 +173,24 @@ enum Part<'p> {
     Name,
     Value,
     /// A part of the value.
-    Inside(&'p [yaml::Step<'p>]),
+    Inside(yaml::Step<'p>),
+}
+
+/// The other known Kubesprays, each oldest first.
+struct Others {
+    older: Vec<Index>,
+    newer: Vec<Index>,
+}
+
+impl Others {
+    fn new(than: &Index, mut others: Vec<Index>) -> Self {
+        let own = removed::version_of(&than.version);
+        others.sort_by_key(|index| removed::version_of(&index.version));
+        others.retain(|index| removed::version_of(&index.version) != own);
+        let newer = others.partition_point(|index| removed::version_of(&index.version) < own);
+        let newer = others.split_off(newer);
+        Self { older: others, newer }
+    }
 }
 
 /// One run of every rule.
@@ -181,15 +198,40 @@ struct Lint<'a> {
     subject: Subject<'a>,
     index: &'a Index,
     kubespray: &'a Kubespray<'a>,
-    others: OnceCell<Vec<Index>>,
+    others: OnceCell<Others>,
     values: Values<'a>,
+    parts: PartsOfFile,
     findings: Findings,
+}
+
+/// The parts of the file that was asked about last: the settings of one variable come in the order of the files.
+#[derive(Default)]
+struct PartsOfFile {
+    file: Option<usize>,
+    parts: yaml::Parts,
+}
+
+impl PartsOfFile {
+    fn find(&mut self, name: Place, file: &SourceFile, step: yaml::Step<'_>) -> Option<Span> {
+        if self.file != Some(name.file) {
+            *self = Self { file: Some(name.file), parts: yaml::Parts::of(&file.text) };
+        }
+        self.parts.find(name.span, step)
+    }
 }
 
 impl<'a> Lint<'a> {
     fn new(subject: Subject<'a>, kubespray: &'a Kubespray<'a>, findings: Findings) -> Self {
         let values = Values::new(subject.groups, subject.settings);
-        Self { values, subject, index: kubespray.index, kubespray, others: OnceCell::new(), findings }
+        Self {
+            values,
+            subject,
+            index: kubespray.index,
+            kubespray,
+            others: OnceCell::new(),
+            parts: PartsOfFile::default(),
+            findings,
+        }
     }
 
     fn judge(mut self) -> Findings {
@@ -219,12 +261,12 @@ impl<'a> Lint<'a> {
         let place = match part {
             Part::Name => name,
             Part::Value => value,
-            Part::Inside(path) => self
+            Part::Inside(step) => self
                 .subject
                 .files
                 .get(name.file)
                 .filter(|_| matches!(setting.origin, Origin::File { .. }))
-                .and_then(|file| yaml::locate(&file.text, name.span, path))
+                .and_then(|file| self.parts.find(name, file, step))
                 .map_or(value, |span| Place { file: name.file, span }),
         };
         let finding = self.findings.at(severity, code, place, message);
@@ -348,9 +390,9 @@ impl<'a> Lint<'a> {
             .collect()
     }
 
-    /// Every other known Kubespray, oldest first.
-    fn others(&self) -> &[Index] {
-        self.others.get_or_init(|| (self.kubespray.others)())
+    /// Every other known Kubespray.
+    fn others(&self) -> &Others {
+        self.others.get_or_init(|| Others::new(self.index, (self.kubespray.others)()))
     }
 }
 

@@ -39,6 +39,30 @@ pub fn release(tag: &str) -> Option<Release> {
     RELEASES.iter().copied().find(|release| release.tag == tag)
 }
 
+/// The oldest release whose checkout can be read.
+pub const OLDEST_READABLE: &str = "v2.28.0";
+
+/// The tag of a release that may well exist and is not among [`RELEASES`]: `v2.28.0`, with or without its `v`. `None`
+/// for everything else, a known release without its `v` among it: that is a slip.
+#[must_use]
+pub fn other_release(written: &str) -> Option<String> {
+    let numbers: Vec<&str> = written.strip_prefix('v').unwrap_or(written).split('.').collect();
+    let is_number = |part: &&str| {
+        (1..=4).contains(&part.len())
+            && part.bytes().all(|byte| byte.is_ascii_digit())
+            && (part.len() == 1 || !part.starts_with('0'))
+    };
+    let tag = format!("v{}", numbers.join("."));
+    (numbers.len() == 3 && numbers.iter().all(is_number) && release(&tag).is_none()).then_some(tag)
+}
+
+/// Whether the checkout of a release is too old to be read.
+#[must_use]
+pub fn is_too_old(tag: &str) -> bool {
+    let version = |tag: &str| Version::parse(tag.trim_start_matches('v'));
+    version(tag) < version(OLDEST_READABLE)
+}
+
 /// A version of a program as numbers: `2.17.14`. What follows the numbers (`rc1`) is left out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(Vec<u32>);
@@ -165,6 +189,28 @@ mod tests {
         assert_eq!(range.pythons(), Some(Pythons { from: 10, to: 12, works_to: 13 }));
         assert_eq!(range.mitogen(), Some("mitogen==0.3.54"));
         assert_eq!(AnsibleRange::read("vars: {}\n"), None);
+    }
+
+    #[test]
+    fn other_release_distinguishes_releases_from_slips() {
+        for (written, tag) in [
+            ("v2.28.0", Some("v2.28.0")),
+            ("2.28.0", Some("v2.28.0")),
+            ("v3.0.12", Some("v3.0.12")),
+            ("v2.30.0", None),
+            ("2.30.0", None),
+            ("v2.30", None),
+            ("v2.30.0.1", None),
+            ("v2.030.0", None),
+            ("v2.28.0-rc1", None),
+            ("v2.28.x", None),
+            ("master", None),
+            ("", None),
+        ] {
+            assert_eq!(other_release(written).as_deref(), tag, "{written}");
+        }
+        let too_old = ["v2.27.1", "v2.28.0", "v2.100.0", "v1.30.0"].map(is_too_old);
+        assert_eq!(too_old, [true, false, false, true]);
     }
 
     #[test]

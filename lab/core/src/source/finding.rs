@@ -1,5 +1,6 @@
 //! Findings: what is wrong with a file, as data. Decides nothing and prints nothing.
 
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
@@ -202,21 +203,54 @@ impl Findings {
 pub(crate) struct Lines<'a> {
     text: &'a str,
     starts: Vec<usize>,
+    /// The number of characters before each stretch of [`STRETCH`] bytes; counted when a long line is placed.
+    characters: OnceCell<Vec<usize>>,
 }
+
+/// Bytes after which characters are counted anew, so that a file of one line is not counted from its start for each
+/// of its findings.
+const STRETCH: usize = 4096;
 
 impl<'a> Lines<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
         // A byte order mark is not a character that a reader sees.
         let first = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
         let starts = std::iter::once(first).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { text, starts }
+        Self { text, starts, characters: OnceCell::new() }
+    }
+
+    /// The line that holds a byte, counted from 1.
+    pub(crate) fn line(&self, offset: usize) -> usize {
+        self.starts.partition_point(|&start| start <= offset).max(1)
     }
 
     /// Line and column of a byte, both counted from 1, the column in characters.
     pub(crate) fn place(&self, offset: usize) -> (usize, usize) {
-        let line = self.starts.partition_point(|&start| start <= offset).max(1);
-        let before = self.text.get(self.starts[line - 1]..offset).unwrap_or_default();
-        (line, before.chars().count() + 1)
+        let line = self.line(offset);
+        let start = self.starts[line - 1];
+        let before = if offset.saturating_sub(start) > STRETCH {
+            self.characters_before(offset) - self.characters_before(start)
+        } else {
+            self.text.get(start..offset).unwrap_or_default().chars().count()
+        };
+        (line, before + 1)
+    }
+
+    fn characters_before(&self, offset: usize) -> usize {
+        let offset = self.text.floor_char_boundary(offset);
+        let start_of = |stretch: usize| self.text.floor_char_boundary(stretch * STRETCH);
+        let counted = self.characters.get_or_init(|| {
+            let stretches = self.text.len() / STRETCH;
+            let mut total = 0;
+            let mut counted = vec![0];
+            for stretch in 0..stretches {
+                total += self.text[start_of(stretch)..start_of(stretch + 1)].chars().count();
+                counted.push(total);
+            }
+            counted
+        });
+        let stretch = offset / STRETCH;
+        counted[stretch] + self.text[start_of(stretch)..offset].chars().count()
     }
 
     /// The byte at a line and column, both counted from 1; the nearest one where there is none.
@@ -228,11 +262,30 @@ impl<'a> Lines<'a> {
 
     /// First byte of the line that holds `offset`.
     pub(crate) fn start_of(&self, offset: usize) -> usize {
-        self.starts[self.place(offset).0 - 1]
+        self.starts[self.line(offset) - 1]
     }
 
     /// The end of the line that holds `offset`, without its line break.
     pub(crate) fn end_of(&self, offset: usize) -> usize {
-        self.text[offset..].find('\n').map_or(self.text.len(), |length| offset + length)
+        self.starts.get(self.line(offset)).map_or(self.text.len(), |next| next - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of one line, as a program writes JSON, is longer than a stretch.
+    #[test]
+    fn lines_count_columns_of_long_lines_in_characters() {
+        let long = "aé€😀".repeat(STRETCH / 3);
+        let text = format!("\u{feff}ä\n{long}\nß\n{long}");
+        let lines = Lines::new(&text);
+        for offset in (0..=text.len()).filter(|offset| text.is_char_boundary(*offset)) {
+            let before = text[..offset].trim_start_matches('\u{feff}');
+            let expected =
+                (before.matches('\n').count() + 1, before.rsplit('\n').next().unwrap().chars().count() + 1);
+            assert_eq!(lines.place(offset), expected, "{offset}");
+        }
     }
 }

@@ -6,6 +6,7 @@
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned, Tagged};
 
+use super::brackets;
 use super::code::Code;
 use super::finding::{Findings, Lines, Span};
 use super::suggest::quote;
@@ -70,7 +71,7 @@ pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
         with_snippet: false,
         // Far more than a cluster file needs, and little enough that no file can hurt.
         // The depth also bounds the stack: an unoptimised build takes 33 KiB of it for each level.
-        budget: serde_saphyr::budget! { max_depth: 24 },
+        budget: serde_saphyr::budget! { max_depth: 24, max_nodes: 250_000 },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 20_000 },
     };
     let lines = Lines::new(text);
@@ -81,7 +82,9 @@ pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
             let error = error.to_string();
             // The location is told by the finding itself.
             let told = error.split(" at line ").next().unwrap_or_default().trim();
-            match common_mistake(told) {
+            let open = brackets::left_open(text, span.start);
+            let span = open.unwrap_or(span);
+            match if open.is_some() { common_mistake(UNCLOSED) } else { common_mistake(told) } {
                 Some((message, hint)) => {
                     findings.error(Code::Syntax, span, format!("not valid YAML: {message}")).hint(hint);
                 }
@@ -99,6 +102,9 @@ pub(crate) fn common_mistake(told: &str) -> Option<(&'static str, &'static str)>
     SYNTAX.iter().find(|(part, ..)| told.contains(part)).map(|(_, message, hint)| (*message, *hint))
 }
 
+/// The parser's message about a bracket that is open at the end of the file.
+pub(crate) const UNCLOSED: &str = "unclosed bracket";
+
 /// The mistakes that people make most: a part of what the parser says, what we say, and what to do.
 const SYNTAX: &[(&str, &str, &str)] = &[
     ("tabs disallowed", "a tab in the indentation", "indent with spaces"),
@@ -115,13 +121,19 @@ const SYNTAX: &[(&str, &str, &str)] = &[
     ("simple key expected ':'", "a key without `:`", "put `:` behind the key"),
     ("illegal placement of ':'", "a `:` where none can stand", "close the bracket on a line before this one"),
     ("unclosed quote", "a quote that is not closed", "close it on the same line"),
-    ("unclosed bracket", "a bracket that is not closed", "close it"),
+    (UNCLOSED, "a bracket that is not closed", "close it"),
+    (
+        "mismatched bracket",
+        "a bracket that one of the other kind closes",
+        "close `[` with `]`, and `{` with `}`",
+    ),
     ("unexpected character", "a character that cannot start a value", "put the value in quotes"),
     ("multiple YAML documents", "a second document", "one file holds one cluster: take away the `---`"),
     ("recursive references", "an anchor inside itself", "write the value out"),
     ("unknown anchor", "an alias to an anchor that is not there", "write `&name` before the first `*name`"),
     ("Depth", "too many levels", "a cluster file needs no more than ten"),
     ("recursion limit", "too many levels", "a cluster file needs no more than ten"),
+    ("Nodes {", "more than 250,000 values", "a cluster file of 5,000 machines has a fifth of that"),
     ("budget breached", "too large, or too many aliases", "write the values out"),
     ("non-finite float", "an infinite number", "put it in quotes if it is a text"),
 ];

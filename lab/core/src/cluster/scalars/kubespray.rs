@@ -3,8 +3,8 @@
 use schemars::{Schema, json_schema};
 
 use crate::cluster::decode::{FromScalar, Mistake};
-use crate::kubespray::TAGS;
 use crate::kubespray::render::GROUPS;
+use crate::kubespray::{TAGS, other_release};
 use crate::source::Code;
 use crate::source::suggest::{self, quote};
 use crate::source::yaml::Scalar;
@@ -22,8 +22,18 @@ impl FromScalar for KubesprayVersion {
 
     fn read(scalar: &Scalar) -> Result<Self, Mistake> {
         TAGS.iter().find(|version| **version == scalar.text).map(|version| Self(version)).ok_or_else(|| {
-            Mistake::new(Code::UnknownKubespray, format!("unknown Kubespray version {}", quote(&scalar.text)))
-                .hint(suggest::one_of("versions", &scalar.text, &TAGS))
+            match other_release(&scalar.text) {
+                Some(tag) => Mistake::new(Code::UnknownKubespray, format!("Kubespray {tag} is not built in"))
+                    .hint(format!("known versions: {}", TAGS.join(", "))),
+                None => {
+                    let message = format!("unknown Kubespray version {}", quote(&scalar.text));
+                    Mistake::new(Code::UnknownKubespray, message).hint(suggest::one_of(
+                        "versions",
+                        &scalar.text,
+                        &TAGS,
+                    ))
+                }
+            }
         })
     }
 }

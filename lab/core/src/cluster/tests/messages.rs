@@ -48,6 +48,11 @@ const SYNTAX: &[(&str, &str)] = &[
     ("not a mapping", "- one\n- two\n"),
     ("a tab", "apiVersion: lab/v1alpha1\nnetwork:\n\tsubnet: 10.0.0.0/24\n"),
     ("a bracket left open", "name: test\nmachines: [one, two\nkind: Cluster\n"),
+    (
+        "a bracket left open in a list of machines",
+        "machines:\n  - name: one\n    roles: [control-plane, worker\n  - name: two\n    roles: [worker]\n",
+    ),
+    ("a bracket of another kind", "machines:\n  - {name: one, roles: [worker}\n  - {name: two}\n"),
     ("a quote left open", "name: \"test\nkind: Cluster\n"),
     ("a colon too many", "name: test: two\n"),
     ("a key without a colon", "name: test\nmachines\n"),
@@ -96,6 +101,7 @@ const VALUES: &[Case] = &[
         "- {name: a, image: debian12}\n  - {name: b, image: {path: a.qcow2}}\n  - {name: c, image: {sha512: abc}}\n  - {name: d, image: {url: a.qcow2, sha512: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855}}\n  - {name: e, image: {path: '', url: 'http://a', sha512: xyz}}\n  - {name: f, image: 7}\n",
     ),
     ("Kubespray version", END, "- name: a\nkubespray: {version: 2.30.0}\n"),
+    ("Kubespray version that is not built in", END, "- name: a\nkubespray: {version: v2.28.0}\n"),
     ("Kubespray version that nothing is near", END, "- name: a\nkubespray: {version: master}\n"),
     ("Kubespray source", END, "- name: a\nkubespray: {source: --upload-pack=x}\n"),
     (

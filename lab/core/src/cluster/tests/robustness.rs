@@ -98,6 +98,31 @@ fn five_thousand_machines_are_read() {
     assert_eq!(spec.machines[5_001].address.to_string(), "10.0.19.147");
 }
 
+/// Thousands of mistakes are found in one go, and some of each kind are shown. `each` is repeated with a number for
+/// its `%`.
+#[rstest]
+#[case::unknown_keys("", "key%: 1\n", 20_000)]
+#[case::unknown_keys_of_machines("", "  - {name: m%, rolez: [worker]}\n", 20_000)]
+#[case::one_address("", "  - {name: m%, address: 10.0.0.9}\n", 19_999)]
+#[case::bad_names_in_one_line("    labels: {", "a%: 'b c', ", 20_000)]
+#[case::own_variables_twice("kubespray:\n  variables:\n    all:\n", "      own: %\n", 19_999)]
+fn check_counts_thousands_of_mistakes(#[case] head: &str, #[case] each: &str, #[case] findings: usize) {
+    let many: String = (0..20_000).map(|number| each.replace('%', &number.to_string())).collect();
+    let tail = if head.ends_with('{') { "}\n" } else { "" };
+    let source = source(&format!("network: {{subnet: 10.0.0.0/8}}\n{SMALLEST}{head}{many}{tail}"));
+    let checked = check(&source, None);
+    let shown = render(&checked.findings, &source, false);
+    assert_eq!(checked.findings.len(), findings, "{shown}");
+    assert!(shown.lines().count() < 500 && shown.contains(&format!("and {} more", findings - 20)), "{shown}");
+}
+
+#[test]
+fn check_refuses_too_many_values() {
+    let text = SMALLEST.to_owned() + "    labels: {" + &"a: b, ".repeat(130_000) + "}\n";
+    let findings = try_out(&text).findings;
+    assert_eq!(findings[0].message, "not valid YAML: more than 250,000 values");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 

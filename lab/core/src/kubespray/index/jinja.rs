@@ -3,6 +3,7 @@
 //! The parser is minijinja's. Where it refuses a piece, the words of the piece are looked at one by one
 //! instead, and the piece is counted.
 
+mod tuples;
 mod words;
 
 use std::collections::BTreeMap;
@@ -41,14 +42,17 @@ impl From<minijinja::Error> for Refused {
 
 /// What a text with `{{ … }}` or `{% … %}` in it uses.
 pub(super) fn template(text: &str) -> Uses {
-    match parse(text, "", Default::default()) {
-        Ok(tree) => {
-            let mut visitor = Visitor::default();
-            visitor.statement(&tree);
-            visitor.uses
-        }
-        Err(error) => words::template(text, error.into()),
-    }
+    parse_template(text).unwrap_or_else(|error| {
+        let again = tuples::with_brackets(text).and_then(|text| parse_template(&text).ok());
+        again.unwrap_or_else(|| words::template(text, error.into()))
+    })
+}
+
+fn parse_template(text: &str) -> Result<Uses, minijinja::Error> {
+    let tree = parse(text, "", Default::default())?;
+    let mut visitor = Visitor::default();
+    visitor.statement(&tree);
+    Ok(visitor.uses)
 }
 
 /// What a bare expression uses, as stands behind `when:`.

@@ -178,7 +178,8 @@ pub fn variable_text(told: &Told) -> String {
         row("shape", "a real boolean, no text");
     }
     if !told.choices.is_empty() {
-        row("one of", &told.choices.join(", "));
+        let words: Vec<&str> = told.choices.iter().map(|word| suggest::visible(word)).collect();
+        row("one of", &words.join(", "));
     }
     for default in &told.defaults {
         let value = match (&default.value, default.shape) {

@@ -57,7 +57,7 @@ const SMALL: &[(&str, &str)] = &[
     ),
     (
         "roles/web/templates/w.conf.j2",
-        "# web\nport {{ web_port }}\n{% for x in 1, 2 %}\n{{ web_rough }}\n{% endfor %}\n",
+        "# web\nport {{ web_port }}\n{% for x in [1 2] %}\n{{ web_rough }}\n{% endfor %}\n",
     ),
     (
         "inventory/sample/group_vars/all/all.yml",
@@ -89,7 +89,7 @@ fn an_index_holds_what_a_checkout_says() {
         .iter()
         .map(|one| format!("{}:{}: {} ({})", one.file, one.line, one.message, one.missing))
         .collect();
-    insta::assert_snapshot!(problems.join("\n"), @"roles/web/templates/w.conf.j2:3: a piece of Jinja was read only roughly: unexpected `,`, expected end of block (false)");
+    insta::assert_snapshot!(problems.join("\n"), @"roles/web/templates/w.conf.j2:3: a piece of Jinja was read only roughly: unexpected integer, expected `,` (false)");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Comments that allow a finding, with a reason: `# lab:allow CODE: reason`, on the line that it is about or above it.
 
-use crate::source::suggest::{nearest_within, quote};
-use crate::source::{Code, Finding, Findings, Place, Severity, SourceFile, Span};
+use std::collections::HashMap;
+
+use crate::source::suggest::{KnownWords, quote};
+use crate::source::{Code, Finding, Findings, Lines, Place, Severity, SourceFile, Span};
 
 /// What such a comment starts with.
 const MARK: &str = "lab:allow";
@@ -18,7 +20,7 @@ struct Allowance<'a> {
 }
 
 /// Takes the findings that are allowed out of `findings`, and tells of comments that are wrong or allow nothing.
-/// Gives the allowed ones with the reasons. `text`: whether a finding may be allowed at all.
+/// Gives the allowed ones with the reasons. `allowable`: whether a finding may be allowed at all.
 pub(super) fn apply(
     findings: &mut Vec<Finding>,
     files: &[SourceFile],
@@ -32,41 +34,71 @@ pub(super) fn apply(
             read(number, &file.text, &mut allowances, &mut wrong);
         }
     }
-    if allowances.is_empty() {
-        findings.extend(wrong.finish_files(|file| &files[file].text));
-        return Vec::new();
+    let allowed = if allowances.is_empty() {
+        Vec::new()
+    } else {
+        take_allowed(findings, files, &allowable, &mut allowances)
+    };
+    report_unused(findings, &allowances, &allowable, &mut wrong);
+    findings.extend(wrong.finish_files(|file| &files[file].text));
+    allowed
+}
+
+/// Takes out the findings that an allowance is about.
+fn take_allowed(
+    findings: &mut Vec<Finding>,
+    files: &[SourceFile],
+    allowable: &impl Fn(&Finding) -> bool,
+    allowances: &mut [Allowance<'_>],
+) -> Vec<(Finding, String)> {
+    // Thousands of findings are not each compared with thousands of comments.
+    let mut numbers: HashMap<(usize, Code, usize), usize> = HashMap::new();
+    for (number, allowance) in allowances.iter().enumerate() {
+        numbers.entry((allowance.file, allowance.code, allowance.line)).or_insert(number);
     }
+    let mut lines: HashMap<usize, Lines<'_>> = HashMap::new();
+    let mut first_lines: HashMap<usize, usize> = HashMap::new();
     let mut allowed = Vec::new();
     findings.retain(|finding| {
-        let line_of = |place: Place| line_at(&files[place.file].text, place.span.start);
-        let anchor = finding.anchor.filter(|anchor| anchor.file == finding.file).map(line_of);
-        // What is about a whole file is allowed above its first line.
-        let first = (finding.span.end == 0).then(|| first_line(&files[finding.file].text));
-        let about = |allowance: &Allowance<'_>| {
-            allowance.file == finding.file
-                && allowance.code == finding.code
-                && (allowance.line == finding.line
-                    || Some(allowance.line) == anchor
-                    || Some(allowance.line) == first)
-        };
         if !allowable(finding) {
             return true;
         }
-        match allowances.iter_mut().find(|allowance| about(allowance)) {
-            Some(allowance) => {
-                allowance.used = true;
-                allowed.push((finding.clone(), allowance.reason.to_owned()));
-                false
-            }
-            None => true,
-        }
+        let file = finding.file;
+        let mut line_of = |place: Place| {
+            lines.entry(file).or_insert_with(|| Lines::new(&files[file].text)).line(place.span.start)
+        };
+        let anchor = finding.anchor.filter(|anchor| anchor.file == file).map(&mut line_of);
+        // What is about a whole file is allowed above its first line.
+        let first = (finding.span.end == 0)
+            .then(|| *first_lines.entry(file).or_insert_with(|| first_line(&files[file].text)));
+        let about = [Some(finding.line), anchor, first].into_iter().flatten();
+        let number = about.filter_map(|line| numbers.get(&(file, finding.code, line)).copied()).min();
+        let Some(number) = number else { return true };
+        allowances[number].used = true;
+        allowed.push((finding.clone(), allowances[number].reason.to_owned()));
+        false
     });
-    for allowance in allowances.iter().filter(|allowance| !allowance.used) {
+    allowed
+}
+
+/// Reports comments that allow nothing. `findings`: those that are left.
+fn report_unused(
+    findings: &[Finding],
+    allowances: &[Allowance<'_>],
+    allowable: &impl Fn(&Finding) -> bool,
+    wrong: &mut Findings,
+) {
+    let unused: Vec<&Allowance<'_>> = allowances.iter().filter(|allowance| !allowance.used).collect();
+    if unused.is_empty() {
+        return;
+    }
+    // Of each code in each file the first: it comes last here.
+    let left: HashMap<(usize, Code), &Finding> =
+        findings.iter().rev().map(|finding| ((finding.file, finding.code), finding)).collect();
+    for allowance in unused {
         let place = Place { file: allowance.file, span: allowance.span };
         let message = format!("there is no {} that this could allow", quote(allowance.code.as_str()));
-        let here =
-            findings.iter().find(|finding| finding.file == allowance.file && finding.code == allowance.code);
-        wrong.at(Severity::Warning, Code::UnusedAllowance, place, message).hint(match here {
+        let hint = match left.get(&(allowance.file, allowance.code)) {
             Some(finding) if !allowable(finding) => {
                 "take it away: without what it is about, there is no lab".to_owned()
             }
@@ -74,10 +106,9 @@ pub(super) fn apply(
                 format!("there is one in line {}: write it there, or in the line above", finding.line)
             }
             None => "take it away".to_owned(),
-        });
+        };
+        wrong.at(Severity::Warning, Code::UnusedAllowance, place, message).hint(hint);
     }
-    findings.extend(wrong.finish_files(|file| &files[file].text));
-    allowed
 }
 
 fn read<'a>(number: usize, text: &'a str, allowances: &mut Vec<Allowance<'a>>, wrong: &mut Findings) {
@@ -92,6 +123,17 @@ fn read<'a>(number: usize, text: &'a str, allowances: &mut Vec<Allowance<'a>>, w
             })
             .collect()
     };
+    let is_content = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with(['#', ';']);
+    // For each line the first one from there on that says anything.
+    let mut next_content = vec![None; lines.len()];
+    let mut next = None;
+    for (at, (_, line)) in lines.iter().enumerate().rev() {
+        if is_content(line) {
+            next = Some(at);
+        }
+        next_content[at] = next;
+    }
+    let mut known: Option<KnownWords<'_>> = None;
     for (at, (start, line)) in lines.iter().enumerate() {
         let Some(comment) = comment(line) else { continue };
         let span = Span { start: start + comment, end: start + line.len() };
@@ -101,9 +143,10 @@ fn read<'a>(number: usize, text: &'a str, allowances: &mut Vec<Allowance<'a>>, w
         let (word, reason) = (word.trim(), reason.trim());
         let Some(code) = Code::parse(word) else {
             let message = format!("{} is not the code of a finding", quote(word));
-            let known = Code::ALL.iter().map(|code| code.as_str());
+            let known =
+                known.get_or_insert_with(|| KnownWords::new(Code::ALL.iter().map(|code| code.as_str())));
             wrong.at(Severity::Error, Code::BadAllowance, place, message).hint(
-                nearest_within(word, known, 4).map_or_else(
+                known.nearest_within(word, 4).map_or_else(
                     || format!("write it like `# {MARK} {}: why it is right here`", Code::UnknownVariable),
                     |near| format!("did you mean `{near}`?"),
                 ),
@@ -117,12 +160,7 @@ fn read<'a>(number: usize, text: &'a str, allowances: &mut Vec<Allowance<'a>>, w
             continue;
         }
         let alone = line[..comment].trim().is_empty();
-        let is_content = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with(['#', ';']);
-        let target = if alone {
-            lines[at..].iter().position(|(_, line)| is_content(line)).map_or(at, |after| at + after)
-        } else {
-            at
-        };
+        let target = if alone { next_content[at].unwrap_or(at) } else { at };
         allowances.push(Allowance { file: number, span, code, reason, line: target + 1, used: false });
     }
 }
@@ -137,10 +175,6 @@ fn comment(line: &str) -> Option<usize> {
         let ends = line[at + MARK.len()..].starts_with(char::is_whitespace) || line.len() == at + MARK.len();
         (starts && ends).then_some(hashes.len())
     })
-}
-
-fn line_at(text: &str, offset: usize) -> usize {
-    text.as_bytes()[..offset.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
 /// The first line that says anything.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::source::Code;
-use crate::source::suggest::nearest_within;
+use crate::source::suggest::KnownWords;
 
 /// What is behind one code.
 #[derive(Debug, Clone, Copy)]
@@ -164,7 +164,8 @@ pub fn explanation(code: Code) -> Option<&'static Explanation> {
 pub fn explain(word: &str) -> Result<String, (String, String)> {
     let Some(code) = Code::parse(word) else {
         let known = Code::ALL.iter().map(|code| code.as_str());
-        let hint = nearest_within(word, known, 4)
+        let hint = KnownWords::new(known)
+            .nearest_within(word, 4)
             .map_or_else(|| "docs/lint.md has a list".to_owned(), |near| format!("did you mean `{near}`?"));
         return Err((format!("there is no code {}", crate::source::suggest::quote(word)), hint));
     };
@@ -188,6 +189,11 @@ pub fn documentation() -> String {
          --kubespray TAG` judges an inventory that somebody else wrote. Errors end with exit code 2, warnings with 0, \
          or with 2 after `--strict`. `--json` and `--sarif FILE` are for programs; `--explain CODE` prints one of the \
          paragraphs below.\n\n\
+         People are shown the first twenty findings of each code and severity, and the number of the others; `--json` \
+         and `--sarif` have all of them. A file that is no ordinary file, or is too large, is refused before it is \
+         read: a cluster file has at most 4 MiB and 250,000 values, a file of an inventory 16 MiB. A check changes \
+         nothing, and Ctrl-C ends it at once. `--kubespray` takes the tag of a release that is built in, or the \
+         folder of a checkout of v2.28.0 or newer.\n\n\
          A finding is allowed by a comment on its line or above it, with a reason: \
          `# lab:allow CODE: reason`. A comment that allows nothing is told. What is a template or encrypted is not \
          judged.\n",

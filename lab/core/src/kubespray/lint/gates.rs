@@ -1,13 +1,13 @@
 //! Feature gates of Kubernetes: a component that is given one it does not know refuses to start.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
 use super::versions::minor;
 use super::{Lint, Part, described, yaml};
 use crate::kubespray::setting::Setting;
-use crate::source::suggest::{nearest_within, quote};
+use crate::source::suggest::{KnownWords, quote};
 use crate::source::{Code, Severity};
 
 /// Each line: a gate, the first and the last minor version of Kubernetes that know it.
@@ -34,7 +34,7 @@ struct Known {
     last: Option<u32>,
 }
 
-fn table() -> HashMap<&'static str, Known> {
+fn table() -> BTreeMap<&'static str, Known> {
     let number = |version: &str| version.strip_prefix("1.").and_then(|minor| minor.parse().ok());
     TABLE
         .lines()
@@ -54,6 +54,7 @@ pub(super) fn check(lint: &mut Lint<'_>) {
         return;
     }
     let table = table();
+    let names = KnownWords::new(table.keys().copied());
     let kube = lint.kube_version();
     let number = kube.as_deref().and_then(|kube| minor(kube).strip_prefix("1.")?.parse::<u32>().ok());
     for name in VARIABLES.iter().chain(&["kubeadm_feature_gates"]) {
@@ -74,7 +75,7 @@ pub(super) fn check(lint: &mut Lint<'_>) {
                         severity,
                         Code::DuplicateFeatureGate,
                         setting,
-                        Part::Inside(&[yaml::Step::Item(at)]),
+                        Part::Inside(yaml::Step::Item(at)),
                         message,
                     )
                     .hint("keep one of the two");
@@ -82,7 +83,7 @@ pub(super) fn check(lint: &mut Lint<'_>) {
                 if VARIABLES.contains(name)
                     && let (Some(kube), Some(number)) = (&kube, number)
                 {
-                    known(lint, setting, at, gate, &table, (kube, number));
+                    known(lint, setting, at, gate, (&table, &names), (kube, number));
                 }
             }
         }
@@ -96,10 +97,10 @@ fn form<'v>(
     at: usize,
     item: &'v Value,
 ) -> Option<(&'v str, &'v str)> {
-    let path = [yaml::Step::Item(at)];
+    let path = yaml::Step::Item(at);
     let bad = |lint: &mut Lint<'_>, message: String, hint: String| {
         let source = lint.source_of(&setting.name);
-        let finding = lint.tell(Severity::Error, Code::BadFeatureGate, setting, Part::Inside(&path), message);
+        let finding = lint.tell(Severity::Error, Code::BadFeatureGate, setting, Part::Inside(path), message);
         finding.hint(hint);
         finding.source = source;
     };
@@ -145,14 +146,14 @@ fn known(
     setting: &Setting,
     at: usize,
     gate: &str,
-    table: &HashMap<&'static str, Known>,
+    (table, names): (&BTreeMap<&'static str, Known>, &KnownWords<'_>),
     (kube, number): (&str, u32),
 ) {
     // `AllAlpha` and `AllBeta` are not gates, but are written like one.
     if matches!(gate, "AllAlpha" | "AllBeta") {
         return;
     }
-    let path = [yaml::Step::Item(at)];
+    let path = yaml::Step::Item(at);
     let start = "the components that are given it do not start";
     let told = match table.get(gate) {
         Some(Known { last: Some(last), .. }) if number > *last => Some((
@@ -169,7 +170,7 @@ fn known(
         )),
         Some(_) => None,
         None => {
-            let near = nearest_within(gate, table.keys().copied(), 2);
+            let near = names.nearest_within(gate, 2);
             let severity = if near.is_some() { Severity::Error } else { Severity::Warning };
             let hint = near.map_or_else(
                 || "look it up in Kubernetes' list of feature gates".to_owned(),
@@ -180,7 +181,7 @@ fn known(
         }
     };
     if let Some((severity, code, message, hint)) = told {
-        lint.tell(severity, code, setting, Part::Inside(&path), message)
+        lint.tell(severity, code, setting, Part::Inside(path), message)
             .hint(hint)
             .source("Kubernetes' own lists of feature gates, 1.21 to 1.36");
     }

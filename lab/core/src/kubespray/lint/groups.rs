@@ -1,14 +1,11 @@
 //! Who is in which group, and variables that reach nobody or more than was meant.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{Lint, Part, truth};
 use crate::kubespray::setting::{Origin, Scope, Setting};
-use crate::source::suggest::{nearest_within, quote};
+use crate::source::suggest::{KnownWords, quote};
 use crate::source::{Code, Place, Severity};
-
-/// More values of one variable that have no effect than this are not told of.
-const MOST: usize = 20;
 
 /// Variables that members of etcd need, and that do not reach them from `k8s_cluster` where they are nothing else.
 const ALSO_FOR_ETCD: [&str; 8] = [
@@ -113,6 +110,7 @@ fn old_names(lint: &mut Lint<'_>) {
 fn misspelt(lint: &mut Lint<'_>) {
     let groups = lint.subject.groups;
     let known: Vec<&str> = lint.index.groups.iter().map(String::as_str).chain(["k8s_cluster"]).collect();
+    let words = KnownWords::new(known.iter().copied());
     for group in groups.groups() {
         let name = group.name.as_str();
         let is_known = matches!(name, "all" | "ungrouped")
@@ -122,9 +120,9 @@ fn misspelt(lint: &mut Lint<'_>) {
         if is_known || members.is_empty() {
             continue;
         }
-        let Some(near) = nearest_within(name, known.iter().copied(), 2) else { continue };
+        let Some(near) = words.nearest_within(name, 2) else { continue };
         let meant = groups.members(near);
-        if members.iter().any(|host| meant.contains(host)) {
+        if members.iter().any(|host| meant.binary_search(host).is_ok()) {
             continue;
         }
         let message =
@@ -152,7 +150,7 @@ fn overridden(lint: &mut Lint<'_>) {
                 losers.push((before, setting));
             }
         }
-        for (loser, winner) in losers.into_iter().take(MOST) {
+        for (loser, winner) in losers {
             let winner = (lint.subject.place)(winner).0;
             let whom = match &loser.scope {
                 Scope::Group(group) if group == "all" => "everybody".to_owned(),
@@ -173,7 +171,7 @@ fn nobody(lint: &mut Lint<'_>) {
     if groups.hosts().is_empty() {
         return;
     }
-    let mut told: Vec<&str> = Vec::new();
+    let mut reported: HashSet<&str> = HashSet::new();
     for setting in lint.subject.settings {
         let Scope::Group(name) = &setting.scope else { continue };
         // Kubespray's own groups may be empty: whoever has none of such machines needs no other inventory for it.
@@ -181,10 +179,9 @@ fn nobody(lint: &mut Lint<'_>) {
             || name == "ungrouped"
             || lint.index.groups.contains(name)
             || lint.index.old_groups.contains_key(name);
-        if is_known || !groups.members(name).is_empty() || told.contains(&name.as_str()) {
+        if is_known || !groups.members(name).is_empty() || !reported.insert(name) {
             continue;
         }
-        told.push(name);
         let message = format!("the group {} has no machines: what is set for it reaches nobody", quote(name));
         lint.tell(Severity::Warning, Code::IneffectiveVariable, setting, Part::Name, message)
             .hint("put machines into the group, or take its variables away");
@@ -217,7 +214,10 @@ fn misplaced(lint: &mut Lint<'_>) {
 fn only_etcd(lint: &mut Lint<'_>) {
     let groups = lint.subject.groups;
     let cluster = groups.members("k8s_cluster");
-    let Some(&lonely) = groups.members("etcd").iter().find(|host| !cluster.contains(host)) else { return };
+    let Some(&lonely) = groups.members("etcd").iter().find(|host| cluster.binary_search(host).is_err())
+    else {
+        return;
+    };
     let Some(&inside) = cluster.first() else { return };
     for name in ALSO_FOR_ETCD {
         let Some(setting) = lint.values.of_host(name, inside) else { continue };

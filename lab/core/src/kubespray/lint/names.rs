@@ -7,11 +7,8 @@ use serde_json::Value;
 
 use super::{Lint, Part, removed, truth};
 use crate::kubespray::setting::Setting;
-use crate::source::suggest::{nearest_within, quote};
+use crate::source::suggest::{KnownWords, quote};
 use crate::source::{Code, Severity};
-
-/// More unknown names than this are not compared with every known one.
-const COMPARED: usize = 500;
 
 pub(super) fn check(lint: &mut Lint<'_>) {
     let mut names: Vec<&str> = lint.values.names().collect();
@@ -51,7 +48,9 @@ pub(super) fn check(lint: &mut Lint<'_>) {
         return;
     }
     let used = used_in_templates(lint.subject.settings);
-    let mut compared = 0;
+    let index = lint.index;
+    let known = index.variables.iter().filter(|(_, variable)| !variable.only_used());
+    let known = KnownWords::new(known.map(|(known, _)| known.as_str()));
     for name in unknown {
         let own = &lint.subject.options.own_prefixes;
         if name.starts_with("ansible_") || own.iter().any(|prefix| name.starts_with(prefix)) {
@@ -71,11 +70,10 @@ pub(super) fn check(lint: &mut Lint<'_>) {
         if is_own || removed::tell(lint, name) {
             continue;
         }
-        compared += 1;
-        let near = if compared > COMPARED { None } else { near(lint, name) };
+        let near = nearest_variable(lint, &known, name);
         for (setting, more) in lint.to_tell(name) {
             let version = &lint.index.version;
-            match &near {
+            match near {
                 Some(near) => {
                     let source = lint.source_of(near);
                     let message = format!("Kubespray {version} has no variable `{name}`{}", and(more));
@@ -132,19 +130,17 @@ const MEANT: [(&str, &str); 15] = [
 ];
 
 /// The name that was most likely meant: one of the table, or one that differs by a slip of the fingers.
-fn near(lint: &Lint<'_>, name: &str) -> Option<String> {
-    let known = |wanted: &&str| lint.index.variables.contains_key(*wanted);
+fn nearest_variable<'a>(lint: &Lint<'_>, known: &KnownWords<'a>, name: &str) -> Option<&'a str> {
     let meant = MEANT.iter().find(|(wrong, _)| *wrong == name).map(|(_, right)| *right);
-    if let Some(right) = meant.filter(known) {
-        return Some(right.to_owned());
+    if let Some(right) = meant.filter(|right| lint.index.variables.contains_key(*right)) {
+        return Some(right);
     }
     let slips = match name.len() {
         0..5 => return None,
         5..9 => 1,
         _ => 2,
     };
-    let known = lint.index.variables.iter().filter(|(_, variable)| !variable.only_used());
-    nearest_within(name, known.map(|(known, _)| known.as_str()), slips).map(str::to_owned)
+    known.nearest_within(name, slips)
 }
 
 fn is_identifier(name: &str) -> bool {

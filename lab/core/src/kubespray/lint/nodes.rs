@@ -10,9 +10,6 @@ use crate::kubespray::setting::{Scope, Setting};
 use crate::source::suggest::quote;
 use crate::source::{Code, Severity};
 
-/// More of one kind of mistake among the machines than this is told by its number.
-const MOST: usize = 20;
-
 pub(super) fn check(lint: &mut Lint<'_>) {
     labels(lint);
     taints(lint);
@@ -59,7 +56,7 @@ fn labels(lint: &mut Lint<'_>) {
                 Severity::Error,
                 Code::BadLabel,
                 setting,
-                Part::Inside(&[yaml::Step::Key(key)]),
+                Part::Inside(yaml::Step::Key(key)),
                 message,
             );
             finding.hint(format!("put the labels of each machine into its own host_vars, like host_vars/{}.yml, as `node_labels: {{key: \"text\"}}`", crate::source::suggest::shorten(key)));
@@ -67,11 +64,11 @@ fn labels(lint: &mut Lint<'_>) {
             continue;
         }
         for (key, value) in entries {
-            let step = |value| if value { [yaml::Step::Value(key)] } else { [yaml::Step::Key(key)] };
+            let step = |value| if value { yaml::Step::Value(key) } else { yaml::Step::Key(key) };
             if let Err(problem) = qualified_name(key) {
                 let message = format!("the label key {} {problem}", quote(key));
                 let finding =
-                    lint.tell(Severity::Error, Code::BadLabel, setting, Part::Inside(&step(false)), message);
+                    lint.tell(Severity::Error, Code::BadLabel, setting, Part::Inside(step(false)), message);
                 finding.source.clone_from(&source);
             }
             let told = match value {
@@ -91,8 +88,7 @@ fn labels(lint: &mut Lint<'_>) {
                 _ => None,
             };
             if let Some((severity, message, hint)) = told {
-                let finding =
-                    lint.tell(severity, Code::BadLabel, setting, Part::Inside(&step(true)), message);
+                let finding = lint.tell(severity, Code::BadLabel, setting, Part::Inside(step(true)), message);
                 finding.hint = hint;
                 finding.source.clone_from(&source);
             }
@@ -150,7 +146,7 @@ fn taints(lint: &mut Lint<'_>) {
                 Severity::Error,
                 Code::BadTaint,
                 setting,
-                Part::Inside(&[yaml::Step::Item(at)]),
+                Part::Inside(yaml::Step::Item(at)),
                 message,
             );
             finding.hint = hint;
@@ -167,7 +163,6 @@ fn names(lint: &mut Lint<'_>) {
         groups.members("k8s_cluster").iter().chain(groups.members("etcd")).copied().collect();
     judged.sort_unstable();
     judged.dedup();
-    let mut told = 0;
     for number in judged {
         let host = &groups.hosts()[number];
         let part = |part: &str| {
@@ -177,10 +172,6 @@ fn names(lint: &mut Lint<'_>) {
         // As long as Kubernetes allows for the name of a node.
         if host.name.split('.').all(part) && host.name.len() <= 253 {
             continue;
-        }
-        told += 1;
-        if told > MOST {
-            break;
         }
         let right: String = host
             .name
@@ -231,7 +222,6 @@ fn addresses(lint: &mut Lint<'_>) {
 /// The API's certificate names the addresses that Kubespray knows; `ansible_host` is not among them.
 fn certificates(lint: &mut Lint<'_>) {
     let used = lint.value("kubeconfig_localhost_ansible_host").and_then(truth) == Some(true);
-    let mut told = 0;
     for host in lint.subject.groups.members("kube_control_plane").to_vec() {
         let values = &lint.values;
         let Some(reached) = values.of_host("ansible_host", host) else { continue };
@@ -254,8 +244,7 @@ fn certificates(lint: &mut Lint<'_>) {
             Some(Value::Array(items)) => items.iter().any(|item| item.as_str() == Some(address)),
             _ => false,
         };
-        told += 1;
-        if named || told > MOST {
+        if named {
             continue;
         }
         let severity = if used { Severity::Error } else { Severity::Note };

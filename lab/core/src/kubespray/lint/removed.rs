@@ -1,7 +1,7 @@
 //! Variables that another Kubespray knows: gone by this one, or not there yet.
 
 use super::names::and;
-use super::{Lint, Part, truth};
+use super::{Lint, Others, Part, truth};
 use crate::kubespray::index::{Index, Variable};
 use crate::kubespray::setting::Setting;
 use crate::source::{Code, Severity};
@@ -97,18 +97,14 @@ enum History {
 }
 
 fn history(lint: &Lint<'_>, name: &str) -> History {
-    let own = version_of(&lint.index.version);
-    let others = lint.others();
+    let Others { older, newer } = lint.others();
     // What only the sample shows is read by nobody, and what is only used may be of a task's own.
-    let knows = |index: &&Index| {
+    let knows = |index: &Index| {
         let variable = index.variables.get(name);
         variable.is_some_and(|variable| !variable.only_used() && !only_shown(variable))
     };
-    let is_older = |index: &&Index| version_of(&index.version) < own;
-    let mut older: Vec<&Index> = others.iter().filter(is_older).collect();
-    older.sort_by_key(|index| version_of(&index.version));
     if let Some(at) = older.iter().rposition(knows) {
-        let last = older[at];
+        let last = &older[at];
         let gone = older.get(at + 1).map_or(&lint.index.version, |index| &index.version);
         let variable = &last.variables[name];
         let place = variable
@@ -123,16 +119,14 @@ fn history(lint: &Lint<'_>, name: &str) -> History {
             source: place.map(|place| last.place(place)),
         };
     }
-    let mut newer: Vec<&Index> = others.iter().filter(|index| version_of(&index.version) > own).collect();
-    newer.sort_by_key(|index| version_of(&index.version));
-    match newer.iter().find(|index| knows(index)) {
+    match newer.iter().find(|&index| knows(index)) {
         Some(first) => History::NotYet { first: first.version.clone() },
         None => History::Never,
     }
 }
 
 /// `v2.30.0-12-gabcdef` as numbers, its distance from the tag last. What has no number counts as the newest.
-fn version_of(text: &str) -> Vec<u64> {
+pub(super) fn version_of(text: &str) -> Vec<u64> {
     let mut parts = text.trim_start_matches('v').split(['.', '-']).map_while(|part| part.parse().ok());
     let version: Vec<u64> = parts.by_ref().collect();
     if version.is_empty() { vec![u64::MAX] } else { version }

@@ -1,11 +1,12 @@
 //! What a check found, with what is allowed taken out: as text, as JSON.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
 use super::allow;
-use crate::source::{Finding, Related, Severity, SourceFile, render_files};
+use crate::source::{Code, Finding, Related, Severity, SourceFile, Span, render_files};
 
 /// A finding that the file allows.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,12 +38,15 @@ impl Report {
     /// Errors of the first kind cannot be allowed: without what they are about, there is no lab.
     #[must_use]
     pub fn cluster(checked: Vec<Finding>, linted: Vec<Finding>, source: SourceFile) -> Self {
-        let fixed: Vec<Finding> =
-            checked.iter().filter(|finding| finding.severity == Severity::Error).cloned().collect();
+        let fixed: HashSet<(Code, Span)> = checked
+            .iter()
+            .filter(|finding| finding.severity == Severity::Error)
+            .map(|finding| (finding.code, finding.span))
+            .collect();
         let mut findings = checked;
         findings.extend(linted);
         findings.sort_by_key(|finding| finding.span);
-        Self::of(findings, vec![source], |finding| !fixed.contains(finding))
+        Self::of(findings, vec![source], |finding| !fixed.contains(&(finding.code, finding.span)))
     }
 
     fn of(mut findings: Vec<Finding>, files: Vec<SourceFile>, allowable: impl Fn(&Finding) -> bool) -> Self {

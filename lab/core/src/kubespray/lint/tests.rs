@@ -11,6 +11,7 @@ use crate::kubespray::{TAGS, settings};
 
 mod allowances;
 mod clusters;
+mod floods;
 mod rules;
 
 /// An inventory that is right in every way.

@@ -26,6 +26,10 @@ pub const HOSTS_FILES: [&str; 8] = [
 /// Endings in the order in which Ansible looks for them.
 const ENDINGS: [&str; 4] = ["", ".yml", ".yaml", ".json"];
 
+/// Misnamed files beyond this number are not compared with every group or host: thousands of files beside thousands of
+/// other hosts would take minutes.
+const MAX_COMPARED: usize = 20;
+
 /// Something in `group_vars` or `host_vars`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
@@ -60,6 +64,7 @@ pub(super) fn choose(groups: &Groups, entries: &[Entry]) -> (Vec<Wanted>, Vec<Un
         entries.iter().map(|entry| (entry.path.as_str(), entry.is_folder)).collect();
     let (mut wanted, mut unread) = (Vec::new(), Vec::new());
     let mut used: HashSet<&str> = HashSet::new();
+    let mut compared = 0;
     let group_names: Vec<&str> = groups.groups().iter().map(|group| group.name.as_str()).collect();
     let host_names: Vec<&str> = groups.hosts().iter().map(|host| host.name.as_str()).collect();
     for (folder, names) in [("group_vars", &group_names), ("host_vars", &host_names)] {
@@ -109,7 +114,7 @@ pub(super) fn choose(groups: &Groups, entries: &[Entry]) -> (Vec<Wanted>, Vec<Un
         }
         for (path, is_folder) in top_level(&tree, folder) {
             if !used.contains(path)
-                && let Some(found) = nobodys(path, is_folder, folder, names)
+                && let Some(found) = nobodys(path, is_folder, folder, names, &mut compared)
             {
                 unread.push(found);
             }
@@ -148,14 +153,23 @@ fn below(tree: &BTreeMap<&str, bool>, folder: &str, scope: &Scope, wanted: &mut 
 }
 
 /// A file or a folder that is named after nobody. Silent about what is plainly no file of variables.
-fn nobodys(path: &str, is_folder: bool, folder: &str, names: &[&str]) -> Option<Unread> {
+///
+/// `compared`: how many names of files were compared with those of the inventory.
+fn nobodys(
+    path: &str,
+    is_folder: bool,
+    folder: &str,
+    names: &[&str],
+    compared: &mut usize,
+) -> Option<Unread> {
     let file = &path[folder.len() + 1..];
     if file.starts_with('.') || file.ends_with('~') || file == "localhost" {
         return None;
     }
     let stem = ENDINGS[1..].iter().find_map(|ending| file.strip_suffix(ending));
     let name = stem.unwrap_or(file);
-    let near = suggest::nearest(name, names);
+    *compared += 1;
+    let near = if *compared > MAX_COMPARED { None } else { suggest::nearest(name, names) };
     if name == "localhost" || (stem.is_none() && (name.contains('.') || near.is_none()) && !is_folder) {
         return None;
     }

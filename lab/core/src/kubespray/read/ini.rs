@@ -1,7 +1,7 @@
 //! A file of hosts as INI. Follows `lib/ansible/plugins/inventory/ini.py` of ansible-core, but goes on after
 //! a mistake.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::hosts::Builder;
 use super::{literal, pattern};
@@ -24,7 +24,7 @@ pub(super) fn read(text: &str, builder: &mut Builder<'_>) {
     let mut state = State::Hosts;
     // Groups that are named before they have a section of their own, with the first place.
     let mut pending: HashMap<String, (Span, State)> = HashMap::new();
-    let mut declared: Vec<String> = vec!["all".to_owned(), "ungrouped".to_owned()];
+    let mut declared: HashSet<&str> = HashSet::from(["all", "ungrouped"]);
     let mut offset = 0;
     for whole in text.split_inclusive('\n') {
         let start =
@@ -59,10 +59,10 @@ pub(super) fn read(text: &str, builder: &mut Builder<'_>) {
             if state == State::Unknown {
                 continue;
             }
-            if state == State::Vars && !declared.iter().any(|known| known == name) {
+            if state == State::Vars && !declared.contains(name) {
                 pending.entry(name.to_owned()).or_insert((name_span, State::Vars));
             } else if state != State::Vars {
-                declared.push(name.to_owned());
+                declared.insert(name);
                 pending.remove(name);
             }
             group = builder.groups.group(name, Some(builder.place(name_span)));
@@ -79,7 +79,7 @@ pub(super) fn read(text: &str, builder: &mut Builder<'_>) {
                     continue;
                 }
                 let span = Span { start, end: start + name.len() };
-                if !declared.iter().any(|known| known == name) {
+                if !declared.contains(name) {
                     pending.entry(name.to_owned()).or_insert((span, State::Children));
                 }
                 let child = builder.groups.group(name, Some(builder.place(span)));

@@ -295,9 +295,29 @@ fn every_setting_knows_where_it_stands() {
         places,
         [("x", "'1'"), ("y", "\"b c\""), ("z", "v"), ("é", "1"), ("'a b'", "x"), ("long", "first")]
     );
-    let name = Span { start: text.find("'a b'").unwrap(), end: text.find("'a b'").unwrap() + 5 };
-    let inside = yaml::locate(text, name, &[yaml::Step::Item(1), yaml::Step::Value("y")]).unwrap();
-    assert_eq!(&text[inside.start..inside.end], "z");
+}
+
+#[test]
+fn parts_are_found_by_the_names_of_their_values() {
+    let text = "list: [one, {two: three}]\nhosts: {a: {labels: {rack: r1}}}\nlast: {x: 1, x: 22}\n";
+    let span = |word: &str| {
+        let start = text.find(word).unwrap();
+        Span { start, end: start + word.len() }
+    };
+    let parts = yaml::Parts::of(text);
+    for (name, step, part) in [
+        ("list", yaml::Step::Item(0), Some("one")),
+        ("list", yaml::Step::Item(1), Some("two")),
+        ("list", yaml::Step::Item(2), None),
+        ("list", yaml::Step::Key("two"), None),
+        ("labels", yaml::Step::Key("rack"), Some("rack")),
+        ("labels", yaml::Step::Value("rack"), Some("r1")),
+        ("last", yaml::Step::Value("x"), Some("22")),
+        ("rack", yaml::Step::Item(0), None),
+    ] {
+        let found = parts.find(span(name), step).map(|found| &text[found.start..found.end]);
+        assert_eq!(found, part, "{name} {step:?}");
+    }
 }
 
 /// Every mistake is told, with its place, and the rest of the file is read.
@@ -337,6 +357,7 @@ all:
     ("hosts", "[kube_node]\na\n"),
     ("group_vars/all/template.yml", "x: {{ y }}\n"),
     ("group_vars/all/list.yml", "- x\n"),
+    ("group_vars/all/bracket.yml", "x: [a, b\ny: [c]\n"),
     ("group_vars/all/tab.yml", "x:\n\ty: 1\n"),
     ("group_vars/all/documents.yml", "x: 1\n---\ny: 1\n"),
     ("group_vars/all/twice.yml", "x: 1\ny: {z: 1, z: 2}\nx: 2\n"),

@@ -5,12 +5,12 @@
 //! stricter reader of its own in [`crate::source`]; here what another program wrote must be read the
 //! way that program would.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, StructureStyle};
 use serde_json::Value;
 
-use crate::source::{Code, Findings, Place, Severity, Span, suggest, yaml};
+use crate::source::{Code, Findings, Place, Severity, Span, brackets, suggest, yaml};
 
 /// Deeper than any inventory, and little enough for every stack.
 const DEPTH: usize = 64;
@@ -217,8 +217,10 @@ impl Builder<'_> {
     fn syntax(&mut self, error: &ScanError) {
         let at = error.marker().byte_offset().unwrap_or(self.text.len()).min(self.text.len());
         let span = Span { start: at, end: at };
-        let told = error.to_string();
-        let told = told.split(" at byte ").next().unwrap_or_default().split(" at line ").next();
+        let open = brackets::left_open(self.text, at);
+        let span = open.unwrap_or(span);
+        let message = if open.is_some() { yaml::UNCLOSED.to_owned() } else { error.to_string() };
+        let told = message.split(" at byte ").next().unwrap_or_default().split(" at line ").next();
         let told = told.unwrap_or_default().trim();
         match (error.kind(), yaml::common_mistake(told)) {
             (ErrorKind::UnknownAnchor, _) => self.fail(
@@ -255,7 +257,7 @@ fn merged(entries: Vec<(Node, Node)>) -> Vec<(Node, Node)> {
     if !entries.iter().any(|(key, _)| is_merge(key)) {
         return entries;
     }
-    let own: Vec<String> = entries.iter().filter_map(|(key, _)| key.key()).collect();
+    let mut known: HashSet<String> = entries.iter().filter_map(|(key, _)| key.key()).collect();
     let mut result = Vec::with_capacity(entries.len());
     for (key, value) in entries {
         if !is_merge(&key) {
@@ -269,11 +271,7 @@ fn merged(entries: Vec<(Node, Node)>) -> Vec<(Node, Node)> {
         for source in sources {
             let Tree::Map(inherited) = source.tree else { continue };
             for (name, value) in inherited {
-                let known = name.key().is_some_and(|name| {
-                    own.contains(&name)
-                        || result.iter().any(|(before, _)| before.key().as_ref() == Some(&name))
-                });
-                if !known {
+                if name.key().is_none_or(|name| known.insert(name)) {
                     result.push((name, value));
                 }
             }
@@ -393,34 +391,65 @@ pub(crate) fn tell_duplicates(node: &Node, file: usize, findings: &mut Findings)
     }
 }
 
-/// Where a part of a value stands: `name` is the span of the variable's name, `path` leads on by keys and
-/// by numbers of items.
-pub(crate) fn locate(text: &str, name: Span, path: &[Step<'_>]) -> Option<Span> {
-    fn find(node: &Node, name: Span) -> Option<&Node> {
+/// Where the parts of the values of a file stand, by the places of the names of the values. Made once for a file: it
+/// may have thousands of values with thousands of parts.
+#[derive(Debug, Default)]
+pub(crate) struct Parts(HashMap<Span, PartsOfValue>);
+
+/// Where the parts of one list or mapping stand.
+#[derive(Debug, Default)]
+struct PartsOfValue {
+    items: Vec<Span>,
+    /// The key and its value. Of a key that is there twice, the last one, as Ansible takes it.
+    keys: HashMap<String, (Span, Span)>,
+}
+
+impl Parts {
+    /// Reads a file. Of one that is no YAML nothing is found.
+    pub(crate) fn of(text: &str) -> Self {
+        let mut parts = Self::default();
+        if let Some(root) = parse(text, &mut Findings::default()) {
+            parts.collect(&root);
+        }
+        parts
+    }
+
+    fn collect(&mut self, node: &Node) {
         match &node.tree {
-            Tree::Map(entries) => entries
-                .iter()
-                .find_map(|(key, value)| if key.span == name { Some(value) } else { find(value, name) }),
-            Tree::List(items) => items.iter().find_map(|item| find(item, name)),
-            _ => None,
-        }
-    }
-    let root = parse(text, &mut Findings::default())?;
-    let mut node = find(&root, name)?;
-    let mut span = node.span;
-    for step in path {
-        match (step, &node.tree) {
-            (Step::Item(at), Tree::List(items)) => node = items.get(*at)?,
-            (Step::Key(wanted) | Step::Value(wanted), Tree::Map(entries)) => {
-                let (key, value) =
-                    entries.iter().rev().find(|(key, _)| key.key().as_deref() == Some(*wanted))?;
-                node = if matches!(step, Step::Key(_)) { key } else { value };
+            Tree::List(items) => items.iter().for_each(|item| self.collect(item)),
+            Tree::Map(entries) => {
+                for (name, value) in entries {
+                    let parts = match &value.tree {
+                        Tree::List(items) => PartsOfValue {
+                            items: items.iter().map(|item| item.span).collect(),
+                            ..PartsOfValue::default()
+                        },
+                        Tree::Map(entries) => PartsOfValue {
+                            keys: entries
+                                .iter()
+                                .filter_map(|(key, value)| Some((key.key()?, (key.span, value.span))))
+                                .collect(),
+                            ..PartsOfValue::default()
+                        },
+                        _ => continue,
+                    };
+                    self.0.entry(name.span).or_insert(parts);
+                    self.collect(value);
+                }
             }
-            _ => return None,
+            _ => {}
         }
-        span = node.span;
     }
-    Some(span)
+
+    /// Where a part stands of the value whose name stands at `name`.
+    pub(crate) fn find(&self, name: Span, step: Step<'_>) -> Option<Span> {
+        let parts = self.0.get(&name)?;
+        match step {
+            Step::Item(number) => parts.items.get(number).copied(),
+            Step::Key(key) => parts.keys.get(key).map(|(key, _)| *key),
+            Step::Value(key) => parts.keys.get(key).map(|(_, value)| *value),
+        }
+    }
 }
 
 /// One step into a value.
@@ -428,7 +457,7 @@ pub(crate) fn locate(text: &str, name: Span, path: &[Step<'_>]) -> Option<Span> 
 pub(crate) enum Step<'a> {
     /// The value of a key.
     Value(&'a str),
-    /// The key itself; the last step.
+    /// The key itself.
     Key(&'a str),
     /// An item of a list.
     Item(usize),

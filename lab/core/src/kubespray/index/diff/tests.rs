@@ -74,6 +74,7 @@ fn words_and_variables_that_are_no_longer_the_users_are_told() {
     let mut to = from.clone();
     to.version = "next".to_owned();
     to.choices.insert("kube_proxy_mode".to_owned(), vec!["nftables".to_owned()]);
+    to.choices.insert("cloud_provider".to_owned(), vec![String::new(), "external".to_owned()]);
     if let Some(variable) = to.variables.get_mut("kube_network_node_prefix") {
         variable.fixed.push(crate::kubespray::index::Place(0, 1));
     }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Change, Default, Difference, Effect, Names, Use};
 use crate::kubespray::index::Shape;
+use crate::source::suggest::visible;
 
 /// More versions than this are told by the first, the last and their number.
 const LISTED: usize = 4;
@@ -85,7 +86,10 @@ pub fn use_text(cluster: &str, uses: &[Use]) -> String {
             Effect::Removed => "removed: nothing reads it any more".to_owned(),
             Effect::Refused => "refused: Kubespray does not run with it".to_owned(),
             Effect::Fixed => "roles set it for good now".to_owned(),
-            Effect::Word { known } => format!("not one of {} any more", known.join(", ")),
+            Effect::Word { known } => {
+                let known: Vec<&str> = known.iter().map(|word| visible(word)).collect();
+                format!("not one of {} any more", known.join(", "))
+            }
             Effect::Version { component, known: Some((old, new)) } => {
                 format!("no checksum for {component} any more; there are {old} to {new}")
             }
@@ -112,10 +116,10 @@ fn section(text: &mut String, title: &str, names: &Names) {
     }
     let _ = writeln!(text, "\n{title}");
     for name in &names.added {
-        let _ = writeln!(text, "  + {name}");
+        let _ = writeln!(text, "  + {}", visible(name));
     }
     for name in &names.removed {
-        let _ = writeln!(text, "  - {name}");
+        let _ = writeln!(text, "  - {}", visible(name));
     }
 }
 

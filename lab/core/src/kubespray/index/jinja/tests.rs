@@ -16,6 +16,7 @@ fn names(uses: &Uses) -> Vec<&str> {
 #[case::slice_of_a_name("{{ hosts[1:count] }}", &["count", "hosts"])]
 #[case::loop_names("{% for host in groups['etcd'] if wanted %}{{ host }}{{ loop.index }}{% endfor %}{{ host }}", &["groups", "host", "wanted"])]
 #[case::two_targets("{% for key, value in some_map.items() %}{{ key }}{{ value }}{% endfor %}", &["some_map"])]
+#[case::tuple("{% for x in 'a', b %}{{ x }}{{ c, d }}{% endfor %}", &["b", "c", "d"])]
 #[case::set("{% set x = y %}{{ x }}", &["y"])]
 #[case::set_block("{% set x %}{{ y }}{% endset %}{{ x }}", &["y"])]
 #[case::change("{% set x = [] %}{% for a in b %}{% do x.append(y) %}{% if z %}{% break %}{% endif %}{% endfor %}", &["b", "y", "z"])]

@@ -25,6 +25,14 @@ fn a_variable_whole(#[case] tag: &str, #[case] name: &str) {
     insta::assert_snapshot!(name.to_owned(), variable_text(&told));
 }
 
+#[test]
+fn variable_text_shows_an_empty_word() {
+    let mut index = known("v2.31.0");
+    index.choices.insert("cloud_provider".to_owned(), vec![String::new(), "external".to_owned()]);
+    let text = variable_text(&tell(&index, "cloud_provider").unwrap());
+    assert!(text.contains("\n  one of        \"\", external\n"), "{text}");
+}
+
 #[rstest]
 #[case::removed("v2.31.0", "ingress_nginx_enabled", Some("v2.29.0, v2.29.1, v2.30.0 have it"))]
 #[case::new("v2.30.0", "kubelet_fail_cgroup_v1", Some("v2.31.0 has it"))]
