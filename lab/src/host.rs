@@ -10,5 +10,6 @@ pub mod containers;
 pub mod embedded;
 pub mod enter;
 pub mod facts;
+pub mod limits;
 pub mod processes;
 pub mod supervisor;

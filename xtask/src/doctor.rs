@@ -5,6 +5,7 @@
 
 pub mod kvm;
 mod probes;
+mod shared;
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -81,13 +81,25 @@ pub struct Doctor {
     pub json: bool,
 }
 
-/// Install what this computer lacks.
+/// Install what this computer lacks, and offer to raise limits of the kernel that containers share.
+///
+/// Limits are raised only after a question of their own, or with --limits; --yes alone leaves them as they are. Values are
+/// written to /etc/sysctl.d/90-lab.conf, with those before, which --undo sets back.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: cargo xtask setup --dry-run")]
+#[command(after_help = "Examples:
+  cargo xtask setup --dry-run
+  cargo xtask setup --limits        asks, then raises what is too low for several clusters of containers
+  cargo xtask setup --undo")]
 pub struct Setup {
     /// Say what would be done, and do nothing.
     #[arg(long)]
     pub dry_run: bool,
+    /// Raise limits of the kernel that containers share, and do nothing else.
+    #[arg(long)]
+    pub limits: bool,
+    /// Set limits back to their values before, and do nothing else.
+    #[arg(long, conflicts_with = "limits")]
+    pub undo: bool,
 }
 
 /// Run the tests, all tiers unless told otherwise.
