@@ -43,7 +43,7 @@ pub struct Cluster {
     pub cluster: String,
 }
 
-/// What a deploy does where the kernel's limits are too low for it.
+/// How a deploy treats limits of the kernel that are too low for it.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Limits {
     /// Deploy even where this computer's kernel has too little left for the cluster, as it is counted

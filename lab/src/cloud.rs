@@ -32,7 +32,7 @@ pub struct Wishes {
     pub merge: Option<PathBuf>,
     /// Everything goes to standard output as JSON, one object a line, the status last.
     pub json: bool,
-    /// What happens where the kernel's limits are too low for the cluster.
+    /// How limits of the kernel that are too low for the cluster are treated.
     pub too_low: TooLow,
 }
 

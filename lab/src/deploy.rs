@@ -66,7 +66,7 @@ pub struct Wishes {
     pub fresh: bool,
     /// A fresh cluster of containers is kept as a snapshot, for the next deploy from the same.
     pub keep: bool,
-    /// What happens where the kernel's limits are too low for the cluster.
+    /// How limits of the kernel that are too low for the cluster are treated.
     pub too_low: TooLow,
 }
 

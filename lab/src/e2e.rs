@@ -41,7 +41,7 @@ pub struct Wishes {
     pub keep: bool,
     /// The report goes to standard output.
     pub json: bool,
-    /// What happens where the kernel's limits are too low for the cluster.
+    /// How limits of the kernel that are too low for the cluster are treated.
     pub too_low: TooLow,
 }
 

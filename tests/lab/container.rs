@@ -84,7 +84,7 @@ fn a_container_keeps_to_its_limits_and_off_the_computer() {
 
 /// Enough inotify instances are left for a container, and not for Kubernetes in it.
 #[test]
-fn limits_too_low_for_kubernetes_are_told_before_machines_start() {
+fn up_warns_of_limits_too_low_for_kubernetes_before_machines_start() {
     needs_containers!();
     let checkout = Checkout::with(&Cluster::new("tight", &["node"]).kind("container"));
     let before = Computer::look(checkout.root());
@@ -92,12 +92,12 @@ fn limits_too_low_for_kubernetes_are_told_before_machines_start() {
     let up = checkout.lab(&["up", "tight"]).answer().ok();
     drop(taken);
     let warning = "warning: Kubernetes on these machines does not fit on this computer: ";
-    let (told, started) = (up.stderr.find(warning), up.stderr.find("node: starting"));
-    assert!(told.is_some() && told < started, "{up}");
+    let (warned, started) = (up.stderr.find(warning), up.stderr.find("node: starting"));
+    assert!(warned.is_some() && warned < started, "{up}");
     assert!(up.stderr.contains("`cargo xtask setup --limits` raises the limits"), "{up}");
     assert!(
         !checkout.lab(&["up", "tight"]).answer().ok().stderr.contains("warning"),
-        "nothing starts, nothing is told"
+        "nothing starts, so nothing is warned of"
     );
     checkout.destroy("tight", &before);
 }

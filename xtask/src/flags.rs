@@ -81,15 +81,18 @@ pub struct Doctor {
     pub json: bool,
 }
 
-/// Install what this computer lacks, and offer to raise limits of the kernel that containers share.
-///
-/// Limits are raised only after a question of their own, or with --limits; --yes alone leaves them as they are. Values are
-/// written to /etc/sysctl.d/90-lab.conf, with those before, which --undo sets back.
+/// Install what this computer lacks.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(
+    after_help = "At the end, root on a terminal is asked whether to raise limits of the kernel that are too low for
+several clusters of containers. --yes alone leaves them as they are. They are written to
+/etc/sysctl.d/90-lab.conf with the values before, which --undo sets back.
+
+Examples:
   cargo xtask setup --dry-run
-  cargo xtask setup --limits        asks, then raises what is too low for several clusters of containers
-  cargo xtask setup --undo")]
+  cargo xtask setup --limits
+  cargo xtask setup --undo"
+)]
 pub struct Setup {
     /// Say what would be done, and do nothing.
     #[arg(long)]

@@ -11,29 +11,44 @@ use crate::host::Host;
 pub struct Limit {
     /// Its name for sysctl(8).
     pub setting: &'static str,
-    /// What there is so much of.
+    /// The counted things, for people.
     pub noun: &'static str,
-    /// What a cluster of three containers, `quick`, needs of it.
-    pub cluster: u64,
-    /// What setup raises it to where it is enough for too few clusters.
+    /// How much a cluster of three containers, `quick`, needs to start, with version 1 and version 2 of control groups.
+    pub cluster: [u64; 2],
+    /// The value that setup raises it to where it is enough for too few clusters.
     pub raised: u64,
 }
 
-/// Every limit that containers share. Raised values: for inotify instances eight clusters and as much again for others, for
-/// watches what users of kind are told to set, for processes the most that a kernel of 64 bits takes (systemd sets it
-/// too), for keys the default of current kernels, for files a small part of what a computer with 16 GiB has by default.
+/// Every limit that containers share. Raised values are: instances for ten clusters; watches as kind's documentation
+/// recommends; the largest `pid_max` of a kernel of 64 bits, which systemd sets too; keys as current kernels have them by
+/// default; fewer files than a computer with 16 GiB of memory has by default.
 pub const LIMITS: [Limit; 6] = [
-    Limit { setting: "fs.inotify.max_user_instances", noun: "inotify instances", cluster: 98, raised: 1024 },
-    Limit { setting: "fs.inotify.max_user_watches", noun: "inotify watches", cluster: 1085, raised: 524_288 },
-    Limit { setting: "kernel.keys.root_maxkeys", noun: "keys of root", cluster: 115, raised: 1_000_000 },
+    Limit {
+        setting: "fs.inotify.max_user_instances",
+        noun: "inotify instances",
+        cluster: [62, 95],
+        raised: 1024,
+    },
+    Limit {
+        setting: "fs.inotify.max_user_watches",
+        noun: "inotify watches",
+        cluster: [740, 800],
+        raised: 524_288,
+    },
+    Limit { setting: "kernel.keys.root_maxkeys", noun: "keys of root", cluster: [77, 77], raised: 1_000_000 },
     Limit {
         setting: "kernel.keys.root_maxbytes",
         noun: "bytes of root's keys",
-        cluster: 4500,
+        cluster: [3400, 3400],
         raised: 25_000_000,
     },
-    Limit { setting: "kernel.pid_max", noun: "processes and threads", cluster: 710, raised: 4_194_304 },
-    Limit { setting: "fs.file-max", noun: "open files", cluster: 4800, raised: 1_000_000 },
+    Limit {
+        setting: "kernel.pid_max",
+        noun: "processes and threads",
+        cluster: [745, 745],
+        raised: 4_194_304,
+    },
+    Limit { setting: "fs.file-max", noun: "open files", cluster: [3400, 3400], raised: 1_000_000 },
 ];
 
 /// A limit as the computer has it.
@@ -45,28 +60,31 @@ pub struct Found {
     pub value: u64,
     /// How much is used, where that can be seen.
     pub used: Option<u64>,
+    /// How much of it a cluster needs here.
+    pub cluster: u64,
 }
 
 impl Found {
     /// How many more clusters the rest is enough for.
     pub fn clusters(&self) -> u64 {
-        self.value.saturating_sub(self.used.unwrap_or_default()) / self.limit.cluster
+        self.value.saturating_sub(self.used.unwrap_or_default()) / self.cluster
     }
 
-    /// The value of the setting with nothing else running, in clusters.
+    /// How many clusters the whole is enough for.
     pub fn clusters_in_all(&self) -> u64 {
-        self.value / self.limit.cluster
+        self.value / self.cluster
     }
 }
 
 /// Every limit that can be read, the one that is enough for fewest clusters first.
 pub fn examine(host: &Host) -> Vec<Found> {
-    let mut found: Vec<Found> = LIMITS
-        .iter()
-        .filter_map(|limit| {
-            Some(Found { limit, value: value(host, limit.setting)?, used: used(host, limit) })
-        })
-        .collect();
+    let groups = host.read("/proc/self/cgroup").unwrap_or_default();
+    let is_second_version = !groups.is_empty() && groups.lines().all(|line| line.starts_with("0::"));
+    let look = |limit: &'static Limit| {
+        let cluster = limit.cluster[usize::from(is_second_version)];
+        Some(Found { limit, value: value(host, limit.setting)?, used: used(host, limit), cluster })
+    };
+    let mut found: Vec<Found> = LIMITS.iter().filter_map(look).collect();
     found.sort_by_key(Found::clusters);
     found
 }
@@ -81,7 +99,7 @@ pub fn value(host: &Host, setting: &str) -> Option<u64> {
     host.read(&path(setting))?.trim().parse().ok()
 }
 
-/// What root uses, or everybody where the limit is everybody's.
+/// The usage of root, or of all users where they share the limit.
 fn used(host: &Host, limit: &Limit) -> Option<u64> {
     // `    0:     9 8/8 3/1000000 40/25000000`: used and allowed keys and bytes are the last columns (keyrings(7)).
     let key_users = |column: usize| {

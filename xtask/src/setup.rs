@@ -151,7 +151,7 @@ fn consent(plan: &Plan, host: &Host, yes: bool) -> anyhow::Result<()> {
     Err(Failure::host("nothing was changed", "`cargo xtask doctor` says what works without it").into())
 }
 
-/// Asks a question on the terminal; `otherwise` is the answer that an empty line means. Nobody to answer means no.
+/// Asks a question on the terminal; `otherwise` is the answer of an empty line. The end of the input is a no.
 fn ask(question: &str, otherwise: bool) -> anyhow::Result<bool> {
     eprint!("\n{question} {} ", if otherwise { "[Y/n]" } else { "[y/N]" });
     let mut answer = String::new();

@@ -22,7 +22,7 @@ pub struct HostFacts {
 /// A file system of the computer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiskFacts {
-    /// What may still be written by everybody, without what is kept for root.
+    /// Bytes that programs of every user may still write.
     pub free: Bytes,
     /// Its size.
     pub total: Bytes,

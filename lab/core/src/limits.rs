@@ -1,7 +1,7 @@
-//! Limits of the kernel that all container machines of a computer share: how much of each a lab needs, and whether
-//! that is left.
+//! Limits of the kernel that all container machines of a computer share: how much of each a lab needs, and whether so
+//! much is left.
 //!
-//! Owns the measured needs and the arithmetic. What is used and what the limits are is read by `lab`. Connections are
+//! Owns the measured needs and the arithmetic. `lab` reads limits and usage. Connections are
 //! not here: the kernel counts them for each network namespace, so machines do not take them from each other.
 
 use std::collections::BTreeMap;
@@ -26,6 +26,16 @@ pub enum Resource {
     OpenFiles,
 }
 
+/// The version of control groups that machines get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CgroupVersion {
+    /// The first, or both.
+    #[default]
+    One,
+    /// The second alone.
+    Two,
+}
+
 /// Amounts by resource. What is left out is nothing, or not known.
 pub type Amounts = BTreeMap<Resource, u64>;
 
@@ -37,7 +47,7 @@ pub type Limits = BTreeMap<Resource, Limit>;
 pub struct Limit {
     /// How much there may be.
     pub value: u64,
-    /// What says so, for people: the name of a setting for sysctl(8), or a control group.
+    /// Its source, for people: the name of a setting for sysctl(8), or a control group.
     pub setting: String,
 }
 
@@ -48,6 +58,8 @@ pub struct Need {
     pub lab: u64,
     /// A container with systemd and sshd.
     pub machine: u64,
+    /// What a container has besides while it, or Kubernetes on it, starts.
+    pub start: u64,
     /// What a node of Kubernetes has besides: kubelet, the container runtime, proxy and network of pods.
     pub node: u64,
     /// What a control plane has besides: API server, controllers, scheduler, etcd.
@@ -80,7 +92,7 @@ impl Resource {
         }
     }
 
-    /// What it is called.
+    /// Its name for people.
     #[must_use]
     pub const fn noun(self) -> &'static str {
         match self {
@@ -93,17 +105,43 @@ impl Resource {
         }
     }
 
-    /// What containers need of it. Measured on deploys of `quick` (kube-router, metrics-server, two copies of CoreDNS) as the
-    /// most that was seen from the first task of Kubespray to the last check; docs/containers.md tells how.
+    /// What containers need of it. Seen on deploys of `quick` with kube-router and metrics-server on control groups of
+    /// version 1, one cluster and two at once, from the first task of Kubespray to the last check. Of inotify instances systemd
+    /// has 3, a console 1, kubelet 7, containerd 2, kube-proxy 1, the API server 6, controllers 7; systemd and kube-proxy have
+    /// more for a moment when they start.
+    ///
+    /// Version 2 is counted, not seen: one more for systemd (its src/core/cgroup.c), and one with two watches for each
+    /// container of a pod and for its sandbox (containerd's cgroup2/manager.go, `memoryEventNonBlockFD`). A node has three pods
+    /// with one of a check, a control plane three more, and three run anywhere.
     #[must_use]
-    pub const fn need(self) -> Need {
-        match self {
-            Self::InotifyInstances => Need { lab: 2, machine: 4, node: 20, control_plane: 20, cluster: 4 },
-            Self::InotifyWatches => Need { lab: 5, machine: 20, node: 300, control_plane: 100, cluster: 20 },
-            Self::Keys => Need { lab: 5, machine: 10, node: 20, control_plane: 10, cluster: 10 },
-            Self::KeyBytes => Need { lab: 500, machine: 500, node: 500, control_plane: 500, cluster: 500 },
-            Self::Tasks => Need { lab: 25, machine: 15, node: 150, control_plane: 150, cluster: 40 },
-            Self::OpenFiles => Need { lab: 100, machine: 200, node: 1000, control_plane: 1000, cluster: 100 },
+    pub const fn need(self, cgroups: CgroupVersion) -> Need {
+        let need = match self {
+            Self::InotifyInstances => {
+                Need { lab: 1, machine: 4, start: 2, node: 10, control_plane: 13, cluster: 0 }
+            }
+            Self::InotifyWatches => {
+                Need { lab: 5, machine: 15, start: 0, node: 220, control_plane: 30, cluster: 0 }
+            }
+            Self::Keys => Need { lab: 0, machine: 9, start: 0, node: 14, control_plane: 8, cluster: 0 },
+            Self::KeyBytes => {
+                Need { lab: 0, machine: 200, start: 0, node: 800, control_plane: 400, cluster: 0 }
+            }
+            Self::Tasks => Need { lab: 55, machine: 15, start: 0, node: 205, control_plane: 30, cluster: 0 },
+            Self::OpenFiles => {
+                Need { lab: 200, machine: 200, start: 0, node: 600, control_plane: 800, cluster: 0 }
+            }
+        };
+        let (of_systemd, of_container) = match (self, cgroups) {
+            (Self::InotifyInstances, CgroupVersion::Two) => (1, 1),
+            (Self::InotifyWatches, CgroupVersion::Two) => (0, 2),
+            _ => (0, 0),
+        };
+        Need {
+            machine: need.machine + of_systemd,
+            node: need.node + 6 * of_container,
+            control_plane: need.control_plane + 6 * of_container,
+            cluster: need.cluster + 6 * of_container,
+            ..need
         }
     }
 }
@@ -150,10 +188,10 @@ impl Containers {
         Self { nodes: 0, control_planes: 0, ..self }
     }
 
-    /// How much of a resource they need.
+    /// How much of a resource they use once everything runs.
     #[must_use]
-    pub fn need(self, resource: Resource) -> u64 {
-        let Need { lab, machine, node, control_plane, cluster } = resource.need();
+    pub fn need(self, resource: Resource, cgroups: CgroupVersion) -> u64 {
+        let Need { lab, machine, node, control_plane, cluster, .. } = resource.need(cgroups);
         let once = |amount: u64, count: u64| if count > 0 { amount } else { 0 };
         once(lab, self.machines)
             + machine * self.machines
@@ -161,29 +199,37 @@ impl Containers {
             + control_plane * self.control_planes
             + once(cluster, self.nodes)
     }
+
+    /// How much of a resource there must be for them to start.
+    #[must_use]
+    pub fn need_to_start(self, resource: Resource, cgroups: CgroupVersion) -> u64 {
+        self.need(resource, cgroups) + resource.need(cgroups).start * self.machines
+    }
 }
 
 /// A lab that lives on the computer, as far as it shares limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LivingLab {
-    /// What a person knows it by.
+    /// Its name for people.
     pub name: String,
     /// Its containers; none where its cluster file cannot be read.
     pub containers: Containers,
-    /// What its processes use now.
+    /// How much its processes use now.
     pub used: Amounts,
 }
 
-/// What is known about the computer.
+/// The computer's limits and their usage.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Facts {
+    /// The version of its control groups.
+    pub cgroups: CgroupVersion,
     /// The limits.
     pub limits: Limits,
-    /// What everything uses now, labs included.
+    /// How much everything uses now, labs included.
     pub used: Amounts,
     /// Every other living lab.
     pub others: Vec<LivingLab>,
-    /// What the processes of the lab itself use now.
+    /// How much the processes of the lab itself use now.
     pub own: Amounts,
 }
 
@@ -202,8 +248,8 @@ pub struct Shortage {
     pub outside: u64,
 }
 
-/// Every limit that is too low for the containers of a lab, which may live already. Other labs are counted with what they
-/// need once they are as their files say, or with what they use where that is more.
+/// Every limit that is too low for the containers of a lab, which may live already. Other labs count with the need
+/// of their files, or with their usage where that is more.
 #[must_use]
 pub fn shortages(containers: Containers, facts: &Facts) -> Vec<Shortage> {
     if containers.machines == 0 {
@@ -216,10 +262,13 @@ fn shortage(resource: Resource, containers: Containers, facts: &Facts) -> Option
     let limit = facts.limits.get(&resource)?.clone();
     let amount = |amounts: &Amounts| amounts.get(&resource).copied().unwrap_or_default();
     let own = amount(&facts.own);
-    let needed = containers.need(resource).max(own);
+    let needed = containers.need_to_start(resource, facts.cgroups).max(own);
     let of_labs = sum(facts.others.iter().map(|lab| amount(&lab.used)));
     let outside = amount(&facts.used).saturating_sub(sum([own, of_labs]));
-    let claim = |lab: &LivingLab| (lab.name.clone(), lab.containers.need(resource).max(amount(&lab.used)));
+    let claim = |lab: &LivingLab| {
+        let needed = lab.containers.need(resource, facts.cgroups);
+        (lab.name.clone(), needed.max(amount(&lab.used)))
+    };
     let mut others: Vec<(String, u64)> =
         facts.others.iter().map(claim).filter(|(_, needed)| *needed > 0).collect();
     others.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));

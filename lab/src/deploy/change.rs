@@ -57,7 +57,7 @@ pub struct Wishes {
     pub dry_run: bool,
     /// The plan, or what happens, as JSON on standard output.
     pub json: bool,
-    /// What happens where the kernel's limits are too low for a larger cluster.
+    /// How limits of the kernel that are too low for a larger cluster are treated.
     pub too_low: TooLow,
 }
 

@@ -39,7 +39,7 @@ pub async fn needs(cx: &Cx, lab: &Lab) -> anyhow::Result<Needs> {
 /// As [`needs`], when the kernel's limits are too low for the cluster and `too_low` refuses that, and when something is
 /// missing that the machines could get nowhere else.
 pub async fn check(cx: &Cx, lab: &Lab, too_low: TooLow) -> anyhow::Result<Needs> {
-    // A cluster that runs has what it needs.
+    // A running cluster has its share already.
     let runs = embedded::find(&lab.files.host())?.is_some() && super::deployed(lab)?.is_some();
     if !runs {
         limits::check_before_deploy(cx, lab, too_low).await?;

@@ -1,4 +1,4 @@
-//! The kernel's limits that containers share, and what is used of them, read from /proc and the control groups.
+//! The kernel's limits that containers share, and their usage, read from /proc and the control groups.
 //!
 //! Changes nothing and judges nothing: `lab_core::limits` does.
 
@@ -6,21 +6,23 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lab_core::limits::{Amounts, Limit, Limits, Resource};
+use lab_core::limits::{Amounts, CgroupVersion, Limit, Limits, Resource};
 
 use super::processes;
 
-/// What the link of a descriptor of inotify(7) says.
+/// The target of the link of an inotify(7) descriptor.
 const INOTIFY: &str = "anon_inode:inotify";
 
 /// Limits, and who uses how much.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Usage {
+    /// The version of the control groups.
+    pub cgroups: CgroupVersion,
     /// The limits that are known.
     pub limits: Limits,
-    /// What everything uses.
+    /// How much everything uses.
     pub all: Amounts,
-    /// What the processes of each living lab use, by the folder of its embedded host.
+    /// How much the processes of each living lab use, by the folder of its embedded host.
     pub labs: BTreeMap<PathBuf, Amounts>,
 }
 
@@ -30,7 +32,7 @@ struct Process {
     used: Amounts,
 }
 
-/// Reads everything. What cannot be read is left out; processes of other users are not seen by ordinary users.
+/// Reads everything. An unreadable file is left out, and so are processes of other users for an ordinary user.
 #[must_use]
 pub fn collect() -> Usage {
     let hosts = processes::supervisors().into_iter().collect();
@@ -61,6 +63,10 @@ fn read(proc: &Path, user: u32, hosts: &BTreeMap<i32, PathBuf>) -> Usage {
     }
     limit(Resource::Tasks, "kernel.threads-max");
 
+    let groups = text("self/cgroup");
+    if !groups.is_empty() && groups.lines().all(|line| line.starts_with("0::")) {
+        usage.cgroups = CgroupVersion::Two;
+    }
     let found = processes_in(proc, user);
     for process in found.values() {
         add(&mut usage.all, &process.used);
@@ -154,7 +160,7 @@ fn keys(table: &str, user: u32) -> Option<(u64, u64)> {
     Some((columns.next()??, columns.next()??))
 }
 
-/// The lowest `pids.max` among the control groups that this process is in, with the group's name and what it uses:
+/// The lowest `pids.max` among the control groups that this process is in, with the group's name and usage:
 /// the groups of a lab are made below.
 fn group_limit() -> Option<(String, u64, u64)> {
     let own = fs::read_to_string("/proc/self/cgroup").ok()?;
@@ -235,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn usage_is_told_apart_by_the_supervisor_that_processes_descend_from() {
+    fn usage_belongs_to_the_supervisor_that_processes_descend_from() {
         let proc = Proc::new()
             .process(1, 0, 0, "if")
             .process(10, 1, 0, "f")
@@ -258,6 +264,7 @@ mod tests {
             .file("sys/kernel/threads-max", "20000\n")
             .file("sys/fs/file-nr", "828\t0\t2466183\n")
             .file("loadavg", "0.20 0.18 0.12 1/80 11206\n")
+            .file("self/cgroup", "4:memory:/a\n0::/\n")
             .file("key-users", "    0:     9 8/8 3/1000000 40/25000000\n 1000:     2 2/2 2/200 28/20000\n");
         let usage = proc.read(&[]);
         let limits: Vec<(u64, &str)> =
@@ -270,6 +277,9 @@ mod tests {
             (Resource::OpenFiles, 828),
         ];
         assert_eq!(usage.all, Amounts::from(expected));
+        assert_eq!(usage.cgroups, CgroupVersion::One);
+        let second = Proc::new().file("self/cgroup", "0::/user.slice\n").read(&[]);
+        assert_eq!(second.cgroups, CgroupVersion::Two);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Whether the kernel's limits are enough for a lab of containers beside every other living lab of this computer: told
-//! before machines start, and a reason to refuse a deploy. What is enough is decided in `lab_core::limits`.
+//! Whether the kernel's limits are enough for a lab of containers beside every other living lab of this computer. A limit
+//! that is too low is a warning before machines start, and refuses a deploy. `lab_core::limits` decides.
 
 use std::path::Path;
 
@@ -15,19 +15,19 @@ use crate::layout::LabFiles;
 use super::lab::Lab;
 use super::state::{CLUSTER, StateFile};
 
-/// What raises the limits of the kernel.
+/// The command that raises the limits of the kernel.
 const RAISE: &str = "cargo xtask setup --limits";
 
-/// What to do about a limit that is too low for a deploy.
+/// How a deploy treats a limit that is too low for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TooLow {
     /// The deploy does not begin.
     Refuse,
-    /// It begins, and a person is told.
+    /// It begins after a warning.
     Warn,
 }
 
-/// Tells before machines start which limits are too low for them, or for the cluster that may be deployed on them.
+/// Warns before machines start of limits that are too low for them, or for the cluster that may be deployed on them.
 ///
 /// # Errors
 /// When the system breaks off the look at it.
@@ -45,10 +45,10 @@ pub async fn warn_before_up(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Tells before a deploy which limits are too low for it.
+/// Warns before a deploy of limits that are too low for it, or refuses it.
 ///
 /// # Errors
-/// When some are, and that is to be refused.
+/// When one is too low and `too_low` refuses that.
 pub async fn check_before_deploy(cx: &Cx, lab: &Lab, too_low: TooLow) -> anyhow::Result<()> {
     let containers = Containers::of(&lab.spec);
     let short = shortages(containers, &facts(cx, lab, containers).await?);
@@ -72,7 +72,7 @@ fn sentence(short: &[Shortage]) -> String {
     short.iter().map(Shortage::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// What is known about the computer. Nothing is looked at for a lab without containers, which shares nothing.
+/// Reads the computer's limits. A lab without containers shares nothing, so nothing is read for it.
 async fn facts(cx: &Cx, lab: &Lab, containers: Containers) -> anyhow::Result<Facts> {
     if containers.machines == 0 {
         return Ok(Facts::default());
@@ -83,8 +83,9 @@ async fn facts(cx: &Cx, lab: &Lab, containers: Containers) -> anyhow::Result<Fac
 
 /// `output`: the folder of the labs of this checkout, which are known by their names.
 fn facts_of(usage: Usage, own: &LabFiles, output: &Path) -> Facts {
-    let mut facts = Facts { limits: usage.limits, used: usage.all, ..Facts::default() };
-    for (host, used) in usage.labs {
+    let Usage { cgroups, limits, all, labs } = usage;
+    let mut facts = Facts { cgroups, limits, used: all, ..Facts::default() };
+    for (host, used) in labs {
         let Some(folder) = host.parent().map(Path::to_owned) else { continue };
         let files = LabFiles { folder };
         if files.folder == own.folder {
@@ -169,7 +170,8 @@ mod tests {
         ];
         let limit = Limit { value: 128, setting: "fs.inotify.max_user_instances".to_owned() };
         let limits = Limits::from([(Resource::InotifyInstances, limit)]);
-        let usage = Usage { limits: limits.clone(), all: used(9), labs: BTreeMap::from(labs) };
+        let usage =
+            Usage { limits: limits.clone(), all: used(9), labs: BTreeMap::from(labs), ..Usage::default() };
         let own = LabFiles { folder: folder.path().join("here/output/own") };
         let facts = facts_of(usage, &own, &folder.path().join("here/output"));
         let elsewhere = folder.path().join("there/output/own").display().to_string();

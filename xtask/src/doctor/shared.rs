@@ -1,5 +1,5 @@
-//! Probes of what machines of kind `container` share: limits of the kernel, and the computer's disk. Labs of virtual
-//! machines need neither, so nothing here is missing.
+//! Probes of the limits of the kernel and of the disk, which machines of kind `container` share with the computer. Labs
+//! of virtual machines need neither, so no finding here is `Missing`.
 
 use std::path::Path;
 
@@ -8,15 +8,15 @@ use super::{Finding, Fix};
 use crate::host::Host;
 use crate::limits;
 
-/// With room for fewer clusters of containers, how to raise the limits is told.
+/// With room for fewer clusters of containers, the finding says how to raise the limits.
 const WANTED_CLUSTERS: u64 = 2;
 /// Below this much free space kubelet makes pods leave a container: `eviction_hard` as the lab sets it
 /// (`lab/core/src/kubespray/render/containers.rs`).
 const PODS_LEAVE_BELOW: u64 = GIB;
-/// What a deploy of three containers writes (`lab/core/src/kubespray/lint/disk.rs`).
+/// Bytes that a deploy of three containers writes (`lab/core/src/kubespray/lint/disk.rs`).
 const WRITTEN_BY_DEPLOY: u64 = 9 * GIB / 2;
 
-/// For how many clusters like `quick` the kernel's limits are enough, told by those that are enough for fewest.
+/// For how many clusters like `quick` the kernel's limits are enough, and which limits are the tightest.
 pub fn limits(host: &Host, _: &Path) -> Finding {
     let found = limits::examine(host);
     let Some(tightest) = found.first() else { return Finding::note("unknown", None) };

@@ -144,7 +144,7 @@ fn nothing_at_all_is_no_reason_to_fail() {
 
 /// Processes of root have seven instances here, and one of another user has one.
 #[test]
-fn room_for_clusters_is_told_by_the_tightest_limit() {
+fn room_for_clusters_follows_the_tightest_limit() {
     let with_instances = |instances: &str| {
         let mut fake = Fake::new()
             .file("/proc/sys/fs/inotify/max_user_instances", instances)
@@ -162,16 +162,21 @@ fn room_for_clusters_is_told_by_the_tightest_limit() {
         fake
     };
     let root = Path::new(ROOT);
-    let few = shared::limits(&with_instances("128\n").host, root);
+    let few = shared::limits(&with_instances("100\n").host, root);
     assert_eq!(
         (few.status, few.text.as_str()),
-        (Status::Note, "room for 1 cluster like quick: 7 of 128 inotify instances")
+        (Status::Note, "room for 1 cluster like quick: 7 of 100 inotify instances")
     );
     assert_eq!(few.fix, Some(Fix::Command("cargo xtask setup --limits".into())));
     let many = shared::limits(&with_instances("8192\n").host, root);
     assert_eq!(many.status, Status::Good, "{many:?}");
     assert!(many.text.ends_with("268 of 32768 processes and threads"), "{many:?}");
-    let of_user = shared::limits(&with_instances("128\n").user("alice").host, root);
+    let of_groups = |groups: &str| {
+        shared::limits(&with_instances("140\n").file("/proc/self/cgroup", groups).host, root).text
+    };
+    assert!(of_groups("4:memory:/\n0::/\n").starts_with("room for 2 clusters "));
+    assert!(of_groups("0::/\n").starts_with("room for 1 cluster "), "runtimes watch each container there");
+    let of_user = shared::limits(&with_instances("100\n").user("alice").host, root);
     assert_eq!((of_user.status, of_user.fix), (Status::Good, None), "ordinary users have no containers");
     let low = shared::limits(&with_instances("20\n").file("/proc/sys/kernel/pid_max", "500\n").host, root);
     assert_eq!(
@@ -181,7 +186,7 @@ fn room_for_clusters_is_told_by_the_tightest_limit() {
 }
 
 #[test]
-fn disk_for_pods_is_told_before_they_leave() {
+fn disk_for_pods_warns_before_they_leave() {
     let free = |kib: u64| {
         let fake = Fake::new().program("df", &format!("echo x; echo '/dev/vda 264212084 1 {kib} 18% /'"));
         let Finding { status, text, .. } = shared::disk(&fake.host, Path::new(ROOT));

@@ -1,7 +1,7 @@
 //! Raises the kernel's limits that containers share, and takes that back.
 //!
-//! Owns one file, [`FILE`], which holds every value that it sets and the one before. Nothing else of the kernel's settings
-//! is touched, and nothing is raised that the user was not asked about.
+//! Owns one file, [`FILE`], which holds every value that it sets and the one before. Must not touch other settings, nor
+//! raise anything without consent.
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::host::Host;
 use crate::limits::{self, Found};
 
-/// What is read at every boot: sysctl.d(5).
+/// Read at every boot: sysctl.d(5).
 const FILE: &str = "/etc/sysctl.d/90-lab.conf";
 const FIRST_LINE: &str =
     "# Written by `cargo xtask setup --limits`; `cargo xtask setup --undo` takes it back.";
@@ -29,7 +29,7 @@ struct Change {
     after: u64,
 }
 
-/// What is to be done about limits.
+/// Why limits are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     /// `--limits`: they are to be raised.
@@ -38,11 +38,34 @@ pub enum Wanted {
     Offered,
 }
 
+/// How limits that are too low are treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Decision {
+    /// They are raised without a question.
+    Raise,
+    /// A person is asked.
+    Ask,
+    /// They stay, and a note names the command that raises them.
+    Leave,
+    /// They are to be raised, and there is no terminal to agree on.
+    Refuse,
+}
+
+/// `--yes` answers the question of `--limits` only: a script that sets up a computer does not change its kernel.
+fn decide(wanted: Wanted, yes: bool, is_terminal: bool) -> Decision {
+    match (wanted, yes, is_terminal) {
+        (Wanted::Raised, true, _) => Decision::Raise,
+        (Wanted::Raised, false, false) => Decision::Refuse,
+        (Wanted::Raised | Wanted::Offered, false, true) => Decision::Ask,
+        (Wanted::Offered, true, _) | (Wanted::Offered, false, false) => Decision::Leave,
+    }
+}
+
 /// Raises limits where that is wanted and agreed to. A kernel that refuses is a note: virtual machines and single
 /// clusters work without.
 ///
 /// # Errors
-/// When it was asked for and nobody is there to agree, or the file is somebody else's.
+/// When `--limits` has no terminal to ask on, or another program wrote the file.
 pub fn raise(cx: &Cx, host: &Host, wanted: Wanted, dry_run: bool) -> anyhow::Result<()> {
     let is_asked_for = wanted == Wanted::Raised;
     // Only labs of root have containers.
@@ -60,19 +83,17 @@ pub fn raise(cx: &Cx, host: &Host, wanted: Wanted, dry_run: bool) -> anyhow::Res
         print!("{}", text(&changes));
         return Ok(());
     }
-    let is_agreed = match (wanted, cx.yes, std::io::stdin().is_terminal()) {
-        (Wanted::Raised, true, _) => {
-            eprint!("{}", text(&changes));
-            true
-        }
-        (Wanted::Raised, false, false) => {
-            return Err(Failure::host("there is no terminal to ask on", "add --yes").into());
-        }
-        (Wanted::Offered, _, false) | (Wanted::Offered, true, _) => {
+    let is_agreed = match decide(wanted, cx.yes, std::io::stdin().is_terminal()) {
+        Decision::Leave => {
             eprintln!("note: {}", left_alone(&limits::examine(host)));
             return Ok(());
         }
-        (_, false, true) => {
+        Decision::Refuse => return Err(Failure::host("there is no terminal to ask on", "add --yes").into()),
+        Decision::Raise => {
+            eprint!("{}", text(&changes));
+            true
+        }
+        Decision::Ask => {
             eprint!("{}", text(&changes));
             super::ask("Raise them?", is_asked_for)?
         }
@@ -87,7 +108,7 @@ pub fn raise(cx: &Cx, host: &Host, wanted: Wanted, dry_run: bool) -> anyhow::Res
 /// Sets what was changed back to its value before, unless it has been changed since, and removes the file.
 ///
 /// # Errors
-/// When the file is somebody else's, or the kernel refuses.
+/// When another program wrote the file, or the kernel refuses.
 pub fn undo(cx: &Cx, host: &Host, dry_run: bool) -> anyhow::Result<()> {
     let Some(written) = written(host)? else {
         println!("nothing to take back: there is no {FILE}");
@@ -121,7 +142,7 @@ fn apply(cx: &Cx, host: &Host, changes: Vec<Change>) -> anyhow::Result<()> {
     let root = Root::new(cx, host, false)?;
     let draft_path = draft.to_string_lossy();
     let mut done = raise_commands(host, &draft_path).iter().try_for_each(|command| root.run(command));
-    // A kernel of somebody else's may take a value and keep its own.
+    // A container's kernel may accept a value and keep its own.
     if let Some(kept) = all.iter().find(|change| limits::value(host, &change.setting) != Some(change.after)) {
         done = done.and_then(|()| anyhow::bail!("the kernel does not take {}", kept.setting));
     }
@@ -131,7 +152,7 @@ fn apply(cx: &Cx, host: &Host, changes: Vec<Change>) -> anyhow::Result<()> {
         return Ok(());
     };
     eprintln!("note: {error:#}; the limits cannot be raised here");
-    // What was set of it before the kernel refused is taken back as far as it goes.
+    // Values that were set before the kernel refused are taken back, as far as it lets them.
     for command in undo_commands(host, &all) {
         let _ = root.run(&command);
     }
@@ -151,7 +172,7 @@ fn changes(host: &Host) -> Vec<Change> {
     found.iter().map(change).collect()
 }
 
-/// What would be raised and where that is written, for a person.
+/// Settings, values and the file, for people.
 fn text(changes: &[Change]) -> String {
     let mut text =
         "\nContainers of all labs share these limits of the kernel. To be raised, now and at every boot:\n"
@@ -181,7 +202,7 @@ fn file(changes: &[Change]) -> String {
     text
 }
 
-/// What the file says; none where there is no file.
+/// The changes that the file records; none where there is no file.
 fn written(host: &Host) -> anyhow::Result<Option<Vec<Change>>> {
     let Some(text) = host.read(FILE) else { return Ok(None) };
     if text.lines().next() != Some(FIRST_LINE) {

@@ -64,7 +64,23 @@ fn only_limits_that_are_too_low_are_raised() {
 }
 
 #[test]
-fn person_is_told_the_file_and_the_values() {
+fn yes_alone_leaves_the_kernel_as_it_is() {
+    for (wanted, yes, is_terminal, decision) in [
+        (Wanted::Offered, true, true, Decision::Leave),
+        (Wanted::Offered, true, false, Decision::Leave),
+        (Wanted::Offered, false, false, Decision::Leave),
+        (Wanted::Offered, false, true, Decision::Ask),
+        (Wanted::Raised, false, true, Decision::Ask),
+        (Wanted::Raised, false, false, Decision::Refuse),
+        (Wanted::Raised, true, false, Decision::Raise),
+        (Wanted::Raised, true, true, Decision::Raise),
+    ] {
+        assert_eq!(decide(wanted, yes, is_terminal), decision, "{wanted:?} {yes} {is_terminal}");
+    }
+}
+
+#[test]
+fn text_names_the_file_and_the_values() {
     insta::assert_snapshot!(text(&changes(&computer(128, 2_000).host)), @"
 
     Containers of all labs share these limits of the kernel. To be raised, now and at every boot:
@@ -107,7 +123,7 @@ fn undo_leaves_values_that_were_changed_since() {
 #[test]
 fn values_before_the_first_change_are_kept() {
     let fake = raised(computer(128, 192_536));
-    // Somebody lowered both, and setup runs again.
+    // Both are lowered by hand, and setup runs again.
     let fake = fake.file(&limits::path(INSTANCES), "256\n").file(&limits::path(WATCHES), "1000\n");
     let fake = raised(fake);
     let before: Vec<(String, u64)> = written(&fake.host)
@@ -120,14 +136,14 @@ fn values_before_the_first_change_are_kept() {
 }
 
 #[test]
-fn file_of_somebody_else_is_refused() {
+fn file_of_another_program_is_refused() {
     let fake = computer(128, 192_536).file(FILE, "fs.inotify.max_user_instances = 512\n");
     let error = written(&fake.host).unwrap_err();
     assert_eq!(error.to_string(), "/etc/sysctl.d/90-lab.conf was not written by this program");
 }
 
 #[test]
-fn limits_that_stay_are_told_with_what_raises_them() {
-    let told = left_alone(&limits::examine(&computer(128, 192_536).host));
-    insta::assert_snapshot!(told, @"the kernel's limits are enough for 1 cluster of containers and stay as they are; `cargo xtask setup --limits` raises them");
+fn note_on_limits_that_stay_names_the_command() {
+    let note = left_alone(&limits::examine(&computer(128, 192_536).host));
+    insta::assert_snapshot!(note, @"the kernel's limits are enough for 2 clusters of containers and stay as they are; `cargo xtask setup --limits` raises them");
 }

@@ -9,8 +9,8 @@ use crate::host::DiskFacts;
 use crate::source::{Code, Severity};
 use crate::units::{Bytes, gibibytes};
 
-/// What a deploy writes to the root of one container: 1.4 GiB on the control plane of `quick` and 1.0 GiB on a worker
-/// with its pods, as `du` says.
+/// How much a deploy writes to the root of one container, with room for logs: `du` says 1.3 GiB on the control plane of
+/// `quick` and 1.2 GiB on a worker with its pods.
 const WRITTEN_BY_DEPLOY: Bytes = Bytes::from_mib(1536);
 /// kubelet's own limits where nothing is set (pkg/kubelet/apis/config/v1beta1/defaults_linux.go, `evictionHard`).
 const KUBELET_EVICTION: [(&str, &str); 2] = [("nodefs.available", "10%"), ("imagefs.available", "15%")];

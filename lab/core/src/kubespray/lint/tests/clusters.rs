@@ -152,7 +152,7 @@ fn disk_pressure_is_noted_for_containers(
 }
 
 #[test]
-fn disk_pressure_is_told_at_the_machines() {
+fn disk_pressure_points_at_the_machines() {
     let facts = HostFacts {
         disk: Some(DiskFacts { free: Bytes::from_gib(2), total: Bytes::from_gib(100) }),
         ..HostFacts::default()

@@ -1,4 +1,4 @@
-//! What kubelet is told of the disk of a container, which is the computer's.
+//! kubelet's limits for the disk of a container, which is the computer's.
 
 use super::*;
 use crate::spec::MachineKind;
