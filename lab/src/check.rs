@@ -5,6 +5,7 @@ pub mod measure;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
+use lab_core::host::HostFacts;
 use lab_core::kubespray::index::{Index, known_tags};
 use lab_core::kubespray::lint::{self, Kubespray, Options, Report};
 use lab_core::kubespray::{DEFAULT_RELEASE, settings};
@@ -38,7 +39,8 @@ pub struct Telling {
 pub async fn refused(cx: &Cx, lab: &Lab) -> anyhow::Result<Report> {
     let (source, checked) = lab::read(cx, &lab.cluster_file)?;
     let index = index::of(cx, Path::new(&lab.spec.kubespray.version)).await?.index;
-    let mut report = judge(source, checked.findings, &lab.spec, &index, &Options::default());
+    let facts = facts::collect(cx.layout.root());
+    let mut report = judge(source, checked.findings, &lab.spec, &index, &facts, &Options::default());
     report.findings.retain(|finding| finding.severity == Severity::Error);
     Ok(report)
 }
@@ -49,11 +51,11 @@ fn judge(
     checked: Vec<Finding>,
     spec: &ClusterSpec,
     index: &Index,
+    facts: &HostFacts,
     options: &Options,
 ) -> Report {
     let judged = Kubespray { index, others };
-    let facts = facts::collect();
-    let linted = lint::cluster(source.clone(), spec, &settings(spec, index), &judged, Some(&facts), options);
+    let linted = lint::cluster(source.clone(), spec, &settings(spec, index), &judged, Some(facts), options);
     Report::cluster(checked, linted, source)
 }
 
@@ -76,7 +78,8 @@ pub async fn cluster(
     };
     let what = kubespray.unwrap_or(Path::new(&spec.kubespray.version));
     let index = index::of(cx, what).await?.index;
-    let report = judge(source, checked.findings, spec, &index, options);
+    let facts = facts::collect(cx.layout.root());
+    let report = judge(source, checked.findings, spec, &index, &facts, options);
     let host = if spec.host == HostSpec::Embedded { "the embedded host" } else { "a libvirt" };
     let right = format!(
         "`{}` is right: {} on {host}, Kubespray {}",

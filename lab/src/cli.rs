@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::life::limits::TooLow;
+
 pub mod artifacts;
 pub mod check;
 pub mod cloud;
@@ -39,6 +41,20 @@ pub struct Cluster {
     /// A name under inventories/, or the path of a cluster file
     #[arg(default_value = "dev")]
     pub cluster: String,
+}
+
+/// How a deploy treats limits of the kernel that are too low for it.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Limits {
+    /// Deploy even where this computer's kernel has too little left for the cluster, as it is counted
+    #[arg(long)]
+    ignore_limits: bool,
+}
+
+impl Limits {
+    fn too_low(self) -> TooLow {
+        if self.ignore_limits { TooLow::Warn } else { TooLow::Refuse }
+    }
 }
 
 /// Which cluster, where the command's own words name machines.
@@ -302,6 +318,8 @@ pub enum Command {
         /// Print the report as JSON
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        limits: Limits,
     },
     /// Run kubectl against the lab's cluster
     #[command(

@@ -14,6 +14,7 @@ use crate::deploy::run::Prints;
 use crate::deploy::{self, kubeconfig, prepare};
 use crate::failure::{Failure, exit};
 use crate::life::lab::{Lab, Reached};
+use crate::life::limits::TooLow;
 use crate::life::{reach, up};
 use crate::validate::{self, HEALTH};
 use crate::wait::Deadline;
@@ -31,6 +32,8 @@ pub struct Wishes {
     pub merge: Option<PathBuf>,
     /// Everything goes to standard output as JSON, one object a line, the status last.
     pub json: bool,
+    /// How limits of the kernel that are too low for the cluster are treated.
+    pub too_low: TooLow,
 }
 
 /// Does all eight steps; those that find nothing to do say so. Returns the exit code that the status means.
@@ -38,11 +41,11 @@ pub struct Wishes {
 /// # Errors
 /// When a step fails; the next call goes on there.
 pub async fn start(cx: &Cx, cluster: &str, wishes: &Wishes) -> anyhow::Result<u8> {
-    let lab = step(cx, cluster, 1, configuration(cx, cluster)).await?;
+    let lab = step(cx, cluster, 1, configuration(cx, cluster, wishes.too_low)).await?;
     step(cx, cluster, 2, machines(cx, &lab)).await?;
     step(cx, cluster, 3, logins(cx, &lab)).await?;
     step(cx, cluster, 4, async { Ok((inventory(cx, &lab)?, ())) }).await?;
-    let deployed = step(cx, cluster, 5, kubespray(cx, &lab, wishes.json)).await?;
+    let deployed = step(cx, cluster, 5, kubespray(cx, &lab, wishes)).await?;
     step(cx, cluster, 6, health(cx, &lab, deployed)).await?;
     step(cx, cluster, 7, hand_out(cx, &lab, wishes.merge.as_ref())).await?;
     let status = step(cx, cluster, 8, async {
@@ -81,12 +84,12 @@ async fn step<T>(
     }
 }
 
-/// What is wrong with the file, what Kubespray would refuse of it, and whether everything is there that machines cannot
-/// get elsewhere.
-async fn configuration(cx: &Cx, cluster: &str) -> anyhow::Result<(String, Lab)> {
+/// What is wrong with the file, what Kubespray would refuse of it, whether the cluster fits on the computer, and whether
+/// everything is there that machines cannot get elsewhere.
+async fn configuration(cx: &Cx, cluster: &str, too_low: TooLow) -> anyhow::Result<(String, Lab)> {
     let lab = Lab::open(cx, cluster)?;
     deploy::refuse_what_kubespray_would(cx, &lab).await?;
-    let needs = prepare::check(cx, &lab).await?;
+    let needs = prepare::check(cx, &lab, too_low).await?;
     let spec = &lab.spec;
     let came_of_it = format!(
         "`{}` asks for {}, Kubespray {} takes it, {} of {} artefacts are here",
@@ -141,9 +144,11 @@ fn inventory(cx: &Cx, lab: &Lab) -> anyhow::Result<String> {
 }
 
 /// Says as well whether anything was deployed.
-async fn kubespray(cx: &Cx, lab: &Lab, json: bool) -> anyhow::Result<(String, bool)> {
+async fn kubespray(cx: &Cx, lab: &Lab, wishes: &Wishes) -> anyhow::Result<(String, bool)> {
     let before = deploy::deployed(lab)?;
-    deploy::deploy(cx, lab, deploy::Wishes { prints: Prints::json(json), fresh: false, keep: true }).await?;
+    let prints = Prints::json(wishes.json);
+    let of_deploy = deploy::Wishes { prints, fresh: false, keep: true, too_low: wishes.too_low };
+    deploy::deploy(cx, lab, of_deploy).await?;
     let now = deploy::deployed(lab)?;
     let is_new = before != now;
     let what = now.map(|now| status::version(&now)).unwrap_or_default();

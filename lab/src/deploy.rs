@@ -24,6 +24,7 @@ use crate::files::{self, PUBLIC};
 use crate::kubespray::play::{self, Play};
 use crate::kubespray::source::Request;
 use crate::life::lab::{Lab, Reached};
+use crate::life::limits::{self, TooLow};
 use crate::life::state::CLUSTER;
 use crate::life::up;
 use crate::output;
@@ -68,6 +69,8 @@ pub struct Wishes {
     pub fresh: bool,
     /// A fresh cluster of containers is kept as a snapshot, for the next deploy from the same.
     pub keep: bool,
+    /// How limits of the kernel that are too low for the cluster are treated.
+    pub too_low: TooLow,
 }
 
 /// Makes the lab's machines the cluster that the file asks for, if they are not.
@@ -89,6 +92,7 @@ pub async fn deploy(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
     let why = match last {
         None if is_bare && !wishes.fresh => {
             if let Some(kept) = snapshot::kept_of_deploy(cx, &lab.spec, &wanted.inputs)? {
+                limits::check_before_deploy(cx, lab, wishes.too_low).await?;
                 cx.progress.note(&format!(
                     "the same was deployed before: the snapshot `{}` of it is brought back (`--fresh` deploys anew)",
                     kept.name
@@ -120,6 +124,7 @@ pub async fn deploy(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
             }
         }
     };
+    limits::check_before_deploy(cx, lab, wishes.too_low).await?;
     cx.progress.note(&format!("Kubespray runs, because {why}"));
     up::serve(cx, lab).await?;
     warn_of_missing_artifacts(cx, lab)?;

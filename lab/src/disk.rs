@@ -15,8 +15,8 @@ const LEAST_ROOM: u64 = 256 << 10;
 const FULL_SIGNS: [&str; 3] = ["No space left on device", "Out of diskspace", "Disk quota exceeded"];
 /// The same for a file system without writing (EROFS).
 const READ_ONLY_SIGN: &str = "Read-only file system";
-/// What a message has that says so already.
-const SAID: &str = "the disk is full";
+/// How messages name a full disk that rooms have recognised themselves.
+const KNOWN: [&str; 2] = ["the disk is full", "there is no space left"];
 
 /// What is wrong with a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub fn explained(layout: &Layout, error: anyhow::Error) -> anyhow::Error {
         layout.environments(),
     ];
     let text = format!("{error:#}");
-    if text.contains(SAID) {
+    if KNOWN.iter().any(|known| text.contains(known)) {
         return error;
     }
     // Programs that fail on a full disk do not always say so.

@@ -19,6 +19,7 @@ use crate::failure::{Failure, exit};
 use crate::files::{self, SECRET};
 use crate::host::acceleration;
 use crate::life::lab::{Lab, Reached};
+use crate::life::limits::TooLow;
 use crate::life::{destroy, reach, up};
 use crate::process::Invocation;
 use crate::wait::Deadline;
@@ -40,6 +41,8 @@ pub struct Wishes {
     pub keep: bool,
     /// The report goes to standard output.
     pub json: bool,
+    /// How limits of the kernel that are too low for the cluster are treated.
+    pub too_low: TooLow,
 }
 
 /// The cluster of a run that names none: virtual machines with a kernel of their own where KVM proves to work and
@@ -87,7 +90,9 @@ pub async fn run(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
         evidence: Vec::new(),
     };
     let prints = if wishes.json { Prints::Nothing } else { Prints::Tables };
-    let done = forward(cx, lab, prints, &mut report).await;
+    // A verdict is about a deploy that was made, not about one that was kept.
+    let of_deploy = deploy::Wishes { fresh: true, prints, keep: false, too_low: wishes.too_low };
+    let done = forward(cx, lab, of_deploy, &mut report).await;
     report.kubernetes = deploy::deployed(lab)?.map(|deployed| deployed.kubernetes);
     let is_bad = |check: &Outcome| check.verdict == Verdict::Failed;
     if done.is_err() || report.checks.iter().any(is_bad) {
@@ -121,12 +126,10 @@ pub async fn run(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
 }
 
 /// The way up to the checks; what a failure keeps from being done is told as skipped.
-async fn forward(cx: &Cx, lab: &Lab, prints: Prints, report: &mut Report) -> anyhow::Result<()> {
-    // A verdict is about a deploy that was made, not about one that was kept.
-    let wishes = deploy::Wishes { fresh: true, prints, keep: false };
+async fn forward(cx: &Cx, lab: &Lab, wishes: deploy::Wishes, report: &mut Report) -> anyhow::Result<()> {
     let made = async {
         // Machines are told of artefacts when they are made, so what is needed must be known before.
-        phase(report, "prepare", async { prepare::check(cx, lab).await.map(drop) }).await?;
+        phase(report, "prepare", async { prepare::check(cx, lab, wishes.too_low).await.map(drop) }).await?;
         phase(report, "up", up::up(cx, lab, None, true)).await?;
         phase(report, "deploy", deploy::deploy(cx, lab, wishes)).await
     }

@@ -14,6 +14,7 @@ pub mod gc;
 pub mod image_use;
 pub mod keys;
 pub mod lab;
+pub mod limits;
 pub mod observe;
 pub mod offline;
 mod place;

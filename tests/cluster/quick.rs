@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use lab_tests::{Living, living, needs_containers, needs_kubespray, run, wait};
+use lab_tests::{Living, instances, living, needs_containers, needs_kubespray, run, wait};
 use nix::sys::signal::Signal;
 
 use crate::snapshot;
@@ -17,6 +17,7 @@ fn quick_is_deployed_checked_broken_mended_and_gone() {
     let early = quick.deploy(&["quick"]).code(20);
     assert!(early.stderr.contains("hint: run `cargo xtask lab up quick`"), "{early}");
     quick.checkout.lab(&["up", "quick"]).answer().ok();
+    refused_where_it_does_not_fit(&quick);
     let deployed = quick.deploy(&["quick"]).ok();
     assert!(deployed.stdout.contains("the kubeconfig is output/quick/kubeconfig"), "{deployed}");
 
@@ -34,6 +35,17 @@ fn quick_is_deployed_checked_broken_mended_and_gone() {
     snapshot::the_same_is_brought_back(&quick);
     snapshot::what_was_broken_is_whole_again(&quick);
     quick.destroy();
+}
+
+/// A second cluster on a computer whose inotify instances are enough for one would end with "too many open files".
+fn refused_where_it_does_not_fit(quick: &Living) {
+    let Some(taken) = instances::take_all_but(20) else { return };
+    let refused = quick.deploy(&["quick"]).code(10);
+    drop(taken);
+    let parts =
+        ["error: the cluster `quick` does not fit on this computer: ", " inotify instances are needed, and "];
+    assert!(parts.iter().all(|part| refused.stderr.contains(part)), "{refused}");
+    assert!(refused.stderr.contains("hint: `cargo xtask setup --limits` raises the limits"), "{refused}");
 }
 
 /// The kubeconfig works where people sit, and in a file that they have.

@@ -150,7 +150,7 @@ fn a_fetch_that_is_killed_at_any_time_is_followed_by_one_that_works() {
     assert_eq!(names(&checkouts(&checkout)), [commit("v2.30.0")], "nothing half made is left");
 }
 
-/// The program that fills an environment lives on when ours is killed: who comes next waits for it and begins anew.
+/// The program that fills an environment ends with the killed command, and the next command begins anew.
 #[test]
 fn an_environment_whose_making_was_killed_is_made_anew() {
     needs_kubespray!();
@@ -169,7 +169,6 @@ fn an_environment_whose_making_was_killed_is_made_anew() {
     assert!(!environments.join(&name).join("complete").exists(), "it was killed too late");
 
     let again = kubespray(&checkout, &["fetch", "--json"]).answer().ok();
-    assert!(again.stderr.contains("waiting for another command"), "{again}");
     let program = again.json()["environment"]["path"].as_str().unwrap().to_owned() + "/bin/ansible-playbook";
     run(program).arg("--version").env("HOME", checkout.home()).answer().ok();
     assert_eq!(names(&environments), [name]);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use lab_tests::cluster::{Cluster, Machine};
 use lab_tests::computer::Computer;
-use lab_tests::{Checkout, needs_containers};
+use lab_tests::{Checkout, instances, needs_containers, skip};
 
 /// What of the computer a machine could change that has its kernel.
 fn kernel() -> Vec<(String, String)> {
@@ -80,6 +80,26 @@ fn a_container_keeps_to_its_limits_and_off_the_computer() {
     assert_ne!(checkout.lab(&["ssh", "other", "--cluster", "held", "--", "cat /etc/mine"]).answer().code, 0);
     checkout.destroy("held", &before);
     assert_eq!(kernel(), settings);
+}
+
+/// Enough inotify instances are left for a container, and not for Kubernetes in it.
+#[test]
+fn up_warns_of_limits_too_low_for_kubernetes_before_machines_start() {
+    needs_containers!();
+    let checkout = Checkout::with(&Cluster::new("tight", &["node"]).kind("container"));
+    let before = Computer::look(checkout.root());
+    let Some(taken) = instances::take_all_but(20) else { skip!("one process cannot hold so many instances") };
+    let up = checkout.lab(&["up", "tight"]).answer().ok();
+    drop(taken);
+    let warning = "warning: Kubernetes on these machines does not fit on this computer: ";
+    let (warned, started) = (up.stderr.find(warning), up.stderr.find("node: starting"));
+    assert!(warned.is_some() && warned < started, "{up}");
+    assert!(up.stderr.contains("`cargo xtask setup --limits` raises the limits"), "{up}");
+    assert!(
+        !checkout.lab(&["up", "tight"]).answer().ok().stderr.contains("warning"),
+        "nothing starts, so nothing is warned of"
+    );
+    checkout.destroy("tight", &before);
 }
 
 #[test]

@@ -47,7 +47,11 @@ pub fn list(checkout: &Checkout, lock: &Value) -> Run {
 
 fn with_lock(checkout: &Checkout, command: &str, lock: &Value) -> Run {
     let path = checkout.root().join("artifacts.lock.json");
-    fs::write(&path, lock.to_string()).expect("a file can be written");
+    let text = lock.to_string();
+    // Another build may be reading it just now.
+    if fs::read_to_string(&path).is_ok_and(|old| old != text) || !path.exists() {
+        fs::write(&path, text).expect("a file can be written");
+    }
     let path = path.display().to_string();
     checkout.lab(&["artifacts", command, "--json", "--lock", &path])
 }

@@ -6,6 +6,7 @@
 pub mod kvm;
 mod leftovers;
 mod probes;
+mod shared;
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -85,11 +85,26 @@ pub struct Doctor {
 
 /// Install what this computer lacks.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: cargo xtask setup --dry-run")]
+#[command(
+    after_help = "At the end, root on a terminal is asked whether to raise limits of the kernel that are too low for
+several clusters of containers. --yes alone leaves them as they are. They are written to
+/etc/sysctl.d/90-lab.conf with the values before, which --undo sets back.
+
+Examples:
+  cargo xtask setup --dry-run
+  cargo xtask setup --limits
+  cargo xtask setup --undo"
+)]
 pub struct Setup {
     /// Say what would be done, and do nothing.
     #[arg(long)]
     pub dry_run: bool,
+    /// Raise limits of the kernel that containers share, and do nothing else.
+    #[arg(long)]
+    pub limits: bool,
+    /// Set limits back to their values before, and do nothing else.
+    #[arg(long, conflicts_with = "limits")]
+    pub undo: bool,
 }
 
 /// Run the tests, all tiers unless told otherwise.

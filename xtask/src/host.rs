@@ -46,7 +46,8 @@ impl Host {
         name.or_else(|| env::var("USER").ok()).unwrap_or_else(|| uid.to_string())
     }
 
-    fn at(&self, path: &str) -> PathBuf {
+    /// Where a path of the computer lies for this process.
+    pub fn at(&self, path: &str) -> PathBuf {
         self.root.join(path.trim_start_matches('/'))
     }
 
@@ -72,6 +73,11 @@ impl Host {
             entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
         names.sort();
         names
+    }
+
+    /// Where a symbolic link leads, as it is written.
+    pub fn link(&self, path: &str) -> Option<String> {
+        fs::read_link(self.at(path)).ok().map(|target| target.to_string_lossy().into_owned())
     }
 
     /// Whether a path exists; `*` stands for any one name.
@@ -146,6 +152,14 @@ pub mod fake {
             let place = self.directory.path().join(path.trim_start_matches('/'));
             fs::create_dir_all(place.parent().unwrap()).unwrap();
             fs::write(place, text).unwrap();
+            self
+        }
+
+        /// With a symbolic link.
+        pub fn link(self, path: &str, target: &str) -> Self {
+            let place = self.directory.path().join(path.trim_start_matches('/'));
+            fs::create_dir_all(place.parent().unwrap()).unwrap();
+            std::os::unix::fs::symlink(target, place).unwrap();
             self
         }
 

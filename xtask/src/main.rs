@@ -16,6 +16,7 @@ mod handover;
 mod host;
 mod json;
 mod junit;
+mod limits;
 mod lint;
 mod setup;
 mod soak;

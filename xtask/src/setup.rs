@@ -5,6 +5,7 @@
 //! seen it and said yes.
 
 pub mod environment;
+mod limits;
 pub mod packages;
 pub mod registry;
 
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use self::environment::Environment;
+use self::limits::Wanted;
 use self::packages::{Component, Distribution, Family};
 use crate::cx::Cx;
 use crate::failure::Failure;
@@ -80,21 +82,26 @@ struct SubordinateIds {
 const SUBORDINATE_IDS: u64 = 65_536;
 
 impl flags::Setup {
-    /// Shows the plan, asks, and carries it out.
+    /// Shows the plan, asks, and carries it out; then the same for the kernel's limits.
     pub fn run(self, cx: &Cx) -> anyhow::Result<()> {
         let host = Host::real();
+        if self.undo {
+            return limits::undo(cx, &host, self.dry_run);
+        }
+        if self.limits {
+            return limits::raise(cx, &host, Wanted::Raised, self.dry_run);
+        }
         let needs = Needs { lab: true, tools: false, go: true };
         let plan = planned(cx, &host, needs);
         if plan.is_empty() {
             println!("nothing to do: everything a lab needs is here");
-            return Ok(());
-        }
-        if self.dry_run {
+        } else if self.dry_run {
             print!("{}", plan.text(&host));
-            return Ok(());
+        } else {
+            consent(&plan, &host, cx.yes)?;
+            plan.apply(cx, &host, needs)?;
         }
-        consent(&plan, &host, cx.yes)?;
-        plan.apply(cx, &host, needs)
+        limits::raise(cx, &host, Wanted::Offered, self.dry_run)
     }
 }
 
@@ -138,13 +145,22 @@ fn consent(plan: &Plan, host: &Host, yes: bool) -> anyhow::Result<()> {
             Failure::host("this computer is not set up, and there is no terminal to ask on", hint).into()
         );
     }
-    eprint!("\nGo ahead? [Y/n] ");
-    let mut answer = String::new();
-    let read = std::io::stdin().read_line(&mut answer).context("cannot read the answer")?;
-    if read > 0 && matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes") {
+    if ask("Go ahead?", true)? {
         return Ok(());
     }
     Err(Failure::host("nothing was changed", "`cargo xtask doctor` says what works without it").into())
+}
+
+/// Asks a question on the terminal; `otherwise` is the answer of an empty line. The end of the input is a no.
+fn ask(question: &str, otherwise: bool) -> anyhow::Result<bool> {
+    eprint!("\n{question} {} ", if otherwise { "[Y/n]" } else { "[y/N]" });
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer).context("cannot read the answer")?;
+    Ok(match answer.trim().to_lowercase().as_str() {
+        "y" | "yes" => true,
+        "" => otherwise && read > 0,
+        _ => false,
+    })
 }
 
 impl Plan {

@@ -15,4 +15,15 @@ pub struct HostFacts {
     pub available_memory: Option<Bytes>,
     /// Online processors, where known.
     pub cpus: Option<u32>,
+    /// The disk that the labs of this checkout lie on, where known.
+    pub disk: Option<DiskFacts>,
+}
+
+/// A file system of the computer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskFacts {
+    /// Bytes that programs of every user may still write.
+    pub free: Bytes,
+    /// Its size.
+    pub total: Bytes,
 }

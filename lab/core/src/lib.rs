@@ -15,6 +15,7 @@ pub mod domain;
 pub mod host;
 pub mod identity;
 pub mod kubespray;
+pub mod limits;
 pub mod load;
 pub mod plan;
 pub mod report;

@@ -47,6 +47,13 @@ impl fmt::Display for Bytes {
     }
 }
 
+/// For people: `5.2 GiB`.
+#[must_use]
+pub fn gibibytes(bytes: Bytes) -> String {
+    let tenths = bytes.mib().saturating_mul(10) / 1024;
+    format!("{}.{} GiB", tenths / 10, tenths % 10)
+}
+
 /// Why a text is not a quantity of bytes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected a whole number and a unit, like 8GiB or 512MiB")]

@@ -11,12 +11,14 @@ use crate::life::lab::Lab;
 use crate::life::{destroy, down};
 use crate::output;
 
+use super::Limits;
+
 /// What can be done with a whole cluster.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// From the cluster file to a cluster that can be used, in eight steps; a cluster that was stopped comes back
     #[command(
-        after_help = "Exit codes: 11 the file is refused or artefacts are missing, 20 machines, 21 Kubespray, 30 checks.\n\n\
+        after_help = "Exit codes: 10 the computer lacks something, 11 the file is refused or artefacts are missing, 20 machines, 21 Kubespray, 30 checks.\n\n\
                       Examples:\n  cargo xtask cloud start\n  cargo xtask cloud start quick --merge"
     )]
     Start {
@@ -29,6 +31,8 @@ pub enum Command {
         /// Print everything as JSON, one object a line; the last one is the status
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        limits: Limits,
     },
     /// Stop every machine; `start` brings the same cluster back
     #[command(after_help = "Example: cargo xtask cloud stop quick")]
@@ -88,9 +92,9 @@ impl Command {
 /// Whatever the command's room could not do.
 pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
     match command {
-        Command::Start { of, merge, json } => {
+        Command::Start { of, merge, json, limits } => {
             let merge = merge.map(|file| file.map_or_else(kubeconfig::of_user, Ok)).transpose()?;
-            return cloud::start(cx, &of.cluster, &Wishes { merge, json }).await;
+            return cloud::start(cx, &of.cluster, &Wishes { merge, json, too_low: limits.too_low() }).await;
         }
         Command::Stop { of, .. } => down::down(cx, &Lab::open(cx, &of.cluster)?).await?,
         Command::Status { of, json } => {

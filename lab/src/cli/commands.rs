@@ -133,12 +133,12 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
             let patience = patience.map(Duration::from_secs);
             validate::run(cx, &lab, &running(cx, &lab).await?, &checks, patience, json).await?;
         }
-        Command::EndToEnd { cluster, keep, json } => {
+        Command::EndToEnd { cluster, keep, json, limits } => {
             let lab = match cluster {
                 Some(cluster) => Lab::open(cx, &cluster)?,
                 None => e2e::default(cx).await?,
             };
-            e2e::run(cx, &lab, e2e::Wishes { keep, json }).await?;
+            e2e::run(cx, &lab, e2e::Wishes { keep, json, too_low: limits.too_low() }).await?;
         }
         Command::Kubectl { of, words } => {
             let lab = Lab::open(cx, &of.cluster)?;

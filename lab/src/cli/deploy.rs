@@ -8,8 +8,9 @@ use crate::deploy;
 use crate::deploy::change::{Operation, Wishes, change};
 use crate::deploy::run::Prints;
 use crate::life::lab::Lab;
+use crate::life::limits::TooLow;
 
-use super::Cluster;
+use super::{Cluster, Limits};
 
 /// A cluster, and what is to be done to it.
 #[derive(Debug, Args)]
@@ -33,6 +34,8 @@ pub struct Deploy {
     /// Do not keep a snapshot of a new cluster for the next deploy from the same
     #[arg(long)]
     no_snapshot: bool,
+    #[command(flatten)]
+    limits: Limits,
     #[command(subcommand)]
     change: Option<Change>,
 }
@@ -64,7 +67,12 @@ enum Change {
     #[command(
         after_help = "Add the machine to the cluster file and call `cargo xtask lab up` first.\n\nExample: cargo xtask deploy scale quick"
     )]
-    Scale(Of),
+    Scale {
+        #[command(flatten)]
+        of: Of,
+        #[command(flatten)]
+        limits: Limits,
+    },
     /// Take machines out of the cluster; they stay in the lab
     #[command(
         after_help = "Examples:\n  cargo xtask deploy remove-node quick worker-2\n  cargo xtask deploy remove-node quick worker-2 --gone --yes"
@@ -101,14 +109,19 @@ enum Change {
 /// # Errors
 /// Whatever the rooms could not do.
 pub async fn run(cx: &Cx, arguments: Deploy) -> anyhow::Result<()> {
+    let mut too_low = TooLow::Refuse;
     let (cluster, operation, how) = match arguments.change {
         None => {
             let lab = Lab::open(cx, &arguments.cluster.cluster)?;
-            let Deploy { json, fresh, no_snapshot, .. } = arguments;
-            let prints = Prints::json(json);
-            return deploy::deploy(cx, &lab, deploy::Wishes { prints, fresh, keep: !no_snapshot }).await;
+            let Deploy { json, fresh, no_snapshot, limits, .. } = arguments;
+            let (prints, too_low) = (Prints::json(json), limits.too_low());
+            let wishes = deploy::Wishes { prints, fresh, keep: !no_snapshot, too_low };
+            return deploy::deploy(cx, &lab, wishes).await;
         }
-        Some(Change::Scale(of)) => (of.cluster, Operation::Scale, of.how),
+        Some(Change::Scale { of, limits }) => {
+            too_low = limits.too_low();
+            (of.cluster, Operation::Scale, of.how)
+        }
         Some(Change::RemoveNode { cluster, machines, gone, how }) => {
             (cluster, Operation::RemoveNode(Removal { machines, gone }), how)
         }
@@ -116,7 +129,7 @@ pub async fn run(cx: &Cx, arguments: Deploy) -> anyhow::Result<()> {
         Some(Change::Reset(of)) => (of.cluster, Operation::Reset, of.how),
         Some(Change::RecoverControlPlane(of)) => (of.cluster, Operation::Recover, of.how),
     };
-    let wishes = Wishes { dry_run: how.dry_run, json: how.json };
+    let wishes = Wishes { dry_run: how.dry_run, json: how.json, too_low };
     change(cx, &Lab::open(cx, &cluster)?, &operation, wishes).await
 }
 
@@ -140,7 +153,7 @@ mod tests {
         for (line, cluster, change) in [
             ("deploy", "dev", None),
             ("deploy quick --json", "quick", None),
-            ("--yes deploy scale quick", "dev", Some("Scale(")),
+            ("--yes deploy scale quick", "dev", Some("Scale {")),
             ("deploy remove-node quick a b --gone", "dev", Some("RemoveNode {")),
             ("deploy upgrade quick --dry-run", "dev", Some("Upgrade(")),
             ("deploy reset quick --yes", "dev", Some("Reset(")),

@@ -24,6 +24,7 @@ use crate::inventory;
 use crate::kubespray::play::{self, Play};
 use crate::kubespray::source::Request;
 use crate::life::lab::{Lab, Reached};
+use crate::life::limits::{self, TooLow};
 use crate::life::up;
 use crate::output;
 use crate::validate::HEALTH;
@@ -56,6 +57,8 @@ pub struct Wishes {
     pub dry_run: bool,
     /// The plan, or what happens, as JSON on standard output.
     pub json: bool,
+    /// How limits of the kernel that are too low for a larger cluster are treated.
+    pub too_low: TooLow,
 }
 
 /// Changes the cluster of a lab.
@@ -90,6 +93,9 @@ pub async fn change(cx: &Cx, lab: &Lab, operation: &Operation, wishes: Wishes) -
         return if wishes.json { output::json(&change) } else { output::print(render(&change)) };
     }
     cx.progress.note(render(&change).trim_end());
+    if *operation == Operation::Scale {
+        limits::check_before_deploy(cx, lab, wishes.too_low).await?;
+    }
     if asks(operation) {
         consent::ask(cx, &change.lost.join(" and "))?;
     }

@@ -8,7 +8,9 @@ use crate::artifacts::look::State;
 use crate::artifacts::store::Store;
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
+use crate::host::embedded;
 use crate::life::lab::Lab;
+use crate::life::limits::{self, TooLow};
 
 /// How many artefacts a cluster needs, and how many of them the store lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +36,14 @@ pub async fn needs(cx: &Cx, lab: &Lab) -> anyhow::Result<Needs> {
 /// The same, for a deploy that is about to begin.
 ///
 /// # Errors
-/// As [`needs`], and when something is missing that the machines could get nowhere else.
-pub async fn check(cx: &Cx, lab: &Lab) -> anyhow::Result<Needs> {
+/// As [`needs`], when the kernel's limits are too low for the cluster and `too_low` refuses that, and when something is
+/// missing that the machines could get nowhere else.
+pub async fn check(cx: &Cx, lab: &Lab, too_low: TooLow) -> anyhow::Result<Needs> {
+    // A running cluster has its share already.
+    let runs = embedded::find(&lab.files.host())?.is_some() && super::deployed(lab)?.is_some();
+    if !runs {
+        limits::check_before_deploy(cx, lab, too_low).await?;
+    }
     let needs = needs(cx, lab).await?;
     if needs.missing > 0 && lab.spec.host == HostSpec::Embedded {
         let Needs { wanted, missing } = needs;

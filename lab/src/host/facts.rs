@@ -1,20 +1,29 @@
 //! Facts about this computer that checks need, read from /proc. Changes nothing, starts nothing.
 
 use std::net::Ipv4Addr;
+use std::path::Path;
 
 use ipnet::Ipv4Net;
-use lab_core::host::HostFacts;
+use lab_core::host::{DiskFacts, HostFacts};
 use lab_core::units::Bytes;
 
-/// Collects the facts. What cannot be read is left out.
+/// Collects the facts; `folder` is on the disk that labs lie on. What cannot be read is left out.
 #[must_use]
-pub fn collect() -> HostFacts {
+pub fn collect(folder: &Path) -> HostFacts {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     HostFacts {
         routes: routes(&read("/proc/net/route")),
         available_memory: available_memory(&read("/proc/meminfo")),
         cpus: std::thread::available_parallelism().ok().and_then(|count| u32::try_from(count.get()).ok()),
+        disk: disk(folder),
     }
+}
+
+/// The file system that a folder is on.
+fn disk(folder: &Path) -> Option<DiskFacts> {
+    let found = nix::sys::statvfs::statvfs(folder).ok()?;
+    let bytes = |blocks: nix::libc::fsblkcnt_t| Bytes(blocks.saturating_mul(found.fragment_size()));
+    Some(DiskFacts { free: bytes(found.blocks_available()), total: bytes(found.blocks()) })
 }
 
 /// The networks of /proc/net/route: tab-separated columns `Iface Destination Gateway Flags RefCnt Use Metric Mask`,

@@ -81,7 +81,7 @@ pub fn read(cx: &Cx, path: &Path) -> anyhow::Result<(SourceFile, Checked)> {
         .map_err(|_| Failure::new(exit::USAGE, format!("`{}` is not UTF-8 text", path.display())))?;
     let shown = path.strip_prefix(cx.layout.root()).unwrap_or(path).display().to_string();
     let source = SourceFile { path: shown, text };
-    let mut facts = facts::collect();
+    let mut facts = facts::collect(cx.layout.root());
     // The lab's own network is no obstacle to it.
     let own = lab_of(cx, path).map(|lab| bridge_name(&lab));
     facts.routes.retain(|(_, interface)| Some(interface) != own.as_ref());

@@ -35,7 +35,7 @@ use super::keys;
 use super::lab::{Lab, Reached};
 use super::observe::observe;
 use super::state::{CLUSTER, StateFile};
-use super::{access, down, reach};
+use super::{access, down, limits, reach};
 
 /// How long Ansible may take to log in to all machines. Its module starts Python on each: seconds under emulation.
 const PING: Duration = Duration::from_secs(600);
@@ -126,6 +126,7 @@ pub async fn up(cx: &Cx, lab: &Lab, only: Option<&str>, fresh: bool) -> anyhow::
 
 /// Restores what was deployed from the same before.
 async fn bring_back(cx: &Cx, lab: &Lab, kept: &Manifest) -> anyhow::Result<()> {
+    limits::warn_before_up(cx, lab).await?;
     cx.progress.note(&format!(
         "a cluster was deployed from the same before: it is brought back from the snapshot `{}` (`--fresh` makes new machines)",
         kept.name
@@ -221,6 +222,7 @@ async fn make_on_host(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&[&str
         cx.progress.keep(&run.join("events.jsonl"))?;
         cx.progress.note(&format!("machines are run by {}", accelerated.words));
         tell_what_is_not_done(cx, lab);
+        limits::warn_before_up(cx, lab).await?;
         let text = render(&planned, std::io::stderr().is_terminal());
         files::write_atomic(&run.join("plan.txt"), render(&planned, false).as_bytes(), files::SECRET)?;
         cx.progress.note(text.trim_end());

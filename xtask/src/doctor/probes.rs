@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Finding, Fix, kvm, leftovers};
+use super::{Finding, Fix, kvm, leftovers, shared};
 use crate::host::Host;
 use crate::setup::environment::{self, Environment};
 use crate::setup::{packages, registry};
@@ -11,7 +11,7 @@ use crate::setup::{packages, registry};
 type Probe = fn(&Host, &Path) -> Finding;
 
 /// All probes, in the order of the table.
-pub const PROBES: [(&str, Probe); 20] = [
+pub const PROBES: [(&str, Probe); 22] = [
     ("processor", processor),
     ("kvm", kvm::probe),
     ("iommu", iommu),
@@ -23,18 +23,20 @@ pub const PROBES: [(&str, Probe); 20] = [
     ("/dev/net/tun", tun),
     ("cgroups", cgroups),
     ("containers", containers),
+    ("shared limits", shared::limits),
     ("python", python),
     ("ansible", ansible),
     ("go", go),
     ("registry", registry),
     ("leftovers", leftovers::probe),
     ("disk", disk),
+    ("disk for pods", shared::disk),
     ("memory", memory),
     ("cpus", cpus),
     ("other users", other_users),
 ];
 
-const GIB: u64 = 1 << 30;
+pub const GIB: u64 = 1 << 30;
 
 /// Folders of a checkout that hold files of machines, or what machines are made of: `Layout::private` of `lab`.
 const PRIVATE_FOLDERS: [&str; 4] = ["output", "build/images", "build/artifacts", "build/cache"];
@@ -295,10 +297,14 @@ fn registry(host: &Host, root: &Path) -> Finding {
 
 /// The base image, its packages, the build of `lab` and the disks of four small machines.
 fn disk(host: &Host, root: &Path) -> Finding {
-    let table = host.output("df", &["-Pk", &root.to_string_lossy()]);
-    let free =
-        table.as_deref().and_then(|text| text.lines().last()?.split_whitespace().nth(3)?.parse::<u64>().ok());
-    amount("free", free.map(|kib| kib << 10), 5 * GIB, 15 * GIB, "image and four machines")
+    amount("free", free_bytes(host, root), 5 * GIB, 15 * GIB, "image and four machines")
+}
+
+/// What may still be written to the disk of the checkout.
+pub fn free_bytes(host: &Host, root: &Path) -> Option<u64> {
+    let table = host.output("df", &["-Pk", &root.to_string_lossy()])?;
+    let free: u64 = table.lines().last()?.split_whitespace().nth(3)?.parse().ok()?;
+    Some(free << 10)
 }
 
 /// Four machines of `inventories/dev` and what the computer itself needs.

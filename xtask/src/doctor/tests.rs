@@ -22,6 +22,8 @@ fn bare() -> Fake {
         .file("/dev/kvm", "")
         .file("/dev/net/tun", "")
         .mode("/dev/net/tun", 0o600)
+        .file("/proc/sys/fs/inotify/max_user_instances", "128\n")
+        .file("/proc/sys/kernel/pid_max", "32768\n")
 }
 
 /// A workstation with everything installed.
@@ -154,4 +156,63 @@ fn nothing_at_all_is_no_reason_to_fail() {
     let findings = examine(&Fake::new().user("alice").host, Path::new(ROOT));
     assert_eq!(findings.len(), probes::PROBES.len());
     assert!(missing(&findings).contains(&"libvirt"));
+}
+
+/// Processes of root have seven instances here, and one of another user has one.
+#[test]
+fn room_for_clusters_follows_the_tightest_limit() {
+    let with_instances = |instances: &str| {
+        let mut fake = Fake::new()
+            .file("/proc/sys/fs/inotify/max_user_instances", instances)
+            .file("/proc/sys/fs/inotify/max_user_watches", "192536\n")
+            .file("/proc/sys/kernel/pid_max", "32768\n")
+            .file("/proc/loadavg", "0.20 0.18 0.12 1/268 11206\n")
+            .file("/proc/key-users", "    0:     9 8/8 3/1000000 40/25000000\n")
+            .file("/proc/7/status", "Name:\tx\nUid:\t0\t0\t0\t0\n")
+            .file("/proc/8/status", "Name:\tx\nUid:\t101\t101\t101\t101\n")
+            .link("/proc/7/fd/0", "/dev/null")
+            .link("/proc/8/fd/0", "anon_inode:inotify");
+        for number in 1..=7 {
+            fake = fake.link(&format!("/proc/7/fd/{number}"), "anon_inode:inotify");
+        }
+        fake
+    };
+    let root = Path::new(ROOT);
+    let few = shared::limits(&with_instances("100\n").host, root);
+    assert_eq!(
+        (few.status, few.text.as_str()),
+        (Status::Note, "room for 1 cluster like quick: 7 of 100 inotify instances")
+    );
+    assert_eq!(few.fix, Some(Fix::Command("cargo xtask setup --limits".into())));
+    let many = shared::limits(&with_instances("8192\n").host, root);
+    assert_eq!(many.status, Status::Good, "{many:?}");
+    assert!(many.text.ends_with("268 of 32768 processes and threads"), "{many:?}");
+    let of_groups = |groups: &str| {
+        shared::limits(&with_instances("140\n").file("/proc/self/cgroup", groups).host, root).text
+    };
+    assert!(of_groups("4:memory:/\n0::/\n").starts_with("room for 2 clusters "));
+    assert!(of_groups("0::/\n").starts_with("room for 1 cluster "), "runtimes watch each container there");
+    let of_user = shared::limits(&with_instances("100\n").user("alice").host, root);
+    assert_eq!((of_user.status, of_user.fix), (Status::Good, None), "ordinary users have no containers");
+    let low = shared::limits(&with_instances("20\n").file("/proc/sys/kernel/pid_max", "500\n").host, root);
+    assert_eq!(
+        low.text,
+        "room for 0 clusters like quick: 7 of 20 inotify instances, 268 of 500 processes and threads"
+    );
+}
+
+#[test]
+fn disk_for_pods_warns_before_they_leave() {
+    let free = |kib: u64| {
+        let fake = Fake::new().program("df", &format!("echo x; echo '/dev/vda 264212084 1 {kib} 18% /'"));
+        let Finding { status, text, .. } = shared::disk(&fake.host, Path::new(ROOT));
+        format!("{status:?}: {text}")
+    };
+    assert_eq!(free(20 << 20), "Good: 20.0 GiB free; pods leave containers below 1 GiB");
+    assert_eq!(
+        free(5 << 20),
+        "Note: 5.0 GiB free: a deploy of quick writes 4.5 GiB, and pods leave containers below 1 GiB"
+    );
+    assert_eq!(free(900 << 10), "Note: 0.8 GiB free: pods leave containers below 1 GiB");
+    assert_eq!(shared::disk(&Fake::new().host, Path::new(ROOT)).text, "unknown");
 }

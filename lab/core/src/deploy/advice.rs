@@ -215,7 +215,7 @@ pub const CATALOGUE: &[Known] = &[
     Known {
         id: "inotify",
         signs: &[&["too many open files"], &["inotify_init", "emfile"]],
-        advice: "The kernel gives each user a number of inotify instances, and the containers of all labs share this computer's: one cluster of three needs about a hundred of the usual 128. Run one cluster at a time, or raise `fs.inotify.max_user_instances` on this computer.",
+        advice: "The kernel gives each user a number of inotify instances, and the containers of all labs share this computer's: a cluster of three needs 62 of the usual 128, and 95 with version 2 of control groups. `cargo xtask doctor` tells how many are used, `cargo xtask setup --limits` raises the limit; else run one cluster at a time.",
         source: "inotify(7): /proc/sys/fs/inotify/max_user_instances",
         unit: None,
     },

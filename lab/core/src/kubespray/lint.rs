@@ -9,6 +9,7 @@
 mod allow;
 pub mod codes;
 mod companions;
+mod disk;
 mod gates;
 mod groups;
 mod mtu;
@@ -38,9 +39,9 @@ use super::index::{Index, Variable};
 use super::read::{self, Inventory, yaml};
 use super::setting::{Origin, Scope, Setting};
 use crate::cluster::Places;
-use crate::host::HostFacts;
+use crate::host::{DiskFacts, HostFacts};
 use crate::source::{Code, Finding, Findings, Place, Severity, SourceFile, Span};
-use crate::spec::{ClusterSpec, HostSpec, Role};
+use crate::spec::{ClusterSpec, HostSpec, MachineKind, Role};
 
 /// The Kubespray that is judged against.
 #[derive(Debug)]
@@ -73,6 +74,7 @@ pub fn inventory(mut inventory: Inventory, kubespray: &Kubespray<'_>, options: &
         files: &inventory.files,
         place: &place,
         network: None,
+        shared_disk: None,
         facts: None,
         implied_cluster: inventory.implied_cluster,
         options,
@@ -101,6 +103,18 @@ pub fn cluster(
             (Place { file: 0, span: found.name }, Place { file: 0, span: found.value })
         })
     };
+    let containers = spec.machines.iter().filter(|machine| machine.kind == MachineKind::Container);
+    let containers: Vec<&str> = containers.map(|machine| machine.name.as_str()).collect();
+    let of_machines = || {
+        let found = places.get_or_init(|| Places::of(&files[0])).find("machines");
+        found.map_or(START, |found| Place { file: 0, span: found.name })
+    };
+    let disk = facts.and_then(|facts| facts.disk);
+    let shared_disk = disk.filter(|_| !containers.is_empty()).map(|facts| SharedDisk {
+        facts,
+        machines: &containers,
+        place: &of_machines,
+    });
     // What the computer routes is not in the embedded host's network.
     let facts = facts.filter(|_| matches!(spec.host, HostSpec::Libvirt(_)));
     let network = spec.network.subnet;
@@ -114,6 +128,7 @@ pub fn cluster(
         files: &files,
         place: &place,
         network: Some(Network { subnet: network, mtu: spec.network.mtu, place: &of_network }),
+        shared_disk,
         facts,
         implied_cluster: false,
         options,
@@ -153,6 +168,16 @@ struct Network<'a> {
     place: &'a dyn Fn() -> Place,
 }
 
+/// The computer's disk, as the container machines of a cluster file see it.
+#[derive(Clone, Copy)]
+struct SharedDisk<'a> {
+    facts: DiskFacts,
+    /// Names of the containers.
+    machines: &'a [&'a str],
+    /// Where the list of machines is written.
+    place: &'a dyn Fn() -> Place,
+}
+
 /// What is judged.
 struct Subject<'a> {
     groups: &'a Groups,
@@ -162,6 +187,8 @@ struct Subject<'a> {
     place: &'a dyn Fn(&Setting) -> (Place, Place),
     /// Of a cluster file.
     network: Option<Network<'a>>,
+    /// Of a cluster file with containers, where the computer is known.
+    shared_disk: Option<SharedDisk<'a>>,
     facts: Option<&'a HostFacts>,
     implied_cluster: bool,
     options: &'a Options,
@@ -243,6 +270,7 @@ impl<'a> Lint<'a> {
         mtu::check(&mut self);
         gates::check(&mut self);
         nodes::check(&mut self);
+        disk::check(&mut self);
         groups::check(&mut self);
         security::check(&mut self);
         self.findings

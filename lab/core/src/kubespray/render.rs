@@ -9,6 +9,7 @@ use super::inventory::{Login, inventory_ini};
 use super::setting::{Origin, Scope, Setting};
 use crate::spec::ClusterSpec;
 
+mod containers;
 mod files;
 mod options;
 pub(crate) mod plugin;

@@ -215,6 +215,8 @@ codes! {
     OldGroup = "old-group",
     /// An address of the API that its certificate does not name.
     UncertifiedAddress = "uncertified-address",
+    /// A disk of the computer so full that kubelet on containers acts on it.
+    DiskPressure = "disk-pressure",
     /// A member of etcd whose name depends on the order of the group.
     UnpinnedEtcdName = "unpinned-etcd-name",
     /// A kubelet that answers without asking who it is.

@@ -9,7 +9,7 @@ use crate::cluster::scalars::Count;
 use crate::host::HostFacts;
 use crate::source::{Code, Findings, Span};
 use crate::spec::{GpuRequest, HostSpec, ImageSpec, MachineKind, MachineSpec, Role, Taint};
-use crate::units::Bytes;
+use crate::units::{Bytes, gibibytes};
 
 /// Virtual size of the lab's own base image. A root disk cannot be smaller.
 pub const BASE_DISK: Bytes = Bytes::from_gib(20);
@@ -313,10 +313,4 @@ pub(super) fn check_host(
             .warning(Code::MemoryExceedsHost, machines_at, message)
             .hint("give some of them less, or `auto_start: false`");
     }
-}
-
-/// For people: `5.2 GiB`.
-fn gibibytes(bytes: Bytes) -> String {
-    let tenths = bytes.mib().saturating_mul(10) / 1024;
-    format!("{}.{} GiB", tenths / 10, tenths % 10)
 }

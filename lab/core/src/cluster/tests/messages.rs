@@ -284,6 +284,7 @@ fn facts() -> HostFacts {
         ],
         available_memory: Some(Bytes::from_mib(5000)),
         cpus: Some(4),
+        disk: None,
     }
 }
 

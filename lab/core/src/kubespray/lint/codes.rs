@@ -122,6 +122,8 @@ explanations! {
             "Add `[k8s_cluster:children]` to the file of hosts.", "roles/dynamic_groups/tasks/main.yml";
         OldGroup: "Kubespray puts the machines of the old group into the new one; variables that are set for one of the names do not reach the other before that.",
             "Use the new name.", "roles/dynamic_groups/tasks/main.yml";
+        DiskPressure: "Machines that are containers have no disk of their own: kubelet on each measures the computer's. Below its limits it removes images, makes pods leave and takes no new ones.",
+            "Free some of the computer's disk. Limits of your own in `eviction_hard` and `kubelet_image_gc_high_threshold` take the place of those that the lab sets for containers.", "roles/kubernetes/node/templates/kubelet-config.v1beta1.yaml.j2";
         UnpinnedEtcdName: "Without a name of its own, a member is called etcd1, etcd2, … by its place in the group. In another order, the members of a living cluster would change their names.",
             "Set `etcd_member_name` for each member.", "roles/kubespray_defaults/defaults/main/main.yml";
     }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Entry;
+use super::containers;
 use super::plugin::{
     Variables, container_engine, engine_version, network_plugin, plugin_encapsulation, plugin_mtu,
     plugin_policy, plugin_version,
@@ -118,6 +119,7 @@ fn k8s_cluster(spec: &ClusterSpec, variables: &Variables, index: &Index) -> Vec<
     kubelet(&mut group, kubernetes);
     api(&mut group, spec);
     addons(&mut group, kubernetes, index);
+    group.entries.extend(containers::group(spec));
     group.entries
 }
 
@@ -257,11 +259,11 @@ fn addons(group: &mut Group, kubernetes: &KubernetesSpec, index: &Index) {
 
 /// The settings of machines. Kubespray and kubeadm give nodes the labels and taints of their roles.
 pub(super) fn machines(spec: &ClusterSpec) -> Vec<Entry> {
-    spec.machines.iter().flat_map(machine).collect()
+    spec.machines.iter().flat_map(|own| machine(spec, own)).collect()
 }
 
-fn machine(machine: &MachineSpec) -> Vec<Entry> {
-    let MachineSpec { name, address, roles, labels, taints, .. } = machine;
+fn machine(spec: &ClusterSpec, machine: &MachineSpec) -> Vec<Entry> {
+    let MachineSpec { name, kind, address, roles, labels, taints, .. } = machine;
     let scope = || Scope::Host(name.clone());
     let path = |key: &str| Origin::ClusterFile(format!("machines.{name}.{key}"));
     let address = address.to_string();
@@ -281,6 +283,7 @@ fn machine(machine: &MachineSpec) -> Vec<Entry> {
         let taints: Vec<String> = taints.iter().map(taint).collect();
         entries.push(Entry::new(scope(), "node_taints", taints, path("taints")));
     }
+    entries.extend(containers::machine(spec, name, *kind));
     entries
 }
 

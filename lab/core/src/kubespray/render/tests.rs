@@ -9,6 +9,7 @@ use crate::kubespray::index;
 use crate::spec::{ClusterSpec, NetworkPlugin};
 
 mod configuration;
+mod containers;
 mod served;
 mod topologies;
 
@@ -215,6 +216,7 @@ fn every_variable_that_the_lab_sets_is_known_to_every_release() {
                 let mut spec = fixtures::everything();
                 spec.kubernetes.network.plugin = Some(*plugin);
                 spec.kubernetes.container_runtime.engine = Some(*engine);
+                spec.machines[1].kind = crate::spec::MachineKind::Container;
                 let settings = settings(&spec, &index);
                 unknown.extend(
                     settings

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::cluster::check;
+use crate::host::DiskFacts;
+use crate::units::Bytes;
 
 const CLUSTER: &str = "\
 apiVersion: lab/v1alpha1
@@ -96,4 +98,65 @@ fn errors_of_the_file_itself_cannot_be_allowed() {
     let report = judge_cluster(&text, None);
     assert_eq!(short(&report), ["unused-allowance 13", "!too-little-memory 14"]);
     insta::assert_snapshot!(report.render(false));
+}
+
+/// What one container writes is 1.5 GiB, so two need three.
+#[rstest]
+#[case::enough("kube_log_level: 2", 41, 1000, "")]
+#[case::limits_of_the_lab("kube_log_level: 2", 39, 1000, "makes pods leave below 1.0 GiB")]
+#[case::limits_of_kubernetes("eviction_hard: {}", 150, 1000, "makes pods leave below 15.0 GiB")]
+#[case::own_share("eviction_hard: {nodefs.available: '20%'}", 200, 1000, "makes pods leave below 20.0 GiB")]
+#[case::own_number(
+    "eviction_hard: {nodefs.available: 2000000000}",
+    40,
+    1000,
+    "makes pods leave below 1.8 GiB"
+)]
+#[case::own_unit("eviction_hard: {imagefs.available: 5Gi}", 60, 1000, "makes pods leave below 5.0 GiB")]
+#[case::only_memory("eviction_hard: {memory.available: 100Mi}", 0, 1000, "")]
+#[case::template("eviction_hard: {nodefs.available: '{{ least }}'}", 0, 1000, "")]
+#[case::collection("kubelet_image_gc_high_threshold: 80", 200, 1000, "removes images below 20.0 GiB")]
+#[case::both(
+    "{eviction_hard: {}, kubelet_image_gc_high_threshold: 80}",
+    0,
+    1000,
+    "makes pods leave below 15.0 GiB and removes images below 20.0 GiB"
+)]
+fn disk_pressure_is_noted_for_containers(
+    #[case] variables: &str,
+    #[case] free_tenths: u64,
+    #[case] total_tenths: u64,
+    #[case] expected: &str,
+) {
+    // In tenths of a gibibyte, of which 1.8 are more than two thousand million bytes.
+    let tenths = |count: u64| Bytes(count * (1 << 30) / 10);
+    let disk = Some(DiskFacts { free: tenths(free_tenths), total: tenths(total_tenths) });
+    let facts = HostFacts { disk, ..HostFacts::default() };
+    let text = match variables.strip_prefix('{') {
+        Some(_) => CLUSTER.replace("    all:\n      VARIABLES", &format!("    all: {variables}")),
+        None => CLUSTER.replace("VARIABLES", variables),
+    };
+    let containers = text.clone() + "defaults: {kind: container}\n";
+    let report = judge_cluster(&containers, Some(&facts));
+    let found: Vec<&Finding> =
+        report.findings.iter().filter(|finding| finding.code == Code::DiskPressure).collect();
+    if expected.is_empty() {
+        assert_eq!(found, Vec::<&Finding>::new());
+    } else {
+        let [finding] = found.as_slice() else { panic!("{found:?}") };
+        assert!(finding.message.ends_with(&format!("and kubelet {expected}")), "{}", finding.message);
+        assert_eq!(finding.severity, Severity::Note, "it never fails by itself");
+    }
+    let virtual_machines = judge_cluster(&text, Some(&facts));
+    assert!(!short(&virtual_machines).concat().contains("disk-pressure"));
+}
+
+#[test]
+fn disk_pressure_points_at_the_machines() {
+    let facts = HostFacts {
+        disk: Some(DiskFacts { free: Bytes::from_gib(2), total: Bytes::from_gib(100) }),
+        ..HostFacts::default()
+    };
+    let text = CLUSTER.replace("VARIABLES", "kube_log_level: 2") + "defaults: {kind: container}\n";
+    insta::assert_snapshot!(judge_cluster(&text, Some(&facts)).render(false));
 }
