@@ -105,14 +105,14 @@ impl Resource {
         }
     }
 
-    /// What containers need of it. Seen on deploys of `quick` with kube-router and metrics-server on control groups of
-    /// version 1, one cluster and two at once, from the first task of Kubespray to the last check. Of inotify instances systemd
-    /// has 3, a console 1, kubelet 7, containerd 2, kube-proxy 1, the API server 6, controllers 7; systemd and kube-proxy have
-    /// more for a moment when they start.
+    /// The need of containers. Measured on deploys of `quick` with kube-router and metrics-server on control groups of
+    /// version 1, one cluster and two at once, from the first task of Kubespray to the last check. Of inotify instances
+    /// systemd has 3, a console 1, kubelet 7, containerd 2, kube-proxy 1, the API server 6, controllers 7. systemd and
+    /// kube-proxy have more for a moment when they start.
     ///
-    /// Version 2 is counted, not seen: one more for systemd (its src/core/cgroup.c), and one with two watches for each
-    /// container of a pod and for its sandbox (containerd's cgroup2/manager.go, `memoryEventNonBlockFD`). A node has three pods
-    /// with one of a check, a control plane three more, and three run anywhere.
+    /// Version 2 is counted, not measured: one more for systemd (its src/core/cgroup.c), and one with two watches for each
+    /// container of a pod and for its sandbox (containerd's cgroup2/manager.go, `memoryEventNonBlockFD`). A node has three
+    /// pods with one of a check, a control plane three more, and three run anywhere.
     #[must_use]
     pub const fn need(self, cgroups: CgroupVersion) -> Need {
         let need = match self {
@@ -281,7 +281,7 @@ fn sum(amounts: impl IntoIterator<Item = u64>) -> u64 {
 }
 
 impl fmt::Display for Shortage {
-    /// `103 inotify instances are needed, and 25 of 128 (fs.inotify.max_user_instances) are left beside 103 of the lab `a``.
+    /// `62 inotify instances are needed, and 52 of 128 (fs.inotify.max_user_instances) are left beside 76 of the lab a`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { resource, limit: Limit { value, setting }, needed, others, outside } = self;
         let taken = sum(others.iter().map(|(_, needed)| *needed).chain([*outside]));

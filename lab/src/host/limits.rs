@@ -150,8 +150,8 @@ fn effective_user(status: &str) -> Option<u32> {
     status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
-/// The keys of a user and their bytes: `    0:     9 8/8 3/1000000 40/25000000`, of which the last two columns are used and
-/// allowed ones (keyrings(7), /proc/key-users).
+/// The keys of a user and their bytes: `    0:     9 8/8 3/1000000 40/25000000`, of which the last two columns are used
+/// and allowed ones (keyrings(7), /proc/key-users).
 fn keys(table: &str, user: u32) -> Option<(u64, u64)> {
     let own = format!("{user}:");
     let line = table.lines().find(|line| line.trim_start().starts_with(&own))?;

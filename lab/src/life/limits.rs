@@ -101,8 +101,8 @@ fn facts_of(usage: Usage, own: &LabFiles, output: &Path) -> Facts {
     facts
 }
 
-/// The containers of a living lab as its state and its cluster file tell: of a lab on which nothing was deployed, without
-/// what Kubernetes needs. None where either cannot be read.
+/// The containers of a living lab by its state and its cluster file: of a lab on which nothing was deployed, without the
+/// needs of Kubernetes. None where either cannot be read.
 fn living_containers(files: &LabFiles) -> Containers {
     let Ok(Some(state)) = StateFile::load(files) else { return Containers::default() };
     let state = state.get();

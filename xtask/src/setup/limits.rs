@@ -188,8 +188,9 @@ fn text(changes: &[Change]) -> String {
 fn left_alone(found: &[Found]) -> String {
     let clusters = found.iter().map(Found::clusters_in_all).min().unwrap_or_default();
     format!(
-        "the kernel's limits are enough for {clusters} cluster{} of containers and stay as they are; `cargo xtask setup --limits` raises them",
-        if clusters == 1 { "" } else { "s" }
+        "the kernel's limits are enough for {clusters} cluster{} of containers and stay as they are; {}",
+        if clusters == 1 { "" } else { "s" },
+        "`cargo xtask setup --limits` raises them"
     )
 }
 

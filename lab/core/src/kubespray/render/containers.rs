@@ -15,9 +15,9 @@ const REASON: &str = "the disk of a container is the computer's";
 /// Kubespray's variables, kubelet's own names for them (`KubeletConfiguration` of kubelet.config.k8s.io/v1beta1), and
 /// their values.
 ///
-/// A tenth of the computer's disk may be more than all labs take, so pods leave only when almost nothing is free. A signal
-/// that `evictionHard` leaves out has no limit. At 100 percent images are not collected, because those of one machine do not
-/// fill the disk. kubelet still removes unused images before it makes pods leave.
+/// A tenth of the computer's disk may be more than all labs take, so pods leave only when almost nothing is free. A
+/// signal that `evictionHard` leaves out has no limit. At 100 percent images are not collected, because those of one
+/// machine do not fill the disk. kubelet still removes unused images before it makes pods leave.
 fn disk_limits() -> [(&'static str, &'static str, Value); 2] {
     let eviction =
         json!({ "memory.available": "100Mi", "nodefs.available": "1Gi", "imagefs.available": "1Gi" });
