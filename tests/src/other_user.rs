@@ -22,22 +22,13 @@ for pid; do
 done 3>&1 >/dev/null 2>&1
 "#;
 
-/// What to begin a command with so that it runs as this user, with no group of the caller's.
-#[must_use]
-pub fn prefix(user: u32) -> [String; 5] {
-    [
-        "setpriv".to_owned(),
-        format!("--reuid={user}"),
-        format!("--regid={user}"),
-        "--clear-groups".to_owned(),
-        "--".to_owned(),
-    ]
-}
-
-/// A program, as this user.
+/// A program, as this user, with no group of the caller's.
 #[must_use]
 pub fn run_as(user: u32, program: &Path) -> Run {
-    run(program).through(&prefix(user)).directory(Path::new("/"))
+    let (uid, gid) = (format!("--reuid={user}"), format!("--regid={user}"));
+    // setpriv itself looks its program up with the capabilities of the caller; a shell that it starts has none.
+    let prefix = ["setpriv", &uid, &gid, "--clear-groups", "--", "sh", "-c", "exec \"$0\" \"$@\""];
+    run(program).through(&prefix).directory(Path::new("/"))
 }
 
 /// Those of these paths that exist for a user. A path that does not cannot be read, listed, started or connected to.
