@@ -86,13 +86,13 @@ fn mounts_and_programs_of_an_older_version_are_found_and_ended() {
     }
     let checkout = Checkout::with_own_build();
     let folder = checkout.root().join(UNFINISHED);
-    fs::create_dir_all(folder.join("work/mmdebstrap.x/proc")).unwrap();
-    fs::write(folder.join("work/mmdebstrap"), "#!/bin/sh\nsleep 600 & wait\n").unwrap();
-    fs::set_permissions(folder.join("work/mmdebstrap"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir_all(folder.join("unpack/mmdebstrap.x/proc")).unwrap();
+    fs::write(folder.join("unpack/mmdebstrap"), "#!/bin/sh\nsleep 600 & wait\n").unwrap();
+    fs::set_permissions(folder.join("unpack/mmdebstrap"), fs::Permissions::from_mode(0o755)).unwrap();
     // In a mount namespace of the test's own: no other program of this computer gets to see the mounts.
     let script = r#"
-        mount -t tmpfs tmpfs "$0/work/mmdebstrap.x/proc" && touch "$0/work/mmdebstrap.x/proc/theirs"
-        "$0/work/mmdebstrap" "$0/work" &
+        mount -t tmpfs tmpfs "$0/unpack/mmdebstrap.x/proc" && touch "$0/unpack/mmdebstrap.x/proc/theirs"
+        "$0/unpack/mmdebstrap" "$0/unpack" &
         until pgrep -f "sleep 600" -P $! >/dev/null; do :; done
         "$LAB_BIN" gc; echo "exit code $?"
         "$LAB_BIN" image gc; echo "exit code $?"

@@ -46,13 +46,13 @@ mod tests {
     #[test]
     fn mounts_of_a_killed_command_are_named_with_the_command_that_ends_them() {
         let table = "22 1 254:0 / / rw - ext4 /dev/vda rw\n\
-            30 22 0:5 / /srv/my\\040lab/build/images/.new-x/work/mmdebstrap.y/proc rw - proc proc rw\n";
+            30 22 0:5 / /srv/my\\040lab/build/images/.new-x/mmdebstrap.y/proc rw - proc proc rw\n";
         let unpacker = |folder: &str| format!("/usr/bin/perl\0/usr/bin/mmdebstrap\0{folder}\0");
         let fake = Fake::new()
             .file("/proc/self/mountinfo", table)
-            .file("/proc/7/cmdline", &unpacker("/srv/my lab/build/images/.new-x/work"))
+            .file("/proc/7/cmdline", &unpacker("/srv/my lab/build/images/.new-x"))
             .file("/proc/8/cmdline", &unpacker("/elsewhere"))
-            .file("/proc/9/cmdline", &unpacker("/srv/my lab/build/images/.new-y/work"))
+            .file("/proc/9/cmdline", &unpacker("/srv/my lab/build/images/.new-y"))
             .file("/proc/9/environ", "PATH=/usr/bin\0LAB_COMMAND=1.2\0");
         let found = probe(&fake.host, Path::new("/srv/my lab"));
         assert_eq!(found.text, "a killed command left 1 mounts and 1 programs");
