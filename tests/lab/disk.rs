@@ -21,7 +21,13 @@ const SCRIPT: &str = r#"
     attempt() { eval "$tried" >"$folder.said" 2>&1; echo "$1: exit code $?"; first; }
     free=$(df --output=avail -k "$folder" | tail -n 1)
     fallocate -l "$((free - room))KiB" "$folder/.filler"
+    if [ "$room" = 0 ]; then
+        # Something else takes what the command frees.
+        while :; do cat /dev/zero >>"$folder/.filler" 2>/dev/null; sleep 0.01; done &
+        filler=$!
+    fi
     attempt full
+    [ "$room" != 0 ] || { kill "$filler" && wait "$filler" 2>/dev/null; }
     rm "$folder/.filler"
     mkdir -p "$closed" && mount --bind "$closed" "$closed" && mount -o remount,bind,ro "$closed" || exit 1
     attempt read-only

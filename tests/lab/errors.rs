@@ -69,8 +69,7 @@ fn two_commands_do_not_change_one_lab_at_once() {
 #[test]
 fn a_lab_with_a_damaged_state_can_still_be_removed() {
     let checkout = Checkout::with(&Cluster::new("one", &["node"]));
-    fs::create_dir_all(checkout.output("one")).unwrap();
-    fs::write(checkout.output("one").join("state.json"), "{").unwrap();
+    fs::write(checkout.make_output("one").join("state.json"), "{").unwrap();
     assert_said(&checkout, "up_with_a_damaged_state", &["up", "one"]);
     checkout.lab(&["destroy", "one"]).answer().ok();
     assert_eq!(checkout.left(), Vec::<String>::new());

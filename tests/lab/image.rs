@@ -114,7 +114,7 @@ fn folder_with_a_foreign_mount_is_not_removed() {
         skip!("only root can mount");
     }
     let checkout = Checkout::with_own_build();
-    let folder = checkout.root().join("output/lost");
+    let folder = checkout.make_output("lost");
     fs::create_dir_all(folder.join("disks")).unwrap();
     fs::write(folder.join("state.json"), "{").unwrap();
     let script = r#"

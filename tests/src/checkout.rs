@@ -2,7 +2,7 @@
 //! cache are those of the real checkout, because they take minutes to make.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -103,6 +103,17 @@ impl Checkout {
     #[must_use]
     pub fn output(&self, cluster: &str) -> PathBuf {
         self.root().join("output").join(cluster)
+    }
+
+    /// The folder of a lab, made as `lab` makes it: for its owner alone.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn make_output(&self, cluster: &str) -> PathBuf {
+        let folder = self.output(cluster);
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).expect("a folder can be made");
+        folder
     }
 
     /// The `lab` program in this checkout.
