@@ -84,10 +84,17 @@ impl Soak {
     /// When the command fails without being killed.
     #[must_use]
     pub fn begin(subject: Subject) -> Self {
+        let mut soak = Self::of(subject, Duration::ZERO);
+        (subject.reset)(&soak.checkout);
+        soak.typical = (subject.command)(&soak.checkout).answer().ok().took;
+        soak
+    }
+
+    /// Prepares a checkout for a command that takes about as long as `typical`.
+    #[must_use]
+    pub fn of(subject: Subject, typical: Duration) -> Self {
         let checkout = (subject.prepare)();
         let before = Computer::look(checkout.root());
-        (subject.reset)(&checkout);
-        let typical = (subject.command)(&checkout).answer().ok().took;
         let row = Row { name: subject.name.to_owned(), ..Row::default() };
         Self { subject, checkout, before, typical, row }
     }
