@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lab_tests::checkout::walk;
+use lab_tests::checkout::{real_root, walk};
 use lab_tests::cluster::Cluster;
 use lab_tests::computer::{Computer, processes};
 use lab_tests::other_user::{FIRST_PERSON, NOBODY, given_of_processes, run_as, visible};
@@ -31,6 +31,10 @@ machines:
 fn checkout(umask: &str) -> Checkout {
     let mut checkout = Checkout::new();
     fs::set_permissions(checkout.root(), Permissions::from_mode(0o755)).unwrap();
+    // Python keeps what it compiled beside the plugins, with the permissions that the umask leaves.
+    let ansible = checkout.root().join("ansible");
+    fs::remove_file(&ansible).unwrap();
+    run("cp").args(["--recursive"]).arg(real_root().join("ansible")).arg(&ansible).answer().ok();
     checkout.prefix = ["sh", "-c", &format!("umask {umask}; exec \"$0\" \"$@\"")].map(str::to_owned).to_vec();
     checkout
 }
