@@ -30,6 +30,8 @@ const MARK: &str = "LAB_COMMAND=";
 pub struct Subject {
     /// Its name in the table and on the command line.
     pub name: &'static str,
+    /// Whether it needs a whole cluster, which takes minutes to deploy.
+    pub needs_cluster: bool,
     /// Why it cannot run on this computer; `None` where it can.
     pub obstacle: fn() -> Option<String>,
     /// A checkout in which it can be called.

@@ -182,7 +182,7 @@ pub struct Bench {
 
 Examples:
   cargo xtask soak
-  cargo xtask soak --minutes 60 image deploy
+  cargo xtask soak --minutes 60 image deploy validate e2e
   cargo xtask soak --seed 42 snapshot      the moments of an earlier run")]
 pub struct Soak {
     /// How long; every command is killed at least once.
@@ -191,7 +191,8 @@ pub struct Soak {
     /// What the random moments follow from; without it, one that is drawn and printed.
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Only these commands; an unknown name prints those that there are.
+    /// Only these commands; without names all but `validate`, `deploy` and `e2e`, which deploy whole clusters.
+    /// An unknown name prints those that there are.
     #[arg(value_name = "COMMAND")]
     pub commands: Vec<String>,
 }

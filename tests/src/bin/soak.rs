@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         subjects.push(subject);
     }
     if subjects.is_empty() {
-        subjects.extend(SUBJECTS);
+        subjects.extend(SUBJECTS.into_iter().filter(|subject| !subject.needs_cluster));
     }
     // The table has the messages of panics.
     std::panic::set_hook(Box::new(|_| {}));

@@ -38,6 +38,7 @@ pub const SUBJECTS: [Subject; 12] = [
     Subject { name: "restore", reset: with_snapshot, command: restore, resume: restore_again, ..OF_A_LAB },
     Subject {
         name: "checkout",
+        needs_cluster: false,
         obstacle: unreachable,
         prepare: fetching,
         reset: |checkout| remove(checkout, "build/3rd-party"),
@@ -47,6 +48,7 @@ pub const SUBJECTS: [Subject; 12] = [
     },
     Subject {
         name: "artifacts",
+        needs_cluster: false,
         obstacle: possible,
         prepare: Checkout::with_own_build,
         reset: |checkout| remove(checkout, "build/artifacts"),
@@ -56,6 +58,7 @@ pub const SUBJECTS: [Subject; 12] = [
     },
     Subject {
         name: "image",
+        needs_cluster: false,
         obstacle: possible,
         prepare: making_images,
         reset: without_image,
@@ -65,6 +68,7 @@ pub const SUBJECTS: [Subject; 12] = [
     },
     Subject {
         name: "environment",
+        needs_cluster: false,
         obstacle: unreachable,
         prepare: fetching,
         reset: without_environment,
@@ -93,6 +97,7 @@ pub const SUBJECTS: [Subject; 12] = [
 /// What the commands on a small lab of containers share.
 const OF_A_LAB: Subject = Subject {
     name: "",
+    needs_cluster: false,
     obstacle: containers,
     prepare: || {
         let cluster = Cluster::new(LAB, &MACHINES).kind("container");
@@ -113,6 +118,7 @@ const OF_A_LAB: Subject = Subject {
 /// What the commands on a whole cluster share.
 const OF_QUICK: Subject = Subject {
     name: "",
+    needs_cluster: true,
     obstacle: || containers().or_else(unreachable),
     prepare: || {
         let checkout = Checkout::new();
