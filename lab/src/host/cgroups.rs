@@ -94,6 +94,24 @@ pub fn planned(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(hierarchies()?.iter().map(|hierarchy| hierarchy.parent().join(&name)).collect())
 }
 
+/// The groups of the host in `folder` that the process `pid` lives in. They lie below those of the command that
+/// started the host, which may be others than those of this process.
+///
+/// # Errors
+/// When the process is gone.
+pub fn of_process(pid: i32, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let name = name(folder);
+    let read = |path: &str| fs::read_to_string(path).with_context(|| format!("cannot read `{path}`"));
+    let found = parse(&read("/proc/self/mountinfo")?, &read(&format!("/proc/{pid}/cgroup"))?);
+    Ok(found.iter().filter_map(|hierarchy| own_group(hierarchy, &name)).collect())
+}
+
+/// The group of this name that a process is in, directly or in one below it.
+fn own_group(hierarchy: &Hierarchy, name: &str) -> Option<PathBuf> {
+    let own = hierarchy.mounted.join(&hierarchy.own);
+    own.ancestors().find(|group| group.ends_with(name)).map(Path::to_owned)
+}
+
 /// Makes the groups of the host in `folder`, and moves this process into them. What a host that was killed left of
 /// them goes first: a group of cgroup v2 that handed controllers down takes no process in.
 ///
@@ -126,10 +144,7 @@ pub fn enter(folder: &Path) -> anyhow::Result<()> {
 pub fn leave(folder: &Path) -> anyhow::Result<()> {
     let name = name(folder);
     for hierarchy in hierarchies()? {
-        // This process sees itself in the group of the host, or in one below it.
-        let own = hierarchy.mounted.join(&hierarchy.own);
-        let group = own.ancestors().find(|group| group.ends_with(&name));
-        if let Some(parent) = group.and_then(Path::parent) {
+        if let Some(parent) = own_group(&hierarchy, &name).as_deref().and_then(Path::parent) {
             write(&parent.join("cgroup.procs"), "0")?;
         }
     }
@@ -380,6 +395,16 @@ mod tests {
         let mounts = "32 30 0:28 /docker/1 /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
         let found = parse(mounts, "2:memory:/docker/1/child\n");
         assert_eq!(found[0].own, Path::new("child"));
+    }
+
+    #[test]
+    fn group_of_a_host_is_found_below_those_of_the_command_that_started_it() {
+        let mounts = "32 30 0:28 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
+            33 30 0:29 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n";
+        let groups = "2:memory:/session-1/lab-1/host\n1:pids:/\n";
+        let found: Vec<_> =
+            parse(mounts, groups).iter().filter_map(|hierarchy| own_group(hierarchy, "lab-1")).collect();
+        assert_eq!(found, [Path::new("/sys/fs/cgroup/memory/session-1/lab-1")]);
     }
 
     #[test]

@@ -187,7 +187,7 @@ pub async fn end(files: &HostFiles, cancel: &CancellationToken) -> anyhow::Resul
 pub async fn end_process(pid: i32, folder: &Path, cancel: &CancellationToken) -> anyhow::Result<()> {
     let record = HostRecord {
         network_namespace: namespace(pid, "net"),
-        groups: cgroups::planned(folder).unwrap_or_default(),
+        groups: cgroups::of_process(pid, folder).unwrap_or_default(),
         ..HostRecord::of(ProcessId::of(pid)?)
     };
     end_record(folder, &record, cancel).await
