@@ -10,7 +10,7 @@ use nix::unistd::geteuid;
 const LAB: &str = "one";
 
 /// Mounts a file system of its own over a folder, in a mount namespace that goes with the script. Words: the
-/// folder, the room in KiB that is left on the full disk, the folder in it that becomes read-only (a file
+/// folder, the room in KiB that is left on the full disk (`any`: it is not filled), the folder in it that becomes read-only (a file
 /// system that a living lab writes to cannot), what makes the state before, what is tried, what is done
 /// at the end.
 const SCRIPT: &str = r#"
@@ -19,16 +19,12 @@ const SCRIPT: &str = r#"
     eval "$before" >/dev/null 2>&1 || { echo "the state before could not be made"; exit 1; }
     first() { sed -n '/^error: /p' "$folder.said" | head -n 1; }
     attempt() { eval "$tried" >"$folder.said" 2>&1; echo "$1: exit code $?"; first; }
-    free=$(df --output=avail -k "$folder" | tail -n 1)
-    fallocate -l "$((free - room))KiB" "$folder/.filler"
-    if [ "$room" = 0 ]; then
-        # Something else takes what the command frees.
-        while :; do cat /dev/zero >>"$folder/.filler" 2>/dev/null; sleep 0.01; done &
-        filler=$!
+    if [ "$room" != any ]; then
+        free=$(df --output=avail -k "$folder" | tail -n 1)
+        fallocate -l "$((free - room))KiB" "$folder/.filler"
+        attempt full
+        rm "$folder/.filler"
     fi
-    attempt full
-    [ "$room" != 0 ] || { kill "$filler" && wait "$filler" 2>/dev/null; }
-    rm "$folder/.filler"
     mkdir -p "$closed" && mount --bind "$closed" "$closed" && mount -o remount,bind,ro "$closed" || exit 1
     attempt read-only
     umount "$closed"
@@ -36,11 +32,11 @@ const SCRIPT: &str = r#"
     eval "$after" >"$folder.said" 2>&1 || cat "$folder.said"
 "#;
 
-fn said(checkout: &Checkout, command: Run, disk: (&str, u32, &str), steps: [&str; 3]) -> String {
+fn said(checkout: &Checkout, command: Run, disk: (&str, &str, &str), steps: [&str; 3]) -> String {
     let (folder, room, closed) = disk;
     let folder = checkout.root().join(folder).display().to_string();
     let [before, tried, after] = steps;
-    let words = ["--mount", "sh", "-c", SCRIPT, &folder, &room.to_string(), closed, before, tried, after];
+    let words = ["--mount", "sh", "-c", SCRIPT, &folder, room, closed, before, tried, after];
     command.instead("unshare", &words).env("LAB", &checkout.program).answer().ok().stdout
 }
 
@@ -51,15 +47,20 @@ fn assert_said(checkout: &Checkout, name: &str, said: &str) {
 #[test]
 fn lab_on_a_full_disk_is_refused_in_one_sentence_and_made_when_there_is_room() {
     needs_containers!();
-    for (name, closed, steps) in [
-        ("up", "", [":", "$LAB up one", "$LAB exec --all --cluster one -- hostname"]),
+    for (name, room, closed, steps) in [
+        // The state itself does not fit any more.
+        ("up", "0", "", [":", "$LAB up one", "$LAB exec --all --cluster one -- hostname"]),
         (
             "snapshot",
+            "0",
             "snapshots",
-            ["$LAB up one", "$LAB snapshot one --name kept", "$LAB snapshots one --verify"],
+            // Machines that stop would make room.
+            ["$LAB up one && $LAB down one", "$LAB snapshot one --name kept", "$LAB snapshots one --verify"],
         ),
         (
             "restore",
+            // It makes room for itself: what the lab is now goes first.
+            "any",
             "one",
             [
                 "$LAB up one && $LAB snapshot one --name kept",
@@ -70,8 +71,7 @@ fn lab_on_a_full_disk_is_refused_in_one_sentence_and_made_when_there_is_room() {
     ] {
         let checkout = Checkout::with(&Cluster::new(LAB, &["node"]).kind("container"));
         let after = format!("{} && $LAB destroy one", steps[2]);
-        // The state itself does not fit any more.
-        let said = said(&checkout, checkout.lab(&[]), ("output", 0, closed), [steps[0], steps[1], &after]);
+        let said = said(&checkout, checkout.lab(&[]), ("output", room, closed), [steps[0], steps[1], &after]);
         assert_said(&checkout, name, &said);
     }
 }
@@ -85,7 +85,7 @@ fn checkout_on_a_full_disk_is_refused_in_one_sentence_and_made_when_there_is_roo
     let checkout = Checkout::with_own_build();
     let command = passed_on(reaching(checkout.lab(&[])));
     let steps = [":", "$LAB kubespray fetch", "$LAB kubespray status"];
-    let said = said(&checkout, command, ("build/3rd-party", 3 << 10, ""), steps);
+    let said = said(&checkout, command, ("build/3rd-party", "3072", ""), steps);
     assert_said(&checkout, "checkout", &said);
 }
 
@@ -98,6 +98,6 @@ fn own_build_on_a_full_disk_is_refused_in_one_sentence_and_made_when_there_is_ro
     let command = build(&checkout, &lock(&[], &[("pod_infra", "registry.k8s.io/pause:3.10.1")]));
     let steps =
         [":", "$LAB artifacts build --lock \"$LAB_ROOT/artifacts.lock.json\"", "$LAB artifacts verify"];
-    let said = said(&checkout, command, ("build/artifacts", 1 << 10, ""), steps);
+    let said = said(&checkout, command, ("build/artifacts", "1024", ""), steps);
     assert_said(&checkout, "own_build", &said);
 }
