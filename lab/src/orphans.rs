@@ -12,6 +12,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::host::processes::stat;
 use crate::mounts;
 use crate::wait::{Deadline, Probe, until_blocking};
 
@@ -96,7 +97,7 @@ fn processes(folder: &Path) -> BTreeSet<i32> {
     let all: Vec<(i32, i32, bool)> = entries
         .filter_map(|entry| {
             let pid = entry.file_name().to_str()?.parse().ok()?;
-            Some((pid, parent(pid)?, works_in(pid, &folder)))
+            Some((pid, stat(pid)?.parent, works_in(pid, &folder)))
         })
         .collect();
     let mut found: BTreeSet<i32> =
@@ -112,17 +113,6 @@ fn processes(folder: &Path) -> BTreeSet<i32> {
             return found;
         }
     }
-}
-
-/// The parent of a living process; `None` for a zombie.
-fn parent(pid: i32) -> Option<i32> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything, so fields are counted from behind its last parenthesis.
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-    if matches!(fields.next()?, "Z" | "X") {
-        return None;
-    }
-    fields.next()?.parse().ok()
 }
 
 fn works_in(pid: i32, folder: &Path) -> bool {

@@ -11,7 +11,7 @@ use lab_tests::checkout::walk;
 use lab_tests::computer::{Computer, processes};
 use lab_tests::soak::{Soak, named};
 use lab_tests::wait::{pause, until};
-use lab_tests::{Checkout, redact, skip};
+use lab_tests::{Answer, Checkout, redact, skip};
 use nix::sys::signal::Signal;
 use nix::unistd::geteuid;
 
@@ -44,7 +44,7 @@ fn image_is_made_while_another_program_walks_over_the_checkout_and_after_a_kill(
 /// A mirror that takes connections and never answers.
 pub struct SilentMirror {
     /// Its address, as `LAB_DEBIAN_MIRROR` takes it.
-    pub address: String,
+    address: String,
     _listener: TcpListener,
 }
 
@@ -55,8 +55,20 @@ pub fn silent_mirror() -> SilentMirror {
 }
 
 impl SilentMirror {
+    /// Kills the making of an image while apt waits for this mirror, and waits until its programs have ended.
+    pub fn kill_image_build(&self, checkout: &Checkout, temporary: &Path) {
+        let making = checkout.lab(&["image", "build"]).env("LAB_DEBIAN_MIRROR", &self.address);
+        let making = making.env("TMPDIR", temporary).start();
+        self.is_asked(checkout);
+        making.signal(Signal::SIGKILL);
+        making.answer().code(137);
+        until("the end of its programs", Duration::from_secs(20), || {
+            processes(checkout.root()).is_empty().then_some(())
+        });
+    }
+
     /// Waits until apt runs for a checkout: from then on nothing goes on.
-    pub fn is_asked(&self, checkout: &Checkout) {
+    fn is_asked(&self, checkout: &Checkout) {
         until("apt", Duration::from_secs(60), || {
             let lines: Vec<String> = processes(checkout.root()).into_iter().map(|(_, line)| line).collect();
             lines.iter().any(|line| line.contains("/apt/methods/http")).then_some(())
@@ -68,16 +80,15 @@ impl SilentMirror {
 fn programs_of_a_killed_command_end_with_it() {
     let checkout = Checkout::with_own_build();
     let before = Computer::look(checkout.root());
-    let mirror = silent_mirror();
-    let making = checkout.lab(&["image", "build"]).env("LAB_DEBIAN_MIRROR", &mirror.address).start();
-    mirror.is_asked(&checkout);
-    making.signal(Signal::SIGKILL);
-    making.answer().code(137);
-    until("the end of its programs", Duration::from_secs(20), || {
-        processes(checkout.root()).is_empty().then_some(())
-    });
+    silent_mirror().kill_image_build(&checkout, &std::env::temp_dir());
     before.assert_nothing_new(checkout.root());
     assert_eq!(checkout.lab(&["gc"]).answer().ok().stdout, "");
+}
+
+/// Runs a script about a folder in a mount namespace of its own.
+fn among_own_mounts(checkout: &Checkout, script: &str, folder: &Path) -> Answer {
+    let words = ["--mount", "sh", "-c", script, &folder.display().to_string()];
+    checkout.lab(&[]).instead("unshare", &words).env("LAB_BIN", &checkout.program).answer()
 }
 
 #[test]
@@ -101,11 +112,7 @@ fn mounts_and_programs_of_an_older_version_are_found_and_ended() {
         "$LAB_BIN" gc; echo "exit code $?"
         ls -A "$0/.."
     "#;
-    let answer = checkout
-        .lab(&[])
-        .instead("unshare", &["--mount", "sh", "-c", script, &folder.display().to_string()])
-        .env("LAB_BIN", &checkout.program)
-        .answer();
+    let answer = among_own_mounts(&checkout, script, &folder);
     redact::settings(&checkout.root().display().to_string()).bind(|| insta::assert_snapshot!(answer.stdout));
 }
 
@@ -125,11 +132,7 @@ fn folder_with_a_foreign_mount_is_not_removed() {
         umount "$0/disks"
         "$LAB_BIN" destroy lost >/dev/null 2>&1; echo "exit code $?"
     "#;
-    let answer = checkout
-        .lab(&[])
-        .instead("unshare", &["--mount", "sh", "-c", script, &folder.display().to_string()])
-        .env("LAB_BIN", &checkout.program)
-        .answer();
+    let answer = among_own_mounts(&checkout, script, &folder);
     assert!(!Path::new(&folder).exists(), "{answer}");
     redact::settings(&checkout.root().display().to_string()).bind(|| insta::assert_snapshot!(answer.stdout));
 }

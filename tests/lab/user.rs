@@ -4,14 +4,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use std::time::Duration;
-
 use lab_tests::checkout::{real_root, variable};
 use lab_tests::cluster::Cluster;
-use lab_tests::computer::{Computer, processes};
-use lab_tests::wait::until;
+use lab_tests::computer::Computer;
 use lab_tests::{Checkout, run, skip};
-use nix::sys::signal::Signal;
 use nix::unistd::{User, geteuid};
 
 use crate::image::silent_mirror;
@@ -113,17 +109,8 @@ fn programs_of_an_ordinary_users_killed_command_end_with_it() {
     fs::create_dir(&build).unwrap();
     hand_over(&mut checkout, &guest);
     let before = Computer::look(checkout.root());
-    let mirror = silent_mirror();
     // The folder that subordinate ids can reach goes with the checkout.
-    let temporary = checkout.root().display().to_string();
-    let making = checkout.lab(&["image", "build"]).env("LAB_DEBIAN_MIRROR", &mirror.address);
-    let making = making.env("TMPDIR", &temporary).start();
-    mirror.is_asked(&checkout);
-    making.signal(Signal::SIGKILL);
-    making.answer().code(137);
-    until("the end of its programs", Duration::from_secs(20), || {
-        processes(checkout.root()).is_empty().then_some(())
-    });
+    silent_mirror().kill_image_build(&checkout, checkout.root());
     before.assert_nothing_new(checkout.root());
     drop(checkout);
     drop(guest);

@@ -40,15 +40,33 @@ fn boot_id() -> anyhow::Result<String> {
     Ok(std::fs::read_to_string(path).with_context(|| format!("cannot read `{path}`"))?.trim().to_owned())
 }
 
-/// Start time of a living process; `None` for a zombie or none at all.
-fn start_time(pid: i32) -> Option<u64> {
+/// What the kernel tells of a living process in /proc/PID/stat (proc(5)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// Its parent.
+    pub parent: i32,
+    /// Its process group.
+    pub group: i32,
+    start_time: u64,
+}
+
+/// Reads about a process; `None` for a zombie or none at all.
+#[must_use]
+pub fn stat(pid: i32) -> Option<Stat> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may hold anything, so fields are counted from behind its last parenthesis.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
-    if matches!(*fields.first()?, "Z" | "X") {
+    let [state, parent, group, ..] = fields.as_slice() else { return None };
+    if matches!(*state, "Z" | "X") {
         return None;
     }
-    fields.get(19)?.parse().ok()
+    let start_time = fields.get(19)?.parse().ok()?;
+    Some(Stat { parent: parent.parse().ok()?, group: group.parse().ok()?, start_time })
+}
+
+/// Start time of a living process; `None` for a zombie or none at all.
+fn start_time(pid: i32) -> Option<u64> {
+    stat(pid).map(|stat| stat.start_time)
 }
 
 /// The inode that names a namespace (`net`, `pid`, `mnt`, `user`) of a process; `None` when it cannot be seen.

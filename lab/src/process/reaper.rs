@@ -17,6 +17,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::invocation;
+use crate::host::processes::stat;
 use crate::wait::{Deadline, Probe, until_blocking};
 
 /// The variable with the mark of the command that started a program.
@@ -109,7 +110,7 @@ fn marked(entry: &str, groups: &mut BTreeSet<i32>) -> Vec<i32> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let living = entries.filter_map(|entry| {
         let pid = entry.file_name().to_str()?.parse().ok()?;
-        Some((pid, group(pid)?))
+        Some((pid, stat(pid)?.group))
     });
     let living: Vec<(i32, i32)> = living.collect();
     let has_entry = |pid: i32| {
@@ -121,17 +122,6 @@ fn marked(entry: &str, groups: &mut BTreeSet<i32>) -> Vec<i32> {
     groups.extend(living.iter().filter(|(pid, _)| found.contains(pid)).map(|(_, group)| *group));
     let of_group = living.iter().filter(|(pid, group)| found.contains(pid) || groups.contains(group));
     of_group.map(|(pid, _)| *pid).collect()
-}
-
-/// The process group of a living process: field 5 of /proc/PID/stat (proc(5)); `None` for a zombie.
-fn group(pid: i32) -> Option<i32> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything, so fields are counted from behind its last parenthesis.
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
-    if matches!(*fields.first()?, "Z" | "X") {
-        return None;
-    }
-    fields.get(2)?.parse().ok()
 }
 
 #[cfg(test)]
