@@ -22,7 +22,8 @@ const LOOK: Duration = Duration::from_millis(200);
 /// starting what listens to the button, and nothing remembers a press that nobody heard.
 const LOOKS_A_PRESS: u32 = 15;
 
-/// Presses a machine's power button until it is heard, and waits; at the end of patience takes its power, and says so.
+/// Presses a machine's power button until it is heard, and waits; takes its power, and says so, when libvirt cannot
+/// press it or patience ends.
 ///
 /// # Errors
 /// When libvirt refuses, or the user asks to stop.
@@ -42,28 +43,27 @@ pub async fn stop_machine(
         async move {
             let (libvirt, domain) = (reached.libvirt.clone(), domain.to_owned());
             let looked = cx.blocking(move || {
-                if press {
-                    libvirt.shut_down_domain(&domain)?;
-                }
-                libvirt.domain_state(&domain)
+                let pressed = if press { libvirt.shut_down_domain(&domain) } else { Ok(()) };
+                Ok((libvirt.domain_state(&domain)?, pressed))
             });
             match looked.await {
-                Ok(None | Some((MachineState::ShutOff, _))) => Probe::Ready(()),
-                Ok(Some((state, _))) => Probe::NotYet(format!("{state:?}")),
+                Ok((None | Some((MachineState::ShutOff, _)), _)) => Probe::Ready(None),
+                Ok((Some(_), Err(error))) => Probe::Ready(Some(format!("{error:#}"))),
+                Ok((Some((state, _)), Ok(()))) => Probe::NotYet(format!("{state:?}")),
                 Err(error) => Probe::Fatal(error),
             }
         }
     })
     .await;
-    match ended {
-        Ok(()) => Ok(()),
-        Err(WaitError::Late { seconds, .. }) => {
-            task.step(&format!("did not shut down within {seconds:.0} s; taking its power"));
-            let (libvirt, domain) = (reached.libvirt.clone(), domain.to_owned());
-            cx.blocking(move || libvirt.power_off_domain(&domain)).await
-        }
-        Err(error) => Err(error.into()),
-    }
+    let reason = match ended {
+        Ok(None) => return Ok(()),
+        Ok(Some(refusal)) => refusal,
+        Err(WaitError::Late { seconds, .. }) => format!("did not shut down within {seconds:.0} s"),
+        Err(error) => return Err(error.into()),
+    };
+    task.step(&format!("{reason}; taking its power"));
+    let (libvirt, domain) = (reached.libvirt.clone(), domain.to_owned());
+    cx.blocking(move || libvirt.power_off_domain(&domain)).await
 }
 
 /// Stops every machine of the lab at once, then its network or its whole embedded host. Disks stay.

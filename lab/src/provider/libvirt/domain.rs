@@ -1,5 +1,7 @@
 //! Machines.
 
+use std::sync::PoisonError;
+
 use anyhow::Context as _;
 use lab_core::domain::{DomainRecord, read_console, read_domain};
 use lab_core::plan::MachineState;
@@ -57,6 +59,11 @@ impl Libvirt {
     /// With libvirt's reason.
     pub fn start_domain(&self, name: &str) -> anyhow::Result<u32> {
         let domain = self.domain(name)?;
+        let _alone = if is_container(&domain)? {
+            (Some(self.starts.read().unwrap_or_else(PoisonError::into_inner)), None)
+        } else {
+            (None, Some(self.starts.write().unwrap_or_else(PoisonError::into_inner)))
+        };
         if state(&domain)? == MachineState::ShutOff {
             domain.create().with_context(|| format!("cannot start `{name}`"))?;
         }
@@ -81,7 +88,13 @@ impl Libvirt {
         let Some(domain) = self.find(name)? else { return Ok(()) };
         let asked =
             if is_container(&domain)? { heard(tell_to_power_off(&domain)) } else { domain.shutdown() };
-        ended(asked).with_context(|| format!("cannot ask `{name}` to shut down"))
+        match asked {
+            // libvirt calls the request invalid for a machine that has ended, and for a container that it has lost.
+            Err(error) if state(&domain)? != MachineState::ShutOff => {
+                Err(error).with_context(|| format!("cannot ask `{name}` to shut down"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Takes the domain's power.
