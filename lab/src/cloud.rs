@@ -18,7 +18,7 @@ use crate::life::limits::TooLow;
 use crate::life::{reach, up};
 use crate::validate::{self, HEALTH};
 use crate::wait::Deadline;
-use crate::{inventory, output};
+use crate::{e2e, inventory, output};
 
 pub mod status;
 
@@ -88,6 +88,7 @@ async fn step<T>(
 /// everything is there that machines cannot get elsewhere.
 async fn configuration(cx: &Cx, cluster: &str, too_low: TooLow) -> anyhow::Result<(String, Lab)> {
     let lab = Lab::open(cx, cluster)?;
+    e2e::keep(&lab)?;
     deploy::refuse_what_kubespray_would(cx, &lab).await?;
     let needs = prepare::check(cx, &lab, too_low).await?;
     let spec = &lab.spec;

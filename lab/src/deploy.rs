@@ -88,6 +88,8 @@ pub async fn deploy(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
     change::refuse_upgrade(cx, lab, last.as_ref(), &wanted)?;
     let state = lab.state()?.context("a lab that runs has a state")?;
     let is_bare = !state.get().resources.contains(CLUSTER);
+    // The kubeconfig comes with the end of the first deploy.
+    let is_unfinished = last.is_none() && !is_bare && !lab.files.kubeconfig().is_file();
     let words = lab.cluster_words(cx);
     let why = match last {
         None if is_bare && !wishes.fresh => {
@@ -128,6 +130,9 @@ pub async fn deploy(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
     cx.progress.note(&format!("Kubespray runs, because {why}"));
     up::serve(cx, lab).await?;
     warn_of_missing_artifacts(cx, lab)?;
+    if is_unfinished {
+        change::clear_cut_off(cx, lab, &reached).await?;
+    }
     // From here on it is not known what there is, until the end.
     state.record(CLUSTER)?;
     files::remove(&record)?;

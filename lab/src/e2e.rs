@@ -1,7 +1,7 @@
 //! `e2e`: from a cluster file to a verdict and back to nothing: prepare, up, deploy, validate, destroy; what a nightly job runs.
 //!
 //! Leaves `report.json` and `junit.xml` in the run's folder, and evidence beside them where something failed. A lab that
-//! was there before is used and stays.
+//! was there before is used and stays; one that a killed run left goes.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -72,12 +72,26 @@ pub async fn default(cx: &Cx) -> anyhow::Result<Lab> {
     Lab::open(cx, cluster)
 }
 
+/// Makes a lab one that stays: somebody asked for it.
+///
+/// # Errors
+/// When the mark cannot be removed.
+pub fn keep(lab: &Lab) -> anyhow::Result<()> {
+    files::remove(&lab.files.of_e2e())
+}
+
 /// Runs everything.
 ///
 /// # Errors
 /// When a phase or a check failed, after the report was written.
 pub async fn run(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
-    let was_there = lab.state()?.is_some();
+    // A run that was killed left a lab that nobody else has used since.
+    let mark = lab.files.of_e2e();
+    let was_there = lab.state()?.is_some() && !mark.is_file();
+    if !was_there {
+        files::private_folder(&lab.files.folder)?;
+        files::write_atomic(&mark, b"", SECRET)?;
+    }
     let folder = lab.files.runs().join(up::run_id());
     let mut report = Report {
         version: VERSION,
@@ -106,7 +120,10 @@ pub async fn run(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
     };
     let mut gone = Ok(());
     match why_kept {
-        Some(why) => report.phases.push(skipped("destroy", why)),
+        Some(why) => {
+            report.phases.push(skipped("destroy", why));
+            keep(lab)?;
+        }
         None => gone = phase(&mut report, "destroy", destroy::destroy(cx, &lab.spec.name, &lab.files)).await,
     }
     write(lab, &folder, &report)?;

@@ -212,6 +212,12 @@ pub struct LabFiles {
 }
 
 impl LabFiles {
+    /// There while the lab is one that `e2e` made and will destroy.
+    #[must_use]
+    pub fn of_e2e(&self) -> PathBuf {
+        self.folder.join("of-e2e")
+    }
+
     /// The state: what was made, recorded before it is made.
     #[must_use]
     pub fn state(&self) -> PathBuf {

@@ -5,6 +5,7 @@ mod ansible;
 mod artifacts;
 mod day_two;
 mod e2e;
+mod full_disk;
 mod join;
 mod likeness;
 mod recover;

@@ -7,6 +7,7 @@
 pub mod checkout;
 pub mod cluster;
 pub mod computer;
+pub mod disk;
 pub mod instances;
 pub mod kubespray;
 pub mod living;

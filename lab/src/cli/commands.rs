@@ -50,7 +50,9 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Plan { cluster, json } => up::show_plan(cx, &Lab::open(cx, &cluster.cluster)?, json).await?,
         Command::Up { cluster, fresh, .. } => {
-            up::up(cx, &Lab::open(cx, &cluster.cluster)?, None, fresh).await?;
+            let lab = Lab::open(cx, &cluster.cluster)?;
+            e2e::keep(&lab)?;
+            up::up(cx, &lab, None, fresh).await?;
         }
         Command::Down { cluster, .. } => down::down(cx, &Lab::open(cx, &cluster.cluster)?).await?,
         Command::Destroy { cluster, .. } => {

@@ -7,6 +7,7 @@ use crate::cx::Cx;
 use crate::deploy;
 use crate::deploy::change::{Operation, Wishes, change};
 use crate::deploy::run::Prints;
+use crate::e2e;
 use crate::life::lab::Lab;
 use crate::life::limits::TooLow;
 
@@ -113,6 +114,7 @@ pub async fn run(cx: &Cx, arguments: Deploy) -> anyhow::Result<()> {
     let (cluster, operation, how) = match arguments.change {
         None => {
             let lab = Lab::open(cx, &arguments.cluster.cluster)?;
+            e2e::keep(&lab)?;
             let Deploy { json, fresh, no_snapshot, limits, .. } = arguments;
             let (prints, too_low) = (Prints::json(json), limits.too_low());
             let wishes = deploy::Wishes { prints, fresh, keep: !no_snapshot, too_low };

@@ -103,10 +103,31 @@ pub async fn change(cx: &Cx, lab: &Lab, operation: &Operation, wishes: Wishes) -
     up::serve(cx, lab).await?;
     warn_of_missing_artifacts(cx, lab)?;
     begin(cx, lab, operation, recovery.as_ref())?;
-    play_all(cx, lab, &change, operation, wishes.json).await?;
+    play_all(cx, lab, &change, operation, Prints::json(wishes.json)).await?;
     finish(cx, lab, &reached, operation, &change).await?;
     for line in &change.next {
         cx.progress.note(line);
+    }
+    Ok(())
+}
+
+/// Takes away what a first deploy left that was cut off where Kubespray cannot go on; see [`living::is_cut_off`]. The
+/// caller holds the lab, and knows that no deploy ever came to its end: nobody has anything in this cluster.
+///
+/// # Errors
+/// When a machine cannot be asked, or what it has cannot be taken away.
+pub async fn clear_cut_off(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<()> {
+    if !living::is_cut_off(cx, lab, reached).await? {
+        return Ok(());
+    }
+    cx.progress.note(
+        "the first deploy was cut off while a control plane was made, and Kubespray cannot go on from there: what it left is taken away",
+    );
+    let living = living::look(cx, lab, reached).await?;
+    let situation = Situation { spec: &lab.spec, words: &lab.cluster_words(cx), living: &living };
+    if let Decision::Do(change) = reset(&situation).map_err(refusal)? {
+        play_all(cx, lab, &change, &Operation::Reset, Prints::Nothing).await?;
+        finish(cx, lab, reached, &Operation::Reset, &change).await?;
     }
     Ok(())
 }
@@ -207,7 +228,7 @@ async fn play_all(
     lab: &Lab,
     change: &Change,
     operation: &Operation,
-    json: bool,
+    prints: Prints,
 ) -> anyhow::Result<()> {
     let words = lab.cluster_words(cx);
     let mut again = format!("cargo xtask deploy {} {words}", change.operation);
@@ -224,7 +245,7 @@ async fn play_all(
             arguments: &arguments,
             what: change.operation,
             again: format!("`{again}`"),
-            prints: Prints::json(json),
+            prints,
         };
         play::play(cx, lab, &play).await?;
     }

@@ -33,6 +33,8 @@ const ETCD_SECONDS: u32 = 5;
 /// For how long Ansible's facts of a machine count; less than it keeps them (`fact_caching_timeout`), so that none run out
 /// in the middle of a playbook.
 const FRESH: Duration = Duration::from_secs(20 * 3600);
+/// One of the first files that kubeadm writes.
+const KUBELET_SETTINGS: &str = "/var/lib/kubelet/config.yaml";
 /// Where Kubespray says how etcd is reached on a member (roles/etcd/templates/etcd.env.j2).
 const ETCD_SETTINGS: &str = "/etc/etcd.env";
 
@@ -55,6 +57,22 @@ pub async fn look(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<Livin
         Ok(if lacks_nothing(lab, &seen.living) { Attempt::InTime(seen) } else { Attempt::Late(seen) })
     });
     Ok(known(answer.await?, &lab.cluster_words(cx))?)
+}
+
+/// Whether a deploy was cut off while kubeadm made or joined a control plane. From kubeadm's first files on Kubespray takes
+/// that machine for done (roles/kubernetes/control-plane/tasks/kubeadm-setup.yml, "Check if kubeadm has already run"):
+/// it makes nothing of what is missing, and waits for a node that gets its network only later.
+pub async fn is_cut_off(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<bool> {
+    let living = look(cx, lab, reached).await?;
+    let is_ready = |name: &str| living.nodes.iter().flatten().any(|node| node.name == name && node.ready);
+    let times = validate::times(cx, lab).await?;
+    for machine in control_planes(lab).filter(|machine| !is_ready(&machine.name)) {
+        let began = format!("test -e {KUBELET_SETTINGS}");
+        if said(cx, lab, reached, &machine.name, &began, times).await.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What is known of the cluster. A machine that is slow must not be taken for lost.

@@ -67,6 +67,7 @@ pub async fn destroy(cx: &Cx, cluster: &str, files: &LabFiles) -> anyhow::Result
         cx.progress.note(&format!("there is no lab `{cluster}`"));
         // What was proven about its inventory needs no lab, and goes with it all the same.
         files::remove(&files.artifacts_lock())?;
+        files::remove(&files.of_e2e())?;
         for folder in [files.inventory_folder(), files.folder.clone()] {
             // Only an empty one goes.
             let _ = std::fs::remove_dir(folder);
@@ -92,6 +93,7 @@ pub async fn destroy(cx: &Cx, cluster: &str, files: &LabFiles) -> anyhow::Result
     let owned = files.clone();
     let everything = cx.clone();
     cx.blocking(move || {
+        files::remove(&owned.of_e2e())?;
         files::remove(&owned.state())?;
         files::remove(&owned.lock())?;
         // Only runs, if any, are left; a folder without them goes too.

@@ -1,0 +1,28 @@
+//! A whole cluster on a disk that is full, then read-only, then has room again.
+
+use lab_tests::disk::{Attempt, attempts};
+use lab_tests::kubespray::reaching;
+use lab_tests::own_builds::passed_on;
+use lab_tests::{Living, living, needs_containers, needs_kubespray};
+
+#[test]
+fn cluster_on_a_full_disk_is_refused_in_one_sentence_and_goes_on_when_there_is_room() {
+    needs_containers!();
+    needs_kubespray!();
+    let quick = Living::planned("quick", &living::quick());
+    let said = |before, tried: &[Attempt<'_>]| {
+        let command = passed_on(reaching(quick.checkout.lab(&[])));
+        let run = attempts(&quick.checkout, command, "output", before, tried, "$LAB destroy quick");
+        living::to_its_end("the attempts", run).ok().stdout
+    };
+    let deployed = said(
+        "$LAB up quick",
+        &[
+            // It begins, and the machines are in want of room.
+            Attempt { command: "$LAB deploy quick", room: Some(200 << 10), closed: "quick/runs" },
+            Attempt { command: "$LAB validate quick", room: Some(0), closed: "quick/runs" },
+        ],
+    );
+    let whole = said(":", &[Attempt { command: "$LAB e2e quick", room: Some(0), closed: "" }]);
+    insta::assert_snapshot!(format!("{deployed}{whole}"), @"");
+}

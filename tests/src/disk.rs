@@ -1,0 +1,65 @@
+//! Commands on a disk that is full, then read-only, then has room again: a file system of their own over a
+//! folder of the checkout, in a mount namespace that ends with them.
+
+use crate::{Checkout, Run};
+
+/// What is tried on an unusable disk.
+#[derive(Debug)]
+pub struct Attempt<'a> {
+    /// A command for the shell, in which `$LAB` is the program.
+    pub command: &'a str,
+    /// The room in KiB on the full disk. `None`: no attempt with a full disk.
+    pub room: Option<u32>,
+    /// The folder, relative to the mounted one, that becomes read-only: a file system that a living lab writes to cannot.
+    pub closed: &'a str,
+}
+
+/// The words: the folder, what makes the state before, three of each attempt, what is done at the end.
+const SCRIPT: &str = r#"
+    folder=$0 before=$1
+    shift
+    mkdir -p "$folder" && mount -t tmpfs -o size=12G tmpfs "$folder" || exit 1
+    sized() { mount -o "remount,size=$1" "$folder" || exit 1; }
+    eval "$before" >"$folder.said" 2>&1 || { echo "the state before could not be made"; cat "$folder.said"; exit 1; }
+    attempt() {
+        eval "$tried" >"$folder.said" 2>&1
+        echo "$1: exit code $?"
+        sed -n '/^error: /p' "$folder.said" | head -n 1
+    }
+    while [ $# -gt 3 ]; do
+        tried=$1 room=$2 closed=$folder/$3
+        shift 3
+        if [ "$room" ]; then
+            sized "$(($(df --output=used -k "$folder" | tail -n 1) + room))k"
+            attempt full
+            sized 12G
+        fi
+        mkdir -p "$closed" && mount --bind "$closed" "$closed" && mount -o remount,bind,ro "$closed" || exit 1
+        attempt read-only
+        umount "$closed"
+        attempt room
+    done
+    eval "$1" >"$folder.said" 2>&1 || cat "$folder.said"
+"#;
+
+/// What makes the attempts on `folder` of the checkout, with the environment of `command`. It prints the exit code and the
+/// first error of each, and fails when the state before cannot be made.
+#[must_use]
+pub fn attempts(
+    checkout: &Checkout,
+    command: Run,
+    folder: &str,
+    before: &str,
+    attempts: &[Attempt<'_>],
+    after: &str,
+) -> Run {
+    let folder = checkout.root().join(folder).display().to_string();
+    let rooms: Vec<String> =
+        attempts.iter().map(|one| one.room.map(|room| room.to_string()).unwrap_or_default()).collect();
+    let mut words = vec!["--mount", "sh", "-c", SCRIPT, &folder, before];
+    for (Attempt { command, closed, .. }, room) in attempts.iter().zip(&rooms) {
+        words.extend([command, room.as_str(), closed]);
+    }
+    words.push(after);
+    command.instead("unshare", &words).env("LAB", &checkout.program)
+}
