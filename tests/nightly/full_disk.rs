@@ -13,7 +13,9 @@ fn cluster_on_a_full_disk_is_refused_in_one_sentence_and_goes_on_when_there_is_r
     let said = |before, tried: &[Attempt<'_>]| {
         let command = passed_on(reaching(quick.checkout.lab(&[])));
         let run = attempts(&quick.checkout, command, "output", before, tried, "$LAB destroy quick");
-        living::to_its_end("the attempts", run).ok().stdout
+        let said = living::to_its_end("the attempts", run).ok().stdout;
+        println!("{said}");
+        said
     };
     let deployed = said(
         "$LAB up quick",

@@ -30,7 +30,8 @@ const SCRIPT: &str = r#"
         tried=$1 room=$2 closed=$folder/$3
         shift 3
         if [ "$room" ]; then
-            sized "$(($(df --output=used -k "$folder" | tail -n 1) + room))k"
+            # Of size 0 it would have no limit.
+            sized "$(($(df --output=used -k "$folder" | tail -n 1) + room + 4))k"
             attempt full
             sized 12G
         fi
