@@ -1,7 +1,7 @@
 //! Commands on a disk that is full, then read-only, then has room again: one sentence, and the last call goes on.
 
 use lab_tests::cluster::Cluster;
-use lab_tests::disk::{Attempt, attempts};
+use lab_tests::disk::{Attempt, Kind, attempts};
 use lab_tests::kubespray::reaching;
 use lab_tests::own_builds::{build, lock, passed_on};
 use lab_tests::{Checkout, needs_containers, needs_kubespray, redact, skip};
@@ -42,7 +42,7 @@ fn lab_on_a_full_disk_is_refused_in_one_sentence_and_made_when_there_is_room() {
     ] {
         let checkout = Checkout::with(&Cluster::new(LAB, &["node"]).kind("container"));
         let after = format!("{after} && $LAB destroy one");
-        let run = attempts(&checkout, checkout.lab(&[]), "output", before, &[attempt], &after);
+        let run = attempts(&checkout, checkout.lab(&[]), ("output", Kind::Tmpfs), before, &[attempt], &after);
         assert_said(&checkout, name, &run.answer().ok().stdout);
     }
 }
@@ -56,7 +56,14 @@ fn checkout_on_a_full_disk_is_refused_in_one_sentence_and_made_when_there_is_roo
     let checkout = Checkout::with_own_build();
     let command = passed_on(reaching(checkout.lab(&[])));
     let attempt = Attempt { command: "$LAB kubespray fetch", room: Some(3072), closed: "" };
-    let run = attempts(&checkout, command, "build/3rd-party", ":", &[attempt], "$LAB kubespray status");
+    let run = attempts(
+        &checkout,
+        command,
+        ("build/3rd-party", Kind::Tmpfs),
+        ":",
+        &[attempt],
+        "$LAB kubespray status",
+    );
     assert_said(&checkout, "checkout", &run.answer().ok().stdout);
 }
 
@@ -72,6 +79,13 @@ fn own_build_on_a_full_disk_is_refused_in_one_sentence_and_made_when_there_is_ro
         room: Some(1024),
         closed: "",
     };
-    let run = attempts(&checkout, command, "build/artifacts", ":", &[attempt], "$LAB artifacts verify");
+    let run = attempts(
+        &checkout,
+        command,
+        ("build/artifacts", Kind::Tmpfs),
+        ":",
+        &[attempt],
+        "$LAB artifacts verify",
+    );
     assert_said(&checkout, "own_build", &run.answer().ok().stdout);
 }

@@ -14,12 +14,26 @@ pub struct Attempt<'a> {
     pub closed: &'a str,
 }
 
-/// The words: the folder, what makes the state before, three of each attempt, what is done at the end.
+/// What kind of file system it is.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// In memory. What a machine writes to it counts as the machine's memory.
+    Tmpfs,
+    /// In a file beside the folder.
+    Ext4,
+}
+
+/// The words: the folder, the kind, what makes the state before, three of each attempt, what is done at the end.
 const SCRIPT: &str = r#"
-    folder=$0 before=$1
-    shift
-    mkdir -p "$folder" && mount -t tmpfs -o size=12G tmpfs "$folder" || exit 1
-    sized() { mount -o "remount,size=$1" "$folder" || exit 1; }
+    folder=$0 kind=$1 before=$2
+    shift 2
+    mkdir -p "$folder" || exit 1
+    if [ "$kind" = tmpfs ]; then
+        mount -t tmpfs -o size=3G tmpfs "$folder" || exit 1
+    else
+        truncate --size 16G "$folder.disk" && mkfs.ext4 -q -m 0 "$folder.disk" && mount "$folder.disk" "$folder" || exit 1
+        rmdir "$folder/lost+found"
+    fi
     eval "$before" >"$folder.said" 2>&1 || { echo "the state before could not be made"; cat "$folder.said"; exit 1; }
     attempt() {
         eval "$tried" >"$folder.said" 2>&1
@@ -30,10 +44,10 @@ const SCRIPT: &str = r#"
         tried=$1 room=$2 closed=$folder/$3
         shift 3
         if [ "$room" ]; then
-            # Of size 0 it would have no limit.
-            sized "$(($(df --output=used -k "$folder" | tail -n 1) + room + 4))k"
+            free=$(df --output=avail -k "$folder" | tail -n 1)
+            fallocate -l "$((free - room))KiB" "$folder/.filler" || exit 1
             attempt full
-            sized 12G
+            rm "$folder/.filler"
         fi
         mkdir -p "$closed" && mount --bind "$closed" "$closed" && mount -o remount,bind,ro "$closed" || exit 1
         attempt read-only
@@ -49,7 +63,7 @@ const SCRIPT: &str = r#"
 pub fn attempts(
     checkout: &Checkout,
     command: Run,
-    folder: &str,
+    (folder, kind): (&str, Kind),
     before: &str,
     attempts: &[Attempt<'_>],
     after: &str,
@@ -57,7 +71,11 @@ pub fn attempts(
     let folder = checkout.root().join(folder).display().to_string();
     let rooms: Vec<String> =
         attempts.iter().map(|one| one.room.map(|room| room.to_string()).unwrap_or_default()).collect();
-    let mut words = vec!["--mount", "sh", "-c", SCRIPT, &folder, before];
+    let kind = match kind {
+        Kind::Tmpfs => "tmpfs",
+        Kind::Ext4 => "ext4",
+    };
+    let mut words = vec!["--mount", "sh", "-c", SCRIPT, &folder, kind, before];
     for (Attempt { command, closed, .. }, room) in attempts.iter().zip(&rooms) {
         words.extend([command, room.as_str(), closed]);
     }
