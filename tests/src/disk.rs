@@ -44,10 +44,12 @@ const SCRIPT: &str = r#"
         tried=$1 room=$2 closed=$folder/$3
         shift 3
         if [ "$room" ]; then
-            free=$(df --output=avail -k "$folder" | tail -n 1)
-            fallocate -l "$((free - room))KiB" "$folder/.filler" || exit 1
+            # A living cluster writes meanwhile: the last MiB are taken as they are found.
+            free=$(($(df --output=avail -k "$folder" | tail -n 1) - room))
+            fallocate -l "$((free - 8192))KiB" "$folder/.filler" || exit 1
+            head -c "$((room ? 8192 * 1024 : 1 << 30))" /dev/zero 2>/dev/null >"$folder/.filler.rest"
             attempt full
-            rm "$folder/.filler"
+            rm "$folder/.filler" "$folder/.filler.rest"
         fi
         mkdir -p "$closed" && mount --bind "$closed" "$closed" && mount -o remount,bind,ro "$closed" || exit 1
         attempt read-only
