@@ -281,6 +281,9 @@ pub enum Command {
     /// Base images: build, list, verify, clear
     #[command(subcommand, after_help = "Example: cargo xtask image list")]
     Image(Image),
+    /// What all checkouts share: images, artefacts, Kubespray, environments
+    #[command(subcommand)]
+    Cache(Cache),
     /// A whole cluster in one word: start it, stop it, look at it, remove it
     #[command(subcommand, after_help = "Example: cargo xtask cloud start quick")]
     Cloud(cloud::Command),
@@ -386,6 +389,26 @@ pub enum Image {
     Verify,
     /// Remove the images that no lab of this checkout uses, but for the one that the next lab would
     Gc,
+}
+
+/// The cache that all checkouts of a user share.
+#[derive(Debug, Subcommand)]
+pub enum Cache {
+    /// List what lies in it: how large it is, when it was used last, which labs use it
+    Show {
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List what no lab uses and was not used for a while, and remove it on request
+    Gc {
+        /// Remove it
+        #[arg(long)]
+        remove: bool,
+        /// Only what was not used for so many days
+        #[arg(long, default_value_t = 30, value_name = "N")]
+        days: u32,
+    },
 }
 
 /// How to draw a lab.

@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn failure_of_another_kind_stays_as_it_is() {
         let root = tempfile::tempdir().unwrap();
-        let layout = Layout::new(root.path());
+        let layout = Layout::new(root.path(), root.path().join("cache"));
         let error = explained(&layout, anyhow::anyhow!("no such machine"));
         assert_eq!(format!("{error:#}"), "no such machine");
         let error = explained(&layout, of_kind(ErrorKind::StorageFull));

@@ -24,9 +24,10 @@ use lab_core::units::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
-use crate::files;
+use crate::failure::{Failure, exit};
 use crate::process::invocation;
 use crate::wait::Deadline;
+use crate::{cache, files};
 
 /// How long making or fetching an image may take: a slow mirror or a slow line, not a slow computer.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -115,8 +116,9 @@ pub fn key(spec: &ImageSpec) -> anyhow::Result<String> {
 /// One sentence on what could not be done, with the place of the whole log where there is one.
 pub async fn ensure(cx: &Cx, spec: &ImageSpec, folder: &Path) -> anyhow::Result<BaseImage> {
     let (store, key) = (cx.layout.images(), key(spec)?);
+    cache::note_use(&cx.layout, "images", &key);
     if let Some(manifest) = store::find(&store, &key)? {
-        return Ok(base_image(&store, &manifest));
+        return unchanged(cx, store, manifest).await;
     }
     let task = cx.progress.task("image");
     let deadline = Deadline::after(LONGEST);
@@ -210,7 +212,7 @@ pub fn list(store: &Path) -> anyhow::Result<Vec<Manifest>> {
 pub fn verify(store: &Path, key: &str) -> anyhow::Result<Vec<String>> {
     let manifest = store::find(store, key)?
         .with_context(|| format!("there is no image `{key}` in `{}`", store.display()))?;
-    store::verify(store, &manifest)
+    store::verify(store, &manifest, true)
 }
 
 /// Removes every image but those named, and what interrupted builds left. An image that is being made is
@@ -222,12 +224,34 @@ pub fn gc(store: &Path, keep: &[String]) -> anyhow::Result<Vec<String>> {
     store::gc(store, keep)
 }
 
+/// Removes an image; returns whether no command held it.
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn remove(store: &Path, key: &str) -> anyhow::Result<bool> {
+    store::remove(store, key)
+}
+
 /// The folders in which a killed command left an image half made.
 ///
 /// # Errors
 /// When the store cannot be read.
 pub fn abandoned(store: &Path) -> anyhow::Result<Vec<PathBuf>> {
     store::abandoned(store)
+}
+
+/// An image that is given out is as it was made.
+async fn unchanged(cx: &Cx, store: PathBuf, manifest: Manifest) -> anyhow::Result<BaseImage> {
+    let folder = store.join(&manifest.key);
+    let (image, differences) = cx
+        .blocking(move || Ok((base_image(&store, &manifest), store::verify(&store, &manifest, false)?)))
+        .await?;
+    if differences.is_empty() {
+        return Ok(image);
+    }
+    let message = format!("the image `{}` is not as it was made: {}", image.key, differences.join(", "));
+    let hint = format!("destroy the labs that use it, then rm -r '{}': it is made anew", folder.display());
+    Err(Failure::new(exit::HOST, message).hint(hint).into())
 }
 
 fn base_image(store: &Path, manifest: &Manifest) -> BaseImage {

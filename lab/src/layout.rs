@@ -8,17 +8,24 @@ mod snapshots;
 pub use served::ServedFiles;
 pub use snapshots::{LayerFiles, SnapshotFiles};
 
-/// The files of one checkout.
+/// The files of one checkout, and of the cache that all checkouts of a user share.
 #[derive(Debug, Clone)]
 pub struct Layout {
     root: PathBuf,
+    cache: PathBuf,
 }
 
 impl Layout {
     /// The layout of the checkout at `root`.
     #[must_use]
-    pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+    pub fn new(root: impl Into<PathBuf>, cache: impl Into<PathBuf>) -> Self {
+        Self { root: root.into(), cache: cache.into() }
+    }
+
+    /// The layout of another checkout that shares this cache.
+    #[must_use]
+    pub fn of_checkout(&self, root: impl Into<PathBuf>) -> Self {
+        Self::new(root, self.cache.clone())
     }
 
     /// The checkout itself.
@@ -61,44 +68,53 @@ impl Layout {
     /// The store of base images.
     #[must_use]
     pub fn images(&self) -> PathBuf {
-        self.root.join("build/images")
+        self.cache.join("images")
     }
 
     /// The store of artefacts: every file and image that a deploy needs.
     #[must_use]
     pub fn artifacts(&self) -> ArtifactFiles {
-        ArtifactFiles { folder: self.root.join("build/artifacts") }
+        ArtifactFiles { folder: self.cache.join("artifacts") }
     }
 
-    /// What is kept to save time, and can be made again.
+    /// What all checkouts of a user share: everything in it can be made again.
     #[must_use]
-    pub fn cache(&self) -> PathBuf {
-        self.root.join("build/cache")
+    pub fn cache(&self) -> &Path {
+        &self.cache
     }
 
-    /// libvirt's cache of what the installed QEMU can do, shared by all embedded hosts of this checkout.
+    /// libvirt's cache of what the installed QEMU can do, shared by all embedded hosts.
     #[must_use]
     pub fn libvirt_cache(&self) -> PathBuf {
-        self.cache().join("libvirt")
+        self.cache.join("libvirt")
+    }
+
+    /// Which checkouts share the cache: one file each, with the path of the checkout in it.
+    #[must_use]
+    pub fn checkouts(&self) -> PathBuf {
+        self.cache.join("checkouts")
     }
 
     /// The folders that hold files of machines, or what machines are made of: only their owner enters them.
     /// `xtask/src/doctor/probes.rs` names the same ones.
     #[must_use]
-    pub fn private(&self) -> [PathBuf; 4] {
-        [self.output(), self.images(), self.artifacts().folder, self.cache()]
+    pub fn private(&self) -> [PathBuf; 2] {
+        [self.output(), self.cache.clone()]
     }
 
-    /// `build/3rd-party/kubespray/`: the pinned checkouts of Kubespray.
+    /// The pinned checkouts of Kubespray.
     #[must_use]
     pub fn kubespray(&self) -> KubesprayFiles {
-        KubesprayFiles { folder: self.root.join("build/3rd-party/kubespray") }
+        KubesprayFiles {
+            folder: self.cache.join("kubespray"),
+            link: self.root.join("build/3rd-party/kubespray/kubespray-src"),
+        }
     }
 
     /// Environments of Python packages: those that `cargo xtask setup` makes, and one for each Kubespray.
     #[must_use]
     pub fn environments(&self) -> PathBuf {
-        self.root.join("build/environments")
+        self.cache.join("environments")
     }
 
     /// The files of the lab named `cluster`.
@@ -108,10 +124,10 @@ impl Layout {
     }
 }
 
-/// The store of artefacts, under `build/artifacts/`, shared by all labs of this checkout.
+/// The store of artefacts, in the cache.
 #[derive(Debug, Clone)]
 pub struct ArtifactFiles {
-    /// `build/artifacts`.
+    /// `artifacts` of the cache.
     pub folder: PathBuf,
 }
 
@@ -158,6 +174,12 @@ impl ArtifactFiles {
         self.folder.join("corrupt")
     }
 
+    /// Stamps of the blobs whose bytes were digested, one file a blob.
+    #[must_use]
+    pub fn stamps(&self) -> PathBuf {
+        self.folder.join("stamps")
+    }
+
     /// Shared by all that fill the store, held alone by who removes what is unused.
     #[must_use]
     pub fn lock(&self) -> PathBuf {
@@ -165,11 +187,12 @@ impl ArtifactFiles {
     }
 }
 
-/// The pinned checkouts of Kubespray, under `build/3rd-party/kubespray/`.
+/// The pinned checkouts of Kubespray, in the cache.
 #[derive(Debug, Clone)]
 pub struct KubesprayFiles {
-    /// `build/3rd-party/kubespray`.
+    /// `kubespray` of the cache.
     pub folder: PathBuf,
+    link: PathBuf,
 }
 
 impl KubesprayFiles {
@@ -197,10 +220,10 @@ impl KubesprayFiles {
         self.checkouts().join(format!(".{commit}.lock"))
     }
 
-    /// A link to the checkout that was fetched last, for people and for tools of theirs.
+    /// `build/3rd-party/kubespray/kubespray-src`: a link to the checkout that was fetched last, for people and their tools.
     #[must_use]
-    pub fn link(&self) -> PathBuf {
-        self.folder.join("kubespray-src")
+    pub fn link(&self) -> &Path {
+        &self.link
     }
 }
 

@@ -2,10 +2,12 @@
 //! else.
 
 mod artifacts;
+mod cache;
 mod check;
 mod cli;
 mod cloud;
 mod consent;
+mod contents;
 mod cx;
 mod deploy;
 mod disk;
@@ -29,6 +31,7 @@ mod provider;
 mod proxy;
 mod signals;
 mod snapshot;
+mod stamp;
 mod validate;
 mod wait;
 
@@ -93,17 +96,22 @@ fn run(command: Command, yes: bool) -> anyhow::Result<u8> {
         _ => false,
     };
     process::reaper::enable();
-    let first_signal = if command.changes_nothing() { OnFirstSignal::End } else { OnFirstSignal::Cancel };
+    let reads_only = command.changes_nothing();
+    let first_signal = if reads_only { OnFirstSignal::End } else { OnFirstSignal::Cancel };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         let cancel = CancellationToken::new();
         signals::listen(cancel.clone(), first_signal)?;
         let cx = cx::Cx {
-            layout: layout::Layout::new(root()?),
+            layout: layout::Layout::new(root()?, cache_folder()?),
             cancel,
             progress: progress::Progress::new(json),
             yes,
         };
+        cache::refuse_others(&cx.layout)?;
+        if !reads_only {
+            cache::enter(&cx.layout)?;
+        }
         for note in private::close_open_folders(&cx.layout) {
             cx.progress.note(&note);
         }
@@ -116,6 +124,14 @@ fn run(command: Command, yes: bool) -> anyhow::Result<u8> {
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     process::reaper::dismiss();
     result
+}
+
+/// The cache: `LAB_CACHE`, which `cargo xtask` sets.
+fn cache_folder() -> anyhow::Result<PathBuf> {
+    let folder = std::env::var_os("LAB_CACHE").filter(|folder| !folder.is_empty()).with_context(|| {
+        Failure::new(exit::USAGE, "no cache is named").hint("call it as `cargo xtask lab`, or set LAB_CACHE")
+    })?;
+    Ok(PathBuf::from(folder))
 }
 
 /// The checkout: `LAB_ROOT`, which `cargo xtask` sets, else the nearest folder upwards with `inventories/` in it.

@@ -1,4 +1,4 @@
-//! The folders of a checkout that only their owner enters. Closes those that an older version made for everybody;
+//! The folders of labs, and the cache, that only their owner enters. Closes those that an older version made for everybody;
 //! makes none, and decides nothing about what lies in them.
 
 use std::path::PathBuf;
@@ -37,8 +37,8 @@ mod tests {
     #[test]
     fn folders_of_an_older_version_are_closed_once_and_named() {
         let folder = tempfile::tempdir().unwrap();
-        let layout = Layout::new(folder.path());
-        let open = ["output", "output/a", "output/snapshots", "build/images"];
+        let layout = Layout::new(folder.path(), folder.path().join("cache"));
+        let open = ["output", "output/a", "output/snapshots", "cache"];
         for name in open {
             fs::create_dir_all(folder.path().join(name)).unwrap();
             fs::set_permissions(folder.path().join(name), Permissions::from_mode(0o755)).unwrap();
@@ -50,6 +50,6 @@ mod tests {
             assert_eq!(mode & 0o7777, 0o700, "{name}");
         }
         assert_eq!(close_open_folders(&layout), Vec::<String>::new());
-        assert!(!folder.path().join("build/artifacts").exists(), "nothing is made");
+        assert!(!folder.path().join("cache/artifacts").exists(), "nothing is made");
     }
 }

@@ -24,7 +24,7 @@ fn digests(checkout: &Checkout) -> Vec<(Value, Value)> {
 
 #[test]
 fn small_parts_are_built_run_and_not_built_again() {
-    let checkout = Checkout::with_own_build();
+    let checkout = Checkout::with_own_cache();
     let wanted = lock(
         &[("crictl", REFUSED_CRICTL), ("calicoctl", "https://x.invalid/v3.30.6/calicoctl-linux-amd64")],
         &[PAUSE],
@@ -58,7 +58,7 @@ fn small_parts_are_built_run_and_not_built_again() {
     assert_eq!(digests(&checkout), before);
 
     // The same in another place, whose caches are empty: the same bytes.
-    let elsewhere = Checkout::with_own_build();
+    let elsewhere = Checkout::with_own_cache();
     build(&elsewhere, &lock(&[("crictl", REFUSED_CRICTL)], &[PAUSE])).answer().ok();
     assert_eq!(digests(&elsewhere), before);
     // Go counts its calls in the user's settings, wherever it is called.
@@ -67,7 +67,7 @@ fn small_parts_are_built_run_and_not_built_again() {
 
 #[test]
 fn upstreams_crictl_is_built_and_replaces_a_recorded_stand_in() {
-    let checkout = Checkout::with_own_build();
+    let checkout = Checkout::with_own_cache();
     let wanted = lock(&[("crictl", CRICTL)], &[]);
     let built = [("crictl".to_owned(), "built".to_owned())];
     let outcomes = build(&checkout, &wanted).answer().ok().json();
@@ -92,7 +92,7 @@ fn upstreams_crictl_is_built_and_replaces_a_recorded_stand_in() {
 
 #[test]
 fn a_build_that_is_killed_leaves_nothing_and_the_next_two_go_on_together() {
-    let checkout = Checkout::with_own_build();
+    let checkout = Checkout::with_own_cache();
     let wanted = lock(&[], &[PAUSE]);
     let mut killed = build(&checkout, &wanted).start();
     killed.says("compiling pause", Duration::from_secs(120));
@@ -110,7 +110,7 @@ fn a_build_that_is_killed_leaves_nothing_and_the_next_two_go_on_together() {
 
 #[test]
 fn what_is_missing_or_refused_is_one_sentence() {
-    let checkout = Checkout::with_own_build();
+    let checkout = Checkout::with_own_cache();
     let wanted = lock(&[("crictl", CRICTL)], &[]);
     let without = build(&checkout, &wanted).env("LAB_GO", "/nonexistent/go").answer();
     let refused = build(&checkout, &wanted).env("GOPROXY", "off").answer();

@@ -41,7 +41,7 @@ fn descriptor(kind: &str, bytes: &[u8]) -> Value {
 
 impl Site {
     pub fn new() -> Self {
-        let (checkout, server) = (Checkout::with_own_build(), Server::start());
+        let (checkout, server) = (Checkout::with_own_cache(), Server::start());
         let (small, large) = (bytes(1, 1000), bytes(2, LARGE));
         server.put("/v1.34.3/small", "application/octet-stream", &small);
         server.put("/v1.34.3/large", "application/octet-stream", &large);
@@ -92,7 +92,7 @@ impl Site {
     }
 
     pub fn store(&self) -> PathBuf {
-        self.checkout.root().join("build/artifacts")
+        self.checkout.cache().join("artifacts")
     }
 
     pub fn blob(&self, sha256: &str) -> PathBuf {

@@ -8,8 +8,8 @@ use lab_tests::{Checkout, living, needs_kubespray};
 fn a_start_without_artefacts_is_refused_before_any_machine_is_made() {
     needs_kubespray!();
     // A store of its own, in which there is nothing.
-    let checkout = Checkout::with_own_build();
-    checkout.share("build/3rd-party");
+    let checkout = Checkout::with_own_cache();
+    checkout.share("kubespray");
     checkout.write("quick", &living::quick());
     let before = Computer::look(checkout.root());
 

@@ -21,7 +21,7 @@ fn commit(tag: &str) -> &'static str {
 
 /// The folder of the checkouts, and what is in it, locks left out.
 fn checkouts(checkout: &Checkout) -> PathBuf {
-    checkout.root().join("build/3rd-party/kubespray/checkouts")
+    checkout.cache().join("kubespray/checkouts")
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -45,7 +45,7 @@ fn mirror(tags: &[&str]) -> tempfile::TempDir {
 #[test]
 fn every_known_release_is_fetched_and_a_second_fetch_finds_nothing_to_do() {
     needs_kubespray!();
-    let checkout = Checkout::with_own_build();
+    let checkout = Checkout::with_own_cache();
     for tag in TAGS {
         let fetched = kubespray(&checkout, &["fetch", "--version", tag, "--json"]).answer().ok().json();
         assert_eq!(fetched["version"], tag);
@@ -82,7 +82,7 @@ fn every_known_release_is_fetched_and_a_second_fetch_finds_nothing_to_do() {
 #[test]
 fn a_directory_serves_as_a_mirror_and_what_it_lacks_is_said() {
     needs_kubespray!();
-    let checkout = Checkout::with_own_build();
+    let checkout = Checkout::with_own_cache();
     let mirror = mirror(&["v2.30.0"]);
     let from = mirror.path().to_str().unwrap();
     let fetch = |tag| kubespray(&checkout, &["fetch", "--source", from, "--version", tag]).answer();
@@ -98,7 +98,7 @@ fn a_directory_serves_as_a_mirror_and_what_it_lacks_is_said() {
 #[test]
 fn a_cluster_file_says_which_release_and_where_from() {
     needs_kubespray!();
-    let checkout = Checkout::with_own_build();
+    let checkout = Checkout::with_own_cache();
     let mirror = mirror(&["v2.29.1"]);
     let cluster = lab_tests::cluster::Cluster::new("site", &["one"]).text();
     let text = format!("{cluster}kubespray:\n  version: v2.29.1\n  source: ../mirror\n");
@@ -119,7 +119,7 @@ fn a_cluster_file_says_which_release_and_where_from() {
 #[test]
 fn fetches_at_the_same_time_do_the_work_once() {
     needs_kubespray!();
-    let checkout = Checkout::with_own_build();
+    let checkout = Checkout::with_own_cache();
     let fetches: Vec<_> = (0..4).map(|_| kubespray(&checkout, &["fetch"]).start()).collect();
     let mut made = 0;
     for fetch in fetches {
@@ -135,7 +135,7 @@ fn fetches_at_the_same_time_do_the_work_once() {
 #[test]
 fn a_fetch_that_is_killed_at_any_time_is_followed_by_one_that_works() {
     needs_kubespray!();
-    let checkout = Checkout::with_own_build();
+    let checkout = Checkout::with_own_cache();
     let folder = checkouts(&checkout).join(commit("v2.30.0"));
     let fetch = || kubespray(&checkout, &["fetch"]).start();
     let interrupted = kill_ever_later(Duration::from_millis(20), 39, fetch, || {
@@ -154,10 +154,9 @@ fn a_fetch_that_is_killed_at_any_time_is_followed_by_one_that_works() {
 #[test]
 fn an_environment_whose_making_was_killed_is_made_anew() {
     needs_kubespray!();
-    let checkout = Checkout::with_own_build();
-    fs::remove_file(checkout.root().join("build/environments")).unwrap();
+    let checkout = Checkout::with_empty_cache();
     let fetch = kubespray(&checkout, &["fetch"]).start();
-    let environments = checkout.root().join("build/environments");
+    let environments = checkout.cache().join("environments");
     // A new environment has pip and what goes with it; the next name is of what pip brings, Ansible's thousands last.
     let name = lab_tests::wait::until("a package", Duration::from_secs(300), || {
         let [name] = <[String; 1]>::try_from(names(&environments)).ok()?;
@@ -177,7 +176,7 @@ fn an_environment_whose_making_was_killed_is_made_anew() {
 #[test]
 fn a_fetch_that_is_stopped_leaves_nothing_half_made() {
     needs_kubespray!();
-    let checkout = Checkout::with_own_build();
+    let checkout = Checkout::with_own_cache();
     let mut fetch = kubespray(&checkout, &["fetch"]).start();
     fetch.says("fetching v2.30.0", Duration::from_secs(20));
     fetch.signal(Signal::SIGINT);
@@ -192,7 +191,7 @@ fn a_fetch_that_is_stopped_leaves_nothing_half_made() {
 #[test]
 fn a_checkout_that_was_changed_is_refused_and_left_alone() {
     needs_kubespray!();
-    let checkout = Checkout::with_own_build();
+    let checkout = Checkout::with_own_cache();
     kubespray(&checkout, &["fetch"]).answer().ok();
     let folder = checkouts(&checkout).join(commit("v2.30.0"));
     let shows = |name: &str, answer: lab_tests::Answer| {
@@ -228,11 +227,11 @@ fn a_checkout_that_was_changed_is_refused_and_left_alone() {
 #[test]
 fn a_full_disk_is_one_sentence_and_leaves_nothing() {
     needs_kubespray!();
-    let checkout = Checkout::with_own_build();
-    let place = checkout.root().join("build/3rd-party");
+    let checkout = Checkout::with_own_cache();
+    let place = checkout.cache().join("kubespray");
     fs::create_dir(&place).unwrap();
     let script = "mount -t tmpfs -o size=2m none \"$1\" && shift && \"$@\"; code=$?; \
-        find \"$0\" -mindepth 3 ! -name '*.lock' >&2; exit $code";
+        find \"$0\" -mindepth 2 ! -name '*.lock' >&2; exit $code";
     let mut fetch = kubespray(&checkout, &["fetch"]);
     let place = place.to_str().unwrap().to_owned();
     fetch = fetch.through(&["unshare", "--map-root-user", "--mount", "sh", "-c", script, &place, &place]);
@@ -245,9 +244,8 @@ fn a_full_disk_is_one_sentence_and_leaves_nothing() {
 #[test]
 fn clean_removes_what_no_lab_uses() {
     needs_kubespray!();
-    let checkout = Checkout::with_own_build();
-    // An environment of its own: others are using the shared ones.
-    fs::remove_file(checkout.root().join("build/environments")).unwrap();
+    // Environments of its own: others are using the shared ones.
+    let checkout = Checkout::with_empty_cache();
     let [used, unused] = [commit("v2.30.0"), commit("v2.29.0")];
     let clone = |commit: &str| {
         let folder = checkouts(&checkout).join(commit);
@@ -259,8 +257,8 @@ fn clean_removes_what_no_lab_uses() {
     };
     clone(used);
     clone(unused);
-    fs::create_dir_all(checkout.root().join("build/environments/kubespray-0123456789abcdef/bin")).unwrap();
-    fs::create_dir_all(checkout.root().join("build/environments/tools-0123456789abcdef/bin")).unwrap();
+    fs::create_dir_all(checkout.cache().join("environments/kubespray-0123456789abcdef/bin")).unwrap();
+    fs::create_dir_all(checkout.cache().join("environments/tools-0123456789abcdef/bin")).unwrap();
     fs::create_dir_all(checkouts(&checkout).join(format!(".new-{}", commit("v2.31.0")))).unwrap();
     // A lab that cannot be read is still a lab, and its settings say what it uses.
     let lab = checkout.output("mine");
@@ -270,9 +268,11 @@ fn clean_removes_what_no_lab_uses() {
     let answer = kubespray(&checkout, &["clean"]).answer().ok();
     insta::assert_snapshot!("clean", answer.stdout);
     assert_eq!(names(&checkouts(&checkout)), [used]);
-    assert_eq!(names(&checkout.root().join("build/environments")), ["tools-0123456789abcdef"]);
+    assert_eq!(names(&checkout.cache().join("environments")), ["tools-0123456789abcdef"]);
     fs::remove_dir_all(&lab).unwrap();
     kubespray(&checkout, &["clean"]).answer().ok();
-    assert!(!checkout.root().join("build/3rd-party/kubespray").exists());
+    for folder in [checkout.cache().join("kubespray"), checkout.root().join("build/3rd-party/kubespray")] {
+        assert!(!folder.exists(), "{}", folder.display());
+    }
     assert_eq!(kubespray(&checkout, &["clean"]).answer().ok().stdout, "", "nothing there is success");
 }

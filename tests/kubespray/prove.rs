@@ -166,7 +166,7 @@ fn kubesprays_assertions_are_the_real_ones() {
 
 #[test]
 fn without_a_checkout_it_is_said_what_was_not_proven() {
-    let checkout = Checkout::with_own_build();
+    let checkout = Checkout::with_own_cache();
     checkout.write("plan", &plan("v2.30.0", ""));
     let answer = checkout.lab(&["inventory", "check", "plan"]).answer().ok();
     redacted(&checkout).bind(|| insta::assert_snapshot!("without_a_checkout", answer.stdout));
@@ -232,7 +232,7 @@ fn ansible_reads_its_settings_as_they_are_meant() {
 #[test]
 fn a_lock_that_is_out_of_date_is_made_anew_and_only_then() {
     needs_kubespray!();
-    let checkout = Checkout::with_own_build();
+    let checkout = Checkout::with_own_cache();
     fetch(&checkout, "v2.30.0");
     checkout.write("plan", &plan("v2.30.0", ""));
     let list = || without_network(checkout.lab(&["artifacts", "list", "plan", "--json"])).answer();
@@ -258,7 +258,7 @@ fn a_lock_that_is_out_of_date_is_made_anew_and_only_then() {
     assert!(!known.stderr.contains(asks), "{known}");
     assert_eq!(names(&known), names(&changed));
 
-    fs::remove_dir_all(checkout.root().join("build/3rd-party")).unwrap();
+    fs::remove_dir_all(checkout.cache().join("kubespray")).unwrap();
     list().ok();
     checkout.write("plan", &plan("v2.30.0", ""));
     let lost = list().code(10);

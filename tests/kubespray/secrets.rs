@@ -213,8 +213,8 @@ fn planted_secrets_are_found_only_where_they_must_be() {
 /// Reads every file of the checkout.
 fn look_everywhere(checkout: &Checkout, secrets: &Secrets) {
     let mut wrong = Vec::new();
-    for top in ["inventories", "output", "home", "report.sarif", "build/cache/deploy"] {
-        let top = checkout.root().join(top);
+    let own = ["inventories", "output", "home", "report.sarif"].map(|top| checkout.root().join(top));
+    for top in own.into_iter().chain([checkout.cache().join("deploy")]) {
         let mut look = |path: &Path| {
             // A disk of a virtual machine would be none, and there is no file here as large as one.
             let Ok(metadata) = path.symlink_metadata() else { return };
@@ -222,7 +222,7 @@ fn look_everywhere(checkout: &Checkout, secrets: &Secrets) {
                 return;
             }
             let found = secrets.in_bytes(&fs::read(path).unwrap());
-            let shown = path.strip_prefix(checkout.root()).unwrap().display().to_string();
+            let shown = path.strip_prefix(checkout.root()).unwrap_or(path).display().to_string();
             let place = PLACES.iter().position(|place| shown.starts_with(place));
             let is_closed = metadata.permissions().mode() & 0o077 == 0 || shown.starts_with("output/");
             if !found.is_empty() && (place.is_none() || !(is_closed || place == Some(0))) {

@@ -53,13 +53,13 @@ fn checkout_on_a_full_disk_is_refused_in_one_sentence_and_made_when_there_is_roo
         skip!("only root can mount");
     }
     needs_kubespray!();
-    let checkout = Checkout::with_own_build();
+    let checkout = Checkout::with_own_cache();
     let command = passed_on(reaching(checkout.lab(&[])));
     let attempt = Attempt { command: "$LAB kubespray fetch", room: Some(3072), closed: "" };
     let run = attempts(
         &checkout,
         command,
-        ("build/3rd-party", Kind::Tmpfs),
+        ("cache/kubespray", Kind::Tmpfs),
         ":",
         &[attempt],
         "$LAB kubespray status",
@@ -72,7 +72,7 @@ fn own_build_on_a_full_disk_is_refused_in_one_sentence_and_made_when_there_is_ro
     if !geteuid().is_root() {
         skip!("only root can mount");
     }
-    let checkout = Checkout::with_own_build();
+    let checkout = Checkout::with_own_cache();
     let command = build(&checkout, &lock(&[], &[("pod_infra", "registry.k8s.io/pause:3.10.1")]));
     let attempt = Attempt {
         command: "$LAB artifacts build --lock \"$LAB_ROOT/artifacts.lock.json\"",
@@ -82,7 +82,7 @@ fn own_build_on_a_full_disk_is_refused_in_one_sentence_and_made_when_there_is_ro
     let run = attempts(
         &checkout,
         command,
-        ("build/artifacts", Kind::Tmpfs),
+        ("cache/artifacts", Kind::Tmpfs),
         ":",
         &[attempt],
         "$LAB artifacts verify",

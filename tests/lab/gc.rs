@@ -49,7 +49,7 @@ fn host_whose_folder_is_gone_and_that_cannot_end_itself_is_found_and_ended() {
 
 #[test]
 fn command_that_fails_before_there_is_a_machine_ends_the_host_that_it_started() {
-    let checkout = Checkout::with_own_build();
+    let checkout = Checkout::with_own_cache();
     let cluster = Cluster::new("one", &["node"]);
     checkout.write("one", &cluster.text());
     let before = Computer::look(checkout.root());

@@ -16,7 +16,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::geteuid;
 
 /// Where an image is made.
-const UNFINISHED: &str = "build/images/.new-debian13-0123456789abcdef";
+const UNFINISHED: &str = "cache/images/.new-debian13-0123456789abcdef";
 
 /// About as long as it takes on two processors that do nothing else.
 const TYPICAL: Duration = Duration::from_secs(40);
@@ -30,7 +30,7 @@ fn image_is_made_while_another_program_walks_over_the_checkout_and_after_a_kill(
         scope.spawn(|| {
             // As an indexer does, which follows no links and opens what it finds.
             while !over.load(Ordering::Relaxed) {
-                walk(&root.join("build"), &mut |path| drop(fs::File::open(path)));
+                walk(&root.join("cache"), &mut |path| drop(fs::File::open(path)));
                 pause();
             }
         });
@@ -78,7 +78,7 @@ impl SilentMirror {
 
 #[test]
 fn programs_of_a_killed_command_end_with_it() {
-    let checkout = Checkout::with_own_build();
+    let checkout = Checkout::with_own_cache();
     let before = Computer::look(checkout.root());
     silent_mirror().kill_image_build(&checkout, &std::env::temp_dir());
     before.assert_nothing_new(checkout.root());
@@ -96,7 +96,7 @@ fn mounts_and_programs_of_an_older_version_are_found_and_ended() {
     if !geteuid().is_root() {
         skip!("only root can mount");
     }
-    let checkout = Checkout::with_own_build();
+    let checkout = Checkout::with_own_cache();
     let folder = checkout.root().join(UNFINISHED);
     fs::create_dir_all(folder.join("unpack/mmdebstrap.x/proc")).unwrap();
     fs::write(folder.join("unpack/mmdebstrap"), "#!/bin/sh\nsleep 600 & wait\n").unwrap();
@@ -121,7 +121,7 @@ fn folder_with_a_foreign_mount_is_not_removed() {
     if !geteuid().is_root() {
         skip!("only root can mount");
     }
-    let checkout = Checkout::with_own_build();
+    let checkout = Checkout::with_own_cache();
     let folder = checkout.make_output("lost");
     fs::create_dir_all(folder.join("disks")).unwrap();
     fs::write(folder.join("state.json"), "{").unwrap();

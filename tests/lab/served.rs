@@ -2,10 +2,10 @@
 //! lab's own authority. No machine is started: who asks does not matter to the servers.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use lab_tests::checkout::{read_json, real_root, registry};
+use lab_tests::checkout::{read_json, registry};
 use lab_tests::cluster::Cluster;
 use lab_tests::computer::Computer;
 use lab_tests::{Checkout, skip};
@@ -46,7 +46,7 @@ struct Shelf<'a> {
 
 impl Shelf<'_> {
     fn write(&self, path: &str, bytes: &[u8]) {
-        let path = self.checkout.root().join("build/artifacts").join(path);
+        let path = self.checkout.cache().join("artifacts").join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         if path.exists() {
             return;
@@ -124,10 +124,10 @@ fn running(checkout: &Checkout) -> Value {
     checkout.lab(&["status", LAB, "--json"]).answer().ok().json()["served"].clone()
 }
 
-/// A checkout with a store of its own, and the images of the real one.
+/// A checkout with a store of its own, and the images of the cache.
 fn own_store() -> Checkout {
-    let checkout = Checkout::with_own_build();
-    symlink(real_root().join("build/images"), checkout.root().join("build/images")).unwrap();
+    let checkout = Checkout::with_own_cache();
+    checkout.share("images");
     checkout.write(LAB, &Cluster::new(LAB, &["node"]).off().text());
     checkout
 }

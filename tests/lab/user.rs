@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use lab_tests::checkout::{real_root, variable};
+use lab_tests::checkout::variable;
 use lab_tests::cluster::Cluster;
 use lab_tests::computer::Computer;
 use lab_tests::{Checkout, run, skip};
@@ -67,15 +67,11 @@ fn an_ordinary_user_has_a_lab_too() {
     if tun & 0o6 != 0o6 {
         skip!("/dev/net/tun is not there for everybody (mode {:o})", tun & 0o777);
     }
-    let mut checkout = Checkout::with(&Cluster::new("own", &["node"]));
+    let mut checkout = Checkout::with_empty_cache();
+    checkout.write("own", &Cluster::new("own", &["node"]).text());
     // Dropped after the checkout, whose lab is destroyed by this user.
     let guest = Guest::new(&checkout.home());
     own_copies(&mut checkout, &guest);
-    let ansible = format!("{}/bin/ansible", variable("LAB_ANSIBLE"));
-    let reads = |path: &str| run("test").args(["-x", path]).through(&guest.prefix()).answer().code == 0;
-    if !reads(&ansible) {
-        skip!("`{ansible}` lies in a folder that other users may not enter");
-    }
     if run("unshare").args(["--user", "true"]).through(&guest.prefix()).answer().code != 0 {
         skip!("the kernel refuses user namespaces to ordinary users");
     }
@@ -99,14 +95,11 @@ fn programs_of_an_ordinary_users_killed_command_end_with_it() {
     if !geteuid().is_root() {
         skip!("only root can make a user to run as");
     }
-    let mut checkout = Checkout::new();
+    let mut checkout = Checkout::with_empty_cache();
     let guest = Guest::new(&checkout.home());
     if run("unshare").args(["--user", "true"]).through(&guest.prefix()).answer().code != 0 {
         skip!("the kernel refuses user namespaces to ordinary users");
     }
-    let build = checkout.root().join("build");
-    fs::remove_file(&build).unwrap();
-    fs::create_dir(&build).unwrap();
     hand_over(&mut checkout, &guest);
     let before = Computer::look(checkout.root());
     // The folder that subordinate ids can reach goes with the checkout.
@@ -120,13 +113,18 @@ fn programs_of_an_ordinary_users_killed_command_end_with_it() {
 fn own_copies(checkout: &mut Checkout, guest: &Guest) {
     // The base image is made where all tests share it, before it is copied.
     Checkout::with(&Cluster::new("first", &["node"]).off()).lab(&["up", "first"]).answer().ok();
-    let build = checkout.root().join("build");
-    fs::remove_file(&build).unwrap();
-    fs::create_dir(&build).unwrap();
-    // Where it is a link, a copy of the link would lead to a folder that this user may not enter.
-    if let Ok(images) = real_root().join("build/images").canonicalize() {
-        run("cp").args(["--archive", "--reflink=auto"]).arg(images).arg(&build).answer().ok();
-    }
+    let copy = |from: &Path, to: &Path| {
+        run("cp").args(["--archive", "--reflink=auto"]).arg(from).arg(to).answer().ok()
+    };
+    copy(&Path::new(&variable("LAB_CACHE")).join("images"), checkout.cache());
+    // Scripts of an environment name their own place.
+    let own = checkout.root().join("ansible-environment");
+    let ansible = std::mem::replace(&mut checkout.ansible, own);
+    copy(&ansible, &checkout.ansible);
+    let names = format!("s#{}#{}#", ansible.display(), checkout.ansible.display());
+    let script = "grep --files-with-matches --recursive --binary-files=without-match \"$0\" \"$1/bin\" \"$1/pyvenv.cfg\" \
+                  | xargs sed --in-place \"$2\"";
+    run("sh").args(["-c", script]).arg(&ansible).arg(&checkout.ansible).arg(&names).answer().ok();
     hand_over(checkout, guest);
 }
 

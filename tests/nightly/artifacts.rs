@@ -43,8 +43,8 @@ const UNSHARE: [&str; 3] = ["--map-root-user", "--net", "--root"];
 
 #[test]
 fn everything_of_quick_is_built_and_says_its_version() {
-    let checkout = Checkout::with_own_build();
-    checkout.share("build/3rd-party");
+    let checkout = Checkout::with_own_cache();
+    checkout.share("kubespray");
     let file = real_root().join("inventories/quick/cluster.yaml");
     checkout.write("quick", &fs::read_to_string(file).expect("`quick` is there"));
     let mut build = passed_on(reaching(checkout.lab(&["artifacts", "build", "quick", "--json"]))).start();

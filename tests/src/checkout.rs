@@ -1,5 +1,5 @@
-//! A checkout of a test's own: its cluster files, its labs, its user's home. The base images and libvirt's
-//! cache are those of the real checkout, because they take minutes to make.
+//! A checkout of a test's own: its cluster files, its labs, its user's home. The cache is the one that the tests were
+//! given, because what is in it takes minutes to make.
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, symlink};
@@ -15,8 +15,11 @@ use crate::run::{Run, run};
 #[derive(Debug)]
 pub struct Checkout {
     folder: TempDir,
+    cache: PathBuf,
     /// The `lab` program.
     pub program: PathBuf,
+    /// The environment with the Ansible that it calls.
+    pub ansible: PathBuf,
     /// What each call of it begins with; see [`Run::through`].
     pub prefix: Vec<String>,
 }
@@ -37,36 +40,58 @@ impl Checkout {
         // Short, because paths of sockets may have 108 bytes and tests should not be what finds that out.
         let folder =
             tempfile::Builder::new().prefix("lab-").tempdir().expect("a temporary folder can be made");
-        let checkout = Self { folder, program: variable("LAB_BIN").into(), prefix: vec![] };
+        let checkout = Self {
+            folder,
+            cache: variable("LAB_CACHE").into(),
+            program: variable("LAB_BIN").into(),
+            ansible: variable("LAB_ANSIBLE").into(),
+            prefix: vec![],
+        };
         for name in ["inventories", "home"] {
             fs::create_dir(checkout.root().join(name)).expect("a folder can be made in a new one");
         }
-        checkout.share("build");
-        checkout.share("ansible");
+        symlink(real_root().join("ansible"), checkout.root().join("ansible"))
+            .expect("a link can be made in a new folder");
         checkout
     }
 
-    /// One whose `build/` is its own, but for the Python environments, which take long to make.
+    /// One with a cache of its own, but for the Python environments, which take long to make.
     ///
     /// # Panics
     /// As [`Checkout::new`].
     #[must_use]
-    pub fn with_own_build() -> Self {
-        let checkout = Self::new();
-        fs::remove_file(checkout.root().join("build")).expect("the link was made before");
-        fs::create_dir(checkout.root().join("build")).expect("a folder can be made in a new one");
-        checkout.share("build/environments");
+    pub fn with_own_cache() -> Self {
+        let checkout = Self::with_empty_cache();
+        checkout.share("environments");
         checkout
     }
 
-    /// Has a folder of the real checkout.
+    /// One with an empty cache of its own.
+    ///
+    /// # Panics
+    /// As [`Checkout::new`].
+    #[must_use]
+    pub fn with_empty_cache() -> Self {
+        let mut checkout = Self::new();
+        checkout.cache = checkout.root().join("cache");
+        fs::DirBuilder::new().mode(0o700).create(&checkout.cache).expect("a folder can be made in a new one");
+        checkout
+    }
+
+    /// Has a part of the cache that the tests were given in its own.
     ///
     /// # Panics
     /// When it has one of its own.
-    pub fn share(&self, folder: &str) {
-        let shared = real_root().join(folder);
-        fs::create_dir_all(&shared).expect("the checkout under test can be written");
-        symlink(shared, self.root().join(folder)).expect("a link can be made in a new folder");
+    pub fn share(&self, part: &str) {
+        let shared = Path::new(&variable("LAB_CACHE")).join(part);
+        fs::create_dir_all(&shared).expect("the cache of the tests can be written");
+        symlink(shared, self.cache.join(part)).expect("a link can be made in a new folder");
+    }
+
+    /// Its cache.
+    #[must_use]
+    pub fn cache(&self) -> &Path {
+        &self.cache
     }
 
     /// One with a cluster file.
@@ -125,7 +150,8 @@ impl Checkout {
             .args(words)
             .through(&self.prefix)
             .env("LAB_ROOT", self.root())
-            .env("LAB_ANSIBLE", variable("LAB_ANSIBLE"))
+            .env("LAB_CACHE", &self.cache)
+            .env("LAB_ANSIBLE", &self.ansible)
             .env("HOME", self.home())
             .directory(self.root())
     }
@@ -267,7 +293,7 @@ pub fn real_root() -> PathBuf {
 #[must_use]
 pub fn registry() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let unpacked = real_root().join("build/environments/registry-debian/usr/bin");
+    let unpacked = Path::new(&variable("LAB_CACHE")).join("environments/registry-debian/usr/bin");
     let programs =
         std::env::split_paths(&path).chain([unpacked]).map(|folder| folder.join("docker-registry"));
     programs.into_iter().find(|program| program.is_file())

@@ -79,7 +79,7 @@ pub fn records(checkout: &Checkout) -> Vec<Value> {
 }
 
 fn record_paths(checkout: &Checkout) -> Vec<PathBuf> {
-    let folders = ["files", "images"].map(|name| checkout.root().join("build/artifacts").join(name));
+    let folders = ["files", "images"].map(|name| checkout.cache().join("artifacts").join(name));
     let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
     entries.map(|entry| entry.path()).collect()
 }
@@ -112,7 +112,7 @@ pub fn record(checkout: &Checkout, name: &str) -> Value {
 pub fn blob(checkout: &Checkout, digest: &Value) -> PathBuf {
     let digest = digest.as_str().expect("a digest is a text");
     let digest = digest.strip_prefix("sha256:").unwrap_or(digest);
-    checkout.root().join("build/artifacts/blobs/sha256").join(digest)
+    checkout.cache().join("artifacts/blobs/sha256").join(digest)
 }
 
 /// Unpacks a file of the store, an archive or a plain program, and gives the folder that it is in.

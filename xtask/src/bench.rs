@@ -21,6 +21,7 @@ use crate::cargo::{self, cargo};
 use crate::cx::Cx;
 use crate::failure::{CHECKS, Failure};
 use crate::flags;
+use crate::folders::CACHE_VARIABLE;
 use crate::handover;
 use crate::host::Host;
 use crate::setup::environment::Environment;
@@ -89,7 +90,7 @@ impl flags::Bench {
         let chosen = choose(&self.names)?;
         let go = chosen.iter().any(|measurement| measurement.name.starts_with("artifacts-"));
         setup::ensure(cx, &Host::real(), Needs { lab: true, tools: false, go }, cx.yes)?;
-        let directory = cx.root.join("build/bench");
+        let directory = cx.folders.root.join("build/bench");
         fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
         let mut bench = Bench { cx, directory, seconds: BTreeMap::new(), remarks: BTreeMap::new() };
 
@@ -171,7 +172,7 @@ fn lint_5000(bench: &mut Bench<'_>) -> anyhow::Result<()> {
     let ours = milliseconds(&told, "render_read_lint").context("the measurement told no time")? / 1000.0;
     bench.record("lint-5000", ours);
 
-    let ansible = Environment::ansible(&cx.root).path.join("bin/ansible-inventory");
+    let ansible = Environment::ansible(&cx.folders).path.join("bin/ansible-inventory");
     let inventory = folder.join("inventory.ini");
     let theirs = bench.timed(|_| {
         let list = cx.sh.cmd(ansible).args(["--list", "--inventory"]).arg(inventory);
@@ -255,7 +256,7 @@ fn quick(bench: &mut Bench<'_>) -> anyhow::Result<()> {
 fn artifacts(bench: &mut Bench<'_>) -> anyhow::Result<()> {
     let cx = bench.cx;
     let place = bench.directory.join("artifacts");
-    let lock = cx.root.join("output/quick/inventory/artifacts.lock.json");
+    let lock = cx.folders.root.join("output/quick/inventory/artifacts.lock.json");
     bench.xtask(&["kubespray", "fetch", "--cluster", "quick"])?;
     // Whoever lists what is needed finds it out first.
     bench.xtask(&["artifacts", "list", "quick", "--yes"])?;
@@ -264,14 +265,14 @@ fn artifacts(bench: &mut Bench<'_>) -> anyhow::Result<()> {
         let words = ["artifacts", "build", "--lock"].map(OsString::from).into_iter();
         let words: Vec<OsString> = words.chain([lock.clone().into_os_string()]).collect();
         let mut command = handover::command(cx, &Host::real(), binary.as_os_str(), &words);
-        let status = command.env("LAB_ROOT", &place).stdout(Stdio::null()).status()?;
+        let status = command.env(CACHE_VARIABLE, &place).stdout(Stdio::null()).status()?;
         anyhow::ensure!(status.success(), "`artifacts build` failed with {status}");
         Ok(())
     };
     // A quarter of an hour of every processor: once says enough.
     if !bench.seconds.contains_key("artifacts-cold") {
         cx.sh.remove_path(&place)?;
-        fs::create_dir_all(place.join("inventories"))?;
+        fs::create_dir_all(&place)?;
         let seconds = bench.timed(build)?;
         bench.record("artifacts-cold", seconds);
     }
@@ -292,7 +293,7 @@ impl Bench<'_> {
 
     /// The cluster of an inventory of ours under another name.
     fn like(&self, inventory: &str, name: &str) -> anyhow::Result<String> {
-        let file = self.cx.root.join(format!("inventories/{inventory}/cluster.yaml"));
+        let file = self.cx.folders.root.join(format!("inventories/{inventory}/cluster.yaml"));
         let text = fs::read_to_string(file).with_context(|| format!("cannot read `{inventory}`"))?;
         self.cluster(name, &text.replace(&format!("\nname: {inventory}\n"), &format!("\nname: {name}\n")))
     }

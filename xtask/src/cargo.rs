@@ -42,7 +42,7 @@ fn is_leaked(name: &str) -> bool {
 /// When `lab` does not compile; cargo has told why.
 pub fn build_lab(cx: &Cx) -> anyhow::Result<PathBuf> {
     let binary = profile_directory()?.join("lab");
-    let quiet = is_fresh(&binary, &cx.root).then_some("--quiet");
+    let quiet = is_fresh(&binary, &cx.folders.root).then_some("--quiet");
     cargo(cx).args(["build", "--package", "lab", "--bin", "lab"]).args(quiet).run().map_err(|_| Failure {
         code: crate::failure::UNEXPECTED,
         message: "the lab program does not build".into(),

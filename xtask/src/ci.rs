@@ -14,6 +14,10 @@ impl flags::Ci {
     /// Lints, then runs every test with none allowed to be skipped, but those of Kubespray where it cannot be
     /// reached. Tests run even if lint failed: one run should tell all that is wrong.
     pub fn run(self, cx: &Cx) -> anyhow::Result<()> {
+        if self.cold {
+            let (cold, _held) = cx.cold()?;
+            return Self { cold: false }.run(&cold);
+        }
         let start = Instant::now();
         let lint = lint::run(cx);
         let linted = start.elapsed().as_secs_f64();

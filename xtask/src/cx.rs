@@ -1,19 +1,21 @@
 //! What every command needs: the checkout, a shell that stands in it, and whether the user has
 //! already said yes.
 
-use std::env;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 use anyhow::Context as _;
 use xshell::Shell;
 
 use crate::failure::Failure;
+use crate::folders::Folders;
 
 /// Handed to every command as its first argument.
 pub struct Cx {
-    /// The root of the checkout.
-    pub root: PathBuf,
-    /// Runs programs; its current directory is `root`.
+    /// The checkout and the cache.
+    pub folders: Folders,
+    /// Runs programs; its current directory is the root of the checkout.
     pub sh: Shell,
     /// `--yes`: questions are answered with yes.
     pub yes: bool,
@@ -25,10 +27,37 @@ impl Cx {
     /// # Errors
     /// When the program is run outside a checkout.
     pub fn new(yes: bool) -> anyhow::Result<Self> {
-        let root = checkout()?;
+        let folders = Folders::of(checkout()?)?;
         let sh = Shell::new().context("cannot find the current directory")?;
-        sh.change_dir(&root);
-        Ok(Self { root, sh, yes })
+        sh.change_dir(&folders.root);
+        Ok(Self { folders, sh, yes })
+    }
+
+    /// The same with an empty cache below `build/`, which goes when the second value is dropped.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn cold(&self) -> anyhow::Result<(Self, ColdCache)> {
+        let build = self.folders.root.join("build");
+        fs::create_dir_all(&build).context("cannot make the folder build")?;
+        let cache = build.join(format!("cold-{}", std::process::id()));
+        fs::DirBuilder::new().mode(0o700).create(&cache).context("cannot make the cold cache")?;
+        let held = ColdCache(cache.clone());
+        let sh = Shell::new().context("cannot find the current directory")?;
+        sh.change_dir(&self.folders.root);
+        let folders = Folders { root: self.folders.root.clone(), cache };
+        Ok((Self { folders, sh, yes: self.yes }, held))
+    }
+}
+
+/// Removes the folder of a cold cache when it is dropped.
+pub struct ColdCache(PathBuf);
+
+impl Drop for ColdCache {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            eprintln!("warning: cannot remove {}: {error}", self.0.display());
+        }
     }
 }
 

@@ -9,11 +9,11 @@ mod probes;
 mod shared;
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use crate::cx::Cx;
 use crate::failure::Failure;
 use crate::flags;
+use crate::folders::Folders;
 use crate::host::Host;
 use crate::json::Json;
 
@@ -77,7 +77,7 @@ impl Fix {
 impl flags::Doctor {
     /// Prints the table or its JSON; fails when something is missing that labs need.
     pub fn run(self, cx: &Cx) -> anyhow::Result<()> {
-        let findings = examine(&Host::real(), &cx.root);
+        let findings = examine(&Host::real(), &cx.folders);
         if self.json {
             println!("{}", json(&findings));
         } else {
@@ -95,8 +95,8 @@ impl flags::Doctor {
 /// Findings with the names of their probes, in the order of the table.
 type Findings = Vec<(&'static str, Finding)>;
 
-fn examine(host: &Host, root: &Path) -> Findings {
-    probes::PROBES.iter().map(|(name, probe)| (*name, probe(host, root))).collect()
+fn examine(host: &Host, folders: &Folders) -> Findings {
+    probes::PROBES.iter().map(|(name, probe)| (*name, probe(host, folders))).collect()
 }
 
 fn missing(findings: &Findings) -> Vec<&'static str> {

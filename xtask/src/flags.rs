@@ -36,6 +36,8 @@ pub enum Command {
     Check(Words),
     /// Build, list or remove base images (`lab image`).
     Image(Words),
+    /// Show or clear what all checkouts share (`lab cache`).
+    Cache(Words),
     /// Fetch the pinned Kubespray, and see what is known about it (`lab kubespray`).
     Kubespray(Words),
     /// Render and prove the inventory that Kubespray is given (`lab inventory`).
@@ -123,6 +125,9 @@ pub struct Test {
     /// Tiers in which a skipped test is a failure.
     #[arg(long, value_enum, value_name = "TIER", value_delimiter = ',')]
     pub require: Vec<Tier>,
+    /// With an empty cache, which is removed at the end.
+    #[arg(long)]
+    pub cold: bool,
     /// Only tests whose names contain one of these.
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
@@ -157,7 +162,11 @@ pub struct Lint {}
 /// Do exactly what CI does: lint, then every test with none skipped.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: cargo xtask ci --yes")]
-pub struct Ci {}
+pub struct Ci {
+    /// With an empty cache, which is removed at the end.
+    #[arg(long)]
+    pub cold: bool,
+}
 
 /// Measure how fast things are, from outside, as a user would.
 #[derive(Debug, Args)]

@@ -14,6 +14,7 @@ use anyhow::Context as _;
 use crate::cargo;
 use crate::cx::Cx;
 use crate::failure::Failure;
+use crate::folders::CACHE_VARIABLE;
 use crate::host::Host;
 use crate::setup::environment::{self, Environment};
 use crate::setup::{self, Needs};
@@ -63,22 +64,26 @@ fn says_yes(words: &[OsString]) -> bool {
 pub fn command(cx: &Cx, host: &Host, binary: &OsStr, arguments: &[OsString]) -> Command {
     let dropped = env::vars_os().map(|(name, _)| name).filter(|name| is_dropped(&name.to_string_lossy()));
     let sanitised = dropped.fold(cx.sh.cmd(binary), xshell::Cmd::env_remove);
-    let mut command = Command::from(
-        sanitised
-            .args(arguments)
-            .env("LC_ALL", "C.UTF-8")
-            .env("PATH", host.search_path())
-            .env("LAB_ROOT", &cx.root)
-            .env("LAB_ANSIBLE", Environment::ansible(&cx.root).path),
-    );
-    if let Some(go) = environment::go_of_setup(host, &cx.root) {
-        command.env("LAB_GO", go);
-    }
+    let mut command =
+        Command::from(sanitised.args(arguments).env("LC_ALL", "C.UTF-8").envs(environment(cx, host)));
     // Paths among the arguments are relative to where the user stands, not to the root.
     if let Ok(here) = env::current_dir() {
         command.current_dir(here);
     }
     command
+}
+
+/// What `lab` is told about this computer and this checkout.
+pub fn environment(cx: &Cx, host: &Host) -> Vec<(&'static str, OsString)> {
+    let folders = &cx.folders;
+    let go = environment::go_of_setup(host, folders).map(|go| ("LAB_GO", go.into()));
+    let always = [
+        ("PATH", host.search_path()),
+        ("LAB_ROOT", folders.root.clone().into()),
+        (CACHE_VARIABLE, folders.cache.clone().into()),
+        ("LAB_ANSIBLE", Environment::ansible(folders).path.into()),
+    ];
+    always.into_iter().chain(go).collect()
 }
 
 fn is_dropped(name: &str) -> bool {

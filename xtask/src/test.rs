@@ -13,9 +13,10 @@ use crate::cargo::{self, cargo};
 use crate::cx::Cx;
 use crate::failure::{CHECKS, Failure};
 use crate::flags::{self, Tier};
+use crate::handover;
 use crate::host::Host;
 use crate::junit::{self, Case};
-use crate::setup::environment::{self, Environment};
+use crate::setup::environment::Environment;
 use crate::setup::{self, Needs};
 
 /// The tiers that every change has to pass, from the quickest to the slowest: all but those that take too long for that.
@@ -80,6 +81,10 @@ impl Tier {
 impl flags::Test {
     /// Runs the tests, prints the counts, and fails if one failed or a required one was skipped.
     pub fn run(self, cx: &Cx) -> anyhow::Result<()> {
+        if self.cold {
+            let (cold, _held) = cx.cold()?;
+            return Self { cold: false, ..self }.run(&cold);
+        }
         let tiers = if self.tier.is_empty() { TIERS.to_vec() } else { self.tier };
         let outcome = run(cx, &tiers, &self.names)?;
         outcome.print(&tiers, &self.require)
@@ -104,7 +109,7 @@ pub fn run(cx: &Cx, tiers: &[Tier], names: &[String]) -> anyhow::Result<Outcome>
     let go = tiers.iter().any(|tier| matches!(tier, Tier::Artifacts | Tier::Cluster | Tier::Nightly));
     setup::ensure(cx, &host, Needs { lab, tools: true, go }, cx.yes)?;
 
-    let reports = cx.root.join("build/reports");
+    let reports = cx.folders.root.join("build/reports");
     fs::create_dir_all(&reports).with_context(|| format!("cannot make {}", reports.display()))?;
     let (junit, skips) = (reports.join("nextest/default/junit.xml"), reports.join("skips.tsv"));
     // What an earlier run left must not count for this one.
@@ -114,21 +119,16 @@ pub fn run(cx: &Cx, tiers: &[Tier], names: &[String]) -> anyhow::Result<Outcome>
         }
     }
 
-    let nextest = Environment::tools(&cx.root).path.join("bin/cargo-nextest");
+    let nextest = Environment::tools(&cx.folders).path.join("bin/cargo-nextest");
     let mut command = cargo::sanitised(cx, nextest.as_os_str())
         .args(["nextest", "run", "--no-tests", "pass"])
         .args(packages(tiers).iter().flat_map(|package| ["--package", *package]))
         .args(["--filterset", &filter(tiers)])
         .args(names)
-        .env("PATH", host.search_path())
         .env("LAB_SKIPS", &skips)
-        .env("LAB_ROOT", &cx.root)
-        .env("LAB_ANSIBLE", Environment::ansible(&cx.root).path);
+        .envs(handover::environment(cx, &host));
     if packages(tiers).contains(&"lab-tests") {
         command = command.env("LAB_BIN", cargo::build_lab(cx)?);
-    }
-    if let Some(go) = environment::go_of_setup(&host, &cx.root) {
-        command = command.env("LAB_GO", go);
     }
     let result = command.run();
     let report = fs::read_to_string(&junit).unwrap_or_default();

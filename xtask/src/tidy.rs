@@ -27,11 +27,11 @@ pub fn breaches(cx: &Cx) -> anyhow::Result<Vec<String>> {
     let mut breaches = Vec::new();
     for path in list.split('\0').filter(|path| !path.is_empty()) {
         // Files that were removed and not yet committed are still on the list.
-        let Ok(bytes) = std::fs::read(cx.root.join(path)) else { continue };
+        let Ok(bytes) = std::fs::read(cx.folders.root.join(path)) else { continue };
         let Ok(text) = String::from_utf8(bytes) else { continue };
         let file = File { path, text: &text };
         let mut found: Vec<_> = RULES.iter().flat_map(|rule| rule(&file)).collect();
-        found.extend(links(&file, &|target| cx.root.join(target).exists()));
+        found.extend(links(&file, &|target| cx.folders.root.join(target).exists()));
         breaches.extend(found.into_iter().map(|(line, what)| format!("{path}:{line}: {what}")));
     }
     Ok(breaches)

@@ -2,7 +2,7 @@
 //! rest, and both are put into the store as the files and images that the lock asks for.
 //!
 //! What can be built and how says [`lab_core::artifacts`]. A build is done again only when its key changes. Two that
-//! want the same unit wait for each other; one that was killed leaves a folder in `build/artifacts/builds/` that the next
+//! want the same unit wait for each other; one that was killed leaves a folder in `artifacts/builds/` of the cache that the next
 //! one goes on in, and caches that make it quick.
 
 mod archive;

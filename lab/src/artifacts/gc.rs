@@ -10,8 +10,7 @@ use serde::Serialize;
 
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
-use crate::files;
-use crate::layout::LabFiles;
+use crate::{cache, files};
 
 use super::lock::{self, Remembered};
 use super::store::record::Record;
@@ -61,6 +60,12 @@ pub fn collect(cx: &Cx, store: &Store, remove: bool) -> anyhow::Result<Unused> {
     // Records go before the blobs: one without blobs is told as missing, blobs without one are found again.
     let blobs = verify::names(store)?.into_iter().filter(|digest| !digests.contains(digest));
     gone.extend(blobs.map(|digest| store.path(&digest)));
+    for name in files::names(&store.files().stamps())? {
+        let digest = name.strip_suffix(".stamp").and_then(Digest::parse);
+        if digest.is_none_or(|digest| !digests.contains(&digest)) {
+            gone.push(store.files().stamps().join(name));
+        }
+    }
     for folder in [store.files().unfinished(), store.files().corrupt()] {
         gone.extend(files::names(&folder)?.into_iter().map(|name| folder.join(name)));
     }
@@ -102,13 +107,27 @@ fn sort_records<R: Record>(
     Ok(())
 }
 
+/// The names of all clusters whose needs are kept.
+///
+/// # Errors
+/// When a lock cannot be read.
+pub fn known_clusters(cx: &Cx, store: &Store) -> anyhow::Result<Vec<String>> {
+    let mut names: Vec<String> =
+        locks(cx, store, &mut Vec::new())?.into_iter().map(|(cluster, _)| cluster).collect();
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
 /// The locks of all known clusters. What is remembered of one that is known no more goes.
 fn locks(cx: &Cx, store: &Store, gone: &mut Vec<PathBuf>) -> anyhow::Result<Vec<(String, Lock)>> {
     let mut locks = Vec::new();
-    for name in files::names(&cx.layout.output())? {
-        let path = LabFiles { folder: cx.layout.output().join(&name) }.artifacts_lock();
-        if path.is_file() {
-            locks.push((name, lock::read(&path)?));
+    for layout in cache::checkouts(&cx.layout)? {
+        for name in files::names(&layout.output())? {
+            let path = layout.lab(&name).artifacts_lock();
+            if path.is_file() {
+                locks.push((name, lock::read(&path)?));
+            }
         }
     }
     let folder = store.files().needs();
@@ -117,7 +136,7 @@ fn locks(cx: &Cx, store: &Store, gone: &mut Vec<PathBuf>) -> anyhow::Result<Vec<
         let remembered =
             files::read_own::<Remembered>(&path)?.filter(|remembered| is_known(&remembered.cluster_file));
         match remembered {
-            Some(remembered) => locks.push((name.trim_end_matches(".json").to_owned(), remembered.lock)),
+            Some(remembered) => locks.push((lock::cluster_of(&name).to_owned(), remembered.lock)),
             None => gone.push(path),
         }
     }

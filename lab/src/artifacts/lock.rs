@@ -11,6 +11,7 @@ use lab_core::artifacts::{Kind, of_file, of_image};
 use lab_core::kubespray::prove::Lock;
 use serde::{Deserialize, Serialize};
 
+use crate::cache;
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::files::{self, PUBLIC};
@@ -103,22 +104,37 @@ pub fn known(cx: &Cx, lab: &Lab) -> anyhow::Result<Option<Lock>> {
     recalled(cx, lab)?.map(|lock| keep(cx, lab, lock)).transpose()
 }
 
-/// Where the store remembers what a cluster needs.
+/// Where the store remembers what a cluster needs: checkouts may have clusters of the same name.
 fn remembered(cx: &Cx, lab: &Lab) -> PathBuf {
-    Store::open(&cx.layout).files().needs().join(format!("{}.json", lab.spec.name))
+    let place = cache::short_digest(lab.cluster_file.as_os_str().as_encoded_bytes());
+    Store::open(&cx.layout).files().needs().join(format!("{}-{place}.json", lab.spec.name))
+}
+
+/// The cluster that a file of needs is named for.
+pub(super) fn cluster_of(file_name: &str) -> &str {
+    file_name.rsplit_once('-').map_or(file_name, |(cluster, _)| cluster)
 }
 
 fn recalled(cx: &Cx, lab: &Lab) -> anyhow::Result<Option<Lock>> {
     let inputs = inputs(cx, lab)?;
     // A lock that cannot be understood is out of date.
-    let found = match files::read_own::<Lock>(&lab.files.artifacts_lock())? {
-        Some(lock) => Some(lock),
-        None => files::read_own::<Remembered>(&remembered(cx, lab))?.map(|remembered| remembered.lock),
-    };
-    Ok(found.filter(|lock| lock.inputs == inputs))
+    if let Some(lock) = files::read_own::<Lock>(&lab.files.artifacts_lock())? {
+        return Ok(Some(lock).filter(|lock| lock.inputs == inputs));
+    }
+    // Another checkout may have found out the same.
+    let needs = Store::open(&cx.layout).files().needs();
+    for name in files::names(&needs)? {
+        let remembered = files::read_own::<Remembered>(&needs.join(name))?;
+        if let Some(lock) = remembered.map(|remembered| remembered.lock).filter(|lock| lock.inputs == inputs)
+        {
+            return Ok(Some(lock));
+        }
+    }
+    Ok(None)
 }
 
 fn keep(cx: &Cx, lab: &Lab, lock: Lock) -> anyhow::Result<Lock> {
+    cache::note_use(&cx.layout, "artifacts", "");
     let known = Remembered { cluster_file: lab.cluster_file.clone(), lock };
     let text = serde_json::to_string_pretty(&known)? + "\n";
     files::write_if_changed(&remembered(cx, lab), text.as_bytes(), PUBLIC)?;

@@ -26,9 +26,9 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, exit};
-use crate::files;
 use crate::layout::{ArtifactFiles, Layout};
 use crate::wait::{self, Deadline, Probe};
+use crate::{files, stamp};
 
 pub use digest::{Digest, Hasher};
 pub use record::{FileRecord, ImageRecord, Source};
@@ -97,10 +97,18 @@ impl Store {
         self.path(digest).is_file()
     }
 
-    /// Whether a blob is there and has the size that a record says.
+    /// Whether a blob is there and has the size and the digest that a record says. Its bytes are read only when it was
+    /// changed since they were digested.
     #[must_use]
     pub fn has_whole(&self, blob: &Blob) -> bool {
-        self.path(&blob.sha256).metadata().is_ok_and(|found| found.is_file() && found.len() == blob.size)
+        let path = self.path(&blob.sha256);
+        let digest = || Ok(Digest::of_reader(&mut File::open(&path)?)?.hex().to_owned());
+        self.size(&blob.sha256) == Some(blob.size)
+            && stamp::has_digest(&self.stamp(&blob.sha256), &path, blob.sha256.hex(), digest).unwrap_or(false)
+    }
+
+    fn stamp(&self, digest: &Digest) -> PathBuf {
+        self.files.stamps().join(format!("{}.stamp", digest.hex()))
     }
 
     /// The size of a blob, where it is there.
@@ -271,6 +279,7 @@ impl Writer {
             std::fs::rename(path, &named)
         })();
         kept.with_context(|| unwritten(&named))?;
+        stamp::write(&self.stamp(&blob.sha256), &named, blob.sha256.hex());
         // What was wrong under this name is of no more use.
         files::remove(&self.files.corrupt().join(blob.sha256.hex()))
     }

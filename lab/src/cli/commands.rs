@@ -1,6 +1,6 @@
 //! One function a command: opens the lab, calls the room that does the work, prints data on standard output.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use lab_core::secrets;
@@ -13,9 +13,9 @@ use crate::kubespray::plain;
 use crate::life::lab::{Lab, Reached};
 use crate::life::{destroy, down, gc, image_use, shell, single, status, topology, up};
 use crate::output;
-use crate::{e2e, image, proxy, validate};
+use crate::{contents, e2e, image, proxy, validate};
 
-use super::{Command, Drawing, Image, Internal, Vm, cloud, inventory, kubespray};
+use super::{Cache, Command, Drawing, Image, Internal, Vm, cloud, inventory, kubespray};
 
 impl Command {
     /// Whether it only reads and prints, so that it may be ended at any moment. A command that writes anything of a
@@ -35,7 +35,8 @@ impl Command {
                 | kubespray::Command::Index { .. }
                 | kubespray::Command::Diff { .. },
             )
-            | Self::Image(Image::List { .. } | Image::Verify) => true,
+            | Self::Image(Image::List { .. } | Image::Verify)
+            | Self::Cache(Cache::Show { .. } | Cache::Gc { remove: false, .. }) => true,
             Self::Snapshots { remove, .. } => remove.is_empty(),
             _ => false,
         }
@@ -157,6 +158,14 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
         Command::Inventory(command) => return super::inventory::run(cx, command).await,
         Command::Artifacts(command) => return super::artifacts::run(cx, command).await,
         Command::Image(image) => return images(cx, image).await,
+        Command::Cache(command) => {
+            cx.clone()
+                .blocking({
+                    let cx = cx.clone();
+                    move || shared(&cx, &command)
+                })
+                .await?
+        }
         Command::Internal(Internal::Validate { patience, times, starting, cluster, checks }) => {
             let patience = Duration::from_secs(patience);
             validate::run_here(&Lab::open(cx, &cluster)?, &checks, patience, times, starting).await?;
@@ -252,7 +261,7 @@ async fn images(cx: &Cx, command: Image) -> anyhow::Result<u8> {
             return Ok(if wrong == 0 { 0 } else { exit::CHECKS });
         }
         Image::Gc => {
-            let mut keep = image_use::keys(cx)?;
+            let mut keep: Vec<String> = image_use::users(cx)?.into_keys().collect();
             keep.push(image::key(&ImageSpec::Debian13)?);
             for removed in image::gc(&store, &keep)? {
                 output::line(format_args!("removed {removed}"))?;
@@ -260,6 +269,33 @@ async fn images(cx: &Cx, command: Image) -> anyhow::Result<u8> {
         }
     }
     Ok(0)
+}
+
+fn shared(cx: &Cx, command: &Cache) -> anyhow::Result<()> {
+    let entries = contents::look(cx)?;
+    let (remove, days) = match *command {
+        Cache::Show { json: true } => return output::json(&entries),
+        Cache::Show { json: false } => {
+            output::line(format_args!("the cache is `{}`", cx.layout.cache().display()))?;
+            return output::print(contents::table(&entries));
+        }
+        Cache::Gc { remove, days } => (remove, days),
+    };
+    let mut going = contents::unused(&entries, SystemTime::now(), days);
+    let kept = if remove { contents::remove(cx, &going)? } else { Vec::new() };
+    going.retain(|entry| !kept.contains(entry));
+    let what = if remove { "removed" } else { "could go" };
+    for (what, entries) in [(what, &going), ("in use by a command", &kept)] {
+        for entry in entries {
+            output::line(format_args!("{what}  {}/{}  {} MiB", entry.part, entry.name, entry.bytes >> 20))?;
+        }
+    }
+    if going.is_empty() && kept.is_empty() {
+        output::line("nothing can go")?;
+    } else if !remove {
+        output::line("`cargo xtask cache gc --remove` removes it")?;
+    }
+    output::line("within the artefacts, `cargo xtask artifacts gc` finds what no cluster needs")
 }
 
 fn image_table(found: &[image::Manifest]) -> String {

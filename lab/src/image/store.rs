@@ -19,7 +19,7 @@ use super::{FileRecord, Manifest};
 use crate::cx::Cx;
 use crate::progress::Task;
 use crate::wait::{Deadline, Probe};
-use crate::{files, orphans, wait};
+use crate::{files, orphans, stamp, wait};
 
 const MANIFEST: &str = "manifest.json";
 const UNFINISHED: &str = ".new-";
@@ -150,7 +150,8 @@ pub(super) fn list(store: &Path) -> anyhow::Result<Vec<Manifest>> {
     Ok(manifests)
 }
 
-pub(super) fn verify(store: &Path, manifest: &Manifest) -> anyhow::Result<Vec<String>> {
+/// What differs from the manifest, in words. `again`: every byte is read, and not only what was changed.
+pub(super) fn verify(store: &Path, manifest: &Manifest, again: bool) -> anyhow::Result<Vec<String>> {
     let folder = store.join(&manifest.key);
     let mut differences = Vec::new();
     for (name, file) in &manifest.files {
@@ -160,10 +161,17 @@ pub(super) fn verify(store: &Path, manifest: &Manifest) -> anyhow::Result<Vec<St
             Ok(metadata) if metadata.len() != file.size.0 => {
                 differences.push(format!("`{name}` has {} bytes, not {}", metadata.len(), file.size.0));
             }
-            Ok(_) if digest::<Sha256>(&path)? != file.sha256 => {
-                differences.push(format!("`{name}` has other contents than when it was made"));
+            Ok(_) => {
+                let stamp = store.join(format!(".{}.{name}.stamp", manifest.key));
+                let read = || digest::<Sha256>(&path);
+                let same = match again {
+                    true => read()? == file.sha256,
+                    false => stamp::has_digest(&stamp, &path, &file.sha256, read)?,
+                };
+                if !same {
+                    differences.push(format!("`{name}` has other contents than when it was made"));
+                }
             }
-            Ok(_) => {}
         }
     }
     Ok(differences)
@@ -190,15 +198,32 @@ pub(super) fn gc(store: &Path, keep: &[String]) -> anyhow::Result<Vec<String>> {
         if !(image && !keep.contains(&name) || name.starts_with(UNFINISHED)) {
             continue;
         }
-        if let Some(_lock) = files::try_lock(&store.join(format!(".{key}{LOCK}")))? {
-            orphans::end(&store.join(&name))?;
-            // The manifest goes first: what is left by an interruption here is no image.
-            files::remove(&store.join(&name).join(MANIFEST))?;
-            files::remove(&store.join(&name))?;
+        if remove(store, key)? {
             removed.push(name);
         }
     }
     Ok(removed)
+}
+
+fn is_stamp_of(name: &str, key: &str) -> bool {
+    name.strip_prefix('.')
+        .and_then(|name| name.strip_prefix(key))
+        .is_some_and(|rest| rest.ends_with(".stamp"))
+}
+
+/// Removes what there is of an image, whole or not; returns whether no command held it.
+pub(super) fn remove(store: &Path, key: &str) -> anyhow::Result<bool> {
+    let Some(_lock) = files::try_lock(&store.join(format!(".{key}{LOCK}")))? else { return Ok(false) };
+    for name in files::names(store)?.iter().filter(|name| is_stamp_of(name, key)) {
+        files::remove(&store.join(name))?;
+    }
+    for folder in [store.join(key), store.join(format!("{UNFINISHED}{key}"))] {
+        orphans::end(&folder)?;
+        // The manifest goes first: what is left by an interruption here is no image.
+        files::remove(&folder.join(MANIFEST))?;
+        files::remove(&folder)?;
+    }
+    Ok(true)
 }
 
 fn record(folder: &Path) -> anyhow::Result<BTreeMap<String, FileRecord>> {

@@ -16,7 +16,7 @@ use crate::wait::Deadline;
 
 fn cx(root: &Path) -> Cx {
     Cx {
-        layout: Layout::new(root),
+        layout: Layout::new(root, root),
         cancel: CancellationToken::new(),
         progress: Progress::new(false),
         yes: false,

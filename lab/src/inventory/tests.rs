@@ -168,7 +168,7 @@ fn the_way_to_the_lab_is_relative_inside_the_checkout(#[case] from: &str, #[case
 #[test]
 fn committed_inventories_are_rendered_from_their_cluster_files() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let layout = Layout::new(root);
+    let layout = Layout::new(root, root.join("cache"));
     let mut drifted = String::new();
     for entry in fs::read_dir(layout.inventories()).unwrap() {
         let folder = entry.unwrap().path();

@@ -15,10 +15,10 @@ use serde::Serialize;
 
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
-use crate::files;
 use crate::process::Output;
 use crate::progress::Task;
 use crate::wait::Deadline;
+use crate::{cache, files};
 
 use super::git;
 use super::source::{Pin, Request};
@@ -83,6 +83,7 @@ pub async fn find(cx: &Cx, pin: &Pin) -> anyhow::Result<Option<Checkout>> {
 /// # Errors
 /// When it cannot be had, or what is there was changed.
 pub async fn ensure(cx: &Cx, request: &Request) -> anyhow::Result<Checkout> {
+    cache::note_use(&cx.layout, "kubespray", &request.pin.commit);
     if let Some(checkout) = find(cx, &request.pin).await? {
         return Ok(checkout);
     }
@@ -244,9 +245,8 @@ async fn verify(cx: &Cx, folder: &Path, pin: &Pin, deadline: Deadline) -> anyhow
 pub fn lead_to(cx: &Cx, checkout: &Checkout) -> anyhow::Result<()> {
     let places = cx.layout.kubespray();
     let link = places.link();
-    // Relative, so that the whole tree can be moved.
-    let target = Path::new("checkouts").join(&checkout.commit);
-    if std::fs::read_link(&link).is_ok_and(|old| old == target) {
+    let target = &checkout.path;
+    if std::fs::read_link(link).is_ok_and(|old| old == *target) {
         return Ok(());
     }
     if link.symlink_metadata().is_ok_and(|metadata| !metadata.is_symlink()) {
@@ -254,10 +254,12 @@ pub fn lead_to(cx: &Cx, checkout: &Checkout) -> anyhow::Result<()> {
         let hint = format!("mv '{0}' '{0}.old', then fetch again", link.display());
         return Err(Failure::new(exit::HOST, message).hint(hint).into());
     }
-    let temporary = places.folder.join(format!(".kubespray-src.{}.tmp", std::process::id()));
+    let folder = link.parent().context("a link lies in a folder")?;
+    files::make_folder(folder)?;
+    let temporary = folder.join(format!(".kubespray-src.{}.tmp", std::process::id()));
     files::remove(&temporary)?;
-    symlink(&target, &temporary)
-        .and_then(|()| std::fs::rename(&temporary, &link))
+    symlink(target, &temporary)
+        .and_then(|()| std::fs::rename(&temporary, link))
         .with_context(|| format!("cannot make the link `{}`", link.display()))
 }
 
@@ -283,7 +285,7 @@ mod tests {
         async fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let cx = Cx {
-                layout: Layout::new(folder.path().join("project")),
+                layout: Layout::new(folder.path().join("project"), folder.path().join("cache")),
                 cancel: CancellationToken::new(),
                 progress: Progress::new(false),
                 yes: false,
@@ -344,7 +346,7 @@ mod tests {
         );
         lead_to(&world.cx, &a).unwrap();
         lead_to(&world.cx, &b).unwrap();
-        let link = world.cx.layout.kubespray().link();
+        let link = world.cx.layout.kubespray().link().to_owned();
         assert_eq!(link.canonicalize().unwrap(), b.path.canonicalize().unwrap());
         assert!(!world.cx.layout.kubespray().unfinished(&other).exists());
     }
@@ -391,8 +393,8 @@ mod tests {
     async fn a_folder_of_somebody_elses_is_not_replaced_by_the_link() {
         let world = World::new().await;
         let checkout = ensure(&world.cx, &world.request(&world.commit)).await.unwrap();
-        let link = world.cx.layout.kubespray().link();
-        std::fs::create_dir(&link).unwrap();
+        let link = world.cx.layout.kubespray().link().to_owned();
+        std::fs::create_dir_all(&link).unwrap();
         let error = lead_to(&world.cx, &checkout).unwrap_err();
         assert_eq!(error.to_string(), format!("`{}` is not ours: it is no link", link.display()));
         assert!(link.is_dir());

@@ -1,4 +1,4 @@
-//! `kubespray clean`: removes the checkouts and environments that no lab of this checkout of ours uses.
+//! `kubespray clean`: removes the checkouts and environments that no lab uses, whichever of our checkouts it is of.
 //!
 //! Everything it removes can be fetched again. What a running command uses is left and named.
 
@@ -36,7 +36,7 @@ fn sweep(cx: &Cx) -> anyhow::Result<Cleaned> {
     let mut needed = Vec::new();
     for commit in status::commits(cx) {
         let path = places.checkout(&commit);
-        let labs = status::labs(cx, &commit);
+        let labs = status::labs(cx, &commit)?;
         let kept = match labs.as_slice() {
             [] => remove_checkout(cx, &commit)?,
             labs => Some(format!("the lab {} uses it", labs.join(", "))),
@@ -56,20 +56,16 @@ fn sweep(cx: &Cx) -> anyhow::Result<Cleaned> {
         if !name.starts_with("kubespray-") || needed.contains(&canonical) {
             continue;
         }
-        let lock = environment::lock(&path);
-        let Some(_lock) = files::try_lock(&lock)? else {
-            cleaned.kept.push(format!("{}: a command is using it", shown(cx, &path)));
-            continue;
-        };
-        environment::remove(&path)?;
-        files::remove(&lock)?;
-        cleaned.removed.push(shown(cx, &path));
+        match remove_environment(&path)? {
+            true => cleaned.removed.push(shown(cx, &path)),
+            false => cleaned.kept.push(format!("{}: a command is using it", shown(cx, &path))),
+        }
     }
     let link = places.link();
     if link.is_symlink() && !link.exists() {
-        files::remove(&link)?;
+        files::remove(link)?;
     }
-    for folder in [places.checkouts(), places.folder.clone()] {
+    for folder in [places.checkouts().as_path(), &places.folder].into_iter().chain(link.parent()) {
         // Only an empty one goes; anything else in it is not ours to judge.
         let _ = std::fs::remove_dir(folder);
     }
@@ -77,7 +73,10 @@ fn sweep(cx: &Cx) -> anyhow::Result<Cleaned> {
 }
 
 /// Removes a checkout; or says why not.
-fn remove_checkout(cx: &Cx, commit: &str) -> anyhow::Result<Option<String>> {
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn remove_checkout(cx: &Cx, commit: &str) -> anyhow::Result<Option<String>> {
     let places = cx.layout.kubespray();
     let lock = places.lock(commit);
     let Some(_lock) = files::try_lock(&lock)? else {
@@ -90,6 +89,18 @@ fn remove_checkout(cx: &Cx, commit: &str) -> anyhow::Result<Option<String>> {
     files::remove(&going)?;
     files::remove(&lock)?;
     Ok(None)
+}
+
+/// Removes an environment; returns whether no command held it.
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn remove_environment(path: &Path) -> anyhow::Result<bool> {
+    let lock = environment::lock(path);
+    let Some(_lock) = files::try_lock(&lock)? else { return Ok(false) };
+    environment::remove(path)?;
+    files::remove(&lock)?;
+    Ok(true)
 }
 
 /// Removes what interrupted fetches left, and locks that nobody holds.

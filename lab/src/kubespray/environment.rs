@@ -1,4 +1,4 @@
-//! Python environments for Kubespray: one for each requirements file, under `build/environments/` beside those that
+//! Python environments for Kubespray: one for each requirements file, under `environments/` of the cache beside those that
 //! `cargo xtask setup` makes and by the same rules.
 //!
 //! Beside what a checkout requires it holds mitogen, where that is known to work. The name of an environment holds the
@@ -17,10 +17,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
-use crate::files;
 use crate::process::invocation;
 use crate::progress::Task;
 use crate::wait::Deadline;
+use crate::{cache, files};
 
 use super::checkout::Checkout;
 
@@ -128,10 +128,11 @@ pub async fn ensure(cx: &Cx, checkout: &Checkout) -> anyhow::Result<Environment>
     let range = checkout.ansible_range()?;
     let parent = cx.layout.environments();
     std::fs::create_dir_all(&parent).with_context(|| format!("cannot make `{}`", parent.display()))?;
+    let path = place(cx, checkout)?;
+    cache::note_use(&cx.layout, "environments", &path.file_name().unwrap_or_default().to_string_lossy());
     if let Some(environment) = find(cx, checkout)? {
         return Ok(environment);
     }
-    let path = place(cx, checkout)?;
     let task = cx.progress.task("ansible");
     let deadline = Deadline::after(LONGEST);
     let what = "another command that makes the same Python environment";

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::cx::Cx;
 use crate::life::state::StateFile;
+use crate::{cache, files};
 
 use super::checkout::{self, Checkout};
 use super::environment::{self, Contents};
@@ -56,7 +57,7 @@ pub async fn look(cx: &Cx) -> anyhow::Result<Vec<Found>> {
             ansible_range: checkout.ansible_range().ok().map(|range| (range.from, range.below)),
             contents: environment.as_deref().and_then(environment::read),
             environment,
-            labs: labs(cx, &commit),
+            labs: labs(cx, &commit)?,
             commit,
             checkout: checkout.path,
         });
@@ -67,7 +68,8 @@ pub async fn look(cx: &Cx) -> anyhow::Result<Vec<Found>> {
 }
 
 /// The commits that have a folder.
-pub(super) fn commits(cx: &Cx) -> Vec<String> {
+#[must_use]
+pub fn commits(cx: &Cx) -> Vec<String> {
     let entries = std::fs::read_dir(cx.layout.kubespray().checkouts()).into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     let mut commits: Vec<_> =
@@ -77,19 +79,27 @@ pub(super) fn commits(cx: &Cx) -> Vec<String> {
 }
 
 /// The labs that are made and whose Ansible settings lead to a commit's checkout.
-pub(super) fn labs(cx: &Cx, commit: &str) -> Vec<String> {
+///
+/// # Errors
+/// When it is not known which checkouts share the cache.
+pub fn labs(cx: &Cx, commit: &str) -> anyhow::Result<Vec<String>> {
     let mut labs = Vec::new();
-    for entry in std::fs::read_dir(cx.layout.output()).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let files = cx.layout.lab(&name);
-        let uses = std::fs::read_to_string(files.ansible_settings()).is_ok_and(|text| text.contains(commit));
-        // A state that cannot be read is still a lab's.
-        if uses && !matches!(StateFile::load(&files), Ok(None)) {
-            labs.push(name);
+    for layout in cache::checkouts(&cx.layout)? {
+        for name in files::names(&layout.output())? {
+            let files = layout.lab(&name);
+            let uses =
+                std::fs::read_to_string(files.ansible_settings()).is_ok_and(|text| text.contains(commit));
+            // A state that cannot be read is still a lab's.
+            if uses && !matches!(StateFile::load(&files), Ok(None)) {
+                labs.push(match layout.root() == cx.layout.root() {
+                    true => name,
+                    false => format!("{name} of {}", layout.root().display()),
+                });
+            }
         }
     }
     labs.sort();
-    labs
+    Ok(labs)
 }
 
 /// The table for people.

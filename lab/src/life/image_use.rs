@@ -1,30 +1,43 @@
-//! Which base images the labs of this checkout and their snapshots stand on.
+//! Which base images the labs and snapshots of all checkouts that share the cache stand on.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use lab_core::domain::read_domain;
 
 use crate::cx::Cx;
-use crate::files;
-use crate::layout::LabFiles;
-use crate::snapshot;
+use crate::{cache, files, snapshot};
 
-/// The keys of all images that a machine was defined with, from the definitions beside the machines.
+/// The labs and snapshots by the keys of their images: from the definitions beside the machines, and from the manifests of
+/// snapshots. Those of another checkout are named with its folder.
 ///
 /// # Errors
-/// When a definition is there and cannot be read or understood: then nothing may be removed.
-pub fn keys(cx: &Cx) -> anyhow::Result<Vec<String>> {
-    let mut keys = Vec::new();
-    for lab in std::fs::read_dir(cx.layout.output()).into_iter().flatten().flatten() {
-        let lab = LabFiles { folder: lab.path() };
-        for machine in std::fs::read_dir(lab.machines()).into_iter().flatten().flatten() {
-            let definition = lab.machine(&machine.file_name().to_string_lossy()).domain();
-            let Some(text) = files::read_if_present(&definition)? else { continue };
-            keys.extend(read_domain(&text)?.and_then(|record| record.applied).map(|applied| applied.image));
+/// When one is there and cannot be read or understood: then nothing may be removed.
+pub fn users(cx: &Cx) -> anyhow::Result<BTreeMap<String, BTreeSet<String>>> {
+    let mut users: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for layout in cache::checkouts(&cx.layout)? {
+        let named = |user: String| match layout.root() == cx.layout.root() {
+            true => user,
+            false => format!("{user} of {}", layout.root().display()),
+        };
+        for name in files::names(&layout.output())? {
+            let lab = layout.lab(&name);
+            for machine in std::fs::read_dir(lab.machines()).into_iter().flatten().flatten() {
+                let definition = lab.machine(&machine.file_name().to_string_lossy()).domain();
+                let Some(text) = files::read_if_present(&definition)? else { continue };
+                let applied = read_domain(&text)?.and_then(|record| record.applied);
+                if let Some(applied) = applied {
+                    users.entry(applied.image).or_default().insert(named(name.clone()));
+                }
+            }
+        }
+        let store = layout.snapshots();
+        for cluster in files::names(&store.clusters())? {
+            let manifests = snapshot::list(&store, &cluster)?;
+            for (_, machine) in manifests.into_iter().flat_map(|manifest| manifest.machines) {
+                let user = named(format!("snapshots of {cluster}"));
+                users.entry(machine.applied.image).or_default().insert(user);
+            }
         }
     }
-    let store = cx.layout.snapshots();
-    for cluster in files::names(&store.clusters())? {
-        let machines = snapshot::list(&store, &cluster)?.into_iter().flat_map(|manifest| manifest.machines);
-        keys.extend(machines.map(|(_, machine)| machine.applied.image));
-    }
-    Ok(keys)
+    Ok(users)
 }

@@ -1,12 +1,12 @@
 //! The commands that can be soaked: the state they start from, and how a right result is recognised.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use serde_json::Value;
 
 use super::Subject;
-use crate::checkout::{Checkout, real_root, walk};
+use crate::checkout::{Checkout, variable, walk};
 use crate::cluster::Cluster;
 use crate::computer::processes;
 use crate::kubespray::{reaching, unreachable};
@@ -40,8 +40,8 @@ pub const SUBJECTS: [Subject; 12] = [
         name: "checkout",
         needs_cluster: false,
         obstacle: unreachable,
-        prepare: fetching,
-        reset: |checkout| remove(checkout, "build/3rd-party"),
+        prepare: Checkout::with_empty_cache,
+        reset: |checkout| remove(checkout, "cache/kubespray"),
         command: fetch,
         resume: fetch_again,
         finish: nothing,
@@ -50,8 +50,8 @@ pub const SUBJECTS: [Subject; 12] = [
         name: "artifacts",
         needs_cluster: false,
         obstacle: possible,
-        prepare: Checkout::with_own_build,
-        reset: |checkout| remove(checkout, "build/artifacts"),
+        prepare: Checkout::with_own_cache,
+        reset: |checkout| remove(checkout, "cache/artifacts"),
         command: build_artifacts,
         resume: build_artifacts_again,
         finish: nothing,
@@ -70,7 +70,7 @@ pub const SUBJECTS: [Subject; 12] = [
         name: "environment",
         needs_cluster: false,
         obstacle: unreachable,
-        prepare: fetching,
+        prepare: Checkout::with_empty_cache,
         reset: without_environment,
         command: fetch,
         resume: fetch_again,
@@ -242,28 +242,14 @@ fn restore_again(checkout: &Checkout) {
     up_again(checkout);
 }
 
-/// A checkout with Python environments of its own, but for the one of `setup`.
-fn fetching() -> Checkout {
-    let checkout = Checkout::with_own_build();
-    let own = checkout.root().join("build/environments");
-    fs::remove_file(&own).expect("the link was made before");
-    fs::create_dir(&own).expect("a folder can be made in a new one");
-    for entry in fs::read_dir(real_root().join("build/environments")).into_iter().flatten().flatten() {
-        if !entry.file_name().to_string_lossy().starts_with("kubespray-") {
-            symlink(entry.path(), own.join(entry.file_name())).expect("a link can be made");
-        }
-    }
-    checkout
-}
-
 fn fetch(checkout: &Checkout) -> Run {
     passed_on(reaching(checkout.lab(&["kubespray", "fetch"])))
 }
 
 fn without_environment(checkout: &Checkout) {
-    for entry in fs::read_dir(checkout.root().join("build/environments")).into_iter().flatten().flatten() {
+    for entry in fs::read_dir(checkout.cache().join("environments")).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with("kubespray-") {
-            remove(checkout, &format!("build/environments/{}", entry.file_name().to_string_lossy()));
+            remove(checkout, &format!("cache/environments/{}", entry.file_name().to_string_lossy()));
         }
     }
 }
@@ -272,7 +258,7 @@ fn fetch_again(checkout: &Checkout) {
     fetch(checkout).answer().ok();
     checkout.lab(&["kubespray", "status"]).answer().ok();
     let mut unfinished = Vec::new();
-    walk(&checkout.root().join("build/3rd-party"), &mut |path| {
+    walk(&checkout.cache().join("kubespray"), &mut |path| {
         if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".new-")) {
             unfinished.push(path.display().to_string());
         }
@@ -291,12 +277,12 @@ fn build_artifacts_again(checkout: &Checkout) {
     checkout.lab(&["artifacts", "verify"]).answer().ok();
 }
 
-/// A checkout with images of its own, and the downloads of the real one.
+/// A checkout with images of its own, and the downloads of the cache.
 fn making_images() -> Checkout {
-    let checkout = Checkout::with_own_build();
-    let downloads = real_root().join("build/images/cache");
+    let checkout = Checkout::with_own_cache();
+    let downloads = Path::new(&variable("LAB_CACHE")).join("images/cache");
     if downloads.is_dir() {
-        let own = checkout.root().join("build/images");
+        let own = checkout.cache().join("images");
         fs::create_dir(&own).expect("a folder can be made in a new one");
         run("cp").args(["--archive", "--reflink=auto"]).arg(&downloads).arg(&own).answer().ok();
     }
@@ -304,10 +290,10 @@ fn making_images() -> Checkout {
 }
 
 fn without_image(checkout: &Checkout) {
-    for entry in fs::read_dir(checkout.root().join("build/images")).into_iter().flatten().flatten() {
+    for entry in fs::read_dir(checkout.cache().join("images")).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         if name.starts_with("debian13-") {
-            remove(checkout, &format!("build/images/{name}"));
+            remove(checkout, &format!("cache/images/{name}"));
         }
     }
 }

@@ -16,7 +16,7 @@ pub fn describe(cx: &Cx) -> Json {
         .lines()
         .find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse().ok());
     let memory: Option<f64> = memory.map(|kib: f64| (kib / f64::from(1 << 20)).round());
-    let accelerator = if kvm::probe(&host, &cx.root).status == Status::Good { "kvm" } else { "tcg" };
+    let accelerator = if kvm::probe(&host, &cx.folders).status == Status::Good { "kvm" } else { "tcg" };
     let git = |words: &[&str]| cx.sh.cmd("git").args(words).quiet().ignore_stderr().read().ok();
     let changed = git(&["status", "--porcelain"]).is_some_and(|text| !text.is_empty());
     let commit =

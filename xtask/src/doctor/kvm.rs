@@ -3,9 +3,8 @@
 //! The device alone proves nothing: there are computers where `/dev/kvm` opens and a stock kernel
 //! hangs in it. So the processor must show its extension, and a kernel must have booted.
 
-use std::path::Path;
-
 use super::{Finding, Fix};
+use crate::folders::Folders;
 use crate::host::Host;
 
 /// Long enough for a kernel without a root file system on a slow computer.
@@ -26,7 +25,7 @@ pub fn extension(host: &Host) -> Option<&'static str> {
 }
 
 /// The probe: device, processor, then a boot.
-pub fn probe(host: &Host, root: &Path) -> Finding {
+pub fn probe(host: &Host, folders: &Folders) -> Finding {
     const COST: &str = "machines are emulated, far slower";
     let Some(extension) = extension(host) else {
         let device = if host.exists("/dev/kvm") { "there, but not in the processor" } else { "no /dev/kvm" };
@@ -48,7 +47,7 @@ pub fn probe(host: &Host, root: &Path) -> Finding {
     if host.program(&emulator).is_none() {
         return Finding::note("/dev/kvm opens; not proven yet, as there is no QEMU", Some(Fix::Setup));
     }
-    let Some(kernel) = kernel(host, root) else {
+    let Some(kernel) = kernel(host, folders) else {
         return Finding::note("/dev/kvm opens; not proven yet, as there is no kernel to boot", None);
     };
     let console = boot(host, &emulator, &kernel);
@@ -65,10 +64,12 @@ pub fn probe(host: &Host, root: &Path) -> Finding {
 }
 
 /// A kernel to boot: one of our own images, else one of this computer's that we may read.
-fn kernel(host: &Host, root: &Path) -> Option<String> {
-    let store = root.join("build/images");
-    let own =
-        std::fs::read_dir(&store).into_iter().flatten().flatten().map(|entry| entry.path().join("vmlinuz"));
+fn kernel(host: &Host, folders: &Folders) -> Option<String> {
+    let own = std::fs::read_dir(folders.images())
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path().join("vmlinuz"));
     let own = own.filter(|path| path.is_file()).map(|path| path.to_string_lossy().into_owned()).max();
     own.or_else(|| {
         let names = host.list("/boot").into_iter().filter(|name| name.starts_with("vmlinuz"));

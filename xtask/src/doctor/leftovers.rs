@@ -1,22 +1,23 @@
-//! What killed commands of older versions left in the checkout: mounts and programs where a system was
+//! What killed commands of older versions left in the cache: mounts and programs where a system was
 //! unpacked. `lab` finds them by the same signs and ends them; this only tells.
 
 use std::path::Path;
 
 use super::{Finding, Fix};
+use crate::folders::Folders;
 use crate::host::Host;
 
-/// Below these folders of the checkout systems are unpacked.
-const FOLDERS: [&str; 2] = ["build/images/.new-", "build/artifacts/builds/"];
+/// Below these folders of the cache systems are unpacked.
+const FOLDERS: [&str; 2] = ["images/.new-", "artifacts/builds/"];
 /// The program that unpacks them.
 const UNPACKER: &str = "mmdebstrap";
 /// The variable that programs of today's commands carry (lab/src/process/reaper.rs).
 const MARK: &str = "LAB_COMMAND=";
 
 /// Looks at the mounts and programs of the computer.
-pub fn probe(host: &Host, root: &Path) -> Finding {
-    let folders = FOLDERS.map(|folder| format!("{}/{folder}", root.display()));
-    let is_inside = |text: &str| folders.iter().any(|folder| text.contains(folder));
+pub fn probe(host: &Host, folders: &Folders) -> Finding {
+    let places = FOLDERS.map(|folder| format!("{}/{folder}", folders.cache.display()));
+    let is_inside = |text: &str| places.iter().any(|folder| text.contains(folder));
     let mounts = host.read("/proc/self/mountinfo").unwrap_or_default();
     // proc_pid_mountinfo(5): the fifth column is the mount point, with blanks as `\040`.
     let points = mounts.lines().filter_map(|line| line.split(' ').nth(4));
@@ -43,20 +44,24 @@ mod tests {
     use super::*;
     use crate::host::fake::Fake;
 
+    fn with_cache(path: &str) -> Folders {
+        Folders { root: "/srv/checkout".into(), cache: path.into() }
+    }
+
     #[test]
     fn mounts_of_a_killed_command_are_named_with_the_command_that_ends_them() {
         let table = "22 1 254:0 / / rw - ext4 /dev/vda rw\n\
-            30 22 0:5 / /srv/my\\040lab/build/images/.new-x/mmdebstrap.y/proc rw - proc proc rw\n";
+            30 22 0:5 / /srv/my\\040lab/cache/images/.new-x/mmdebstrap.y/proc rw - proc proc rw\n";
         let unpacker = |folder: &str| format!("/usr/bin/perl\0/usr/bin/mmdebstrap\0{folder}\0");
         let fake = Fake::new()
             .file("/proc/self/mountinfo", table)
-            .file("/proc/7/cmdline", &unpacker("/srv/my lab/build/images/.new-x"))
+            .file("/proc/7/cmdline", &unpacker("/srv/my lab/cache/images/.new-x"))
             .file("/proc/8/cmdline", &unpacker("/elsewhere"))
-            .file("/proc/9/cmdline", &unpacker("/srv/my lab/build/images/.new-y"))
+            .file("/proc/9/cmdline", &unpacker("/srv/my lab/cache/images/.new-y"))
             .file("/proc/9/environ", "PATH=/usr/bin\0LAB_COMMAND=1.2\0");
-        let found = probe(&fake.host, Path::new("/srv/my lab"));
+        let found = probe(&fake.host, &with_cache("/srv/my lab/cache"));
         assert_eq!(found.text, "a killed command left 1 mounts and 1 programs");
         assert_eq!(found.fix, Some(Fix::Command("cargo xtask lab gc --remove".into())));
-        assert_eq!(probe(&fake.host, Path::new("/srv/other")), Finding::good("none"));
+        assert_eq!(probe(&fake.host, &with_cache("/srv/other/cache")), Finding::good("none"));
     }
 }

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use super::{Finding, Fix, kvm, leftovers, shared};
+use crate::folders::Folders;
 use crate::host::Host;
 use crate::setup::environment::{self, Environment};
 use crate::setup::{packages, registry};
 
-/// A look at one thing; the second argument is the root of the checkout.
-type Probe = fn(&Host, &Path) -> Finding;
+/// A look at one thing; the second argument says where files lie.
+type Probe = fn(&Host, &Folders) -> Finding;
 
 /// All probes, in the order of the table.
 pub const PROBES: [(&str, Probe); 22] = [
@@ -38,10 +39,7 @@ pub const PROBES: [(&str, Probe); 22] = [
 
 pub const GIB: u64 = 1 << 30;
 
-/// Folders of a checkout that hold files of machines, or what machines are made of: `Layout::private` of `lab`.
-const PRIVATE_FOLDERS: [&str; 4] = ["output", "build/images", "build/artifacts", "build/cache"];
-
-fn processor(host: &Host, _: &Path) -> Finding {
+fn processor(host: &Host, _: &Folders) -> Finding {
     let info = host.read("/proc/cpuinfo").unwrap_or_default();
     let model = field(&info, "model name").unwrap_or(&host.arch).to_owned();
     let inside = info.lines().any(|line| line.starts_with("flags") && line.contains(" hypervisor"));
@@ -58,7 +56,7 @@ fn processor(host: &Host, _: &Path) -> Finding {
     }
 }
 
-fn iommu(host: &Host, _: &Path) -> Finding {
+fn iommu(host: &Host, _: &Folders) -> Finding {
     let units = host.list("/sys/class/iommu").len();
     let groups = host.list("/sys/kernel/iommu_groups").len();
     if units > 0 && groups > 0 {
@@ -68,7 +66,7 @@ fn iommu(host: &Host, _: &Path) -> Finding {
     Finding::note("none: no GPU can be given to a machine", Some(Fix::Advice(advice)))
 }
 
-fn libvirt(host: &Host, _: &Path) -> Finding {
+fn libvirt(host: &Host, _: &Folders) -> Finding {
     let Some(version) = host.output("libvirtd", &["--version"]) else {
         return Finding::missing("no libvirtd", Fix::Setup);
     };
@@ -93,7 +91,7 @@ fn libvirt(host: &Host, _: &Path) -> Finding {
     }
 }
 
-fn qemu(host: &Host, _: &Path) -> Finding {
+fn qemu(host: &Host, _: &Folders) -> Finding {
     let emulator = format!("qemu-system-{}", host.arch);
     let version = host.output(&emulator, &["--version"]);
     let version = version.as_deref().and_then(|text| text.lines().next()?.split_whitespace().nth(3));
@@ -107,7 +105,7 @@ fn qemu(host: &Host, _: &Path) -> Finding {
 }
 
 /// What the other probes do not name one by one.
-fn other_packages(host: &Host, _: &Path) -> Finding {
+fn other_packages(host: &Host, _: &Folders) -> Finding {
     let all = packages::missing(host);
     let others: Vec<_> =
         all.iter().filter(|one| !one.what.contains("libvirt") && !one.what.contains("QEMU")).collect();
@@ -124,7 +122,7 @@ fn other_packages(host: &Host, _: &Path) -> Finding {
 }
 
 /// Labs of ordinary users live in one. What decides is whether one can be made.
-fn user_namespaces(host: &Host, _: &Path) -> Finding {
+fn user_namespaces(host: &Host, _: &Folders) -> Finding {
     let made = host.output("unshare", &["--user", "--map-root-user", "--net", "true"]).is_some();
     if made {
         return Finding::good("can be made");
@@ -148,7 +146,7 @@ fn user_namespaces(host: &Host, _: &Path) -> Finding {
     needed_by_users(host, text, fix)
 }
 
-fn subordinate_ids(host: &Host, _: &Path) -> Finding {
+fn subordinate_ids(host: &Host, _: &Folders) -> Finding {
     if host.user == "root" {
         return Finding::good("root needs none");
     }
@@ -173,7 +171,7 @@ fn subordinate_ids(host: &Host, _: &Path) -> Finding {
     }
 }
 
-fn tun(host: &Host, _: &Path) -> Finding {
+fn tun(host: &Host, _: &Folders) -> Finding {
     match host.mode("/dev/net/tun") {
         None => Finding::missing("not there", Fix::Setup),
         Some(mode) if mode & 0o666 == 0o666 => Finding::good("for everybody"),
@@ -191,7 +189,7 @@ fn needed_by_users(host: &Host, text: String, fix: Fix) -> Finding {
 }
 
 /// Machines of kind `container`. Labs of virtual machines do without.
-fn containers(host: &Host, _: &Path) -> Finding {
+fn containers(host: &Host, _: &Folders) -> Finding {
     let note = |text: &str, fix| Finding::note(format!("machines cannot be containers: {text}"), Some(fix));
     if host.uid != 0 {
         let advice = "call the lab as root for `kind: container`";
@@ -224,7 +222,7 @@ fn containers(host: &Host, _: &Path) -> Finding {
     Finding::good("can be machines")
 }
 
-fn cgroups(host: &Host, _: &Path) -> Finding {
+fn cgroups(host: &Host, _: &Folders) -> Finding {
     if let Some(controllers) = host.read("/sys/fs/cgroup/cgroup.controllers") {
         let own = host.read("/proc/self/cgroup").unwrap_or_default();
         let own = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/").trim_end_matches('/');
@@ -250,45 +248,45 @@ fn cgroups(host: &Host, _: &Path) -> Finding {
     ))
 }
 
-fn python(host: &Host, _: &Path) -> Finding {
+fn python(host: &Host, _: &Folders) -> Finding {
     match environment::python(host) {
         None => Finding::missing("none from 3.10 to 3.13 with venv", Fix::Setup),
         Some(python) => Finding::good(format!("{} with venv", python.version)),
     }
 }
 
-fn ansible(_: &Host, root: &Path) -> Finding {
-    let environment = Environment::ansible(root);
+fn ansible(_: &Host, folders: &Folders) -> Finding {
+    let environment = Environment::ansible(folders);
     let name = environment.path.file_name().unwrap_or_default().to_string_lossy();
     if environment.is_complete() {
-        Finding::good(format!("build/environments/{name}"))
+        Finding::good(name)
     } else {
         Finding::missing(format!("the environment of {} is not made", environment.requirements), Fix::Setup)
     }
 }
 
-fn go(host: &Host, root: &Path) -> Finding {
+fn go(host: &Host, folders: &Folders) -> Finding {
     if let Some(version) = environment::go(host) {
         return Finding::good(version);
     }
-    let environment = Environment::go(root);
+    let environment = Environment::go(folders);
     let name = environment.path.file_name().unwrap_or_default().to_string_lossy();
     if environment.is_complete() {
-        return Finding::good(format!("build/environments/{name}"));
+        return Finding::good(name);
     }
     Finding::note("none that is new enough: artefacts cannot be built here", Some(Fix::Setup))
 }
 
 /// What gives images to machines when Kubernetes is deployed; everything else works without.
-fn registry(host: &Host, root: &Path) -> Finding {
-    if let Some(program) = registry::program(host, root) {
-        return match program.strip_prefix(root) {
+fn registry(host: &Host, folders: &Folders) -> Finding {
+    if let Some(program) = registry::program(host, folders) {
+        return match program.strip_prefix(folders.environments()) {
             Ok(inside) => Finding::good(inside.display().to_string()),
             Err(_) => Finding::good(registry::PACKAGE),
         };
     }
     let text = format!("no {}: machines get no images, nothing can be deployed", registry::PACKAGE);
-    if registry::can_be_had(host, root) {
+    if registry::can_be_had(host, folders) {
         return Finding::note(text, Some(Fix::Setup));
     }
     let advice = "put CNCF distribution's `registry` on PATH under the name docker-registry";
@@ -296,19 +294,21 @@ fn registry(host: &Host, root: &Path) -> Finding {
 }
 
 /// The base image, its packages, the build of `lab` and the disks of four small machines.
-fn disk(host: &Host, root: &Path) -> Finding {
-    amount("free", free_bytes(host, root), 5 * GIB, 15 * GIB, "image and four machines")
+fn disk(host: &Host, folders: &Folders) -> Finding {
+    let of_cache = host.mode(&folders.cache.to_string_lossy()).and_then(|_| free_bytes(host, &folders.cache));
+    let free = free_bytes(host, &folders.root).map(|free| of_cache.map_or(free, |other| free.min(other)));
+    amount("free", free, 5 * GIB, 15 * GIB, "image and four machines")
 }
 
-/// What may still be written to the disk of the checkout.
-pub fn free_bytes(host: &Host, root: &Path) -> Option<u64> {
-    let table = host.output("df", &["-Pk", &root.to_string_lossy()])?;
+/// What may still be written to the disk that a folder is on.
+pub fn free_bytes(host: &Host, folder: &Path) -> Option<u64> {
+    let table = host.output("df", &["-Pk", &folder.to_string_lossy()])?;
     let free: u64 = table.lines().last()?.split_whitespace().nth(3)?.parse().ok()?;
     Some(free << 10)
 }
 
 /// Four machines of `inventories/dev` and what the computer itself needs.
-fn memory(host: &Host, _: &Path) -> Finding {
+fn memory(host: &Host, _: &Folders) -> Finding {
     let info = host.read("/proc/meminfo").unwrap_or_default();
     let available =
         field(&info, "MemAvailable").and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
@@ -331,7 +331,7 @@ fn amount(what: &str, bytes: Option<u64>, least: u64, enough: u64, purpose: &str
     }
 }
 
-fn cpus(host: &Host, _: &Path) -> Finding {
+fn cpus(host: &Host, _: &Folders) -> Finding {
     let info = host.read("/proc/cpuinfo").unwrap_or_default();
     match info.lines().filter(|line| line.starts_with("processor")).count() {
         0 => Finding::note("unknown", None),
@@ -344,21 +344,20 @@ fn cpus(host: &Host, _: &Path) -> Finding {
 }
 
 /// Whether other users of this computer can enter the folders of labs. The next command of `lab` closes them as well.
-fn other_users(host: &Host, root: &Path) -> Finding {
-    let is_open = |folder: &&str| {
-        let mode = host.mode(&root.join(folder).to_string_lossy());
-        mode.is_some_and(|mode| mode & 0o077 != 0)
-    };
-    let open: Vec<&str> = PRIVATE_FOLDERS.into_iter().filter(|folder| is_open(folder)).collect();
+fn other_users(host: &Host, folders: &Folders) -> Finding {
+    // `Layout::private` of `lab` names the same ones.
+    let private = [folders.root.join("output"), folders.cache.clone()].map(|path| path.display().to_string());
+    let is_open = |folder: &&String| host.mode(folder).is_some_and(|mode| mode & 0o077 != 0);
+    let open: Vec<&String> = private.iter().filter(is_open).collect();
     if open.is_empty() {
         return Finding::good("cannot enter folders of labs");
     }
-    let paths: Vec<String> = open
-        .iter()
-        .map(|folder| format!("'{}'", root.join(folder).display().to_string().replace('\'', r"'\''")))
-        .collect();
-    let fix = format!("chmod go-rwx {}", paths.join(" "));
-    Finding::note(format!("can enter {}", open.join(", ")), Some(Fix::Command(fix)))
+    let quoted: Vec<String> = open.iter().map(|path| format!("'{}'", path.replace('\'', r"'\''"))).collect();
+    let fix = format!("chmod go-rwx {}", quoted.join(" "));
+    Finding::note(
+        format!("can enter {}", open.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(", ")),
+        Some(Fix::Command(fix)),
+    )
 }
 
 /// The first value of a line `name : value` of a file of /proc.

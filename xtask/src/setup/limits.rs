@@ -136,8 +136,8 @@ pub fn undo(cx: &Cx, host: &Host, dry_run: bool) -> anyhow::Result<()> {
 
 fn apply(cx: &Cx, host: &Host, changes: Vec<Change>) -> anyhow::Result<()> {
     let all = merged(written(host)?.unwrap_or_default(), changes);
-    let draft = cx.root.join("build/90-lab.conf");
-    std::fs::create_dir_all(cx.root.join("build")).context("cannot make the folder build")?;
+    let draft = cx.folders.root.join("build/90-lab.conf");
+    std::fs::create_dir_all(cx.folders.root.join("build")).context("cannot make the folder build")?;
     std::fs::write(&draft, file(&all)).with_context(|| format!("cannot write {}", draft.display()))?;
     let root = Root::new(cx, host, false)?;
     let draft_path = draft.to_string_lossy();

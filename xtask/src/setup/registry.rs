@@ -1,42 +1,47 @@
 //! The registry that labs give images out with: CNCF distribution, as Debian packages it.
 //!
 //! Installed the usual way, Debian would start a service of it on this computer. So its package is only downloaded, by
-//! apt with apt's own signatures, and unpacked into `build/environments/`. It is made beside its place and renamed there.
+//! apt with apt's own signatures, and unpacked into the cache. It is made beside its place and renamed there.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 
 use super::packages::{Distribution, Family};
 use crate::cx::Cx;
+use crate::folders::Folders;
 use crate::host::Host;
 
 /// The package, and the program in it.
 pub const PACKAGE: &str = "docker-registry";
 
 /// Where the package is unpacked.
-pub fn folder(root: &Path) -> PathBuf {
-    root.join("build/environments/registry-debian")
+pub fn folder(folders: &Folders) -> PathBuf {
+    folders.environments().join("registry-debian")
 }
 
 /// The program: on the path, or unpacked.
-pub fn program(host: &Host, root: &Path) -> Option<PathBuf> {
-    let unpacked = folder(root).join("usr/bin").join(PACKAGE);
+pub fn program(host: &Host, folders: &Folders) -> Option<PathBuf> {
+    let unpacked = folder(folders).join("usr/bin").join(PACKAGE);
     host.program(PACKAGE).or_else(|| unpacked.is_file().then_some(unpacked))
 }
 
 /// Whether it is missing and can be unpacked here.
-pub fn can_be_had(host: &Host, root: &Path) -> bool {
-    Distribution::of(host).family == Some(Family::Debian) && program(host, root).is_none()
+pub fn can_be_had(host: &Host, folders: &Folders) -> bool {
+    Distribution::of(host).family == Some(Family::Debian) && program(host, folders).is_none()
 }
 
 /// Downloads and unpacks the package.
 ///
 /// # Errors
 /// When apt has no such package or cannot reach it.
-pub fn make(cx: &Cx, root: &Path) -> anyhow::Result<()> {
-    let place = folder(root);
+pub fn make(cx: &Cx) -> anyhow::Result<()> {
+    let _held = super::environment::lock(&cx.folders)?;
+    let place = folder(&cx.folders);
+    if place.join("usr/bin").join(PACKAGE).is_file() {
+        return Ok(());
+    }
     let draft = place.with_extension("draft");
     if draft.exists() {
         fs::remove_dir_all(&draft).with_context(|| format!("cannot remove {}", draft.display()))?;

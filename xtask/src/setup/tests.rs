@@ -8,7 +8,7 @@ const EVERYTHING: Needs = Needs { lab: true, tools: false, go: false };
 fn environment() -> Environment {
     Environment {
         requirements: "ansible/requirements.txt",
-        path: "/checkout/build/environments/ansible-0123456789abcdef".into(),
+        path: "/home/alice/.cache/lab/environments/ansible-0123456789abcdef".into(),
     }
 }
 

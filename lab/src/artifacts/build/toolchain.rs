@@ -1,6 +1,6 @@
 //! The Go toolchain: which one, whether it is new enough, and the environment that it compiles in.
 //!
-//! Its caches lie under `build/cache/go`: never the user's own. Which proxy modules come from is the user's setting;
+//! Its caches lie under `go` of the lab's cache: never the user's own. Which proxy modules come from is the user's setting;
 //! that every module is checked against Go's public checksum database is not.
 
 use std::ffi::OsString;
@@ -12,9 +12,9 @@ use serde::Deserialize;
 
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
-use crate::files;
 use crate::process::{Invocation, ProcessError, invocation};
 use crate::wait::Deadline;
+use crate::{cache, files};
 
 /// Names a Go to use instead of the one on the path.
 pub const VARIABLE: &str = "LAB_GO";
@@ -51,6 +51,7 @@ impl Toolchain {
         let caches = cx.layout.cache().join("go");
         // Go would make the folder above for everybody.
         files::make_folder(&caches)?;
+        cache::note_use(&cx.layout, "go", "");
         let ask = environment(invocation(&program), &caches).args(["env", "-json", "GOVERSION", "GOSUMDB"]);
         let said = match ask.read(&cx.cancel, deadline.at_most(PATIENCE)).await {
             Ok(said) => said,
@@ -102,7 +103,7 @@ fn environment(call: Invocation, caches: &Path) -> Invocation {
     call.env("GOPATH", caches)
         .env("GOMODCACHE", caches.join("mod"))
         .env("GOCACHE", caches.join("build"))
-        // The cache of modules can be removed like any other folder of `build/`.
+        // The cache of modules can be removed like any other folder.
         .env("GOFLAGS", "-mod=mod -modcacherw")
         // The version that was found is the one that is recorded: no other is fetched.
         .env("GOTOOLCHAIN", "local")

@@ -26,7 +26,7 @@ fn lock() -> Lock {
 #[test]
 fn a_table_says_of_everything_where_it_comes_from_and_what_is_wrong_with_it() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&Layout::new(folder.path()));
+    let store = Store::open(&Layout::new(folder.path(), folder.path()));
     let writer = store.writer().unwrap();
     let lock = lock();
     let file = |index: usize, version: &str, bytes: &[u8], source| FileRecord {

@@ -5,7 +5,7 @@ use super::*;
 
 fn writer() -> (tempfile::TempDir, Writer) {
     let folder = tempfile::tempdir().unwrap();
-    let writer = Store::open(&Layout::new(folder.path())).writer().unwrap();
+    let writer = Store::open(&Layout::new(folder.path(), folder.path())).writer().unwrap();
     (folder, writer)
 }
 

@@ -1,0 +1,83 @@
+//! Where files lie: the checkout, and the cache that all checkouts of a user share. Only paths.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::failure::Failure;
+
+/// Names another cache.
+pub const CACHE_VARIABLE: &str = "LAB_CACHE";
+
+/// The two folders that everything lies in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folders {
+    /// The root of the checkout.
+    pub root: PathBuf,
+    /// What every checkout of this user can do without, and takes from there: images, artefacts, environments.
+    pub cache: PathBuf,
+}
+
+impl Folders {
+    /// Those of a checkout, with the cache that the environment names.
+    ///
+    /// # Errors
+    /// When the environment names no absolute folder.
+    pub fn of(root: PathBuf) -> anyhow::Result<Self> {
+        Ok(Self { root, cache: cache(|name| env::var_os(name))? })
+    }
+
+    /// Environments of Python packages, and what setup unpacks.
+    pub fn environments(&self) -> PathBuf {
+        self.cache.join("environments")
+    }
+
+    /// Base images.
+    pub fn images(&self) -> PathBuf {
+        self.cache.join("images")
+    }
+}
+
+/// `$LAB_CACHE`, else `lab` in the folder that the XDG Base Directory Specification gives to caches, which ignores a
+/// relative one.
+fn cache(variable: impl Fn(&str) -> Option<OsString>) -> anyhow::Result<PathBuf> {
+    let folder = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(named) = folder(CACHE_VARIABLE) {
+        if !named.is_absolute() {
+            let message = format!("{CACHE_VARIABLE} names `{}`, which is no absolute path", named.display());
+            return Err(Failure::usage(message, "name a folder from `/` on, or unset it").into());
+        }
+        return Ok(named);
+    }
+    let is_absolute = |path: &PathBuf| Path::is_absolute(path);
+    let caches = folder("XDG_CACHE_HOME")
+        .filter(is_absolute)
+        .or_else(|| folder("HOME").filter(is_absolute).map(|home| home.join(".cache")));
+    let caches = caches.ok_or_else(|| {
+        Failure::usage("there is no home to keep a cache in", format!("set HOME or {CACHE_VARIABLE}"))
+    })?;
+    Ok(caches.join("lab"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(variables: &[(&str, &str)]) -> Result<String, String> {
+        let find =
+            |name: &str| variables.iter().find(|(found, _)| *found == name).map(|(_, value)| value.into());
+        cache(find).map(|path| path.display().to_string()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn cache_is_where_the_user_keeps_caches_unless_another_is_named() {
+        let home = ("HOME", "/home/alice");
+        assert_eq!(of(&[home]).unwrap(), "/home/alice/.cache/lab");
+        assert_eq!(of(&[home, ("XDG_CACHE_HOME", "/caches")]).unwrap(), "/caches/lab");
+        assert_eq!(of(&[home, ("XDG_CACHE_HOME", "caches")]).unwrap(), "/home/alice/.cache/lab");
+        assert_eq!(of(&[home, (CACHE_VARIABLE, "")]).unwrap(), "/home/alice/.cache/lab");
+        assert_eq!(of(&[home, (CACHE_VARIABLE, "/mnt/lab")]).unwrap(), "/mnt/lab");
+        assert!(of(&[home, (CACHE_VARIABLE, "mine")]).unwrap_err().contains("`mine`"));
+        assert!(of(&[]).unwrap_err().contains("no home"));
+    }
+}
