@@ -40,6 +40,14 @@ impl Cx {
     pub fn cold(&self) -> anyhow::Result<(Self, ColdCache)> {
         let build = self.folders.root.join("build");
         fs::create_dir_all(&build).context("cannot make the folder build")?;
+        // What commands that were killed left.
+        for entry in fs::read_dir(&build).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let process = name.strip_prefix("cold-").and_then(|pid| pid.parse::<u32>().ok());
+            if process.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+                fs::remove_dir_all(entry.path()).with_context(|| format!("cannot remove build/{name}"))?;
+            }
+        }
         let cache = build.join(format!("cold-{}", std::process::id()));
         fs::DirBuilder::new().mode(0o700).create(&cache).context("cannot make the cold cache")?;
         let held = ColdCache(cache.clone());
