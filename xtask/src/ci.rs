@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use crate::cx::Cx;
-use crate::flags::{self, Tier};
-use crate::{lint, test};
+use crate::tiers::{REQUIRED, Tier};
+use crate::{flags, lint, test};
 
 /// Where Kubespray is fetched from by tests, unless git is told another place (`insteadOf`). The `lab` program has
 /// the same.
@@ -21,24 +21,24 @@ impl flags::Ci {
         let start = Instant::now();
         let lint = lint::run(cx);
         let linted = start.elapsed().as_secs_f64();
-        let tests = test::run(cx, &test::TIERS, &[]);
+        let tests = test::run(cx, &REQUIRED, &[]);
         let tested = start.elapsed().as_secs_f64() - linted;
         let reachable = reaches_kubespray(cx);
         let needs_kubespray = |tier: Tier| matches!(tier, Tier::Kubespray | Tier::Cluster);
         let required: Vec<Tier> =
-            test::TIERS.into_iter().filter(|tier| reachable || !needs_kubespray(*tier)).collect();
+            REQUIRED.into_iter().filter(|tier| reachable || !needs_kubespray(*tier)).collect();
 
         let verdict = |good: bool| if good { "ok" } else { "FAILED" };
         println!("\n{:<8}lint  {linted:>6.0} s", verdict(lint.is_ok()));
         println!(
             "{:<8}test  {tested:>6.0} s",
-            verdict(tests.as_ref().is_ok_and(|outcome| outcome.is_good(&test::TIERS, &required)))
+            verdict(tests.as_ref().is_ok_and(|outcome| outcome.is_good(&REQUIRED, &required)))
         );
         if !reachable {
             println!("note    {KUBESPRAY} cannot be reached: tests that need it may be skipped in this run");
         }
         // The counts come last: CI reads the last line.
-        let tests = tests.and_then(|outcome| outcome.print(&test::TIERS, &required));
+        let tests = tests.and_then(|outcome| outcome.print(&REQUIRED, &required));
         match (lint, tests) {
             (Err(lint), Err(tests)) => {
                 eprintln!("error: {lint}");

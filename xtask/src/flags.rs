@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
+
+use crate::tiers::Tier;
 
 use crate::failure;
 
@@ -109,12 +111,13 @@ pub struct Setup {
     pub undo: bool,
 }
 
-/// Run the tests, all tiers unless told otherwise.
+/// Run the tests: the quick tiers (core, cli, tools, smoke) unless more is asked for.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit code: 0 all passed, 10 setup is incomplete, 30 some failed or a required tier was skipped.
 
 Examples:
+  cargo xtask test --all            what every change has to pass
   cargo xtask test --tier core      needs nothing but Rust and Python
   cargo xtask test plan             tests whose names contain `plan`"
 )]
@@ -122,6 +125,9 @@ pub struct Test {
     /// Only these tiers; may be given several times.
     #[arg(long, value_enum, value_name = "TIER", value_delimiter = ',')]
     pub tier: Vec<Tier>,
+    /// All tiers that every change has to pass.
+    #[arg(long, conflicts_with = "tier")]
+    pub all: bool,
     /// Tiers in which a skipped test is a failure.
     #[arg(long, value_enum, value_name = "TIER", value_delimiter = ',')]
     pub require: Vec<Tier>,
@@ -131,27 +137,6 @@ pub struct Test {
     /// Only tests whose names contain one of these.
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
-}
-
-/// A tier of tests, by what is real in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Tier {
-    /// Nothing but data; needs only Rust.
-    Core,
-    /// The programs themselves, with stand-ins for everything outside.
-    Cli,
-    /// Real Ansible and libvirt, no machines.
-    Tools,
-    /// Real Kubespray, no machines.
-    Kubespray,
-    /// The store of artefacts with real servers, no machines.
-    Artifacts,
-    /// Real machines.
-    Lab,
-    /// A whole Kubernetes on containers, deployed, checked, broken, kept and brought back.
-    Cluster,
-    /// What takes too long for every change. Only when it is asked for.
-    Nightly,
 }
 
 /// Check formatting, lints, licences, house rules and the size of xtask.

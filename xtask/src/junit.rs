@@ -3,7 +3,7 @@
 //! Only what nextest itself writes is understood: one `testcase` element per test, text escaped.
 
 /// One test that ran.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Case {
     /// The binary's id: `lab-core`, `lab-tests::tools`.
     pub binary: String,
@@ -11,6 +11,8 @@ pub struct Case {
     pub name: String,
     /// Whether it failed, crashed or ran too long.
     pub failed: bool,
+    /// How long it ran.
+    pub seconds: f64,
 }
 
 /// Every test of a report, in its order.
@@ -22,7 +24,8 @@ fn case(text: &str) -> Option<Case> {
     let (tag, body) = text.split_once('>')?;
     let body = body.split("</testcase>").next().unwrap_or_default();
     let failed = !tag.ends_with('/') && (body.contains("<failure") || body.contains("<error"));
-    Some(Case { binary: attribute(tag, "classname")?, name: attribute(tag, "name")?, failed })
+    let seconds = attribute(tag, "time").and_then(|time| time.parse().ok()).unwrap_or_default();
+    Some(Case { binary: attribute(tag, "classname")?, name: attribute(tag, "name")?, failed, seconds })
 }
 
 fn attribute(tag: &str, name: &str) -> Option<String> {

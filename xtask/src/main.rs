@@ -23,6 +23,7 @@ mod setup;
 mod soak;
 mod test;
 mod tidy;
+mod tiers;
 
 use std::process::ExitCode;
 

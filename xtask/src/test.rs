@@ -12,71 +12,13 @@ use anyhow::Context as _;
 use crate::cargo::{self, cargo};
 use crate::cx::Cx;
 use crate::failure::{CHECKS, Failure};
-use crate::flags::{self, Tier};
+use crate::flags;
 use crate::handover;
 use crate::host::Host;
 use crate::junit::{self, Case};
 use crate::setup::environment::Environment;
 use crate::setup::{self, Needs};
-
-/// The tiers that every change has to pass, from the quickest to the slowest: all but those that take too long for that.
-pub const TIERS: [Tier; 7] =
-    [Tier::Core, Tier::Cli, Tier::Tools, Tier::Kubespray, Tier::Artifacts, Tier::Lab, Tier::Cluster];
-
-impl Tier {
-    /// What people call it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Core => "core",
-            Self::Cli => "cli",
-            Self::Tools => "tools",
-            Self::Kubespray => "kubespray",
-            Self::Artifacts => "artifacts",
-            Self::Lab => "lab",
-            Self::Cluster => "cluster",
-            Self::Nightly => "nightly",
-        }
-    }
-
-    /// The packages to be built for it. Only the first tier does without libvirt's headers.
-    fn packages(self) -> &'static [&'static str] {
-        match self {
-            Self::Core => &["xtask", "lab-core"],
-            Self::Cli => &["lab"],
-            Self::Tools | Self::Kubespray | Self::Artifacts | Self::Lab | Self::Cluster | Self::Nightly => {
-                &["lab-tests"]
-            }
-        }
-    }
-
-    /// Whether the tests of a binary belong to it.
-    fn holds(self, binary: &str) -> bool {
-        let package = binary.split("::").next().unwrap_or_default();
-        match self {
-            Self::Core | Self::Cli => self.packages().contains(&package),
-            Self::Tools => binary == "lab-tests::tools",
-            Self::Kubespray => binary == "lab-tests::kubespray",
-            Self::Artifacts => binary == "lab-tests::artifacts",
-            Self::Lab => binary == "lab-tests::lab",
-            Self::Cluster => binary == "lab-tests::cluster",
-            Self::Nightly => binary == "lab-tests::nightly",
-        }
-    }
-
-    /// The same for nextest.
-    fn filter(self) -> &'static str {
-        match self {
-            Self::Core => "package(=xtask) | package(=lab-core)",
-            Self::Cli => "package(=lab)",
-            Self::Tools => "binary_id(=lab-tests::tools)",
-            Self::Kubespray => "binary_id(=lab-tests::kubespray)",
-            Self::Artifacts => "binary_id(=lab-tests::artifacts)",
-            Self::Lab => "binary_id(=lab-tests::lab)",
-            Self::Cluster => "binary_id(=lab-tests::cluster)",
-            Self::Nightly => "binary_id(=lab-tests::nightly)",
-        }
-    }
-}
+use crate::tiers::{QUICK, REQUIRED, Tier, filter, packages};
 
 impl flags::Test {
     /// Runs the tests, prints the counts, and fails if one failed or a required one was skipped.
@@ -85,7 +27,13 @@ impl flags::Test {
             let (cold, _held) = cx.cold()?;
             return Self { cold: false, ..self }.run(&cold);
         }
-        let tiers = if self.tier.is_empty() { TIERS.to_vec() } else { self.tier };
+        let tiers = match self.tier.is_empty() {
+            true if self.all => REQUIRED.to_vec(),
+            // A test that is named is looked for everywhere.
+            true if !self.names.is_empty() => REQUIRED.to_vec(),
+            true => QUICK.to_vec(),
+            false => self.tier,
+        };
         let outcome = run(cx, &tiers, &self.names)?;
         outcome.print(&tiers, &self.require)
     }
@@ -143,17 +91,6 @@ pub fn run(cx: &Cx, tiers: &[Tier], names: &[String]) -> anyhow::Result<Outcome>
     Ok(Outcome { cases, skips: read_skips(&skips) })
 }
 
-fn packages(tiers: &[Tier]) -> Vec<&'static str> {
-    let mut packages: Vec<_> = tiers.iter().flat_map(|tier| tier.packages()).copied().collect();
-    packages.sort_unstable();
-    packages.dedup();
-    packages
-}
-
-fn filter(tiers: &[Tier]) -> String {
-    tiers.iter().map(|tier| tier.filter()).collect::<Vec<_>>().join(" | ")
-}
-
 /// The examples in the documentation of `lab-core`, which nextest cannot run.
 fn doctests(cx: &Cx) -> anyhow::Result<Vec<Case>> {
     let command = cargo(cx).args(["test", "--doc", "--package", "lab-core"]).ignore_status().ignore_stderr();
@@ -173,7 +110,7 @@ fn doctests(cx: &Cx) -> anyhow::Result<Vec<Case>> {
 /// One line of libtest: `test core/src/units.rs - units::Bytes (line 7) ... ok`.
 fn doctest(line: &str) -> Option<Case> {
     let (name, verdict) = line.strip_prefix("test ")?.rsplit_once(" ... ")?;
-    Some(Case { binary: "lab-core".into(), name: name.into(), failed: verdict != "ok" })
+    Some(Case { binary: "lab-core".into(), name: name.into(), failed: verdict != "ok", seconds: 0.0 })
 }
 
 fn read_skips(path: &Path) -> Vec<(String, String)> {
@@ -187,10 +124,15 @@ impl Outcome {
         self.skips.iter().find(|(name, _)| *name == case.name).map(|(_, reason)| reason.as_str())
     }
 
+    /// How long the tests of a tier ran, together.
+    fn seconds(&self, tier: Tier) -> f64 {
+        self.cases.iter().filter(|case| tier.holds(case)).fold(0.0, |sum, case| sum + case.seconds)
+    }
+
     /// Passed, failed, skipped among the tests of a tier.
     fn counts(&self, tier: Tier) -> [usize; 3] {
         let mut counts = [0; 3];
-        for case in self.cases.iter().filter(|case| tier.holds(&case.binary)) {
+        for case in self.cases.iter().filter(|case| tier.holds(case)) {
             counts[if case.failed {
                 1
             } else if self.skip(case).is_some() {
@@ -204,11 +146,22 @@ impl Outcome {
 
     /// The table of tiers, the reasons of skips, and what makes the run a failure.
     fn text(&self, tiers: &[Tier], require: &[Tier]) -> (String, Vec<String>) {
-        let mut text = format!("\n{:<10}{:>8}{:>8}{:>9}\n", "TIER", "PASSED", "FAILED", "SKIPPED");
+        let mut text = format!(
+            "\n{:<10}{:>8}{:>8}{:>9}{:>9}{:>8}\n",
+            "TIER", "PASSED", "FAILED", "SKIPPED", "SECONDS", "BUDGET"
+        );
         let mut problems = Vec::new();
         for tier in tiers {
             let [passed, failed, skipped] = self.counts(*tier);
-            text += &format!("{:<10}{passed:>8}{failed:>8}{skipped:>9}\n", tier.name());
+            let (seconds, budget) = (self.seconds(*tier), tier.budget());
+            text +=
+                &format!("{:<10}{passed:>8}{failed:>8}{skipped:>9}{seconds:>9.0}{budget:>8}\n", tier.name());
+            if require.contains(tier) && seconds > 2.0 * f64::from(budget) {
+                problems.push(format!(
+                    "tier {} took {seconds:.0} s, more than twice its budget of {budget} s",
+                    tier.name()
+                ));
+            }
             if failed > 0 {
                 problems.push(format!("{failed} tests of tier {} failed", tier.name()));
             }
@@ -270,7 +223,7 @@ mod tests {
     use super::*;
 
     fn case(binary: &str, name: &str, failed: bool) -> Case {
-        Case { binary: binary.into(), name: name.into(), failed }
+        Case { binary: binary.into(), name: name.into(), failed, seconds: 1.4 }
     }
 
     fn outcome() -> Outcome {
@@ -292,20 +245,21 @@ mod tests {
 
     #[test]
     fn counts_by_tier_and_names_each_skip() {
-        let (text, problems) = outcome().text(&TIERS, &[]);
+        let (text, problems) = outcome().text(&REQUIRED, &[]);
         insta::assert_snapshot!(text, @r"
-        TIER        PASSED  FAILED  SKIPPED
-        core             2       0        0
-        cli              0       1        0
-        tools            1       0        0
-        kubespray        1       0        0
-        artifacts        1       0        0
-        lab              1       0        1
-        cluster          1       0        0
+        TIER        PASSED  FAILED  SKIPPED  SECONDS  BUDGET
+        core             2       0        0        3      60
+        cli              0       1        0        1      60
+        tools            1       0        0        1     120
+        smoke            0       0        0        0     240
+        kubespray        1       0        0        1     600
+        artifacts        1       0        0        1     400
+        lab              1       0        1        3     900
+        cluster          1       0        0        1    2400
         skipped lab-tests::lab e: there is no user to run as
         ");
         assert_eq!(problems, ["1 tests of tier cli failed"]);
-        assert_eq!(outcome().sum(&TIERS), "7 passed, 1 failed, 1 skipped");
+        assert_eq!(outcome().sum(&REQUIRED), "7 passed, 1 failed, 1 skipped");
     }
 
     #[test]
@@ -321,16 +275,19 @@ mod tests {
     }
 
     #[test]
+    fn a_required_tier_may_not_take_twice_its_budget() {
+        let slow = Case { seconds: 121.0, ..case("lab-core", "a", false) };
+        let outcome = Outcome { cases: vec![slow], skips: Vec::new() };
+        let (_, problems) = outcome.text(&[Tier::Core], &[Tier::Core]);
+        assert_eq!(problems, ["tier core took 121 s, more than twice its budget of 60 s"]);
+        assert!(outcome.is_good(&[Tier::Core], &[]), "nobody asked for it");
+    }
+
+    #[test]
     fn a_test_that_says_it_skips_and_fails_has_failed() {
         let outcome =
             Outcome { cases: vec![case("lab", "x", true)], skips: vec![("x".into(), "why".into())] };
         assert_eq!(outcome.counts(Tier::Cli), [0, 1, 0]);
-    }
-
-    #[test]
-    fn only_the_first_tier_does_without_libvirt() {
-        assert_eq!(packages(&[Tier::Core]), ["lab-core", "xtask"]);
-        assert_eq!(packages(&TIERS), ["lab", "lab-core", "lab-tests", "xtask"]);
     }
 
     #[test]

@@ -1,0 +1,149 @@
+//! The tiers of tests: one table of their names, which tests they hold, what they need, and how long they may take.
+
+use clap::ValueEnum;
+
+use crate::junit::Case;
+
+/// A tier of tests, by what is real in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Tier {
+    /// Nothing but data; needs only Rust.
+    Core,
+    /// The programs themselves, with stand-ins for everything outside.
+    Cli,
+    /// Real Ansible and libvirt, no machines.
+    Tools,
+    /// A handful of real machines of both kinds: up, ssh, ping, kill, destroy, errors, events.
+    Smoke,
+    /// Real Kubespray, no machines.
+    Kubespray,
+    /// The store of artefacts with real servers, no machines.
+    Artifacts,
+    /// Real machines in every situation.
+    Lab,
+    /// A whole Kubernetes on containers, deployed, checked, broken, kept and brought back.
+    Cluster,
+    /// What takes too long for every change. Only when it is asked for.
+    Nightly,
+}
+
+/// What runs unless more is asked for.
+pub const QUICK: [Tier; 4] = [Tier::Core, Tier::Cli, Tier::Tools, Tier::Smoke];
+
+/// What every change has to pass, from the quickest to the slowest: all but what takes too long for that.
+pub const REQUIRED: [Tier; 8] = [
+    Tier::Core,
+    Tier::Cli,
+    Tier::Tools,
+    Tier::Smoke,
+    Tier::Kubespray,
+    Tier::Artifacts,
+    Tier::Lab,
+    Tier::Cluster,
+];
+
+/// The tests of `lab-tests::lab` that are the tier `smoke`, by how their names begin.
+const SMOKE: [&str; 4] = ["errors::", "interrupted::", "life::", "killed::containers_survive_"];
+
+impl Tier {
+    /// What people call it; the packages to be built for it; its binary, where it is one; the seconds that its tests
+    /// may take together, on two processors that do nothing else and with an empty cache.
+    fn row(self) -> (&'static str, &'static [&'static str], &'static str, u32) {
+        match self {
+            // Only the first does without libvirt's headers.
+            Self::Core => ("core", &["xtask", "lab-core"], "", 60),
+            Self::Cli => ("cli", &["lab"], "", 60),
+            Self::Tools => ("tools", &["lab-tests"], "lab-tests::tools", 120),
+            Self::Smoke => ("smoke", &["lab-tests"], "lab-tests::lab", 240),
+            Self::Kubespray => ("kubespray", &["lab-tests"], "lab-tests::kubespray", 600),
+            Self::Artifacts => ("artifacts", &["lab-tests"], "lab-tests::artifacts", 400),
+            Self::Lab => ("lab", &["lab-tests"], "lab-tests::lab", 900),
+            Self::Cluster => ("cluster", &["lab-tests"], "lab-tests::cluster", 2400),
+            Self::Nightly => ("nightly", &["lab-tests"], "lab-tests::nightly", 4 * 3600),
+        }
+    }
+
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        self.row().0
+    }
+
+    /// The packages to be built for it.
+    pub fn packages(self) -> &'static [&'static str] {
+        self.row().1
+    }
+
+    /// How many seconds its tests may take together.
+    pub fn budget(self) -> u32 {
+        self.row().3
+    }
+
+    /// Whether a test belongs to it.
+    pub fn holds(self, case: &Case) -> bool {
+        let (_, packages, binary, _) = self.row();
+        if binary.is_empty() {
+            return packages.contains(&case.binary.split("::").next().unwrap_or_default());
+        }
+        let is_smoke = || SMOKE.iter().any(|start| case.name.starts_with(start));
+        case.binary == binary
+            && match self {
+                Self::Smoke => is_smoke(),
+                Self::Lab => !is_smoke(),
+                _ => true,
+            }
+    }
+
+    /// The same for nextest.
+    fn filter(self) -> String {
+        let (_, packages, binary, _) = self.row();
+        if binary.is_empty() {
+            let of = packages.iter().map(|package| format!("package(={package})"));
+            return of.collect::<Vec<_>>().join(" | ");
+        }
+        let smoke = format!("test(/^({})/)", SMOKE.join("|"));
+        match self {
+            Self::Smoke => format!("(binary_id(={binary}) & {smoke})"),
+            Self::Lab => format!("(binary_id(={binary}) & !{smoke})"),
+            _ => format!("binary_id(={binary})"),
+        }
+    }
+}
+
+/// The packages to be built for tiers.
+pub fn packages(tiers: &[Tier]) -> Vec<&'static str> {
+    let mut packages: Vec<_> = tiers.iter().flat_map(|tier| tier.packages()).copied().collect();
+    packages.sort_unstable();
+    packages.dedup();
+    packages
+}
+
+/// The tests of tiers, for nextest.
+pub fn filter(tiers: &[Tier]) -> String {
+    tiers.iter().map(|tier| tier.filter()).collect::<Vec<_>>().join(" | ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_tier_does_without_libvirt() {
+        assert_eq!(packages(&[Tier::Core]), ["lab-core", "xtask"]);
+        assert_eq!(packages(&REQUIRED), ["lab", "lab-core", "lab-tests", "xtask"]);
+    }
+
+    #[test]
+    fn test_belongs_to_one_required_tier() {
+        let case = |binary: &str, name: &str| Case {
+            binary: binary.into(),
+            name: name.into(),
+            failed: false,
+            seconds: 0.0,
+        };
+        let tiers = |case: &Case| REQUIRED.into_iter().filter(|tier| tier.holds(case)).collect::<Vec<_>>();
+        assert_eq!(tiers(&case("lab-tests::lab", "life::a")), [Tier::Smoke]);
+        assert_eq!(tiers(&case("lab-tests::lab", "killed::up_goes_on")), [Tier::Lab]);
+        assert_eq!(tiers(&case("lab::bin/lab", "life::a")), [Tier::Cli]);
+        assert_eq!(tiers(&case("lab-core", "a")), [Tier::Core]);
+    }
+}
