@@ -24,7 +24,8 @@ impl Folders {
     /// # Errors
     /// When the environment names no absolute folder.
     pub fn of(root: PathBuf) -> anyhow::Result<Self> {
-        Ok(Self { root, cache: cache(|name| env::var_os(name))? })
+        let cache = cache(&root, |name| env::var_os(name))?;
+        Ok(Self { root, cache })
     }
 
     /// Environments of Python packages, and what setup unpacks.
@@ -40,7 +41,7 @@ impl Folders {
 
 /// `$LAB_CACHE`, else `lab` in the folder that the XDG Base Directory Specification gives to caches, which ignores a
 /// relative one.
-fn cache(variable: impl Fn(&str) -> Option<OsString>) -> anyhow::Result<PathBuf> {
+fn cache(root: &Path, variable: impl Fn(&str) -> Option<OsString>) -> anyhow::Result<PathBuf> {
     let folder = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(named) = folder(CACHE_VARIABLE) {
         if !named.is_absolute() {
@@ -49,14 +50,12 @@ fn cache(variable: impl Fn(&str) -> Option<OsString>) -> anyhow::Result<PathBuf>
         }
         return Ok(named);
     }
-    let is_absolute = |path: &PathBuf| Path::is_absolute(path);
+    let is_absolute = |path: &PathBuf| path.is_absolute();
     let caches = folder("XDG_CACHE_HOME")
         .filter(is_absolute)
         .or_else(|| folder("HOME").filter(is_absolute).map(|home| home.join(".cache")));
-    let caches = caches.ok_or_else(|| {
-        Failure::usage("there is no home to keep a cache in", format!("set HOME or {CACHE_VARIABLE}"))
-    })?;
-    Ok(caches.join("lab"))
+    // A service may have no home: then each checkout has a cache of its own.
+    Ok(caches.map_or_else(|| root.join("build/cache"), |caches| caches.join("lab")))
 }
 
 #[cfg(test)]
@@ -66,7 +65,9 @@ mod tests {
     fn of(variables: &[(&str, &str)]) -> Result<String, String> {
         let find =
             |name: &str| variables.iter().find(|(found, _)| *found == name).map(|(_, value)| value.into());
-        cache(find).map(|path| path.display().to_string()).map_err(|error| error.to_string())
+        cache(Path::new("/checkout"), find)
+            .map(|path| path.display().to_string())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -78,6 +79,6 @@ mod tests {
         assert_eq!(of(&[home, (CACHE_VARIABLE, "")]).unwrap(), "/home/alice/.cache/lab");
         assert_eq!(of(&[home, (CACHE_VARIABLE, "/mnt/lab")]).unwrap(), "/mnt/lab");
         assert!(of(&[home, (CACHE_VARIABLE, "mine")]).unwrap_err().contains("`mine`"));
-        assert!(of(&[]).unwrap_err().contains("no home"));
+        assert_eq!(of(&[]).unwrap(), "/checkout/build/cache");
     }
 }
