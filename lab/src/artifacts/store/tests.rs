@@ -30,6 +30,19 @@ fn what_is_put_lies_read_only_under_its_digest() {
 }
 
 #[test]
+fn blob_that_was_changed_is_not_given_out() {
+    let (_folder, writer) = writer();
+    let blob = writer.put(&mut &b"hello"[..], None).unwrap();
+    let path = writer.path(&blob.sha256);
+    std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    assert!(writer.has_whole(&blob), "it was touched, and has its bytes");
+    std::fs::write(&path, b"hullo").unwrap();
+    assert!(!writer.has_whole(&blob));
+    assert_eq!(writer.put_bytes(b"hello").unwrap(), blob);
+    assert!(writer.has_whole(&blob), "it was taken in again");
+}
+
+#[test]
 fn bytes_that_are_not_the_expected_ones_leave_nothing() {
     let (_folder, writer) = writer();
     let expected = Digest::of(b"hello");
