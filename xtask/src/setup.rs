@@ -115,8 +115,10 @@ pub fn ensure(cx: &Cx, host: &Host, needs: Needs, yes: bool) -> anyhow::Result<(
         consent(&plan, host, yes)?;
         plan.apply(cx, host, needs)?;
     }
-    for environment in environments(cx, host, needs) {
-        environment.note_use(&cx.folders);
+    let registry = registry::folder(&cx.folders);
+    let registry = (needs.lab && registry.is_dir()).then_some(registry);
+    for path in environments(cx, host, needs).into_iter().map(|one| one.path).chain(registry) {
+        environment::note_use(&cx.folders, &path);
     }
     Ok(())
 }

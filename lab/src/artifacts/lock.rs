@@ -112,7 +112,8 @@ fn remembered(cx: &Cx, lab: &Lab) -> PathBuf {
 
 /// The cluster that a file of needs is named for.
 pub(super) fn cluster_of(file_name: &str) -> &str {
-    file_name.rsplit_once('-').map_or(file_name, |(cluster, _)| cluster)
+    let name = file_name.trim_end_matches(".json");
+    name.rsplit_once('-').map_or(name, |(cluster, _)| cluster)
 }
 
 fn recalled(cx: &Cx, lab: &Lab) -> anyhow::Result<Option<Lock>> {

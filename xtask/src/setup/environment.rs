@@ -58,17 +58,6 @@ impl Environment {
         self.mark().exists() && self.path.join("bin/python3").exists()
     }
 
-    /// Notes that it is used now, where `cache gc` looks (`lab/src/cache.rs`). A note that cannot be written costs nothing
-    /// but its use.
-    pub fn note_use(&self, folders: &Folders) {
-        let notes = folders.cache.join("used/environments");
-        let mut private = fs::DirBuilder::new();
-        private.recursive(true).mode(0o700);
-        let _ = private
-            .create(&notes)
-            .and_then(|()| fs::write(notes.join(self.path.file_name().unwrap_or_default()), ""));
-    }
-
     /// Makes it with the given Python. Two that try at the same time wait for each other.
     ///
     /// # Errors
@@ -97,6 +86,16 @@ impl Environment {
         run(sh, &self.path.join("bin/python3"), &[&pip[..], &from].concat())?;
         fs::write(self.mark(), "").with_context(|| format!("cannot mark {} as complete", self.path.display()))
     }
+}
+
+/// Notes that something in the folder of environments is used now, where `cache gc` looks (`lab/src/cache.rs`). A note
+/// that cannot be written costs nothing but its use.
+pub fn note_use(folders: &Folders, path: &Path) {
+    let notes = folders.cache.join("used/environments");
+    let mut private = fs::DirBuilder::new();
+    private.recursive(true).mode(0o700);
+    let _ =
+        private.create(&notes).and_then(|()| fs::write(notes.join(path.file_name().unwrap_or_default()), ""));
 }
 
 /// Holds what is made in the folder of environments, for as long as the file lives. Another command is waited for.

@@ -50,7 +50,8 @@ pub fn make(cx: &Cx) -> anyhow::Result<()> {
     fs::create_dir_all(&unpacked).with_context(|| format!("cannot make {}", draft.display()))?;
     let run = |command: xshell::Cmd<'_>| command.env("LC_ALL", "C.UTF-8").quiet().ignore_stdout().run();
     let _inside = cx.sh.push_dir(&draft);
-    run(cx.sh.cmd("apt-get").args(["download", "-q", PACKAGE]))
+    // apt's own user may not enter the cache, and apt would warn of it.
+    run(cx.sh.cmd("apt-get").args(["download", "-q", "-o", "APT::Sandbox::User=root", PACKAGE]))
         .with_context(|| format!("apt cannot download the package {PACKAGE}"))?;
     let package = fs::read_dir(&draft)?
         .flatten()
