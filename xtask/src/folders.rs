@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
@@ -22,9 +23,20 @@ impl Folders {
     /// Those of a checkout, with the cache that the environment names.
     ///
     /// # Errors
-    /// When the environment names no absolute folder.
+    /// When the environment names no absolute folder, or one of another user.
     pub fn of(root: PathBuf) -> anyhow::Result<Self> {
         let cache = cache(&root, |name| env::var_os(name))?;
+        let owner = |path: &Path| path.metadata().ok().map(|metadata| metadata.uid());
+        // Under sudo that keeps HOME, what is made here would be root's in the user's cache.
+        if let (Some(own), Some(other)) = (owner(Path::new("/proc/self")), owner(&cache))
+            && own != other
+        {
+            let message =
+                format!("the cache {} belongs to user {other}, and this is user {own}", cache.display());
+            return Err(
+                Failure::usage(message, format!("set {CACHE_VARIABLE} to a folder of your own")).into()
+            );
+        }
         Ok(Self { root, cache })
     }
 
