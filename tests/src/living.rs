@@ -63,7 +63,10 @@ impl Living {
     pub fn planned(name: &'static str, text: &str) -> Self {
         let checkout = Checkout::new();
         checkout.write(name, text);
-        to_its_end("all artefacts", passed_on(reaching(checkout.lab(&["artifacts", "build", name])))).ok();
+        // What a cluster needs may be known of another checkout, without a Kubespray.
+        for words in [&["kubespray", "fetch", "--cluster"][..], &["artifacts", "build"]] {
+            to_its_end("all of its inputs", passed_on(reaching(checkout.lab(words).arg(name)))).ok();
+        }
         let before = Computer::look(checkout.root());
         Self { checkout, name, before }
     }
