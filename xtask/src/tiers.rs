@@ -51,14 +51,14 @@ impl Tier {
     fn row(self) -> (&'static str, &'static [&'static str], &'static str, u32) {
         match self {
             // Only the first does without libvirt's headers.
-            Self::Core => ("core", &["xtask", "lab-core"], "", 60),
+            Self::Core => ("core", &["xtask", "lab-core"], "", 150),
             Self::Cli => ("cli", &["lab"], "", 60),
             Self::Tools => ("tools", &["lab-tests"], "lab-tests::tools", 120),
             Self::Smoke => ("smoke", &["lab-tests"], "lab-tests::lab", 240),
-            Self::Kubespray => ("kubespray", &["lab-tests"], "lab-tests::kubespray", 600),
-            Self::Artifacts => ("artifacts", &["lab-tests"], "lab-tests::artifacts", 400),
-            Self::Lab => ("lab", &["lab-tests"], "lab-tests::lab", 900),
-            Self::Cluster => ("cluster", &["lab-tests"], "lab-tests::cluster", 2400),
+            Self::Kubespray => ("kubespray", &["lab-tests"], "lab-tests::kubespray", 1200),
+            Self::Artifacts => ("artifacts", &["lab-tests"], "lab-tests::artifacts", 900),
+            Self::Lab => ("lab", &["lab-tests"], "lab-tests::lab", 1200),
+            Self::Cluster => ("cluster", &["lab-tests"], "lab-tests::cluster", 3000),
             Self::Nightly => ("nightly", &["lab-tests"], "lab-tests::nightly", 4 * 3600),
         }
     }
