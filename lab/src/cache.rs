@@ -49,7 +49,7 @@ pub fn refuse_others(layout: &Layout) -> anyhow::Result<()> {
 /// When it cannot be written.
 pub fn enter(layout: &Layout) -> anyhow::Result<()> {
     files::private_folder(layout.cache())?;
-    let root = layout.root().canonicalize().unwrap_or_else(|_| layout.root().to_owned());
+    let root = own_root(layout);
     let note = layout.checkouts().join(short_digest(root.as_os_str().as_encoded_bytes()));
     if is_recent(&note) {
         return Ok(());
@@ -67,9 +67,14 @@ pub fn enter(layout: &Layout) -> anyhow::Result<()> {
 /// # Errors
 /// When a note cannot be read: what its checkout uses must not go.
 pub fn checkouts(layout: &Layout) -> anyhow::Result<Vec<Layout>> {
-    let own = layout.root().canonicalize().unwrap_or_else(|_| layout.root().to_owned());
+    let own = own_root(layout);
     let others = noted(layout)?.into_iter().filter(|(_, root)| *root != own && root.is_dir());
     Ok(std::iter::once(layout.clone()).chain(others.map(|(_, root)| layout.of_checkout(root))).collect())
+}
+
+/// The checkout by the one name that notes have, whatever links lead to it.
+fn own_root(layout: &Layout) -> PathBuf {
+    layout.root().canonicalize().unwrap_or_else(|_| layout.root().to_owned())
 }
 
 /// The notes of checkouts, with what they say. One that another command removes meanwhile is none.

@@ -387,7 +387,7 @@ pub enum Image {
     },
     /// Compare every file of the store with its digest
     Verify,
-    /// Remove the images that no lab of this checkout uses, but for the one that the next lab would
+    /// Remove the images that no lab uses, but for the one that the next lab would
     Gc,
 }
 

@@ -75,7 +75,7 @@ pub fn look(cx: &Cx) -> anyhow::Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// What can go: what nobody uses, and was not used for so many days.
+/// What can go: what no lab uses, and was not used for so many days.
 #[must_use]
 pub fn unused(entries: &[Entry], now: SystemTime, days: u32) -> Vec<Entry> {
     let age = Duration::from_secs(u64::from(days) * 24 * 3600);
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_nobody_uses_and_is_old_can_go() {
+    fn only_what_no_lab_uses_and_is_old_can_go() {
         let entries = [
             entry("images", "used", 90, &["dev"]),
             entry("images", "new", 3, &[]),

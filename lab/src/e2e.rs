@@ -72,7 +72,7 @@ pub async fn default(cx: &Cx) -> anyhow::Result<Lab> {
     Lab::open(cx, cluster)
 }
 
-/// Makes a lab one that stays: somebody asked for it.
+/// Makes a lab one that stays.
 ///
 /// # Errors
 /// When the mark cannot be removed.
@@ -85,7 +85,7 @@ pub fn keep(lab: &Lab) -> anyhow::Result<()> {
 /// # Errors
 /// When a phase or a check failed, after the report was written.
 pub async fn run(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
-    // A run that was killed left a lab that nobody else has used since.
+    // A run that was killed left a lab that no other command has used since.
     let mark = lab.files.of_e2e();
     let was_there = lab.state()?.is_some() && !mark.is_file();
     if !was_there {

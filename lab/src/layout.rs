@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+mod cached;
 mod served;
 mod snapshots;
 
+pub use cached::{ArtifactFiles, KubesprayFiles};
 pub use served::ServedFiles;
 pub use snapshots::{LayerFiles, SnapshotFiles};
 
@@ -26,6 +28,15 @@ impl Layout {
     #[must_use]
     pub fn of_checkout(&self, root: impl Into<PathBuf>) -> Self {
         Self::new(root, self.cache.clone())
+    }
+
+    /// What something of another checkout that shares this cache is called here: its name, and where it is of.
+    #[must_use]
+    pub fn name_of(&self, other: &Self, name: &str) -> String {
+        match other.root == self.root {
+            true => name.to_owned(),
+            false => format!("{name} of {}", other.root.display()),
+        }
     }
 
     /// The checkout itself.
@@ -121,109 +132,6 @@ impl Layout {
     #[must_use]
     pub fn lab(&self, cluster: &str) -> LabFiles {
         LabFiles { folder: self.output().join(cluster) }
-    }
-}
-
-/// The store of artefacts, in the cache.
-#[derive(Debug, Clone)]
-pub struct ArtifactFiles {
-    /// `artifacts` of the cache.
-    pub folder: PathBuf,
-}
-
-impl ArtifactFiles {
-    /// Every file, manifest, configuration and layer, named by its digest.
-    #[must_use]
-    pub fn blobs(&self) -> PathBuf {
-        self.folder.join("blobs/sha256")
-    }
-
-    /// The records of files.
-    #[must_use]
-    pub fn file_records(&self) -> PathBuf {
-        self.folder.join("files")
-    }
-
-    /// The records of images.
-    #[must_use]
-    pub fn image_records(&self) -> PathBuf {
-        self.folder.join("images")
-    }
-
-    /// What is being written.
-    #[must_use]
-    pub fn unfinished(&self) -> PathBuf {
-        self.folder.join("unfinished")
-    }
-
-    /// Where own builds are made: folders of builds that go on, their locks and logs.
-    #[must_use]
-    pub fn builds(&self) -> PathBuf {
-        self.folder.join("builds")
-    }
-
-    /// What each cluster needs, one file a cluster, as its lock said when it was used last.
-    #[must_use]
-    pub fn needs(&self) -> PathBuf {
-        self.folder.join("needs")
-    }
-
-    /// Blobs that turned out to have other bytes than their names say.
-    #[must_use]
-    pub fn corrupt(&self) -> PathBuf {
-        self.folder.join("corrupt")
-    }
-
-    /// Stamps of the blobs whose bytes were digested, one file a blob.
-    #[must_use]
-    pub fn stamps(&self) -> PathBuf {
-        self.folder.join("stamps")
-    }
-
-    /// Shared by all that fill the store, held alone by who removes what is unused.
-    #[must_use]
-    pub fn lock(&self) -> PathBuf {
-        self.folder.join(".lock")
-    }
-}
-
-/// The pinned checkouts of Kubespray, in the cache.
-#[derive(Debug, Clone)]
-pub struct KubesprayFiles {
-    /// `kubespray` of the cache.
-    pub folder: PathBuf,
-    link: PathBuf,
-}
-
-impl KubesprayFiles {
-    /// One folder for each commit that was fetched.
-    #[must_use]
-    pub fn checkouts(&self) -> PathBuf {
-        self.folder.join("checkouts")
-    }
-
-    /// The checkout of a commit. It is whole when it is there: it is made beside and renamed.
-    #[must_use]
-    pub fn checkout(&self, commit: &str) -> PathBuf {
-        self.checkouts().join(commit)
-    }
-
-    /// Where the checkout of a commit is made.
-    #[must_use]
-    pub fn unfinished(&self, commit: &str) -> PathBuf {
-        self.checkouts().join(format!(".new-{commit}"))
-    }
-
-    /// Held by whoever makes or removes the checkout of a commit, shared by whoever uses it.
-    #[must_use]
-    pub fn lock(&self, commit: &str) -> PathBuf {
-        self.checkouts().join(format!(".{commit}.lock"))
-    }
-
-    /// `build/3rd-party/kubespray/kubespray-src`: a link to the checkout that was fetched last, for people and their tools.
-    #[must_use]
-    pub fn link(&self) -> &Path {
-        &self.link
     }
 }
 

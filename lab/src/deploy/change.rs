@@ -112,18 +112,18 @@ pub async fn change(cx: &Cx, lab: &Lab, operation: &Operation, wishes: Wishes) -
 }
 
 /// Takes away what a first deploy left that was cut off where Kubespray cannot go on; see [`living::is_cut_off`]. The
-/// caller holds the lab, and knows that no deploy ever came to its end: nobody has anything in this cluster.
+/// caller holds the lab, and knows that no deploy ever came to its end: there is nothing of a user in this cluster.
 ///
 /// # Errors
 /// When a machine cannot be asked, or what it has cannot be taken away.
 pub async fn clear_cut_off(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<()> {
-    if !living::is_cut_off(cx, lab, reached).await? {
+    let living = living::look(cx, lab, reached).await?;
+    if !living::is_cut_off(cx, lab, reached, &living).await? {
         return Ok(());
     }
     cx.progress.note(
         "the first deploy was cut off while a control plane was made, and Kubespray cannot go on from there: what it left is taken away",
     );
-    let living = living::look(cx, lab, reached).await?;
     let situation = Situation { spec: &lab.spec, words: &lab.cluster_words(cx), living: &living };
     if let Decision::Do(change) = reset(&situation).map_err(refusal)? {
         play_all(cx, lab, &change, &Operation::Reset, Prints::Nothing).await?;

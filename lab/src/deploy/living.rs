@@ -62,8 +62,7 @@ pub async fn look(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<Livin
 /// Whether a deploy was cut off while kubeadm made or joined a control plane. From kubeadm's first files on Kubespray takes
 /// that machine for done (roles/kubernetes/control-plane/tasks/kubeadm-setup.yml, "Check if kubeadm has already run"):
 /// it makes nothing of what is missing, and waits for a node that gets its network only later.
-pub async fn is_cut_off(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<bool> {
-    let living = look(cx, lab, reached).await?;
+pub async fn is_cut_off(cx: &Cx, lab: &Lab, reached: &Reached, living: &Living) -> anyhow::Result<bool> {
     let is_ready = |name: &str| living.nodes.iter().flatten().any(|node| node.name == name && node.ready);
     let times = validate::times(cx, lab).await?;
     for machine in control_planes(lab).filter(|machine| !is_ready(&machine.name)) {

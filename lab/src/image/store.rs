@@ -80,6 +80,9 @@ impl Claim {
         files::remove(&target)?;
         std::fs::rename(&folder, &target)
             .with_context(|| format!("cannot rename `{}` to `{}`", folder.display(), target.display()))?;
+        for (name, file) in &manifest.files {
+            stamp::write(&stamp_path(&self.store, &self.key, name), &target.join(name), &file.sha256);
+        }
         sync(&self.store)
     }
 }
@@ -162,7 +165,7 @@ pub(super) fn verify(store: &Path, manifest: &Manifest, again: bool) -> anyhow::
                 differences.push(format!("`{name}` has {} bytes, not {}", metadata.len(), file.size.0));
             }
             Ok(_) => {
-                let stamp = store.join(format!(".{}.{name}.stamp", manifest.key));
+                let stamp = stamp_path(store, &manifest.key, name);
                 let read = || digest::<Sha256>(&path);
                 let same = match again {
                     true => read()? == file.sha256,
@@ -203,6 +206,10 @@ pub(super) fn gc(store: &Path, keep: &[String]) -> anyhow::Result<Vec<String>> {
         }
     }
     Ok(removed)
+}
+
+fn stamp_path(store: &Path, key: &str, name: &str) -> PathBuf {
+    store.join(format!(".{key}.{name}.stamp"))
 }
 
 fn is_stamp_of(name: &str, key: &str) -> bool {

@@ -91,10 +91,7 @@ pub fn labs(cx: &Cx, commit: &str) -> anyhow::Result<Vec<String>> {
                 std::fs::read_to_string(files.ansible_settings()).is_ok_and(|text| text.contains(commit));
             // A state that cannot be read is still a lab's.
             if uses && !matches!(StateFile::load(&files), Ok(None)) {
-                labs.push(match layout.root() == cx.layout.root() {
-                    true => name,
-                    false => format!("{name} of {}", layout.root().display()),
-                });
+                labs.push(cx.layout.name_of(&layout, &name));
             }
         }
     }

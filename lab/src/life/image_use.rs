@@ -15,10 +15,7 @@ use crate::{cache, files, snapshot};
 pub fn users(cx: &Cx) -> anyhow::Result<BTreeMap<String, BTreeSet<String>>> {
     let mut users: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for layout in cache::checkouts(&cx.layout)? {
-        let named = |user: String| match layout.root() == cx.layout.root() {
-            true => user,
-            false => format!("{user} of {}", layout.root().display()),
-        };
+        let named = |user: &str| cx.layout.name_of(&layout, user);
         for name in files::names(&layout.output())? {
             let lab = layout.lab(&name);
             for machine in std::fs::read_dir(lab.machines()).into_iter().flatten().flatten() {
@@ -26,7 +23,7 @@ pub fn users(cx: &Cx) -> anyhow::Result<BTreeMap<String, BTreeSet<String>>> {
                 let Some(text) = files::read_if_present(&definition)? else { continue };
                 let applied = read_domain(&text)?.and_then(|record| record.applied);
                 if let Some(applied) = applied {
-                    users.entry(applied.image).or_default().insert(named(name.clone()));
+                    users.entry(applied.image).or_default().insert(named(&name));
                 }
             }
         }
@@ -34,7 +31,7 @@ pub fn users(cx: &Cx) -> anyhow::Result<BTreeMap<String, BTreeSet<String>>> {
         for cluster in files::names(&store.clusters())? {
             let manifests = snapshot::list(&store, &cluster)?;
             for (_, machine) in manifests.into_iter().flat_map(|manifest| manifest.machines) {
-                let user = named(format!("snapshots of {cluster}"));
+                let user = named(&format!("snapshots of {cluster}"));
                 users.entry(machine.applied.image).or_default().insert(user);
             }
         }
