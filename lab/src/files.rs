@@ -132,6 +132,22 @@ pub fn create_private(path: &Path) -> anyhow::Result<File> {
         .with_context(|| format!("cannot write `{}`", path.display()))
 }
 
+/// Writes a file in place of one that is there, under no other name: for what nobody reads before a caller that was not
+/// killed has written it. A link is replaced, not followed.
+///
+/// # Errors
+/// With the path and the system's reason.
+pub fn write_unread(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
+    remove(path)?;
+    OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(mode)
+        .open(path)
+        .and_then(|mut file| file.write_all(bytes))
+        .with_context(|| format!("cannot write `{}`", path.display()))
+}
+
 /// Writes a whole file under a temporary name beside it, then renames it, so that a reader sees the old
 /// bytes or the new ones. Folders above it are made.
 ///

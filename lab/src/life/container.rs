@@ -130,7 +130,7 @@ pub fn mount_root(first: i32, folder: &Path, below: &[PathBuf]) -> anyhow::Resul
     }
     let program = mounted.join(FIRST_PROGRAM_PATH.trim_start_matches('/'));
     files::folder_with_mode(program.parent().context("a program has a folder")?, 0o755)?;
-    files::write_atomic(&program, FIRST_PROGRAM.as_bytes(), 0o755)?;
+    files::write_unread(&program, FIRST_PROGRAM.as_bytes(), 0o755)?;
     copy_tree(&root.identity(), &mounted)
 }
 
@@ -148,7 +148,8 @@ pub fn unmount_root(first: i32, folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Copies what is in a tree over another one: files are replaced, modes and owners are the source's.
+/// Copies what is in a tree over another one: files are replaced, modes and owners are the source's. A killed one leaves
+/// nothing of its own that a snapshot would keep.
 fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
     for entry in std::fs::read_dir(from).with_context(|| format!("cannot read `{}`", from.display()))? {
         let entry = entry?;
@@ -158,7 +159,7 @@ fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
             files::make_folder(&target)?;
             copy_tree(&source, &target)?;
         } else {
-            files::write_atomic(&target, &std::fs::read(&source)?, SECRET)?;
+            files::write_unread(&target, &std::fs::read(&source)?, SECRET)?;
         }
         chown(&target, Some(metadata.uid()), Some(metadata.gid()))?;
         std::fs::set_permissions(&target, metadata.permissions())?;

@@ -7,8 +7,6 @@ mod domain;
 mod network;
 mod storage;
 
-use std::sync::RwLock;
-
 use anyhow::Context as _;
 use lab_core::spec::MachineKind;
 use virt::connect::Connect;
@@ -20,9 +18,6 @@ pub struct Libvirt {
     uri: String,
     /// The driver of containers, where this libvirt has one.
     containers: Option<(Connect, String)>,
-    /// Read while a container is started, written while a virtual machine is. libvirtd 9.0 loses the connection to a
-    /// container that it starts beside a virtual machine: it can signal it no more, and never learns that it has ended.
-    starts: RwLock<()>,
 }
 
 impl Libvirt {
@@ -31,7 +26,7 @@ impl Libvirt {
     /// # Errors
     /// When nothing answers at the URI.
     pub fn open(uri: &str) -> anyhow::Result<Self> {
-        Ok(Self { connection: connect(uri)?, uri: uri.to_owned(), containers: None, starts: RwLock::new(()) })
+        Ok(Self { connection: connect(uri)?, uri: uri.to_owned(), containers: None })
     }
 
     /// Opens a connection to the driver of containers too.

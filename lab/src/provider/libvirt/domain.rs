@@ -1,6 +1,6 @@
 //! Machines.
 
-use std::sync::PoisonError;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use lab_core::domain::{DomainRecord, read_console, read_domain};
@@ -11,6 +11,13 @@ use virt::error::{Error, ErrorNumber};
 use virt::sys;
 
 use super::{Libvirt, ended, optional};
+
+/// How often a container is started that libvirt loses each time: one in three is lost on a busy computer.
+const STARTS: u32 = 8;
+/// When libvirt knows the first process of a container that it has started, unless it has lost it: within 7 ms in a
+/// hundred starts.
+const KNOWN_WITHIN: Duration = Duration::from_millis(1_000);
+const KNOWN_INTERVAL: Duration = Duration::from_millis(2);
 
 /// A domain of some lab, as libvirt has it.
 #[derive(Debug, Clone)]
@@ -59,13 +66,11 @@ impl Libvirt {
     /// With libvirt's reason.
     pub fn start_domain(&self, name: &str) -> anyhow::Result<u32> {
         let domain = self.domain(name)?;
-        let _alone = if is_container(&domain)? {
-            (Some(self.starts.read().unwrap_or_else(PoisonError::into_inner)), None)
-        } else {
-            (None, Some(self.starts.write().unwrap_or_else(PoisonError::into_inner)))
-        };
         if state(&domain)? == MachineState::ShutOff {
             domain.create().with_context(|| format!("cannot start `{name}`"))?;
+            if is_container(&domain)? {
+                start_until_known(&domain).with_context(|| format!("cannot start `{name}`"))?;
+            }
         }
         domain.id().with_context(|| format!("`{name}` ended as soon as it was started"))
     }
@@ -163,6 +168,26 @@ fn is_container(domain: &Domain) -> anyhow::Result<bool> {
     Ok(domain.os_type().context("cannot read the kind of a domain")? == "exe")
 }
 
+/// Starts a container again that libvirt lost when it started it.
+///
+/// libvirt's `virLXCMonitorNew` lets its event loop read from a new container before it names who handles what is read
+/// (9.0, `lxc_monitor.c`). The first message, which says what the container's first process is, may come in between.
+/// Then libvirt drops the connection: it can signal that container no more, and never learns that it has ended.
+fn start_until_known(domain: &Domain) -> anyhow::Result<()> {
+    for _ in 0..STARTS {
+        let deadline = Instant::now() + KNOWN_WITHIN;
+        while Instant::now() < deadline {
+            if heard(signal(domain, sys::VIR_DOMAIN_PROCESS_SIGNAL_NOP)).is_ok() {
+                return Ok(());
+            }
+            std::thread::sleep(KNOWN_INTERVAL);
+        }
+        ended(domain.destroy())?;
+        domain.create()?;
+    }
+    anyhow::bail!("libvirt lost its connection to the container {STARTS} times")
+}
+
 /// libvirt learns that a container has ended only after its first process is gone: nobody is there to be told, and that is
 /// what was wanted. Other reasons are none for success.
 fn heard(asked: Result<(), Error>) -> Result<(), Error> {
@@ -182,10 +207,14 @@ fn heard(asked: Result<(), Error>) -> Result<(), Error> {
 /// systemd takes as "execute yourself again". libvirt counts from the kernel's first real-time signal, 32; systemd from
 /// the C library's, which keeps two for itself: its fourth is libvirt's sixth.
 fn tell_to_power_off(domain: &Domain) -> Result<(), Error> {
+    signal(domain, sys::VIR_DOMAIN_PROCESS_SIGNAL_RT6)
+}
+
+/// Sends a signal to a container's first process.
+fn signal(domain: &Domain, signal: sys::virDomainProcessSignal) -> Result<(), Error> {
     // The binding has no method for it.
     #[expect(unsafe_code, reason = "the pointer is that of a domain that outlives the call")]
-    let done =
-        unsafe { sys::virDomainSendProcessSignal(domain.as_ptr(), 1, sys::VIR_DOMAIN_PROCESS_SIGNAL_RT6, 0) };
+    let done = unsafe { sys::virDomainSendProcessSignal(domain.as_ptr(), 1, signal, 0) };
     if done == 0 { Ok(()) } else { Err(Error::last_error()) }
 }
 
