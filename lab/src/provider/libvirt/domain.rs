@@ -1,6 +1,6 @@
 //! Machines.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use lab_core::domain::{DomainRecord, read_console, read_domain};
@@ -11,8 +11,9 @@ use virt::error::{Error, ErrorNumber};
 use virt::sys;
 
 use super::{Libvirt, ended, optional};
+use crate::wait::{Deadline, Probe, until_blocking};
 
-/// How often a container is started that libvirt loses each time: one in three is lost on a busy computer.
+/// How often a container is started that libvirt loses each time. One in ten is lost beside a virtual machine.
 const STARTS: u32 = 8;
 /// When libvirt knows the first process of a container that it has started, unless it has lost it: within 7 ms in a
 /// hundred starts.
@@ -175,12 +176,19 @@ fn is_container(domain: &Domain) -> anyhow::Result<bool> {
 /// Then libvirt drops the connection: it can signal that container no more, and never learns that it has ended.
 fn start_until_known(domain: &Domain) -> anyhow::Result<()> {
     for _ in 0..STARTS {
-        let deadline = Instant::now() + KNOWN_WITHIN;
-        while Instant::now() < deadline {
-            if heard(signal(domain, sys::VIR_DOMAIN_PROCESS_SIGNAL_NOP)).is_ok() {
-                return Ok(());
-            }
-            std::thread::sleep(KNOWN_INTERVAL);
+        let known =
+            until_blocking("the first process", Deadline::after(KNOWN_WITHIN), KNOWN_INTERVAL, || {
+                match heard(signal(domain, sys::VIR_DOMAIN_PROCESS_SIGNAL_NOP)) {
+                    Ok(()) => Probe::Ready(()),
+                    // One that has ended already was not lost.
+                    Err(_) if state(domain).is_ok_and(|state| state == MachineState::ShutOff) => {
+                        Probe::Ready(())
+                    }
+                    Err(error) => Probe::NotYet(error.to_string()),
+                }
+            });
+        if known.is_ok() {
+            return Ok(());
         }
         ended(domain.destroy())?;
         domain.create()?;
