@@ -8,6 +8,7 @@ mod e2e;
 mod full_disk;
 mod join;
 mod likeness;
+mod only_rust;
 mod recover;
 mod single;
 mod soak;

@@ -22,10 +22,12 @@ const CHECKS_OF_TEXT: [(&str, Check); 6] = [
     ("house rules", house_rules),
     ("package budget", package_budget),
     ("licences", licences),
-    ("bare build", bare_build),
+    ("only Rust", only_rust),
     ("clippy", clippy),
 ];
 
+/// Packages that build scripts compile or find native libraries with.
+const NATIVE: [&str; 6] = ["autotools", "bindgen", "cc", "cmake", "pkg-config", "vcpkg"];
 /// What xtask may link, itself included.
 const BUDGET: usize = 40;
 
@@ -104,18 +106,49 @@ fn package_budget(cx: &Cx) -> anyhow::Result<String> {
     Ok(format!("xtask is {count} packages, {BUDGET} are allowed"))
 }
 
-/// `xtask` and `lab-core` build where there is neither pkg-config nor a C compiler for libraries.
-fn bare_build(cx: &Cx) -> anyhow::Result<String> {
-    let target = cx.sh.create_temp_dir().context("cannot make a directory for the build")?;
-    let command = cargo(cx)
-        .args(["build", "--quiet", "--package", "xtask", "--package", "lab-core", "--target-dir"])
-        .arg(target.path())
-        // Half the time without what debuggers need.
-        .env("CARGO_PROFILE_DEV_DEBUG", "0")
-        // Only the linker is left: whatever would build or look for a native library fails.
-        .env("PKG_CONFIG", "/bin/false")
-        .env("CC", "/bin/false")
-        .env("CXX", "/bin/false");
-    command.run().context("xtask or lab-core needs more than Rust")?;
+/// `xtask` and `lab-core` build where there is neither pkg-config nor a C compiler for libraries: nothing that they build
+/// from finds or compiles a native library. Nightly builds them there.
+fn only_rust(cx: &Cx) -> anyhow::Result<String> {
+    let tree = cargo(cx)
+        .args([
+            "tree",
+            "--package",
+            "xtask",
+            "--package",
+            "lab-core",
+            "--edges",
+            "normal,build",
+            "--prefix",
+            "none",
+        ])
+        .args(["--format", "{p}"])
+        .read()?;
+    let found = native(&tree);
+    anyhow::ensure!(
+        found.is_empty(),
+        "xtask or lab-core needs more than Rust: {} compiles or finds native libraries",
+        found.join(", ")
+    );
     Ok("xtask and lab-core, without pkg-config".into())
+}
+
+/// The packages of a tree that are [`NATIVE`].
+fn native(tree: &str) -> Vec<&str> {
+    let mut found: Vec<_> =
+        tree.lines().filter_map(|line| line.split(' ').next()).filter(|name| NATIVE.contains(name)).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn package_that_finds_a_native_library_is_named_once() {
+        let tree = "xtask v0.1.0 (/src/xtask)\nclap v4.5.0\npkg-config v0.3.1\n\nlab-core v0.1.0\npkg-config v0.3.1 (*)\n";
+        assert_eq!(native(tree), ["pkg-config"]);
+        assert_eq!(native("xtask v0.1.0\nccc v1.0.0\n"), Vec::<&str>::new());
+    }
 }

@@ -1,0 +1,28 @@
+//! `xtask` and `lab-core` are built where nothing but Rust and a linker is. Every change is linted for less: that no
+//! package of theirs compiles or finds native libraries in the usual ways.
+
+use lab_tests::checkout::real_root;
+use lab_tests::run;
+
+#[test]
+fn xtask_and_lab_core_build_without_native_libraries() {
+    let target = tempfile::tempdir().unwrap();
+    let mut build = run(env!("CARGO"))
+        .args(["build", "--quiet", "--locked", "--package", "xtask", "--package", "lab-core", "--target-dir"])
+        .arg(target.path())
+        // The packages are those of the user who runs the tests.
+        .env("HOME", std::env::var_os("HOME").unwrap_or_default())
+        .env("CARGO_PROFILE_DEV_DEBUG", "0")
+        .directory(&real_root());
+    for (name, value) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if ["CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"].contains(&&*name) {
+            build = build.env(&name, value);
+        }
+    }
+    // Only the linker is left: whatever would build or look for a native library fails.
+    for program in ["PKG_CONFIG", "CC", "CXX"] {
+        build = build.env(program, "/bin/false");
+    }
+    build.answer().ok();
+}
