@@ -5,22 +5,23 @@
 //! ([`reaper`]) ends them when this process is killed. Nothing here retries: a one-shot command and a
 //! probe that is repeated are different things.
 
+pub mod group;
 pub mod reaper;
 
-use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use self::group::GroupGuard;
 use crate::wait::Deadline;
 
 /// How many of the last lines of a program's output an error quotes.
@@ -403,54 +404,6 @@ impl Invocation {
     pub fn exec(&self) -> ProcessError {
         let source = self.bare_command().exec();
         ProcessError::Start { program: self.name(), source }
-    }
-}
-
-/// The process groups that live, for an end that waits for nobody.
-static LIVING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
-
-/// Ends every program that [`Invocation::output`] waits for: for a caller that is about to end itself at once.
-pub fn end_all() {
-    let living = std::mem::take(&mut *LIVING.lock().unwrap_or_else(PoisonError::into_inner));
-    for group in living {
-        end_group(group);
-    }
-}
-
-fn end_group(group: u32) {
-    if let Ok(group) = i32::try_from(group) {
-        // The group may be gone already, which is what was wanted.
-        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-    }
-}
-
-/// Ends a process group when dropped, unless it was told that the group has ended.
-struct GroupGuard(Option<u32>);
-
-impl GroupGuard {
-    fn new(group: Option<u32>) -> Self {
-        LIVING.lock().unwrap_or_else(PoisonError::into_inner).extend(group);
-        Self(group)
-    }
-
-    /// The program ended by itself.
-    fn over(&mut self) {
-        if let Some(group) = self.0.take() {
-            LIVING.lock().unwrap_or_else(PoisonError::into_inner).remove(&group);
-        }
-    }
-
-    fn end(&mut self) {
-        if let Some(group) = self.0 {
-            end_group(group);
-            self.over();
-        }
-    }
-}
-
-impl Drop for GroupGuard {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 

@@ -47,6 +47,6 @@ pub fn listen(cancel: CancellationToken, first: OnFirstSignal) -> anyhow::Result
 
 #[expect(clippy::disallowed_methods, reason = "an order to stop waits for no destructor")]
 fn leave() -> ! {
-    crate::process::end_all();
+    crate::process::group::end_all();
     std::process::exit(exit::INTERRUPTED.into())
 }
