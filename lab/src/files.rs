@@ -123,28 +123,27 @@ pub fn create_private(path: &Path) -> anyhow::Result<File> {
     if let Some(folder) = path.parent() {
         private_folder(folder)?;
     }
-    remove(path)?;
-    OpenOptions::new()
-        .create_new(true)
-        .write(true)
-        .mode(SECRET)
-        .open(path)
-        .with_context(|| format!("cannot write `{}`", path.display()))
+    create_anew(path, SECRET)
 }
 
-/// Writes a file in place of one that is there, under no other name: for what nobody reads before a caller that was not
-/// killed has written it. A link is replaced, not followed.
+/// Writes a file in place of one that is there, under no other name: for what is read only after its writer came to its
+/// end.
 ///
 /// # Errors
 /// With the path and the system's reason.
 pub fn write_unread(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
+    let mut file = create_anew(path, mode)?;
+    file.write_all(bytes).with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// Makes a new, empty file in place of one that is there. A link is replaced, not followed.
+fn create_anew(path: &Path, mode: u32) -> anyhow::Result<File> {
     remove(path)?;
     OpenOptions::new()
         .create_new(true)
         .write(true)
         .mode(mode)
         .open(path)
-        .and_then(|mut file| file.write_all(bytes))
         .with_context(|| format!("cannot write `{}`", path.display()))
 }
 

@@ -1,6 +1,7 @@
 //! `cargo xtask lint`: everything that can be wrong with the text of the project. All checks run, and
 //! all failures are told together.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -92,16 +93,13 @@ fn house_rules(cx: &Cx) -> anyhow::Result<String> {
 
 /// xtask must build in seconds, so it stays small.
 fn package_budget(cx: &Cx) -> anyhow::Result<String> {
-    let tree =
-        cargo(cx).args(["tree", "--package", "xtask", "--edges", "normal", "--prefix", "none"]).read()?;
-    let mut packages: Vec<_> = tree.lines().map(|line| line.trim_end_matches(" (*)")).collect();
-    packages.sort_unstable();
-    packages.dedup();
+    let tree = tree(cx, &["--package", "xtask", "--edges", "normal"])?;
+    let packages: BTreeSet<_> = tree.lines().map(|line| line.trim_end_matches(" (*)")).collect();
     let count = packages.len();
     anyhow::ensure!(
         count <= BUDGET,
         "xtask links {count} packages, {BUDGET} are allowed:\n{}",
-        packages.join("\n")
+        joined(&packages, "\n")
     );
     Ok(format!("xtask is {count} packages, {BUDGET} are allowed"))
 }
@@ -109,36 +107,28 @@ fn package_budget(cx: &Cx) -> anyhow::Result<String> {
 /// `xtask` and `lab-core` build where there is neither pkg-config nor a C compiler for libraries: nothing that they build
 /// from finds or compiles a native library. Nightly builds them there.
 fn only_rust(cx: &Cx) -> anyhow::Result<String> {
-    let tree = cargo(cx)
-        .args([
-            "tree",
-            "--package",
-            "xtask",
-            "--package",
-            "lab-core",
-            "--edges",
-            "normal,build",
-            "--prefix",
-            "none",
-        ])
-        .args(["--format", "{p}"])
-        .read()?;
+    let tree = tree(cx, &["--package", "xtask", "--package", "lab-core", "--edges", "normal,build"])?;
     let found = native(&tree);
     anyhow::ensure!(
         found.is_empty(),
         "xtask or lab-core needs more than Rust: {} compiles or finds native libraries",
-        found.join(", ")
+        joined(&found, ", ")
     );
     Ok("xtask and lab-core, without pkg-config".into())
 }
 
 /// The packages of a tree that are [`NATIVE`].
-fn native(tree: &str) -> Vec<&str> {
-    let mut found: Vec<_> =
-        tree.lines().filter_map(|line| line.split(' ').next()).filter(|name| NATIVE.contains(name)).collect();
-    found.sort_unstable();
-    found.dedup();
-    found
+fn native(tree: &str) -> BTreeSet<&str> {
+    tree.lines().filter_map(|line| line.split(' ').next()).filter(|name| NATIVE.contains(name)).collect()
+}
+
+/// What cargo builds packages from: one package and its version a line, a repeated one with ` (*)` after it.
+fn tree(cx: &Cx, of: &[&str]) -> anyhow::Result<String> {
+    Ok(cargo(cx).args(["tree", "--prefix", "none"]).args(of).read()?)
+}
+
+fn joined(names: &BTreeSet<&str>, between: &str) -> String {
+    names.iter().copied().collect::<Vec<_>>().join(between)
 }
 
 #[cfg(test)]
@@ -148,7 +138,7 @@ mod tests {
     #[test]
     fn package_that_finds_a_native_library_is_named_once() {
         let tree = "xtask v0.1.0 (/src/xtask)\nclap v4.5.0\npkg-config v0.3.1\n\nlab-core v0.1.0\npkg-config v0.3.1 (*)\n";
-        assert_eq!(native(tree), ["pkg-config"]);
-        assert_eq!(native("xtask v0.1.0\nccc v1.0.0\n"), Vec::<&str>::new());
+        assert_eq!(native(tree), BTreeSet::from(["pkg-config"]));
+        assert_eq!(native("xtask v0.1.0\nccc v1.0.0\n"), BTreeSet::new());
     }
 }

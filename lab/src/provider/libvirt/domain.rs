@@ -68,10 +68,11 @@ impl Libvirt {
     pub fn start_domain(&self, name: &str) -> anyhow::Result<u32> {
         let domain = self.domain(name)?;
         if state(&domain)? == MachineState::ShutOff {
-            domain.create().with_context(|| format!("cannot start `{name}`"))?;
-            if is_container(&domain)? {
-                start_until_known(&domain).with_context(|| format!("cannot start `{name}`"))?;
-            }
+            let started = match is_container(&domain)? {
+                true => start_container(&domain),
+                false => domain.create().map(drop).map_err(Into::into),
+            };
+            started.with_context(|| format!("cannot start `{name}`"))?;
         }
         domain.id().with_context(|| format!("`{name}` ended as soon as it was started"))
     }
@@ -169,31 +170,32 @@ fn is_container(domain: &Domain) -> anyhow::Result<bool> {
     Ok(domain.os_type().context("cannot read the kind of a domain")? == "exe")
 }
 
-/// Starts a container again that libvirt lost when it started it.
+/// Starts a container, again where libvirt lost it. One that is lost each time is left shut off.
 ///
 /// libvirt's `virLXCMonitorNew` lets its event loop read from a new container before it names who handles what is read
 /// (9.0, `lxc_monitor.c`). The first message, which says what the container's first process is, may come in between.
 /// Then libvirt drops the connection: it can signal that container no more, and never learns that it has ended.
-fn start_until_known(domain: &Domain) -> anyhow::Result<()> {
+fn start_container(domain: &Domain) -> anyhow::Result<()> {
     for _ in 0..STARTS {
-        let known =
-            until_blocking("the first process", Deadline::after(KNOWN_WITHIN), KNOWN_INTERVAL, || {
-                match heard(signal(domain, sys::VIR_DOMAIN_PROCESS_SIGNAL_NOP)) {
-                    Ok(()) => Probe::Ready(()),
-                    // One that has ended already was not lost.
-                    Err(_) if state(domain).is_ok_and(|state| state == MachineState::ShutOff) => {
-                        Probe::Ready(())
-                    }
-                    Err(error) => Probe::NotYet(error.to_string()),
-                }
-            });
-        if known.is_ok() {
+        domain.create()?;
+        if is_known(domain) {
             return Ok(());
         }
         ended(domain.destroy())?;
-        domain.create()?;
     }
     anyhow::bail!("libvirt lost its connection to the container {STARTS} times")
+}
+
+/// Whether libvirt knows the first process of a container that was just started, or has seen it end.
+fn is_known(domain: &Domain) -> bool {
+    let known = until_blocking("the first process", Deadline::after(KNOWN_WITHIN), KNOWN_INTERVAL, || {
+        match heard(signal(domain, sys::VIR_DOMAIN_PROCESS_SIGNAL_NOP)) {
+            Ok(()) => Probe::Ready(()),
+            Err(_) if state(domain).is_ok_and(|state| state == MachineState::ShutOff) => Probe::Ready(()),
+            Err(error) => Probe::NotYet(error.to_string()),
+        }
+    });
+    known.is_ok()
 }
 
 /// libvirt learns that a container has ended only after its first process is gone: nobody is there to be told, and that is
