@@ -325,14 +325,15 @@ pub fn kill_ever_later(
     mut look: impl FnMut(),
 ) -> u32 {
     for round in 1..=rounds {
-        let mut started = start();
+        let started = start();
         crate::wait::rest(step * round);
-        if started.has_ended() {
-            started.answer().ok();
+        // It may end between any look at it and the signal, so its exit code alone says who was first.
+        started.signal(Signal::SIGKILL);
+        let answer = started.answer();
+        if answer.code == 0 {
             return round - 1;
         }
-        started.signal(Signal::SIGKILL);
-        started.answer().code(137);
+        answer.code(137);
         look();
     }
     rounds
