@@ -464,6 +464,9 @@ pub enum Internal {
         /// Machines may have been started just now
         #[arg(long)]
         starting: bool,
+        /// A pod of the system that runs, and has not run for long, need not be ready yet
+        #[arg(long)]
+        lenient: bool,
         cluster: String,
         checks: Vec<String>,
     },

@@ -13,10 +13,11 @@ use crate::cx::Cx;
 use crate::deploy::run::Prints;
 use crate::deploy::{self, kubeconfig, prepare};
 use crate::failure::{Failure, exit};
-use crate::life::lab::{Lab, Reached};
+use crate::life::lab::Lab;
 use crate::life::limits::TooLow;
+use crate::life::up::UpOptions;
 use crate::life::{reach, up};
-use crate::validate::{self, HEALTH};
+use crate::validate;
 use crate::wait::Deadline;
 use crate::{e2e, inventory, output};
 
@@ -106,7 +107,7 @@ async fn configuration(cx: &Cx, cluster: &str, too_low: TooLow) -> anyhow::Resul
 async fn machines(cx: &Cx, lab: &Lab) -> anyhow::Result<(String, ())> {
     let planned = up::planned(cx, lab).await?;
     let before = deploy::deployed(lab)?;
-    up::up(cx, lab, None, false).await?;
+    up::up(cx, lab, UpOptions { no_ping: true, ..UpOptions::default() }).await?;
     let brought_back = before.is_none() && deploy::deployed(lab)?.is_some();
     Ok((provisioned(&planned, brought_back), ()))
 }
@@ -158,9 +159,12 @@ async fn kubespray(cx: &Cx, lab: &Lab, wishes: &Wishes) -> anyhow::Result<(Strin
 
 /// All checks of a cluster that is new; of one that was there before, those that make nothing in it.
 async fn health(cx: &Cx, lab: &Lab, is_new: bool) -> anyhow::Result<(String, ())> {
-    let ids: Vec<String> = if is_new { Vec::new() } else { HEALTH.map(str::to_owned).to_vec() };
-    let reached: Reached = running(cx, lab).await?;
-    let checks = validate::look(cx, lab, &reached, &ids, None).await?;
+    let reached = running(cx, lab).await?;
+    let checks = if is_new {
+        validate::look(cx, lab, &reached, &[], None).await?
+    } else {
+        validate::health(cx, lab, &reached).await?
+    };
     validate::judge(&checks)?;
     Ok((validated(&checks), ()))
 }

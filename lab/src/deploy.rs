@@ -28,7 +28,7 @@ use crate::life::limits::{self, TooLow};
 use crate::life::state::CLUSTER;
 use crate::life::up;
 use crate::output;
-use crate::snapshot;
+use crate::snapshot::{self, Copied};
 use crate::validate::{self, HEALTH, Unanswered};
 
 pub mod change;
@@ -151,13 +151,23 @@ pub async fn deploy(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
         play::play(cx, lab, &play).await?;
     }
     kubeconfig::fetch(cx, lab, &reached).await?;
-    settle(cx, lab, &reached, &HEALTH).await?;
+    let containers = lab.spec.machines.iter().all(|machine| machine.kind == MachineKind::Container);
+    // While it settles, the copy is digested.
+    let copied = if is_bare && wishes.keep && containers {
+        snapshot::copy(cx, lab, &reached, &wanted.inputs).await.map_err(|error| not_kept(cx, &error)).ok()
+    } else {
+        None
+    };
+    if let Err(error) = settle(cx, lab, &reached, &HEALTH).await {
+        if let Some(copied) = copied {
+            copied.discard(cx).await?;
+        }
+        return Err(error);
+    }
     let done = Deployed { at: Timestamp::now(), ..wanted };
     files::write_atomic(&record, &serde_json::to_vec_pretty(&done)?, PUBLIC)?;
-    let containers = lab.spec.machines.iter().all(|machine| machine.kind == MachineKind::Container);
-    if is_bare && wishes.keep && containers {
-        drop(reached);
-        keep_for_next_time(cx, lab, &done.inputs).await;
+    if let Some(copied) = copied {
+        keep_for_next_time(cx, lab, copied).await;
     }
     tell_next_steps(cx, lab, wishes)
 }
@@ -183,21 +193,20 @@ async fn settle(cx: &Cx, lab: &Lab, reached: &Reached, checks: &[&str]) -> anyho
     Ok(())
 }
 
-/// Keeps a cluster that was just made, so that the next deploy from the same restores it. What goes wrong with that is
-/// told, and is no failure of the deploy.
-async fn keep_for_next_time(cx: &Cx, lab: &Lab, inputs: &str) {
-    let name =
-        format!("{}{}", snapshot::KEPT, inputs.trim_start_matches("sha256:").get(..12).unwrap_or(inputs));
-    let kept = async {
-        snapshot::make_room(cx, &lab.spec.name, &name)?;
-        snapshot::take(cx, lab, &name, Some(inputs)).await
-    };
-    match kept.await {
-        Ok(_) => cx.progress.note(&format!(
+/// Keeps a cluster that was just made, so that the next deploy from the same restores it. What goes wrong with that is told,
+/// and is no failure of the deploy.
+async fn keep_for_next_time(cx: &Cx, lab: &Lab, copied: Copied) {
+    let name = copied.name.clone();
+    match copied.keep(cx, lab).await {
+        Ok(()) => cx.progress.note(&format!(
             "kept as the snapshot `{name}`: the next `up` or `deploy` from the same brings it back (`--no-snapshot` does not keep it)"
         )),
-        Err(error) => cx.progress.note(&format!("warning: this cluster is not kept for the next deploy: {error:#}")),
+        Err(error) => not_kept(cx, &error),
     }
+}
+
+fn not_kept(cx: &Cx, error: &anyhow::Error) {
+    cx.progress.note(&format!("warning: this cluster is not kept for the next deploy: {error:#}"));
 }
 
 /// What a deploy would be made from now.

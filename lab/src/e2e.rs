@@ -20,6 +20,7 @@ use crate::files::{self, SECRET};
 use crate::host::acceleration;
 use crate::life::lab::{Lab, Reached};
 use crate::life::limits::TooLow;
+use crate::life::up::UpOptions;
 use crate::life::{destroy, reach, up};
 use crate::process::Invocation;
 use crate::wait::Deadline;
@@ -147,7 +148,7 @@ async fn forward(cx: &Cx, lab: &Lab, wishes: deploy::Wishes, report: &mut Report
     let made = async {
         // Machines are told of artefacts when they are made, so what is needed must be known before.
         phase(report, "prepare", async { prepare::check(cx, lab, wishes.too_low).await.map(drop) }).await?;
-        phase(report, "up", up::up(cx, lab, None, true)).await?;
+        phase(report, "up", up::up(cx, lab, UpOptions { fresh: true, no_ping: true, only: None })).await?;
         phase(report, "deploy", deploy::deploy(cx, lab, wishes)).await
     }
     .await;

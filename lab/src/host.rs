@@ -10,6 +10,7 @@ pub mod containers;
 pub mod embedded;
 pub mod enter;
 pub mod facts;
+pub mod freezer;
 pub mod limits;
 pub mod load;
 pub mod processes;

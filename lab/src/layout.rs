@@ -333,6 +333,12 @@ impl HostFiles {
         self.folder.join("lock")
     }
 
+    /// Held by a command that has stopped all machines for a moment.
+    #[must_use]
+    pub fn frozen(&self) -> PathBuf {
+        self.folder.join("frozen.lock")
+    }
+
     /// What the supervisor and libvirtd say.
     #[must_use]
     pub fn log(&self) -> PathBuf {

@@ -33,7 +33,8 @@ mod pods;
 mod probes;
 mod suite;
 
-pub use access::NO_ANSWER;
+pub use access::{NO_ANSWER, Site};
+pub use cluster::ON_THEIR_WAY;
 pub use late::{Unanswered, once};
 pub use suite::run_here;
 
@@ -57,9 +58,10 @@ const WHOLE: Duration = Duration::from_secs(3600);
 enum Look {
     /// Once, for at most so long.
     Once(Duration),
-    /// Until nothing is wrong, for so long.
+    /// Until nothing is wrong and every pod of the system has said that it is ready, for so long.
     Until(Duration),
-    /// The same of one whose machines may have been started just now: what ended with their last run is told that it did.
+    /// Until nothing is wrong, for so long, of one whose machines may have been started just now: what ended with their last
+    /// run is told that it did.
     Starting(Duration),
 }
 
@@ -107,29 +109,57 @@ pub async fn look(
     patience: Option<Duration>,
 ) -> anyhow::Result<Vec<Outcome>> {
     suite::known(ids)?;
+    has_kubeconfig(cx, lab)?;
+    let times = times(cx, lab).await?;
+    let Some(patience) = patience else {
+        return look_patiently(cx, lab, reached, ids, times, Look::Until).await;
+    };
+    run_checks(cx, lab, reached, ids, Look::Until(patience), times, |outcome| show(cx, outcome)).await
+}
+
+/// Waits until a cluster is well, and shows what tells that: as [`look`] at [`HEALTH`], but a pod that runs, and has not run
+/// for long, need not be ready yet.
+///
+/// # Errors
+/// When the checks cannot be run.
+pub async fn health(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<Vec<Outcome>> {
+    has_kubeconfig(cx, lab)?;
+    let times = times(cx, lab).await?;
+    look_patiently(cx, lab, reached, &HEALTH.map(str::to_owned), times, Look::Starting).await
+}
+
+fn has_kubeconfig(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
     let words = lab.cluster_words(cx);
     anyhow::ensure!(
         lab.files.kubeconfig().is_file(),
         Failure::new(exit::PROVISION, format!("the lab `{}` has no cluster that is known of", lab.spec.name))
             .hint(format!("`cargo xtask deploy {words}` makes it"))
     );
-    let times = times(cx, lab).await?;
-    let Some(patience) = patience else {
-        let starting = lab.state()?.and_then(|state| starting(lab, &state.get()));
-        let usual = late::Limits { patience: (PATIENCE * times).max(starting.unwrap_or_default()), times };
-        return late::again_for_failed(
-            load::watch,
-            ids,
-            usual,
-            |note| cx.progress.note(note),
-            |outcome| show(cx, outcome),
-            async |ids, limits, each| {
-                run_checks(cx, lab, reached, ids, Look::Until(limits.patience), limits.times, each).await
-            },
-        )
-        .await;
-    };
-    run_checks(cx, lab, reached, ids, Look::Until(patience), times, |outcome| show(cx, outcome)).await
+    Ok(())
+}
+
+/// Runs checks for as long as machines like these need, and those that fail while this computer is overloaded once more.
+async fn look_patiently(
+    cx: &Cx,
+    lab: &Lab,
+    reached: &Reached,
+    ids: &[String],
+    times: u32,
+    look: fn(Duration) -> Look,
+) -> anyhow::Result<Vec<Outcome>> {
+    let starting = lab.state()?.and_then(|state| starting(lab, &state.get()));
+    let usual = late::Limits { patience: (PATIENCE * times).max(starting.unwrap_or_default()), times };
+    late::again_for_failed(
+        load::watch,
+        ids,
+        usual,
+        |note| cx.progress.note(note),
+        |outcome| show(cx, outcome),
+        async |ids, limits, each| {
+            run_checks(cx, lab, reached, ids, look(limits.patience), limits.times, each).await
+        },
+    )
+    .await
 }
 
 /// Runs checks until nothing is wrong, for so long, of a cluster whose machines may have been started just now.
@@ -196,6 +226,7 @@ async fn run_checks<I: AsRef<OsStr>>(
     let program = invocation(own_program())
         .args(["internal", "validate", "--patience", &seconds, "--times", &times.to_string()])
         .args(matches!(look, Look::Starting(_)).then_some("--starting"))
+        .args((!matches!(look, Look::Until(_))).then_some("--lenient"))
         .arg(&lab.cluster_file)
         .args(ids)
         .env("LAB_ROOT", cx.layout.root());

@@ -11,6 +11,7 @@ use crate::deploy::{kubeconfig, kubectl};
 use crate::failure::{Failure, exit};
 use crate::kubespray::plain;
 use crate::life::lab::{Lab, Reached};
+use crate::life::up::UpOptions;
 use crate::life::{destroy, down, gc, image_use, shell, single, status, topology, up};
 use crate::output;
 use crate::{contents, e2e, image, proxy, validate};
@@ -53,7 +54,7 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
         Command::Up { cluster, fresh, .. } => {
             let lab = Lab::open(cx, &cluster.cluster)?;
             e2e::keep(&lab)?;
-            up::up(cx, &lab, None, fresh).await?;
+            up::up(cx, &lab, UpOptions { fresh, ..UpOptions::default() }).await?;
         }
         Command::Down { cluster, .. } => down::down(cx, &Lab::open(cx, &cluster.cluster)?).await?,
         Command::Destroy { cluster, .. } => {
@@ -166,9 +167,10 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
                 })
                 .await?
         }
-        Command::Internal(Internal::Validate { patience, times, starting, cluster, checks }) => {
+        Command::Internal(Internal::Validate { patience, times, starting, lenient, cluster, checks }) => {
             let patience = Duration::from_secs(patience);
-            validate::run_here(&Lab::open(cx, &cluster)?, &checks, patience, times, starting).await?;
+            let site = validate::Site::open(&Lab::open(cx, &cluster)?, patience, times, lenient).await?;
+            validate::run_here(site, &checks, starting).await?;
         }
         Command::Internal(Internal::DeployPlainly { cluster }) => {
             plain::deploy(cx, &Lab::open(cx, &cluster)?).await?;
@@ -205,13 +207,13 @@ async fn one_machine(cx: &Cx, vm: Vm) -> anyhow::Result<u8> {
         Vm::Start(one) => {
             let lab = Lab::open(cx, &one.of.cluster)?;
             lab.machine(&one.machine)?;
-            up::up(cx, &lab, Some(&one.machine), false).await?;
+            up::up(cx, &lab, UpOptions { only: Some(&one.machine), ..UpOptions::default() }).await?;
         }
         Vm::Stop(one) => single::stop(cx, &Lab::open(cx, &one.of.cluster)?, &one.machine).await?,
         Vm::Restart(one) => {
             let lab = Lab::open(cx, &one.of.cluster)?;
             single::stop(cx, &lab, &one.machine).await?;
-            up::up(cx, &lab, Some(&one.machine), false).await?;
+            up::up(cx, &lab, UpOptions { only: Some(&one.machine), ..UpOptions::default() }).await?;
         }
         Vm::Status(one) => {
             let lab = Lab::open(cx, &one.of.cluster)?;

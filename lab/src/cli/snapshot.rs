@@ -16,7 +16,7 @@ use crate::snapshot::{self, Shown};
 pub async fn take(cx: &Cx, lab: &Lab, name: Option<String>) -> anyhow::Result<()> {
     let name = name.unwrap_or_else(snapshot::fresh_name);
     let _held = lab.hold()?;
-    let taken = snapshot::take(cx, lab, &name, None).await?;
+    let taken = snapshot::take(cx, lab, &name).await?;
     output::line(taken.name)
 }
 

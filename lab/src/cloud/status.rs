@@ -13,7 +13,7 @@ use crate::deploy::{self, Deployed};
 use crate::failure::exit;
 use crate::life::lab::Lab;
 use crate::life::status::{self, LabStatus};
-use crate::validate::{self, HEALTH, NO_ANSWER, Unanswered};
+use crate::validate::{self, HEALTH, NO_ANSWER, ON_THEIR_WAY, Unanswered};
 
 /// How long the cluster may take to say how it is. Who asks for a status does not want to wait.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(4);
@@ -41,6 +41,8 @@ pub struct CloudStatus {
 pub enum Health {
     /// It answers, and is as it must be.
     Ready,
+    /// It answers, its nodes are ready, and some pods of its system run and are not ready yet.
+    Starting,
     /// It answers, and is not as it must be.
     NotReady,
     /// Its machines run, and it does not answer.
@@ -59,6 +61,7 @@ impl Health {
     pub fn word(self) -> &'static str {
         match self {
             Self::Ready => "ready",
+            Self::Starting => "ready, but for pods of the system that are on their way up",
             Self::NotReady => "not as it must be",
             Self::NoAnswer => "does not answer",
             Self::Slow => "slow to answer: this computer is busy",
@@ -69,11 +72,11 @@ impl Health {
 }
 
 impl CloudStatus {
-    /// The exit code that it means: 0 only if all is well.
+    /// The exit code that it means: 0 only if nothing is wrong.
     #[must_use]
     pub fn code(&self) -> u8 {
         match self.health {
-            Health::Ready => 0,
+            Health::Ready | Health::Starting => 0,
             Health::Stopped => exit::PROVISION,
             Health::NotReady | Health::NoAnswer | Health::Slow | Health::NotDeployed => exit::CHECKS,
         }
@@ -116,7 +119,8 @@ fn health(all_run: bool, has_kubeconfig: bool, answer: &anyhow::Result<Vec<Outco
         (true, true, Err(_)) => Health::NoAnswer,
         (true, true, Ok(checks)) if !checks.iter().any(answered) => Health::NoAnswer,
         (true, true, Ok(checks)) if checks.iter().all(|check| check.verdict == Verdict::Passed) => {
-            Health::Ready
+            let starts = |check: &Outcome| check.details.iter().any(|told| told.starts_with(ON_THEIR_WAY));
+            if checks.iter().any(starts) { Health::Starting } else { Health::Ready }
         }
         (true, true, Ok(_)) => Health::NotReady,
     }

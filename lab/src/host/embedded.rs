@@ -15,9 +15,9 @@ use crate::layout::HostFiles;
 use crate::process::invocation;
 use crate::wait::{Deadline, Probe, until};
 
-use super::cgroups;
 use super::processes::{ProcessId, in_namespace, namespace, own_program, sees_mounts_of};
 use super::supervisor::{self, HostRecord};
+use super::{cgroups, freezer};
 
 /// How long the kernel may take to clear the namespaces after everything in them was killed.
 const END: Duration = Duration::from_secs(30);
@@ -52,15 +52,20 @@ impl EmbeddedHost {
     }
 }
 
-/// The living host of a lab, if it has one. One that ends, or whose end a killed command began, is none.
+/// The living host of a lab, if it has one. One that ends, or whose end a killed command began, is none. Its machines go
+/// on if a killed command left them stopped.
 ///
 /// # Errors
 /// When its record is there and cannot be read.
 pub fn find(files: &HostFiles) -> anyhow::Result<Option<EmbeddedHost>> {
-    let record = supervisor::read_record(files)?;
-    Ok(record.filter(|record| record.supervisor.is_alive()).and_then(|record| {
-        let first = record.first.filter(ProcessId::is_alive)?.pid;
-        Some(EmbeddedHost { pid: record.supervisor.pid, first, no_containers: record.no_containers })
+    let record = supervisor::read_record(files)?.filter(|record| record.supervisor.is_alive());
+    let Some(record) = record else { return Ok(None) };
+    let Some(first) = record.first.filter(ProcessId::is_alive) else { return Ok(None) };
+    freezer::thaw_left(files, &record.groups)?;
+    Ok(Some(EmbeddedHost {
+        pid: record.supervisor.pid,
+        first: first.pid,
+        no_containers: record.no_containers,
     }))
 }
 

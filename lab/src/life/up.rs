@@ -94,13 +94,24 @@ fn image_specs(lab: &Lab) -> Vec<ImageSpec> {
     specs
 }
 
-/// Makes the world match the cluster file. With `only`, for that one machine, which is then started whether
-/// or not the file says so; the others are left as they are. A lab of which nothing is there yet is restored where a
-/// cluster was deployed from the same and kept; with `fresh` it is made all the same.
+/// What may be asked of [`up`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UpOptions<'a> {
+    /// This machine alone, which is then started whether or not the file says so; the others are left as they are.
+    pub only: Option<&'a str>,
+    /// A lab of which nothing is there yet is made, also where a cluster was deployed from the same and kept.
+    pub fresh: bool,
+    /// Ansible is not asked whether it reaches the machines: what the caller does next finds out.
+    pub no_ping: bool,
+}
+
+/// Makes the world match the cluster file. A lab of which nothing is there yet is restored where a cluster was deployed from
+/// the same and kept.
 ///
 /// # Errors
 /// When the plan is refused, or a machine cannot be made or reached.
-pub async fn up(cx: &Cx, lab: &Lab, only: Option<&str>, fresh: bool) -> anyhow::Result<()> {
+pub async fn up(cx: &Cx, lab: &Lab, options: UpOptions<'_>) -> anyhow::Result<()> {
+    let UpOptions { only, fresh, no_ping } = options;
     let _held = lab.hold()?;
     let state = lab.state()?;
     let is_bare = state.as_ref().is_none_or(|state| {
@@ -108,12 +119,12 @@ pub async fn up(cx: &Cx, lab: &Lab, only: Option<&str>, fresh: bool) -> anyhow::
         !state.has_machines() && !state.resources.contains(CLUSTER)
     });
     let done = match (deploy::kept(cx, lab, is_bare && only.is_none() && !fresh)?, state) {
-        (Some(kept), _) => bring_back(cx, lab, &kept).await,
+        (Some(kept), _) => bring_back(cx, lab, &kept, no_ping).await,
         (None, state) => {
             let (name, file, host) = (&lab.spec.name, lab.cluster_file.clone(), lab.spec.host.clone());
             let state = state.map_or_else(|| StateFile::create(&lab.files, name, file, host), Ok)?;
             match make(cx, lab, &state, only.as_ref().map(std::slice::from_ref)).await {
-                Ok(made) => greet(cx, lab, &state, &made).await,
+                Ok(made) => greet(cx, lab, &state, &made, no_ping).await,
                 Err(error) => Err(error),
             }
         }
@@ -125,13 +136,16 @@ pub async fn up(cx: &Cx, lab: &Lab, only: Option<&str>, fresh: bool) -> anyhow::
 }
 
 /// Restores what was deployed from the same before.
-async fn bring_back(cx: &Cx, lab: &Lab, kept: &Manifest) -> anyhow::Result<()> {
+async fn bring_back(cx: &Cx, lab: &Lab, kept: &Manifest, no_ping: bool) -> anyhow::Result<()> {
     limits::warn_before_up(cx, lab).await?;
     cx.progress.note(&format!(
         "a cluster was deployed from the same before: it is brought back from the snapshot `{}` (`--fresh` makes new machines)",
         kept.name
     ));
     snapshot::restore(cx, lab, kept).await?;
+    if no_ping {
+        return Ok(());
+    }
     let state = lab.state()?.context("a lab that was brought back has a state")?;
     ping(cx, lab, &running(cx, lab).await?, &state).await
 }
@@ -265,9 +279,11 @@ async fn begin(
     Ok((images, keys, host))
 }
 
-/// Has Ansible reach what was made, and tells a person how to.
-async fn greet(cx: &Cx, lab: &Lab, state: &StateFile, made: &Made) -> anyhow::Result<()> {
-    ping(cx, lab, &made.reached, state).await?;
+/// Has Ansible reach what was made, unless that is not asked for, and tells a person how to.
+async fn greet(cx: &Cx, lab: &Lab, state: &StateFile, made: &Made, no_ping: bool) -> anyhow::Result<()> {
+    if !no_ping {
+        ping(cx, lab, &made.reached, state).await?;
+    }
     if made.changed {
         let first = lab.spec.machines.first().map_or("MACHINE", |machine| machine.name.as_str());
         cx.progress.note(&format!(

@@ -20,7 +20,7 @@ use crate::life::{container, down, observe, offline, up};
 use crate::progress::Task;
 use crate::wait::Deadline;
 
-use super::layers::{self, Freezing};
+use super::layers::{self, Planned};
 use super::{KEPT, digest, store};
 
 /// How long the kernel may take to take a mount away.
@@ -34,15 +34,33 @@ pub fn fresh_name() -> String {
     Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
-/// Takes a snapshot of a lab that the caller holds. `deploy`: the digest of what its deploy was made from, for one that is
-/// kept to take the place of the next deploy from the same. Machines that ran run again at the end; where there was a
-/// cluster that was well, every node is ready again, and pods of the system may need a minute or two more.
+/// The layers of each machine, the newest first.
+pub(super) type Layers = BTreeMap<String, Vec<String>>;
+
+/// What a snapshot is made of.
+pub(super) struct Taken<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The digest of what its deploy was made from, for one that is kept to take the place of the next deploy from the same.
+    pub deploy: Option<&'a str>,
+    /// Whether its cluster was well.
+    pub well: bool,
+    /// Its machines, without their layers.
+    pub machines: BTreeMap<String, SnapshotMachine>,
+    /// Their layers.
+    pub layers: Layers,
+    /// Digests of the lab's own files.
+    pub files: BTreeMap<String, String>,
+}
+
+/// Takes a snapshot of a lab that the caller holds. Machines that ran run again at the end; where there was a cluster that
+/// was well, every node is ready again, and pods of the system may need a minute or two more.
 ///
 /// # Errors
 /// When the name is taken, a machine is not whole, or the disk is full.
-pub async fn take(cx: &Cx, lab: &Lab, name: &str, deploy: Option<&str>) -> anyhow::Result<Manifest> {
+pub async fn take(cx: &Cx, lab: &Lab, name: &str) -> anyhow::Result<Manifest> {
     let words = lab.cluster_words(cx);
-    named(name, deploy.is_some())?;
+    named(name)?;
     anyhow::ensure!(
         lab.spec.host == HostSpec::Embedded,
         Failure::new(
@@ -83,39 +101,50 @@ pub async fn take(cx: &Cx, lab: &Lab, name: &str, deploy: Option<&str>) -> anyho
         kill_point("snapshot/stop", "after");
     }
     task.step("freezing what the machines wrote");
-    let frozen = freeze_all(cx, lab, name, &whole).await?;
+    let planned = planned(cx, lab, name, &whole);
+    let layers = on_all(&planned, |one| layers::freeze(cx.clone(), one)).await?;
     kill_point("snapshot/freeze", "after");
     let kept = keep_files(lab, &files.kept(&lab.spec.name, name))?;
-    let digests = tokio::spawn(digest_all(cx.clone(), frozen.clone(), whole.clone()));
+    let digests = tokio::spawn(digest_all(cx.clone(), layers.clone(), whole));
     let mut made = None;
     if ran {
         task.step("starting the machines again");
         made = Some(up::bring(cx, lab, &state).await?);
         kill_point("snapshot/start", "after");
     }
-    let mut machines = digests.await.context("the digests of the layers broke off")??;
-    for (machine, layers) in frozen {
-        machines.get_mut(&machine).context("a layer has a digest")?.layers = layers;
-    }
-    let manifest = Manifest {
-        name: name.to_owned(),
-        cluster: lab.spec.name.clone(),
-        lab: state.get().lab,
-        at: Timestamp::now().to_string(),
-        deploy: deploy.map(str::to_owned),
-        kubernetes: deploy::deployed(lab)?.map(|deployed| deployed.kubernetes),
-        well,
-        machines,
-        files: kept,
-    };
-    let text = serde_json::to_vec_pretty(&manifest)?;
-    files::write_atomic(&files.manifest(&lab.spec.name, name), &text, PUBLIC)?;
+    let machines = digests.await.context("the digests of the layers broke off")??;
+    let manifest = make(cx, lab, Taken { name, deploy: None, well, machines, layers, files: kept })?;
     if let Some(made) = &made
         && well
     {
         ready_again(cx, lab, &made.reached, &task).await?;
     }
     task.done(&format!("`{name}` taken in {:.1} s", task.elapsed().as_secs_f64()));
+    Ok(manifest)
+}
+
+/// Writes the manifest of a snapshot: from then on there is one.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn make(cx: &Cx, lab: &Lab, taken: Taken<'_>) -> anyhow::Result<Manifest> {
+    let Taken { name, deploy, well, mut machines, layers, files } = taken;
+    for (machine, layers) in layers {
+        machines.get_mut(&machine).context("a layer has a digest")?.layers = layers;
+    }
+    let manifest = Manifest {
+        name: name.to_owned(),
+        cluster: lab.spec.name.clone(),
+        lab: lab.state()?.context("a lab that is kept has a state")?.get().lab,
+        at: Timestamp::now().to_string(),
+        deploy: deploy.map(str::to_owned),
+        kubernetes: deploy::deployed(lab)?.map(|deployed| deployed.kubernetes),
+        well,
+        machines,
+        files,
+    };
+    let place = cx.layout.snapshots().manifest(&lab.spec.name, name);
+    files::write_atomic(&place, &serde_json::to_vec_pretty(&manifest)?, PUBLIC)?;
     Ok(manifest)
 }
 
@@ -131,7 +160,7 @@ async fn ready_again(cx: &Cx, lab: &Lab, reached: &Reached, task: &Task) -> anyh
 }
 
 /// A name must be one of a folder, and none that we give ourselves.
-fn named(name: &str, ours: bool) -> anyhow::Result<()> {
+fn named(name: &str) -> anyhow::Result<()> {
     let fine = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     anyhow::ensure!(
         !name.is_empty() && name.len() <= LONGEST_NAME && name.chars().all(fine) && !name.starts_with('.'),
@@ -140,7 +169,7 @@ fn named(name: &str, ours: bool) -> anyhow::Result<()> {
         ))
     );
     anyhow::ensure!(
-        ours || !name.starts_with(KEPT),
+        !name.starts_with(KEPT),
         Failure::new(exit::USAGE, format!("names that begin with `{KEPT}` are those that `deploy` gives"))
             .hint("take another name")
     );
@@ -148,7 +177,10 @@ fn named(name: &str, ours: bool) -> anyhow::Result<()> {
 }
 
 /// Every machine with what it was made from: all of the file must be there, each with its disk.
-fn whole(lab: &Lab, observed: &Observed) -> anyhow::Result<BTreeMap<String, AppliedMachine>> {
+///
+/// # Errors
+/// With one that is not.
+pub(super) fn whole(lab: &Lab, observed: &Observed) -> anyhow::Result<BTreeMap<String, AppliedMachine>> {
     let of = |name: &str| {
         let found = observed.machines.get(name).filter(|found| found.disk.is_some());
         found.and_then(|found| found.domain.as_ref()?.applied.clone()).with_context(|| {
@@ -174,52 +206,70 @@ async fn unmount(
     Ok(())
 }
 
-/// Freezes every machine, all at once. Gives what each stands on then.
-async fn freeze_all(
+/// The layers that are to be made of what machines wrote.
+pub(super) fn planned(
     cx: &Cx,
     lab: &Lab,
     snapshot: &str,
     whole: &BTreeMap<String, AppliedMachine>,
-) -> anyhow::Result<BTreeMap<String, Vec<String>>> {
+) -> Vec<Planned> {
+    // Names of snapshots may come again, within one second after a kill; what a layer holds never does.
+    let of = format!("{}.{snapshot}.{}-{}", lab.spec.name, fresh_name(), std::process::id());
+    let planned = |(machine, applied): (&String, &AppliedMachine)| Planned {
+        files: lab.files.clone(),
+        store: cx.layout.snapshots(),
+        machine: machine.clone(),
+        kind: applied.kind,
+        image: applied.image.clone(),
+        layer: format!("{of}.{machine}"),
+    };
+    whole.iter().map(planned).collect()
+}
+
+/// Does a part of the work on all layers at once. Gives what came of it by machine.
+///
+/// # Errors
+/// When it fails for one of them.
+pub(super) async fn on_all<T, F>(
+    planned: &[Planned],
+    part: impl Fn(Planned) -> F,
+) -> anyhow::Result<BTreeMap<String, T>>
+where
+    T: Send + 'static,
+    F: Future<Output = anyhow::Result<T>> + Send + 'static,
+{
     let mut work = tokio::task::JoinSet::new();
-    for (name, applied) in whole {
-        let (cx, lab, name, applied) = (cx.clone(), lab.clone(), name.clone(), applied.clone());
-        // Names of snapshots may come again, within one second after a kill; what a layer holds never does.
-        let layer = format!("{}.{snapshot}.{}-{}.{name}", lab.spec.name, fresh_name(), std::process::id());
+    for one in planned {
+        let (machine, part) = (one.machine.clone(), part(one.clone()));
         work.spawn(async move {
-            let store = cx.layout.snapshots();
-            let freezing = Freezing {
-                files: &lab.files,
-                store: &store,
-                machine: &name,
-                kind: applied.kind,
-                image: &applied.image,
-                layer: &layer,
-            };
-            let frozen = layers::freeze(&cx, &freezing).await;
-            Ok((name.clone(), frozen.with_context(|| format!("cannot freeze what `{name}` wrote"))?))
+            let done = part.await.with_context(|| format!("cannot freeze what `{machine}` wrote"))?;
+            anyhow::Ok((machine, done))
         });
     }
-    let mut frozen = BTreeMap::new();
+    let mut made = BTreeMap::new();
     let mut failed = None;
     // All come to their end: a machine that is half frozen is nobody's.
     while let Some(done) = work.join_next().await {
         match done.context("freezing a machine broke off")? {
-            Ok((name, layers)) => drop(frozen.insert(name, layers)),
+            Ok((machine, done)) => drop(made.insert(machine, done)),
             Err(error) => failed = Some(error),
         }
     }
-    failed.map_or(Ok(frozen), |error: anyhow::Error| Err(error))
+    failed.map_or(Ok(made), Err)
 }
 
-async fn digest_all(
+/// Digests what each machine stands on, of all at once.
+///
+/// # Errors
+/// When something of it cannot be read.
+pub(super) async fn digest_all(
     cx: Cx,
-    frozen: BTreeMap<String, Vec<String>>,
+    layers: Layers,
     whole: BTreeMap<String, AppliedMachine>,
 ) -> anyhow::Result<BTreeMap<String, SnapshotMachine>> {
     let mut work = tokio::task::JoinSet::new();
     for (name, applied) in whole {
-        let stack = frozen.get(&name).context("a machine has a layer")?.iter();
+        let stack = layers.get(&name).context("a machine has a layer")?.iter();
         let stack: Vec<_> = stack.map(|layer| cx.layout.snapshots().layer(layer)).collect();
         let cx = cx.clone();
         work.spawn(async move {
@@ -237,7 +287,10 @@ async fn digest_all(
 }
 
 /// Copies the lab's own files that a restored one must have, and gives their digests.
-fn keep_files(lab: &Lab, to: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+///
+/// # Errors
+/// When one cannot be read or written.
+pub(super) fn keep_files(lab: &Lab, to: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     files::remove(to)?;
     let mut kept = BTreeMap::new();
     for path in own_files(lab)? {
@@ -279,6 +332,6 @@ mod tests {
     #[case("with space", false)]
     #[case("deployed-mine", false)]
     fn a_name_is_one_of_a_folder_and_not_ours(#[case] name: &str, #[case] fine: bool) {
-        assert_eq!(named(name, false).is_ok(), fine, "{name}");
+        assert_eq!(named(name).is_ok(), fine, "{name}");
     }
 }

@@ -50,6 +50,8 @@ pub struct Site {
     pub started: BTreeMap<String, i64>,
     /// How many times longer than a real processor those of the machines may take for anything.
     pub times: u32,
+    /// Whether a pod of the system that runs, and has not run for long, need not be ready yet.
+    pub lenient: bool,
 }
 
 impl Site {
@@ -57,7 +59,7 @@ impl Site {
     ///
     /// # Errors
     /// When the lab has no kubeconfig that can be used.
-    pub async fn open(lab: &Lab, patience: Duration, times: u32) -> anyhow::Result<Self> {
+    pub async fn open(lab: &Lab, patience: Duration, times: u32, lenient: bool) -> anyhow::Result<Self> {
         let path = lab.files.kubeconfig();
         let kubeconfig = Kubeconfig::read_from(&path).context("cannot use the lab's kubeconfig")?;
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
@@ -73,6 +75,7 @@ impl Site {
             patience,
             started: started(lab)?,
             times,
+            lenient,
         })
     }
 

@@ -25,7 +25,7 @@ pub const PORT: u16 = 8080;
 const CONNECT: u32 = 3;
 /// How long a command in a pod may take.
 const EXEC: Duration = Duration::from_secs(30);
-/// How long the namespace may take to go.
+/// How long pods may take to go.
 const GONE: Duration = Duration::from_secs(30);
 /// The label of every namespace of checks.
 const OURS: &str = "lab.checks";
@@ -225,26 +225,33 @@ impl Probes {
     }
 }
 
-/// Removes the namespaces of all checks, those of runs that were ended too, and waits until they are gone.
+/// Removes what checks made, also that of runs that were ended, and waits until its pods are gone. The emptied namespaces go
+/// as soon as every API of the cluster answers, that of metrics too (`NamespaceDeletionDiscoveryFailure`).
 ///
 /// # Errors
-/// When they do not go, with what the API says of that.
+/// When pods do not go, with what the API says of that.
 pub async fn remove(site: &Site) -> anyhow::Result<()> {
     let namespaces: Api<Namespace> = Api::all(site.client.clone());
     let deadline = Deadline::after(GONE * site.times);
     for found in namespaces.list_metadata(&ListParams::default().labels(OURS)).await? {
         let name = found.name_any();
+        let pods: Api<Pod> = Api::namespaced(site.client.clone(), &name);
         if found.metadata.deletion_timestamp.is_none() {
+            // Else it would make its pods anew.
+            let sets: Api<DaemonSet> = Api::namespaced(site.client.clone(), &name);
+            sets.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
+            pods.delete_collection(&DeleteParams::default().grace_period(0), &ListParams::default()).await?;
             namespaces.delete(&name, &DeleteParams::default()).await?;
         }
-        let is_gone = |found: Option<&Namespace>| found.is_none();
-        tokio::select! {
-            gone = kube::runtime::wait::await_condition(namespaces.clone(), &name, is_gone) => drop(gone?),
-            () = deadline.passed() => {
-                let status = namespaces.get_opt(&name).await?.and_then(|found| found.status);
-                let why = status.and_then(|status| status.conditions).unwrap_or_default();
-                let why = why.iter().find(|one| one.status == "True").and_then(|one| one.message.clone());
-                anyhow::bail!("the namespace `{name}` does not go: {}", why.unwrap_or_default());
+        for pod in pods.list_metadata(&ListParams::default()).await? {
+            let (pod, uid) = (pod.name_any(), pod.uid().unwrap_or_default());
+            let is_gone = kube::runtime::conditions::is_deleted(&uid);
+            tokio::select! {
+                gone = kube::runtime::wait::await_condition(pods.clone(), &pod, is_gone) => drop(gone?),
+                () = deadline.passed() => {
+                    let seconds = deadline.length().as_secs();
+                    anyhow::bail!("the pod `{pod}` of the namespace `{name}` does not go within {seconds} s");
+                }
             }
         }
     }

@@ -8,7 +8,6 @@ use lab_core::validate::expected;
 use tokio::task::JoinSet;
 
 use crate::failure::{Failure, exit};
-use crate::life::lab::Lab;
 use crate::output;
 use crate::wait::Deadline;
 
@@ -97,14 +96,7 @@ pub fn known(ids: &[String]) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When the cluster cannot be asked at all, or what was made for the checks does not go.
-pub async fn run_here(
-    lab: &Lab,
-    ids: &[String],
-    patience: Duration,
-    times: u32,
-    starting: bool,
-) -> anyhow::Result<()> {
-    let site = Site::open(lab, patience, times).await?;
+pub async fn run_here(site: Site, ids: &[String], starting: bool) -> anyhow::Result<()> {
     if starting {
         let site = site.clone();
         // What goes wrong with that the checks find too. It ends with this process at the latest.
@@ -126,15 +118,18 @@ pub async fn run_here(
     }
     if !seen_from_pods.is_empty() {
         let site = site.clone();
-        work.spawn(async move { from_pods(&site, seen_from_pods).await });
+        work.spawn(async move {
+            let told = from_pods(&site, seen_from_pods).await;
+            if let Err(error) = probes::remove(&site).await {
+                // It says nothing about the cluster that was asked about, and the next run removes it.
+                eprintln!("warning: {error:#}");
+            }
+            told
+        });
     }
     let mut told = Ok(());
     while let Some(done) = work.join_next().await {
         told = told.and(done.map_err(anyhow::Error::from).flatten());
-    }
-    if let Err(error) = probes::remove(&site).await {
-        // It says nothing about the cluster that was asked about, and the next run removes it.
-        eprintln!("warning: {error:#}");
     }
     told
 }

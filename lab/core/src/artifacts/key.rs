@@ -7,6 +7,8 @@ use super::table::DEBIAN_USERLAND;
 
 /// Raised when the code around the recipes changes what comes out of them.
 const FORMAT: u32 = 1;
+/// The same for archives alone.
+const ARCHIVE_FORMAT: u32 = 2;
 
 /// The key of one part, 16 hexadecimal digits. `version` is the one asked for, `kubernetes` the cluster's, `compiler`
 /// the version of Go. Packages of Debian are not part of it: they move on by themselves, and a build records them.
@@ -22,6 +24,9 @@ pub fn key(part: &Part, version: &str, kubernetes: &str, architecture: &str, com
     add(&serde_json::to_string(part).expect("the table has a JSON form"));
     if part.product.needs_debian() {
         add(&serde_json::to_string(&DEBIAN_USERLAND).expect("the table has a JSON form"));
+    }
+    if matches!(part.product, Product::Archive { .. }) {
+        add(&ARCHIVE_FORMAT.to_string());
     }
     add(version);
     add(architecture);

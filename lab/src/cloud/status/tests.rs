@@ -23,6 +23,12 @@ fn not_ready() -> Vec<Outcome> {
     ]
 }
 
+fn starting() -> Vec<Outcome> {
+    let mut system = outcome("system-pods", Verdict::Passed, "9 pods");
+    system.details.push(format!("{ON_THEIR_WAY} `metrics-server`"));
+    vec![outcome("nodes", Verdict::Passed, "3 nodes"), system]
+}
+
 fn silent() -> Vec<Outcome> {
     let why = format!("{NO_ANSWER}: connection refused");
     vec![outcome("nodes", Verdict::Failed, &why), outcome("system-pods", Verdict::Failed, &why)]
@@ -37,6 +43,7 @@ fn unanswered(is_slow: bool) -> anyhow::Error {
 
 #[rstest]
 #[case::ready(true, true, Ok(passed()), Health::Ready, 0)]
+#[case::starting(true, true, Ok(starting()), Health::Starting, 0)]
 #[case::not_ready(true, true, Ok(not_ready()), Health::NotReady, exit::CHECKS)]
 #[case::silent(true, true, Ok(silent()), Health::NoAnswer, exit::CHECKS)]
 #[case::not_in_time(true, true, Err(unanswered(false)), Health::NoAnswer, exit::CHECKS)]
@@ -98,6 +105,7 @@ fn status(health: Health, checks: Vec<Outcome>) -> CloudStatus {
 fn a_status_is_a_table_that_a_person_can_read() {
     let shown = |status: &CloudStatus| table(status, Path::new("/checkout"), "quick");
     insta::assert_snapshot!("ready", shown(&status(Health::Ready, passed())));
+    insta::assert_snapshot!("starting", shown(&status(Health::Starting, starting())));
     insta::assert_snapshot!("not-ready", shown(&status(Health::NotReady, not_ready())));
     let nothing = CloudStatus { deployed: None, kubeconfig: None, ..status(Health::NotDeployed, vec![]) };
     insta::assert_snapshot!("not-deployed", shown(&nothing));

@@ -10,7 +10,7 @@ use crate::files::{self, PUBLIC};
 use crate::layout::{LabFiles, RootFiles, SnapshotFiles};
 
 /// Permission bits of folders that are the machine's own: its `/`, which every user in it enters, and what is mounted in it.
-const MACHINE_FOLDER: u32 = 0o755;
+pub const MACHINE_FOLDER: u32 = 0o755;
 
 /// What is known of a root: written last when it is made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -63,6 +63,7 @@ fn site(url: &str, connect_timeout: Duration) -> Site {
         patience: Duration::ZERO,
         started: BTreeMap::new(),
         times: 1,
+        lenient: false,
     }
 }
 

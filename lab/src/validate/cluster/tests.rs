@@ -1,0 +1,70 @@
+use std::sync::Arc;
+
+use kube::Client;
+use lab_core::cluster;
+use lab_core::source::SourceFile;
+use rstest::rstest;
+use serde_json::json;
+
+use super::*;
+
+/// When the machine of the pod was started, in seconds of Unix time.
+const MACHINE: i64 = 1_000;
+
+const CLUSTER: &str = "\
+apiVersion: lab/v1alpha1
+kind: Cluster
+name: quick
+network:
+  subnet: 192.168.200.0/24
+machines:
+  - name: worker
+    roles: [control-plane]
+    memory: 2GiB
+";
+
+fn site(times: u32) -> Site {
+    let source = SourceFile { path: "cluster.yaml".to_owned(), text: CLUSTER.to_owned() };
+    Site {
+        client: Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap(),
+        spec: Arc::new(cluster::check(&source, None).spec.unwrap()),
+        kubernetes: None,
+        agnhost: None,
+        patience: Duration::ZERO,
+        started: [("worker".to_owned(), MACHINE)].into(),
+        times,
+        lenient: true,
+    }
+}
+
+/// Seconds after the start of the machine that the container which is not ready was started, `None` where it does not run;
+/// seconds after it that it is looked at.
+#[rstest]
+#[case::just_started(Some(40), 45, 1, true)]
+#[case::should_be_ready_by_now(Some(40), 101, 1, false)]
+#[case::emulated(Some(40), 101, 5, true)]
+#[case::does_not_run(None, 45, 1, false)]
+#[case::of_the_last_run_of_its_machine(Some(-90), 45, 1, true)]
+#[case::not_seen_for_too_long(Some(-90), 61, 1, false)]
+#[tokio::test]
+async fn pod_has_time_to_become_ready(
+    #[case] started: Option<i64>,
+    #[case] looked: i64,
+    #[case] times: u32,
+    #[case] expected: bool,
+) {
+    let at = |after: i64| Timestamp::from_second(MACHINE + after).unwrap();
+    let running = |after: i64| json!({ "running": { "startedAt": at(after).to_string() } });
+    let state = started.map_or_else(|| json!({ "waiting": { "reason": "CrashLoopBackOff" } }), running);
+    let status = |name: &str, ready: bool, state: serde_json::Value| json!({ "name": name, "ready": ready, "restartCount": 0, "image": "", "imageID": "", "state": state });
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": { "name": "metrics-server" },
+        "spec": { "nodeName": "worker", "containers": [] },
+        "status": {
+            "phase": "Running",
+            "containerStatuses": [status("a", false, state), status("b", true, running(30))],
+        },
+    }))
+    .unwrap();
+    assert_eq!(is_on_its_way(&site(times), &pod, at(looked)), expected);
+}
