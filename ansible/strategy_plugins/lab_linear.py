@@ -1,10 +1,10 @@
 """Runs tasks in Ansible's linear order, with less work for each: what costs time and changes no result is left out.
 
 Owns four savings. A task that touches no machine (it is skipped, or only computes) ends in this process instead
-of a fork of it. A template is compiled once, and the variables of a role and the facts of a machine are prepared once.
-Where mitogen is in the environment, machines are reached through one Python that stays, not through a login, a sudo
-and a Python for each task. What is waited for by looking is looked for each second. Must not change what a task does,
-what comes of it, or the order of tasks.
+of a fork of it. A template is compiled once, a plugin that it names is found once, and the variables of a role and the
+facts of a machine are prepared once. Where mitogen is in the environment, machines are reached through one Python that
+stays, not through a login, a sudo and a Python for each task. What is waited for by looking is looked for each second.
+Must not change what a task does, what comes of it, or the order of tasks.
 
 The savings replace parts of Ansible that are no interface. In a series of ansible-core for which they were not tried
 this is the linear strategy, and says so.
@@ -26,7 +26,7 @@ from ansible.executor.process import worker
 from ansible.playbook.role import Role
 from ansible.playbook.task import Task
 from ansible.plugins import strategy
-from ansible.plugins.loader import strategy_loader
+from ansible.plugins.loader import Jinja2Loader, strategy_loader
 from ansible.release import __version__ as version
 from ansible.utils.display import Display
 from ansible.utils.unsafe_proxy import wrap_var
@@ -181,6 +181,22 @@ def compile_once(original):
     return compile
 
 
+def find_once(original):
+    """A name in a template means the same plugin until there are other folders of plugins."""
+    found = {}
+
+    @functools.wraps(original)
+    def get_with_context(self, name, *args, **kwargs):
+        if args or kwargs:
+            return original(self, name, *args, **kwargs)
+        key = (id(self), name, len(self._extra_dirs))
+        if key not in found:
+            found[key] = original(self, name)
+        return found[key]
+
+    return get_with_context
+
+
 def prepare_once(original):
     """What a role brings is known once it is loaded, for each chain of roles that it is reached by."""
 
@@ -263,6 +279,7 @@ SAVINGS = (
     (Task, "post_validate", before_machines),
     (strategy, "WorkerProcess", lambda original: Worker),
     (jinja2.Environment, "compile", compile_once),
+    (Jinja2Loader, "get_with_context", find_once),
     (Role, "get_vars", prepare_once),
     (Role, "get_default_vars", prepare_once),
     (manager, "wrap_var", unless(Wrapped, lambda facts: facts)),

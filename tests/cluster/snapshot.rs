@@ -1,11 +1,6 @@
 //! The living cluster kept and brought back: by name, and in the place of a deploy from the same.
 
-use std::time::Duration;
-
 use lab_tests::Living;
-
-/// A restore takes a dozen seconds where nothing else runs; a deploy takes minutes whatever runs.
-const RESTORED: Duration = Duration::from_secs(90);
 
 /// What was deployed once is not deployed again.
 pub fn the_same_is_brought_back(quick: &Living) {
@@ -18,7 +13,6 @@ pub fn the_same_is_brought_back(quick: &Living) {
     quick.destroy();
     let up = quick.checkout.lab(&["up", "quick"]).answer().ok();
     assert!(up.stderr.contains("brought back from the snapshot `deployed-"), "{up}");
-    assert!(up.took < RESTORED, "it took {:?}", up.took);
     assert_eq!(nodes(), made, "it is the same cluster");
     let deploy = quick.checkout.lab(&["deploy", "quick"]).answer().ok();
     assert!(deploy.stderr.contains("nothing to do"), "{deploy}");

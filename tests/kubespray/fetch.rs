@@ -67,7 +67,7 @@ fn every_known_release_is_fetched_and_a_second_fetch_finds_nothing_to_do() {
         assert!(said.stdout.starts_with(&format!("ansible-playbook [core {core}]")), "{said}");
     }
     let again = kubespray(&checkout, &["fetch", "--version", "v2.30.0"]).answer().ok();
-    assert!(again.took < Duration::from_secs(1), "a fetch with nothing to do took {:?}", again.took);
+    assert!(!again.stderr.contains("fetching"), "{again}");
     assert_eq!(names(&checkouts(&checkout)).len(), TAGS.len(), "they live side by side");
 
     let status = kubespray(&checkout, &["status", "--json"]).answer().ok().json();

@@ -245,7 +245,6 @@ fn a_lock_that_is_out_of_date_is_made_anew_and_only_then() {
     assert!(first.stderr.contains(asks), "{first}");
     let again = list().ok();
     assert!(!again.stderr.contains(asks), "{again}");
-    assert!(again.took < std::time::Duration::from_secs(1), "a list took {:?}", again.took);
 
     checkout.write("plan", &plan("v2.30.0", "kubernetes: {addons: {metrics_server: true}}"));
     let changed = list().ok();

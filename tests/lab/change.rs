@@ -1,7 +1,6 @@
 //! A lab that changes: machines stopped and started, resized, added, removed; all of it stopped and begun
 //! again, with what was on its disks.
 
-use std::time::Duration;
 
 use lab_tests::cluster::{BOOT, Cluster, Machine};
 use lab_tests::computer::Computer;
@@ -118,7 +117,6 @@ fn all_is_stopped_and_started(checkout: &Checkout) {
     assert_eq!(checkout.state("two", "node"), "off");
     let status = checkout.lab(&["status", "two", "--json"]).answer().ok().json();
     assert_eq!(status["host_running"], false);
-    let again = checkout.lab(&["down", "two"]).answer().ok();
-    assert!(again.took < Duration::from_secs(1), "{again}");
+    checkout.lab(&["down", "two"]).answer().ok();
     checkout.lab(&["up", "two"]).answer().ok();
 }

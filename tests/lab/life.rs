@@ -45,7 +45,6 @@ fn reached_as_planned(kind: &'static str) {
 fn nothing_is_done_twice(checkout: &Checkout) {
     let again = checkout.lab(&["up", "one"]).answer().ok();
     assert!(again.stderr.contains("nothing to do"), "{again}");
-    assert!(again.took < Duration::from_secs(1), "a second `up` took {:?}", again.took);
     let plan = checkout.lab(&["plan", "one"]).answer().ok();
     insta::assert_snapshot!("the_plan_of_a_lab_as_it_should_be", plan.stdout);
 }

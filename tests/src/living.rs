@@ -1,5 +1,6 @@
 //! A cluster on the containers of `quick`, for the tests that deploy one.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
@@ -106,20 +107,21 @@ impl Living {
         self.checkout.lab(&["validate", self.name]).args(checks).answer().ok();
     }
 
-    /// Runs checks, of which these must fail, and gives what each says.
+    /// Runs checks, of which exactly these must fail, in the order of their names, and gives what each says.
     ///
     /// # Panics
     /// When others fail, or none.
     #[must_use]
-    pub fn fails(&self, checks: &[&str], failing: &[&str]) -> Vec<String> {
+    pub fn fails(&self, checks: &[&str], failing: &[&str]) -> BTreeMap<String, String> {
         let words = ["validate", self.name, "--json", "--patience", "20"];
         let answer = self.checkout.lab(&words).args(checks).answer().code(30);
         let outcomes = answer.json();
         let all = outcomes.as_array().expect("the outcomes are a list");
-        let failed: Vec<&Value> = all.iter().filter(|one| one["verdict"] == "failed").collect();
-        let ids: Vec<_> = failed.iter().filter_map(|one| one["id"].as_str()).collect();
-        assert_eq!(ids, failing, "{answer}");
-        failed.iter().map(|one| one["details"].to_string()).collect()
+        let failed = all.iter().filter(|one| one["verdict"] == "failed");
+        let told = |one: &Value| Some((one["id"].as_str()?.to_owned(), one["details"].to_string()));
+        let told: BTreeMap<String, String> = failed.filter_map(told).collect();
+        assert_eq!(told.keys().collect::<Vec<_>>(), failing, "{answer}");
+        told
     }
 
     /// It is as its file says, and a deploy knows that.

@@ -16,8 +16,9 @@ use crate::wait::{Deadline, Probe, until};
 
 use super::access::{Looked, Site};
 
-/// How long one question to the metrics API may take.
-const ASK: Duration = Duration::from_secs(10);
+/// How long one question to the metrics API may take. One that is asked while metrics-server becomes ready may never be
+/// answered, and the next is.
+const ASK: Duration = Duration::from_secs(3);
 /// How long a pod that runs may take to become ready. The slowest of a system is metrics-server: Kubespray has it asked
 /// from the fortieth second on, every ten (roles/kubernetes-apps/metrics_server).
 const BECOMES_READY: Duration = Duration::from_secs(60);

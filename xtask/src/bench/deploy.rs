@@ -38,6 +38,35 @@ pub(super) fn quick(bench: &mut Bench<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// `cloud start` from nothing, and from the snapshot that it kept.
+pub(super) fn cloud(bench: &mut Bench<'_>) -> anyhow::Result<()> {
+    const NAME: &str = "bench-cloud";
+    let file = bench.like("quick", NAME)?;
+    bench.xtask(&["lab", "destroy", &file, "--yes"])?;
+    remove_snapshots(bench, &file, NAME)?;
+    bench.xtask(&["artifacts", "list", &file, "--yes"])?;
+    let start = |bench: &mut Bench<'_>| {
+        let started = bench.timed(|bench| bench.xtask(&["cloud", "start", &file, "--yes"]));
+        bench.xtask(&["lab", "destroy", &file, "--yes"])?;
+        started
+    };
+    let seconds = start(bench)?;
+    bench.record("cloud-start", seconds);
+    let seconds = start(bench)?;
+    bench.record("cloud-start-kept", seconds);
+    remove_snapshots(bench, &file, NAME)
+}
+
+/// Those that a killed measurement left too.
+fn remove_snapshots(bench: &Bench<'_>, file: &str, cluster: &str) -> anyhow::Result<()> {
+    let folder = bench.cx.folders.root.join("output/snapshots/clusters").join(cluster);
+    for snapshot in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = snapshot.file_name().to_string_lossy().into_owned();
+        bench.xtask(&["lab", "snapshots", file, "--remove", &name])?;
+    }
+    Ok(())
+}
+
 /// The deployed lab kept, destroyed, and brought back.
 fn kept(bench: &mut Bench<'_>, file: &str) -> anyhow::Result<()> {
     const NAME: &str = "bench";
