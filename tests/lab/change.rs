@@ -1,7 +1,6 @@
 //! A lab that changes: machines stopped and started, resized, added, removed; all of it stopped and begun
 //! again, with what was on its disks.
 
-
 use lab_tests::cluster::{BOOT, Cluster, Machine};
 use lab_tests::computer::Computer;
 use lab_tests::{Checkout, needs_containers};

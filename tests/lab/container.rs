@@ -1,6 +1,7 @@
 //! What is special to containers: their limits hold, and the computer whose kernel they share stays as it is.
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use lab_tests::cluster::{Cluster, Machine};

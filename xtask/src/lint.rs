@@ -1,7 +1,7 @@
 //! `cargo xtask lint`: everything that can be wrong with the text of the project. All checks run, and
 //! all failures are told together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -18,12 +18,13 @@ use crate::tidy;
 /// Says what it found when all is well.
 type Check = fn(&Cx) -> anyhow::Result<String>;
 
-const CHECKS_OF_TEXT: [(&str, Check); 6] = [
+const CHECKS_OF_TEXT: [(&str, Check); 7] = [
     ("formatting", formatting),
     ("house rules", house_rules),
     ("package budget", package_budget),
     ("licences", licences),
     ("only Rust", only_rust),
+    ("features", features),
     ("clippy", clippy),
 ];
 
@@ -122,6 +123,44 @@ fn native(tree: &str) -> BTreeSet<&str> {
     tree.lines().filter_map(|line| line.split(' ').next()).filter(|name| NATIVE.contains(name)).collect()
 }
 
+/// No dependency of `lab` is compiled once more for tests, because they ask for other features of it.
+fn features(cx: &Cx) -> anyhow::Result<String> {
+    let format = ["--format", "{p}|{f}"];
+    let program = tree(cx, &[&["--package", "lab", "--edges", "normal,build"][..], &format].concat())?;
+    let tests = tree(cx, &[&["--workspace", "--edges", "normal,build,dev"][..], &format].concat())?;
+    let other = other_features(&program, &tests);
+    anyhow::ensure!(
+        other.is_empty(),
+        "tests compile packages again, because they ask for other features than `lab` does:\n{}\nname what is lacking in \
+         lab/features/Cargo.toml",
+        other.join("\n")
+    );
+    Ok("one set for programs and tests".into())
+}
+
+/// The packages of a tree that another one asks other features of, with those that only one of them asks for.
+fn other_features(program: &str, tests: &str) -> Vec<String> {
+    type Sets<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
+    fn sets(tree: &str) -> Sets<'_> {
+        let mut sets = Sets::new();
+        for (package, features) in tree.lines().filter_map(|line| line.split_once('|')) {
+            let package = package.trim_end_matches(" (proc-macro)");
+            sets.entry(package).or_default().insert(features.trim_end_matches(" (*)"));
+        }
+        sets
+    }
+    let tests = sets(tests);
+    let differs = |(package, own): (&str, BTreeSet<&str>)| {
+        let others = tests.get(package)?;
+        let words =
+            |sets: &BTreeSet<&str>| sets.iter().flat_map(|set| set.split(',')).map(str::to_owned).collect();
+        let (own_words, other_words): (BTreeSet<String>, BTreeSet<String>) = (words(&own), words(others));
+        let lacking: Vec<_> = own_words.symmetric_difference(&other_words).cloned().collect();
+        (own != *others).then(|| format!("{package}: {}", lacking.join(", ")))
+    };
+    sets(program).into_iter().filter_map(differs).collect()
+}
+
 /// What cargo builds packages from: one package and its version a line, a repeated one with ` (*)` after it.
 fn tree(cx: &Cx, of: &[&str]) -> anyhow::Result<String> {
     Ok(cargo(cx).args(["tree", "--prefix", "none"]).args(of).read()?)
@@ -140,5 +179,15 @@ mod tests {
         let tree = "xtask v0.1.0 (/src/xtask)\nclap v4.5.0\npkg-config v0.3.1\n\nlab-core v0.1.0\npkg-config v0.3.1 (*)\n";
         assert_eq!(native(tree), BTreeSet::from(["pkg-config"]));
         assert_eq!(native("xtask v0.1.0\nccc v1.0.0\n"), BTreeSet::new());
+    }
+
+    #[test]
+    fn package_that_tests_ask_more_of_is_named() {
+        let program =
+            "lab v0.1.0 (/src/lab)|\nsyn v2.0.1|full,parsing\nserde_derive v1.0.0 (proc-macro)|default\n";
+        let tests = "lab v0.1.0 (/src/lab)|\nsyn v2.0.1|full,parsing,visit\nserde_derive v1.0.0 (proc-macro)|default (*)\n\
+                     insta v1.0.0|default\n";
+        assert_eq!(other_features(program, tests), ["syn v2.0.1: visit"]);
+        assert_eq!(other_features(program, program), Vec::<String>::new());
     }
 }

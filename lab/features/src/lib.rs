@@ -1,0 +1,1 @@
+//! Holds nothing: its manifest is what it is for.
