@@ -42,7 +42,7 @@ struct Measurement {
 }
 
 #[rustfmt::skip] // One line a measurement reads as the table it is.
-const MEASUREMENTS: [Measurement; 19] = [
+const MEASUREMENTS: [Measurement; 23] = [
     Measurement { name: "cold-xtask", what: "build of xtask from nothing, crates downloaded", goal: Goal::Seconds(15.0), machines: false, scenario: cold_xtask },
     Measurement { name: "one-machine", what: "one machine from nothing to a login over SSH, image built", goal: Goal::Seconds(6.0), machines: true, scenario: one_machine },
     Measurement { name: "four-machines", what: "the four machines of `dev` from nothing to the last login over SSH, image built", goal: Goal::Seconds(45.0), machines: true, scenario: four_machines },
@@ -59,6 +59,10 @@ const MEASUREMENTS: [Measurement; 19] = [
     Measurement { name: "quick-restore", what: "`lab restore` of it from nothing until every node is ready", goal: Goal::Seconds(8.0), machines: true, scenario: deploy::quick },
     Measurement { name: "cloud-start", what: "`cloud start` of `quick` from nothing, artefacts in the store", goal: Goal::Seconds(150.0), machines: true, scenario: deploy::cloud },
     Measurement { name: "cloud-start-kept", what: "the same from the snapshot that it kept", goal: Goal::Seconds(15.0), machines: true, scenario: deploy::cloud },
+    Measurement { name: "cloud-status", what: "`cloud status` of it", goal: Goal::Seconds(2.0), machines: true, scenario: deploy::cloud },
+    Measurement { name: "deploy-no-op", what: "`deploy` of it when there is nothing to do", goal: Goal::Seconds(3.0), machines: true, scenario: deploy::cloud },
+    Measurement { name: "kubespray-no-op", what: "`kubespray fetch` when it is there", goal: Goal::Seconds(1.0), machines: false, scenario: nothing_to_do },
+    Measurement { name: "artifacts-list", what: "`artifacts list` of `quick` when nothing has changed", goal: Goal::Seconds(1.0), machines: false, scenario: nothing_to_do },
     Measurement { name: "lint-5000", what: "the inventory of 5,000 machines rendered, read and checked", goal: Goal::Seconds(0.25), machines: false, scenario: lint_5000 },
     Measurement { name: "artifacts-cold", what: "every artefact of `quick` built from nothing, modules downloaded; measured in the first run only", goal: Goal::Seconds(1200.0), machines: false, scenario: artifacts },
     Measurement { name: "artifacts-no-op", what: "`artifacts build` of them when there is nothing to do", goal: Goal::Seconds(1.0), machines: false, scenario: artifacts },
@@ -251,6 +255,20 @@ fn quick(bench: &mut Bench<'_>) -> anyhow::Result<()> {
     let destroyed = bench.timed(|bench| bench.xtask(&["lab", "destroy", &file, "--yes"]));
     bench.record("quick-up", up?.login);
     bench.record("quick-destroy", destroyed?);
+    Ok(())
+}
+
+/// What is called again and again, and should cost nothing then.
+fn nothing_to_do(bench: &mut Bench<'_>) -> anyhow::Result<()> {
+    let calls = [
+        ("kubespray-no-op", ["kubespray", "fetch", "--cluster", "quick"].as_slice()),
+        ("artifacts-list", &["artifacts", "list", "quick", "--yes"]),
+    ];
+    for (name, words) in calls {
+        bench.xtask(words)?;
+        let seconds = bench.timed(|bench| bench.xtask(words))?;
+        bench.record(name, seconds);
+    }
     Ok(())
 }
 

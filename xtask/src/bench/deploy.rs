@@ -45,15 +45,18 @@ pub(super) fn cloud(bench: &mut Bench<'_>) -> anyhow::Result<()> {
     bench.xtask(&["lab", "destroy", &file, "--yes"])?;
     remove_snapshots(bench, &file, NAME)?;
     bench.xtask(&["artifacts", "list", &file, "--yes"])?;
-    let start = |bench: &mut Bench<'_>| {
+    for measurement in ["cloud-start", "cloud-start-kept"] {
         let started = bench.timed(|bench| bench.xtask(&["cloud", "start", &file, "--yes"]));
+        let looked = started.is_ok().then(|| {
+            let status = bench.timed(|bench| bench.xtask(&["cloud", "status", &file]))?;
+            anyhow::Ok((status, bench.timed(|bench| bench.xtask(&["deploy", &file]))?))
+        });
         bench.xtask(&["lab", "destroy", &file, "--yes"])?;
-        started
-    };
-    let seconds = start(bench)?;
-    bench.record("cloud-start", seconds);
-    let seconds = start(bench)?;
-    bench.record("cloud-start-kept", seconds);
+        bench.record(measurement, started?);
+        let (status, deploy) = looked.transpose()?.unwrap_or_default();
+        bench.record("cloud-status", status);
+        bench.record("deploy-no-op", deploy);
+    }
     remove_snapshots(bench, &file, NAME)
 }
 
