@@ -128,7 +128,7 @@ fn what_is_between_pods(quick: &Living) {
         &["dns", "pod-to-pod", "service", "node-port", "logs", "exec"],
         &["dns", "node-port", "pod-to-pod", "service"],
     );
-    says(&told, "dns", "DNS: ");
+    says(&told, "dns", "to kubernetes.default.svc:443: ");
     says(&told, "pod-to-pod", "from `worker-1` to ");
     says(&told, "service", "from `worker-1` to 10.");
     says(&told, "node-port", "`worker-1`: ");
