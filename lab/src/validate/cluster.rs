@@ -100,15 +100,15 @@ pub async fn system_pods(site: &Site) -> Looked {
     .await
 }
 
-/// Whether a pod may be well soon: its machine was started a short time ago and has not said anything of it since, or all
-/// its containers run, and those that are not ready have not run for long.
+/// Whether a pod may be well soon: its machine was started a short time ago, and may not have got to it yet, or all its
+/// containers run, and those that are not ready have not run for long.
 fn is_on_its_way(site: &Site, pod: &Pod, now: Timestamp) -> bool {
     let is_short_ago =
         |since: Timestamp| now.duration_since(since).unsigned_abs() < BECOMES_READY * site.times;
-    if asleep(site, pod).is_some() {
-        let machine = pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref());
-        let started = machine.and_then(|machine| site.started.get(machine));
-        return started.is_some_and(|second| Timestamp::from_second(*second).is_ok_and(is_short_ago));
+    let machine = pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref());
+    let started = machine.and_then(|machine| site.started.get(machine));
+    if started.is_some_and(|second| Timestamp::from_second(*second).is_ok_and(is_short_ago)) {
+        return true;
     }
     let status = pod.status.clone().unwrap_or_default();
     let is_running = status.phase.as_deref() == Some("Running");

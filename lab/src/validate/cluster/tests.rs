@@ -40,11 +40,12 @@ fn site(times: u32) -> Site {
 /// Seconds after the start of the machine that the container which is not ready was started, `None` where it does not run;
 /// seconds after it that it is looked at.
 #[rstest]
-#[case::just_started(Some(40), 45, 1, true)]
-#[case::should_be_ready_by_now(Some(40), 101, 1, false)]
-#[case::emulated(Some(40), 101, 5, true)]
-#[case::does_not_run(None, 45, 1, false)]
-#[case::of_the_last_run_of_its_machine(Some(-90), 45, 1, true)]
+#[case::just_started(Some(80), 90, 1, true)]
+#[case::should_be_ready_by_now(Some(80), 141, 1, false)]
+#[case::emulated(Some(80), 141, 5, true)]
+#[case::does_not_run(None, 90, 1, false)]
+#[case::does_not_run_on_a_machine_that_was_just_started(None, 59, 1, true)]
+#[case::of_the_last_run_of_its_machine(Some(-90), 59, 1, true)]
 #[case::not_seen_for_too_long(Some(-90), 61, 1, false)]
 #[tokio::test]
 async fn pod_has_time_to_become_ready(
