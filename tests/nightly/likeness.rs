@@ -51,6 +51,8 @@ fn what_makes_a_deploy_short_changes_nothing_of_what_is_deployed() {
         quick.checkout.lab(&["up", "quick", "--fresh"]).answer().ok();
         living::to_its_end(&words.join(" "), quick.checkout.lab(words)).ok();
         quick.passes(&[]);
+        // That of the checks is empty, and still on its way out.
+        quick.kubectl("wait --for=delete namespace -l lab.checks --timeout=300s").ok();
         let found = look(&quick);
         quick.destroy();
         found
