@@ -5,8 +5,9 @@
 //! that may run anywhere does.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use lab_tests::{Living, living, needs_containers, needs_kubespray};
+use lab_tests::{Living, living, needs_containers, needs_kubespray, wait};
 use serde_json::{Map, Value, json};
 
 /// What a deploy leaves on a machine; runs there.
@@ -52,7 +53,9 @@ fn what_makes_a_deploy_short_changes_nothing_of_what_is_deployed() {
         living::to_its_end(&words.join(" "), quick.checkout.lab(words)).ok();
         quick.passes(&[]);
         // That of the checks is empty, and still on its way out.
-        quick.kubectl("wait --for=delete namespace -l lab.checks --timeout=300s").ok();
+        wait::until("the end of the checks' namespace", Duration::from_secs(300), || {
+            quick.kubectl("get namespaces -l lab.checks -o name").ok().stdout.is_empty().then_some(())
+        });
         let found = look(&quick);
         quick.destroy();
         found

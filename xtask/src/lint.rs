@@ -149,14 +149,14 @@ fn other_features(program: &str, tests: &str) -> Vec<String> {
         }
         sets
     }
+    fn words<'a>(sets: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
+        sets.iter().flat_map(|set| set.split(',')).collect()
+    }
     let tests = sets(tests);
     let differs = |(package, own): (&str, BTreeSet<&str>)| {
-        let others = tests.get(package)?;
-        let words =
-            |sets: &BTreeSet<&str>| sets.iter().flat_map(|set| set.split(',')).map(str::to_owned).collect();
-        let (own_words, other_words): (BTreeSet<String>, BTreeSet<String>) = (words(&own), words(others));
-        let lacking: Vec<_> = own_words.symmetric_difference(&other_words).cloned().collect();
-        (own != *others).then(|| format!("{package}: {}", lacking.join(", ")))
+        let others = tests.get(package).filter(|others| **others != own)?;
+        let lacking: Vec<_> = words(&own).symmetric_difference(&words(others)).copied().collect();
+        Some(format!("{package}: {}", lacking.join(", ")))
     };
     sets(program).into_iter().filter_map(differs).collect()
 }

@@ -45,7 +45,7 @@ pub enum Command {
     },
     /// Show machines, whether the cluster answers and is ready, its versions and its kubeconfig
     #[command(
-        after_help = "Exit codes: 0 all is well, 20 not all machines run, 30 the cluster is not as it must be, does not answer, or \
+        after_help = "Exit codes: 0 nothing is wrong, 20 not all machines run, 30 the cluster is not as it must be, does not answer, or \
                       is slow to answer on a busy computer (`health` of --json says which).\n\n\
                       Example: cargo xtask cloud status quick --json"
     )]

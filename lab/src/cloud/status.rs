@@ -41,7 +41,7 @@ pub struct CloudStatus {
 pub enum Health {
     /// It answers, and is as it must be.
     Ready,
-    /// It answers, its nodes are ready, and some pods of its system run and are not ready yet.
+    /// It answers, its nodes are ready, and some pods of its system have not had the time to be.
     Starting,
     /// It answers, and is not as it must be.
     NotReady,

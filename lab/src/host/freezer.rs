@@ -56,7 +56,7 @@ impl Freezer {
         fs::read_to_string(&self.tells).is_ok_and(|text| text.lines().any(|line| line == self.stopped))
     }
 
-    /// Whether the processes go on by themselves: in the first version it says so after each change.
+    /// Whether nothing keeps the processes stopped.
     fn goes_on(&self) -> bool {
         fs::read_to_string(&self.switch).is_ok_and(|text| text.trim() == self.go)
     }

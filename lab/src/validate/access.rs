@@ -154,3 +154,22 @@ pub fn said(error: &anyhow::Error) -> String {
         _ => format!("{error:#}"),
     }
 }
+
+#[cfg(test)]
+impl Site {
+    /// The cluster of no lab, for tests: one node, looked at once.
+    pub fn of_tests(config: Config) -> Self {
+        let text = "apiVersion: lab/v1alpha1\nkind: Cluster\nname: quick\nmachines:\n  - name: node\n    roles: [control-plane]\n";
+        let source = lab_core::source::SourceFile { path: "cluster.yaml".to_owned(), text: text.to_owned() };
+        Self {
+            client: Client::try_from(config).unwrap(),
+            spec: Arc::new(lab_core::cluster::check(&source, None).spec.unwrap()),
+            kubernetes: None,
+            agnhost: None,
+            patience: Duration::ZERO,
+            started: BTreeMap::new(),
+            times: 1,
+            lenient: false,
+        }
+    }
+}

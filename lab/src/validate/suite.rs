@@ -95,7 +95,7 @@ pub fn known(ids: &[String]) -> anyhow::Result<()> {
 /// started just now.
 ///
 /// # Errors
-/// When the cluster cannot be asked at all, or what was made for the checks does not go.
+/// When a check breaks off, or its outcome cannot be printed.
 pub async fn run_here(site: Site, ids: &[String], starting: bool) -> anyhow::Result<()> {
     if starting {
         let site = site.clone();

@@ -46,16 +46,18 @@ pub(super) fn cloud(bench: &mut Bench<'_>) -> anyhow::Result<()> {
     remove_snapshots(bench, &file, NAME)?;
     bench.xtask(&["artifacts", "list", &file, "--yes"])?;
     for measurement in ["cloud-start", "cloud-start-kept"] {
-        let started = bench.timed(|bench| bench.xtask(&["cloud", "start", &file, "--yes"]));
-        let looked = started.is_ok().then(|| {
-            let status = bench.timed(|bench| bench.xtask(&["cloud", "status", &file]))?;
-            anyhow::Ok((status, bench.timed(|bench| bench.xtask(&["deploy", &file]))?))
+        let calls: [(_, &[&str]); 3] = [
+            (measurement, &["cloud", "start", &file, "--yes"]),
+            ("cloud-status", &["cloud", "status", &file]),
+            ("deploy-no-op", &["deploy", &file]),
+        ];
+        let done = calls.into_iter().try_for_each(|(name, words)| {
+            let seconds = bench.timed(|bench| bench.xtask(words))?;
+            bench.record(name, seconds);
+            anyhow::Ok(())
         });
         bench.xtask(&["lab", "destroy", &file, "--yes"])?;
-        bench.record(measurement, started?);
-        let (status, deploy) = looked.transpose()?.unwrap_or_default();
-        bench.record("cloud-status", status);
-        bench.record("deploy-no-op", deploy);
+        done?;
     }
     remove_snapshots(bench, &file, NAME)
 }

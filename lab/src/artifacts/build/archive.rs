@@ -76,11 +76,11 @@ pub fn write<W: Write>(tree: &Tree, to: W) -> io::Result<W> {
     archive.into_inner()
 }
 
-/// As [`write`], compressed with gzip.
+/// As [`write`], in the format of gzip.
 ///
 /// # Errors
 /// As [`write`].
-pub fn write_compressed<W: Write>(tree: &Tree, to: W) -> io::Result<W> {
+pub fn write_gzip<W: Write>(tree: &Tree, to: W) -> io::Result<W> {
     // Not compressed: Ansible reads an archive three times on each machine to unpack it, and it is never sent far.
     let gzip = GzBuilder::new().mtime(0).write(to, Compression::none());
     write(tree, gzip)?.finish()

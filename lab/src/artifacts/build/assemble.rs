@@ -52,7 +52,7 @@ impl Parts<'_> {
             Product::Program { program, .. } => Put::File(self.writer.put_file(&self.program(program)?)?),
             Product::Archive { members, .. } => {
                 let tree = self.members(members, &entry.version)?;
-                Put::File(oci::compressed(self.writer, &tree, self.folder)?)
+                Put::File(oci::gzip(self.writer, &tree, self.folder)?)
             }
             Product::Debian { path, .. } => {
                 let packages = self.packages.context("Debian's packages were not fetched")?;

@@ -50,12 +50,12 @@ pub fn layer(writer: &Writer, tree: &Tree, folder: &Path) -> anyhow::Result<Blob
     put(writer, folder, |file| archive::write(tree, file))
 }
 
-/// Puts a compressed archive into the store, through a file in `folder`.
+/// Puts an archive in the format of gzip into the store, through a file in `folder`.
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn compressed(writer: &Writer, tree: &Tree, folder: &Path) -> anyhow::Result<Blob> {
-    put(writer, folder, |file| archive::write_compressed(tree, file))
+pub fn gzip(writer: &Writer, tree: &Tree, folder: &Path) -> anyhow::Result<Blob> {
+    put(writer, folder, |file| archive::write_gzip(tree, file))
 }
 
 fn put(

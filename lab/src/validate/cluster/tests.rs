@@ -1,8 +1,4 @@
-use std::sync::Arc;
-
-use kube::Client;
-use lab_core::cluster;
-use lab_core::source::SourceFile;
+use kube::Config;
 use rstest::rstest;
 use serde_json::json;
 
@@ -10,32 +6,6 @@ use super::*;
 
 /// When the machine of the pod was started, in seconds of Unix time.
 const MACHINE: i64 = 1_000;
-
-const CLUSTER: &str = "\
-apiVersion: lab/v1alpha1
-kind: Cluster
-name: quick
-network:
-  subnet: 192.168.200.0/24
-machines:
-  - name: worker
-    roles: [control-plane]
-    memory: 2GiB
-";
-
-fn site(times: u32) -> Site {
-    let source = SourceFile { path: "cluster.yaml".to_owned(), text: CLUSTER.to_owned() };
-    Site {
-        client: Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap(),
-        spec: Arc::new(cluster::check(&source, None).spec.unwrap()),
-        kubernetes: None,
-        agnhost: None,
-        patience: Duration::ZERO,
-        started: [("worker".to_owned(), MACHINE)].into(),
-        times,
-        lenient: true,
-    }
-}
 
 /// Seconds after the start of the machine that the container which is not ready was started, `None` where it does not run;
 /// seconds after it that it is looked at.
@@ -60,12 +30,14 @@ async fn pod_has_time_to_become_ready(
     let status = |name: &str, ready: bool, state: serde_json::Value| json!({ "name": name, "ready": ready, "restartCount": 0, "image": "", "imageID": "", "state": state });
     let pod: Pod = serde_json::from_value(json!({
         "metadata": { "name": "metrics-server" },
-        "spec": { "nodeName": "worker", "containers": [] },
+        "spec": { "nodeName": "node", "containers": [] },
         "status": {
             "phase": "Running",
             "containerStatuses": [status("a", false, state), status("b", true, running(30))],
         },
     }))
     .unwrap();
-    assert_eq!(is_on_its_way(&site(times), &pod, at(looked)), expected);
+    let config = Config::new("http://127.0.0.1:1".parse().unwrap());
+    let site = Site { started: [("node".to_owned(), MACHINE)].into(), times, ..Site::of_tests(config) };
+    assert_eq!(is_on_its_way(&site, &pod, at(looked)), expected);
 }

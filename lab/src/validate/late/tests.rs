@@ -1,12 +1,8 @@
 //! Checks on computers that are said to be overloaded, of an API server that is slow, silent or not there.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use kube::{Client, Config};
-use lab_core::cluster;
-use lab_core::source::SourceFile;
+use kube::Config;
 use rstest::rstest;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -16,7 +12,6 @@ use crate::validate::access::Site;
 use crate::validate::cluster::system_pods;
 use crate::wait::Deadline;
 
-const CLUSTER: &str = "apiVersion: lab/v1alpha1\nkind: Cluster\nname: slow\nmachines:\n  - name: k1\n    roles: [control-plane]\n";
 const PODS: &str = r#"{"apiVersion":"v1","kind":"PodList","metadata":{},"items":[{"metadata":{"name":"dns"},"status":{"phase":"Succeeded"}}]}"#;
 const WITHIN: Duration = Duration::from_secs(1);
 
@@ -51,20 +46,10 @@ async fn api(delay: Option<Duration>) -> String {
 }
 
 fn site(url: &str, connect_timeout: Duration) -> Site {
-    let source = SourceFile { path: "cluster.yaml".to_owned(), text: CLUSTER.to_owned() };
     let mut config = Config::new(url.parse().unwrap());
     config.connect_timeout = Some(connect_timeout);
     config.accept_invalid_certs = true;
-    Site {
-        client: Client::try_from(config).unwrap(),
-        spec: Arc::new(cluster::check(&source, None).spec.unwrap()),
-        kubernetes: None,
-        agnhost: None,
-        patience: Duration::ZERO,
-        started: BTreeMap::new(),
-        times: 1,
-        lenient: false,
-    }
+    Site::of_tests(config)
 }
 
 fn outcome(id: &str, verdict: Verdict, detail: &str) -> Outcome {
