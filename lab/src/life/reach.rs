@@ -1,12 +1,15 @@
 //! Reaching machines: the ssh command, the wait until it works, and Ansible's own ping.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use lab_core::domain::Acceleration;
+use lab_core::identity::LabId;
 use lab_core::plan::MachineState;
-use lab_core::spec::HostSpec;
+use lab_core::spec::{HostSpec, MachineKind};
+use tokio::task::JoinSet;
 
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
@@ -191,6 +194,40 @@ pub fn ansible(program: &str) -> anyhow::Result<PathBuf> {
         Failure::new(exit::HOST, format!("`{}` is missing", path.display())).hint("run `cargo xtask setup`")
     );
     Ok(path)
+}
+
+/// The machines of the lab `id` that run, with the names of these runs.
+///
+/// # Errors
+/// When libvirt does not answer.
+pub async fn runs(cx: &Cx, reached: &Reached, id: &LabId) -> anyhow::Result<BTreeMap<String, String>> {
+    let libvirt = reached.libvirt.clone();
+    let domains = cx.blocking(move || libvirt.domains()).await?;
+    let runs = domains
+        .into_iter()
+        .filter(|found| found.record.lab == *id && found.state == MachineState::Running)
+        .filter_map(|found| found.run.map(|run| (found.record.machine, reached.run_name(run))));
+    Ok(runs.collect())
+}
+
+/// Starts what an image of ours leaves out at the first boot until machines are reached (`lab-late.service` in the image's
+/// recipe). Where this fails the machine does it by itself a minute after its start, and other images have no such unit.
+///
+/// # Errors
+/// When libvirt does not answer.
+pub async fn start_second_stage(cx: &Cx, lab: &Lab, reached: &Reached, id: &LabId) -> anyhow::Result<()> {
+    const START: &str = "sudo -n systemctl --no-block start lab-late.service";
+    let mut logins = JoinSet::new();
+    let runs = runs(cx, reached, id).await?;
+    let machines = lab.spec.machines.iter();
+    for machine in
+        machines.filter(|machine| machine.kind == MachineKind::Vm && runs.contains_key(&machine.name))
+    {
+        let (cancel, run) = (cx.cancel.clone(), reached.inside(&ssh(lab, &machine.name).arg(START)));
+        logins.spawn(async move { run.output(&cancel, Deadline::after(LOGIN)).await });
+    }
+    logins.join_all().await;
+    Ok(())
 }
 
 /// Has Ansible log in to every given machine through the inventory and run its `ping` module.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use lab_core::domain::Acceleration;
-use lab_core::plan::{Action, Inputs, MachineState, Observed, Plan, desired, plan, render};
+use lab_core::plan::{Action, Inputs, Observed, Plan, desired, plan, render};
 use lab_core::snapshot::Manifest;
 use lab_core::spec::{HostSpec, ImageSpec, MachineKind};
 use tokio_util::sync::CancellationToken;
@@ -285,6 +285,7 @@ async fn greet(cx: &Cx, lab: &Lab, state: &StateFile, made: &Made, no_ping: bool
         ping(cx, lab, &made.reached, state).await?;
     }
     if made.changed {
+        reach::start_second_stage(cx, lab, &made.reached, &state.get().lab).await?;
         let first = lab.spec.machines.first().map_or("MACHINE", |machine| machine.name.as_str());
         cx.progress.note(&format!(
             "the lab `{}` is up; its inventory is `{}`\n`cargo xtask lab ssh --cluster {} {first}` logs in",
@@ -452,13 +453,7 @@ fn agreed(cx: &Cx, planned: &Plan) -> anyhow::Result<()> {
 /// Has Ansible reach every machine that runs, unless it has reached these very runs already.
 async fn ping(cx: &Cx, lab: &Lab, reached: &Reached, state: &StateFile) -> anyhow::Result<()> {
     let now = state.get();
-    let (libvirt, id) = (reached.libvirt.clone(), now.lab.clone());
-    let domains = cx.blocking(move || libvirt.domains()).await?;
-    let runs: BTreeMap<String, String> = domains
-        .into_iter()
-        .filter(|found| found.record.lab == id && found.state == MachineState::Running)
-        .filter_map(|found| found.run.map(|run| (found.record.machine, reached.run_name(run))))
-        .collect();
+    let runs = reach::runs(cx, reached, &now.lab).await?;
     if runs.is_empty() || runs == now.pinged {
         return Ok(());
     }

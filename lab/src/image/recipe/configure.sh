@@ -29,8 +29,10 @@ echo '127.0.0.1 localhost' >"$root/etc/hosts"
 echo '# The root is mounted, writable, by whatever boots the machine.' >"$root/etc/fstab"
 
 # --- Boot in two stages. The first starts sshd and nothing else, so that a machine is reached after a few seconds on an
-# emulated processor too; the second is the ordinary multi-user.target, five seconds later. What a first-stage unit
-# names, systemd loads, with all that is ordered around it: hence no default dependencies and no journal there.
+# emulated processor too; the second is the ordinary multi-user.target. At the first boot the lab starts it when Ansible has
+# reached every machine, else they compete for the processors; a minute later it starts by itself. At later boots it
+# follows five seconds after sshd. What a first-stage unit names, systemd loads, with all that is ordered around it: hence
+# no default dependencies and no journal there.
 cat >"$unit/lab.target" <<'END'
 [Unit]
 # systemd prints this on the console when sshd is up, and the host waits for it. A unit that ran `echo` instead would
@@ -48,7 +50,7 @@ DefaultDependencies=no
 After=ssh.service
 
 [Timer]
-OnActiveSec=5
+OnActiveSec=60
 AccuracySec=1
 END
 cat >"$unit/lab-late.service" <<'END'
@@ -58,9 +60,12 @@ DefaultDependencies=no
 
 [Service]
 Type=oneshot
+# Started once more, it does nothing.
+RemainAfterExit=yes
 # An emulated machine is told to boot with one processor; here it gets the others.
 ExecStart=/bin/sh -c 'for cpu in /sys/devices/system/cpu/cpu[1-9]*/online; do [ ! -w "$cpu" ] || echo 1 >"$cpu"; done'
 ExecStart=/usr/bin/systemctl --no-block start multi-user.target
+ExecStart=/bin/sh -c 'cd /etc/systemd/system; mkdir -p lab-late.timer.d; printf "[Timer]\\nOnActiveSec=\\nOnActiveSec=5\\n" >lab-late.timer.d/10-later-boots.conf'
 StandardOutput=null
 StandardError=null
 END

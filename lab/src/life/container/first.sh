@@ -130,9 +130,10 @@ for terminal in ${container_ttys:-}; do
     ln -s /usr/lib/systemd/system/container-getty@.service "$units/getty.target.wants/container-getty@${terminal#pts/}.service"
 done
 
-# An emulated machine waits with what comes after ssh, so that it is reached soon. Here nothing is gained by that.
+# An emulated machine waits with what comes after ssh, so that it is reached soon. Here nothing is gained by that, at no
+# boot: the name sorts behind those of the image.
 mkdir -p $units/lab-late.timer.d
-printf '[Timer]\nOnActiveSec=\nOnActiveSec=0\n' >$units/lab-late.timer.d/at-once.conf
+printf '[Timer]\nOnActiveSec=\nOnActiveSec=0\n' >$units/lab-late.timer.d/90-container.conf
 
 # kubelet and the runtime hand mounts from one process to another.
 mount --make-rshared /
