@@ -126,14 +126,16 @@ impl Soak {
         let mut leftovers = Vec::new();
         let round = catch_unwind(AssertUnwindSafe(|| {
             (subject.reset)(checkout);
-            let mut started = (subject.command)(checkout).start();
+            let started = (subject.command)(checkout).start();
             let pid = started.pid();
             wait::rest(moment);
-            if started.has_ended() {
-                return Some(started.answer().ok().took);
-            }
             started.signal(Signal::SIGKILL);
-            started.answer().code(137);
+            let answer = started.answer();
+            // It may end between any look at it and the signal, so its exit code alone says who was first.
+            if answer.code == 0 {
+                return Some(answer.took);
+            }
+            answer.code(137);
             leftovers.extend(orphans(pid.as_raw()));
             (subject.resume)(checkout);
             None
