@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use lab_core::host::HostFacts;
 use lab_core::kubespray::index::{Index, known_tags};
-use lab_core::kubespray::lint::{self, Kubespray, Options, Report};
 use lab_core::kubespray::{DEFAULT_RELEASE, settings};
+use lab_core::lint::{self, Kubespray, Options, Report};
 use lab_core::source::{Finding, Severity, SourceFile};
 use lab_core::spec::{ClusterSpec, HostSpec};
 
@@ -17,7 +17,7 @@ use crate::failure::{Failure, exit};
 use crate::files::{self, PUBLIC};
 use crate::host::facts;
 use crate::kubespray::{index, read};
-use crate::life::lab::{self, Lab};
+use crate::lab::{self, Lab};
 use crate::output;
 
 /// How the findings are told.
@@ -43,6 +43,21 @@ pub async fn refused(cx: &Cx, lab: &Lab) -> anyhow::Result<Report> {
     let mut report = judge(source, checked.findings, &lab.spec, &index, &facts, &Options::default());
     report.findings.retain(|finding| finding.severity == Severity::Error);
     Ok(report)
+}
+
+/// Finds out before anything is done whether Kubespray would take the cluster.
+///
+/// # Errors
+/// When it would not.
+pub async fn refuse(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
+    let refused = refused(cx, lab).await?;
+    if refused.findings.is_empty() {
+        return Ok(());
+    }
+    let words = lab.cluster_words(cx);
+    Err(Failure::new(exit::PLAN, "Kubespray would refuse this cluster")
+        .hint(format!("`cargo xtask check {words}` says why"))
+        .into())
 }
 
 /// What is found in a cluster file and in what it renders to.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::life::limits::TooLow;
+use crate::machines::limits::TooLow;
 
 pub mod artifacts;
 pub mod check;

@@ -13,7 +13,7 @@ use crate::artifacts::gc;
 use crate::artifacts::store::Store;
 use crate::cx::Cx;
 use crate::kubespray::{clean, status};
-use crate::life::image_use;
+use crate::machines::image_use;
 use crate::{cache, files, image};
 
 /// One thing in the cache.

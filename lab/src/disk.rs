@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{StatVfs, StatVfsMountFlags, statvfs};
 
-use crate::failure::{self, Failure, exit};
+use crate::exit_code;
+use crate::failure::{Failure, exit};
 use crate::layout::Layout;
 
 /// A file system with less room than this is full: hardly anything of ours is smaller.
@@ -41,7 +42,7 @@ pub fn explained(layout: &Layout, error: anyhow::Error) -> anyhow::Error {
     }
     // Programs that fail on a full disk do not always say so.
     let by_folder = || {
-        let is_ours = matches!(failure::code(&error), exit::UNEXPECTED | exit::HOST | exit::PROVISION);
+        let is_ours = matches!(exit_code::of(&error), exit::UNEXPECTED | exit::HOST | exit::PROVISION);
         folders.iter().filter(|_| is_ours).find_map(|folder| Some((folder.clone(), state(folder)?)))
     };
     let by_text = named(&error, &text).map(|obstacle| {
@@ -148,6 +149,6 @@ mod tests {
         assert_eq!(format!("{error:#}"), "no such machine");
         let error = explained(&layout, of_kind(ErrorKind::StorageFull));
         assert!(format!("{error:#}").starts_with("the disk is full: cannot write `x`"), "{error:#}");
-        assert_eq!(failure::code(&error), exit::HOST);
+        assert_eq!(exit_code::of(&error), exit::HOST);
     }
 }

@@ -1,4 +1,4 @@
-//! Exit codes, and what an error carries for the person who reads it.
+//! What an error carries for the person who reads it, and the exit codes that there are.
 
 use std::fmt;
 
@@ -59,18 +59,6 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The exit code an error means.
-#[must_use]
-pub fn code(error: &anyhow::Error) -> u8 {
-    if error.chain().any(|cause| {
-        matches!(cause.downcast_ref(), Some(crate::process::ProcessError::Cancelled { .. }))
-            || matches!(cause.downcast_ref(), Some(crate::wait::WaitError::Cancelled { .. }))
-    }) {
-        return exit::INTERRUPTED;
-    }
-    error.downcast_ref::<Failure>().map_or(exit::UNEXPECTED, |failure| failure.code)
-}
-
 /// The error as it is shown: one sentence, its causes, a hint.
 #[must_use]
 pub fn render(error: &anyhow::Error) -> String {
@@ -102,19 +90,11 @@ mod tests {
         let error = cause
             .context(Failure::new(exit::HOST, "cannot start `dev-a`").hint("run `cargo xtask doctor`"))
             .unwrap_err();
-        assert_eq!(code(&error), exit::HOST);
         insta::assert_snapshot!(render(&error), @r"
         error: cannot start `dev-a`
           caused by: no such device
 
         hint: run `cargo xtask doctor`
         ");
-    }
-
-    #[test]
-    fn an_interrupted_wait_is_an_interruption_however_deep_it_lies() {
-        let cause = crate::wait::WaitError::Cancelled { what: "ssh".to_owned() };
-        let error = anyhow::Error::from(cause).context(Failure::new(exit::PROVISION, "machines are not up"));
-        assert_eq!(code(&error), exit::INTERRUPTED);
     }
 }

@@ -14,8 +14,7 @@ use nix::sys::stat::{Mode, umask};
 use serde::de::DeserializeOwned;
 
 use crate::failure::{Failure, exit};
-use crate::input;
-use crate::mounts;
+use crate::{input, mounts};
 
 /// Permission bits of a file that holds a secret.
 pub const SECRET: u32 = 0o600;

@@ -13,5 +13,4 @@ pub mod facts;
 pub mod freezer;
 pub mod limits;
 pub mod load;
-pub mod processes;
 pub mod supervisor;

@@ -226,7 +226,7 @@ mod tests {
         make(kind, &path);
         let error = read(&path, TEST).unwrap_err();
         assert_eq!(error.to_string(), format!("`{}` is {named}, not a file", path.display()));
-        assert_eq!(crate::failure::code(&error), exit::USAGE);
+        assert_eq!(crate::exit_code::of(&error), exit::USAGE);
     }
 
     #[test]
@@ -236,7 +236,7 @@ mod tests {
             let error = read(&path, TEST).unwrap_err();
             assert_eq!(error.to_string(), format!("cannot read `{}`", path.display()));
             assert!(error.root_cause().is::<std::io::Error>(), "{error:?}");
-            assert_eq!(crate::failure::code(&error), exit::USAGE);
+            assert_eq!(crate::exit_code::of(&error), exit::USAGE);
         }
     }
 

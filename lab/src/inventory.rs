@@ -15,8 +15,8 @@ use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::files::{self, PUBLIC, SECRET};
 use crate::input;
+use crate::lab::Lab;
 use crate::layout::LabFiles;
-use crate::life::lab::Lab;
 
 pub mod difference;
 #[cfg(test)]

@@ -1,17 +1,20 @@
 //! The `lab` binary: parses arguments, makes the context, maps an error to an exit code. Decides nothing
 //! else.
 
+mod ansible;
 mod artifacts;
 mod cache;
+mod change;
 mod check;
 mod cli;
-mod cloud;
+mod cluster;
 mod consent;
 mod contents;
 mod cx;
 mod deploy;
 mod disk;
-mod e2e;
+mod disks;
+mod exit_code;
 mod failure;
 mod files;
 mod host;
@@ -19,13 +22,16 @@ mod image;
 mod input;
 mod inventory;
 mod kubespray;
+mod lab;
 mod layout;
-mod life;
+mod machines;
 mod mounts;
 mod orphans;
 mod output;
+mod phases;
 mod private;
 mod process;
+mod processes;
 mod progress;
 mod provider;
 mod proxy;
@@ -62,7 +68,7 @@ fn main() -> ExitCode {
         Err(error) if error.is::<output::ReaderGone>() => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{}", failure::render(&error));
-            ExitCode::from(failure::code(&error))
+            ExitCode::from(exit_code::of(&error))
         }
     }
 }
@@ -73,9 +79,11 @@ fn run_internal(internal: Internal) -> anyhow::Result<()> {
         Internal::HostInner { folder } => host::supervisor::inner(&folder).map(|never| match never {}),
         Internal::Enter { pid, command } => host::enter::run(pid, &command).map(|never| match never {}),
         Internal::Reap { mark } => process::reaper::run(&mark),
-        Internal::MountRoot { first, folder, below } => life::container::mount_root(first, &folder, &below),
-        Internal::UnmountRoot { first, folder } => life::container::unmount_root(first, &folder),
-        Internal::KeepConsole { terminal, log } => life::container::run_keeper(&terminal, &log),
+        Internal::MountRoot { first, folder, below } => {
+            machines::container::mount_root(first, &folder, &below)
+        }
+        Internal::UnmountRoot { first, folder } => machines::container::unmount_root(first, &folder),
+        Internal::KeepConsole { terminal, log } => machines::container::run_keeper(&terminal, &log),
         Internal::Forward { pid, forwards } => proxy::run(pid, &forwards),
         Internal::Serve { folder } => artifacts::serve::keeper::run(&folder).map(|never| match never {}),
         Internal::Registry { program, settings } => {

@@ -12,8 +12,8 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::host::processes::stat;
 use crate::mounts;
+use crate::processes::stat;
 use crate::wait::{Deadline, Probe, until_blocking};
 
 /// The program that unpacks systems.

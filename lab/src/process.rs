@@ -21,8 +21,9 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use self::group::GroupGuard;
 use crate::wait::Deadline;
+
+use self::group::GroupGuard;
 
 /// How many of the last lines of a program's output an error quotes.
 const QUOTED_LINES: usize = 15;

@@ -11,10 +11,11 @@ use tokio::io::copy_bidirectional;
 
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
-use crate::host::{enter, processes::own_program};
-use crate::life::lab::{Lab, Reached};
+use crate::host::enter;
+use crate::lab::{Lab, Reached};
 use crate::output;
 use crate::process::invocation;
+use crate::processes::own_program;
 
 /// One port that is carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,16 +6,12 @@
 //! snapshot's layers. Layers lie under `output/snapshots/layers/`, and are removed when no snapshot and no lab stands on them.
 //! Whether a snapshot fits a cluster file is decided in `lab_core::snapshot`.
 
-mod digest;
 mod keep;
-mod layers;
 mod restore;
-mod store;
 mod take;
 
 pub use keep::{Copied, copy};
 pub use restore::restore;
-pub use store::{Shown, find, hold, image_of, kept_of_deploy, list, remove, sweep, table, verify};
 pub use take::{fresh_name, take};
 
 /// How the names of snapshots begin that are kept by themselves, right after a deploy.

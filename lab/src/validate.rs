@@ -17,12 +17,12 @@ use lab_core::spec::MachineKind;
 
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
-use crate::host::processes::own_program;
 use crate::host::{acceleration, load};
-use crate::life::lab::{Lab, Reached};
-use crate::life::state::LabState;
+use crate::lab::state::LabState;
+use crate::lab::{Lab, Reached};
 use crate::output;
 use crate::process::invocation;
+use crate::processes::own_program;
 use crate::wait::Deadline;
 
 mod access;
@@ -31,6 +31,7 @@ mod handover;
 mod late;
 mod pods;
 mod probes;
+pub mod ready;
 mod suite;
 
 pub use access::{NO_ANSWER, Site};

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use lab_core::kubespray::index::{Index, known_tags};
-use lab_core::kubespray::lint::{self, Kubespray, Options, Report};
 use lab_core::kubespray::read::{self, Entry};
+use lab_core::lint::{self, Kubespray, Options, Report};
 use lab_core::source::{Severity, SourceFile};
 use lab_tests::kubespray::{TAGS, clone};
 use lab_tests::{Checkout, needs_kubespray};

@@ -76,7 +76,7 @@ struct Up {
     whole: f64,
 }
 
-/// How the text of an event begins that tells of a login (lab/src/life/apply.rs).
+/// How the text of an event begins that tells of a login (lab/src/machines/apply.rs).
 const REACHED: &str = "\"text\":\"reached over ssh";
 
 /// A run of measurements.

@@ -7,6 +7,7 @@
 mod checksum;
 mod go_module;
 mod key;
+pub mod lock;
 mod modules;
 mod parts;
 mod plan;

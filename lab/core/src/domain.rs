@@ -11,9 +11,9 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{LabId, Uuid};
-use crate::plan::AppliedMachine;
 use crate::units::{Bytes, MacAddress};
 
+mod applied;
 mod container;
 mod machine;
 mod network;
@@ -21,6 +21,7 @@ mod read;
 mod storage;
 mod xml;
 
+pub use applied::AppliedMachine;
 pub use container::container_xml;
 pub use machine::domain_xml;
 pub use network::{bridge_name, network_host_xml, network_plan, network_xml};

@@ -23,6 +23,8 @@ mod cpio;
 /// The user that people and Ansible log in as, by key, with `sudo` without a password. It is also the
 /// user of Debian's own cloud images.
 pub const USER: &str = "debian";
+/// Where a machine finds the certificate of the lab's own authority, by which it trusts the lab's registry.
+pub const CA_ON_MACHINES: &str = "/etc/lab/ca.crt";
 
 /// What tells one lab from every other: 12 lower-case hexadecimal digits, chosen at random when the lab
 /// is first made and kept in its state.

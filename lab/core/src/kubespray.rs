@@ -7,7 +7,6 @@ pub mod events;
 mod groups;
 pub mod index;
 mod inventory;
-pub mod lint;
 pub mod prove;
 pub mod read;
 mod release;
@@ -23,8 +22,8 @@ pub use release::{
     other_release, release,
 };
 pub use render::{
-    ARTIFACTS_FILE, ArtifactsFile, CA_ON_MACHINES, Files, OwnBuild, Served, artifacts_file, is_file_root,
-    made_for, render, repository_of, settings,
+    ARTIFACTS_FILE, ArtifactsFile, Files, OwnBuild, Served, artifacts_file, is_file_root, made_for, render,
+    repository_of, settings,
 };
 pub use setting::{Origin, Scope, Setting};
 

@@ -16,6 +16,7 @@ pub mod host;
 pub mod identity;
 pub mod kubespray;
 pub mod limits;
+pub mod lint;
 pub mod load;
 pub mod plan;
 pub mod report;

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::domain::{Acceleration, NetworkHost, NetworkPlan, NetworkSettings, network_plan};
+use crate::domain::{Acceleration, AppliedMachine, NetworkHost, NetworkPlan, NetworkSettings, network_plan};
 use crate::identity::{LabId, MachineNumbers, machine_numbers, public_key_digest};
 use crate::spec::{ClusterSpec, ImageSpec, MachineKind};
 use crate::units::Bytes;
@@ -27,7 +27,6 @@ mod network;
 mod render;
 mod step;
 
-pub use applied::AppliedMachine;
 pub use render::render;
 pub use step::{MachineOperation, MachineStep, NetworkOperation, NetworkStep};
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::AppliedMachine;
 use crate::identity::LabId;
-use crate::plan::AppliedMachine;
 use crate::spec::{ClusterSpec, HostSpec, ImageSpec, MachineKind};
 
 /// A machine as it was when the snapshot was taken.

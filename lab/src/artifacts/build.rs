@@ -21,8 +21,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use lab_core::artifacts::lock::Lock;
 use lab_core::artifacts::{Entry, How, Kind, Part, key, plan};
-use lab_core::kubespray::prove::Lock;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::JoinSet;
 

@@ -10,7 +10,7 @@ use std::io::{BufWriter, Read, Write as _};
 use std::path::Path;
 
 use anyhow::Context as _;
-use lab_core::kubespray::prove::Lock;
+use lab_core::artifacts::lock::Lock;
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;

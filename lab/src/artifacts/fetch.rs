@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use lab_core::artifacts::Kind;
-use lab_core::kubespray::prove::Lock;
+use lab_core::artifacts::lock::Lock;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;

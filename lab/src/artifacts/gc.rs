@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use lab_core::kubespray::prove::Lock;
+use lab_core::artifacts::lock::Lock;
 use serde::Serialize;
 
 use crate::cx::Cx;

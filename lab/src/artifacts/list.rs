@@ -1,7 +1,7 @@
 //! `artifacts list`: a table of what a cluster needs and what of it is there. Changes nothing.
 
+use lab_core::artifacts::lock::Lock;
 use lab_core::artifacts::{How, Kind, plan};
-use lab_core::kubespray::prove::Lock;
 use serde::Serialize;
 
 use super::lock;

@@ -7,23 +7,23 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use lab_core::artifacts::lock::Lock;
 use lab_core::artifacts::{Kind, of_file, of_image};
-use lab_core::kubespray::prove::Lock;
 use serde::{Deserialize, Serialize};
 
-use crate::cache;
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::files::{self, PUBLIC};
-use crate::inventory;
-use crate::kubespray::prove;
 use crate::kubespray::source::Request;
-use crate::life::lab::Lab;
+use crate::lab::Lab;
+use crate::{cache, inventory};
 
 use super::store::{Digest, Hasher, Store};
 
 /// Changes when locks of the same inventory are computed in another way.
 const FORMAT: &str = "1";
+/// The playbook of ours that has Kubespray say what a cluster needs.
+pub const RESOLVE: &str = "resolve-artifacts.yml";
 /// What says to machines where the lab serves artefacts. It is made from the store, so no lock is made from it.
 const SERVED: &str = "artifacts.yml";
 
@@ -64,7 +64,7 @@ pub fn inputs(cx: &Cx, lab: &Lab) -> anyhow::Result<String> {
     add(FORMAT);
     add(std::env::consts::ARCH);
     add(&Request::of_lab(lab)?.pin.commit);
-    let playbook = cx.layout.ansible().join("playbooks").join(prove::RESOLVE);
+    let playbook = cx.layout.ansible().join("playbooks").join(RESOLVE);
     add(&files::read_if_present(&playbook)?.unwrap_or_default());
     let folder = lab.files.inventory_folder();
     for (path, text) in inventory::rendered(cx.layout.root(), &lab.spec, &lab.files, &folder)? {
@@ -74,25 +74,6 @@ pub fn inputs(cx: &Cx, lab: &Lab) -> anyhow::Result<String> {
         }
     }
     Ok(hasher.finish().to_string())
-}
-
-/// What a cluster needs. A lock that is missing or out of date is made anew, for which its Kubespray is needed; it
-/// is fetched for a command that `fetches` things anyway.
-///
-/// # Errors
-/// When it cannot be made.
-pub async fn of_cluster(cx: &Cx, lab: &Lab, fetches: bool) -> anyhow::Result<Lock> {
-    let lock = match recalled(cx, lab)? {
-        Some(lock) => lock,
-        None => {
-            let task = cx.progress.task("artifacts");
-            task.step("asking Kubespray what the cluster needs");
-            let lock = prove::resolve(cx, lab, fetches).await?;
-            task.done(&format!("{} files and {} images are needed", lock.files.len(), lock.images.len()));
-            lock
-        }
-    };
-    keep(cx, lab, lock)
 }
 
 /// What a cluster needs, where that was found out before and is still so: by the lab's own lock, or as the store remembers
@@ -116,7 +97,11 @@ pub(super) fn cluster_of(file_name: &str) -> &str {
     name.rsplit_once('-').map_or(name, |(cluster, _)| cluster)
 }
 
-fn recalled(cx: &Cx, lab: &Lab) -> anyhow::Result<Option<Lock>> {
+/// The lock of a cluster that was found out before, if it is still so.
+///
+/// # Errors
+/// When a lock is there and cannot be read.
+pub fn recalled(cx: &Cx, lab: &Lab) -> anyhow::Result<Option<Lock>> {
     let inputs = inputs(cx, lab)?;
     // A lock that cannot be understood is out of date.
     if let Some(lock) = files::read_own::<Lock>(&lab.files.artifacts_lock())? {
@@ -134,7 +119,11 @@ fn recalled(cx: &Cx, lab: &Lab) -> anyhow::Result<Option<Lock>> {
     Ok(None)
 }
 
-fn keep(cx: &Cx, lab: &Lab, lock: Lock) -> anyhow::Result<Lock> {
+/// Keeps the lock of a cluster with its lab, and in the store.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn keep(cx: &Cx, lab: &Lab, lock: Lock) -> anyhow::Result<Lock> {
     cache::note_use(&cx.layout, "artifacts", "");
     let known = Remembered { cluster_file: lab.cluster_file.clone(), lock };
     let text = serde_json::to_string_pretty(&known)? + "\n";
@@ -228,6 +217,6 @@ mod tests {
     fn a_digest_that_is_none_is_named() {
         let error = items(&lock("../../etc")).unwrap_err();
         assert_eq!(error.to_string(), "the lock has `../../etc` for `a`, which is no SHA-256 digest");
-        assert_eq!(crate::failure::code(&error), exit::USAGE);
+        assert_eq!(crate::exit_code::of(&error), exit::USAGE);
     }
 }

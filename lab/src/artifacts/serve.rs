@@ -4,7 +4,6 @@
 //! to the store's blobs; `authority` makes the certificate by which machines trust the registry; `keeper` is the process
 //! inside the host that runs both servers as long as the host lives. Nothing is copied, and nothing here changes the store.
 
-mod authority;
 mod files;
 pub mod keeper;
 mod registry;
@@ -14,8 +13,8 @@ mod tree;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use lab_core::artifacts::lock::Lock;
 use lab_core::kubespray::artifacts_file;
-use lab_core::kubespray::prove::Lock;
 use lab_core::spec::HostSpec;
 use serde::Serialize;
 
@@ -24,14 +23,13 @@ use crate::failure::{Failure, exit};
 use crate::files::{PUBLIC, read_if_present, read_own, remove, write_atomic};
 use crate::host::embedded::last_lines;
 use crate::host::load::{self, until_even_if_overloaded};
-use crate::life::lab::Lab;
+use crate::lab::{Lab, authority};
 use crate::wait::Probe;
 
 use super::store::Store;
 use keeper::{Now, RegistryWanted, Wanted};
 use shelf::Shelf;
 
-pub use authority::{ensure as ensure_authority, read as read_authority};
 pub use registry::exec as exec_registry;
 
 /// Where the file server listens, on the gateway's address. Not below 1024: an ordinary user's host needs no privilege.
@@ -89,6 +87,17 @@ pub fn look(cx: &Cx, lab: &Lab) -> anyhow::Result<Option<Serving>> {
     notes.extend(shelf.notes.iter().cloned().chain(file.notes));
     let wanted = Wanted { gateway, registry };
     Ok(Some(Serving { shelf, wanted, inventory: file.text, notes }))
+}
+
+/// Says what a person should know of what is served, before a deploy.
+///
+/// # Errors
+/// As [`look`].
+pub fn warn_of_missing_artifacts(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
+    for note in look(cx, lab)?.iter().flat_map(|serving| &serving.notes) {
+        cx.progress.note(note);
+    }
+    Ok(())
 }
 
 /// Lays out what is to be served and tells the host's keeper, which goes on by itself as soon as the network is there.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 
-use lab_core::kubespray::prove::Lock;
+use lab_core::artifacts::lock::Lock;
 use serde::Serialize;
 
 use crate::cx::Cx;

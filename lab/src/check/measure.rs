@@ -12,8 +12,8 @@ use std::time::Instant;
 use anyhow::Context as _;
 use lab_core::cluster;
 use lab_core::kubespray::index::Index;
-use lab_core::kubespray::lint::{self, Kubespray, Options};
 use lab_core::kubespray::{DEFAULT_RELEASE, Login, render, settings};
+use lab_core::lint::{self, Kubespray, Options};
 use lab_core::source::SourceFile;
 
 use crate::kubespray::read;

@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use lab_core::kubespray::prove::Lock;
+use lab_core::artifacts::lock::Lock;
 
-use crate::artifacts::list::shown;
+use crate::ansible::needs;
+use crate::artifacts::list::{self, shown};
 use crate::artifacts::store::Store;
-use crate::artifacts::{build, bundle, fetch, gc, list, lock, verify};
+use crate::artifacts::{build, bundle, fetch, gc, lock, verify};
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
-use crate::life::lab::Lab;
+use crate::lab::Lab;
 use crate::output;
 
 /// Artefacts: every file and container image that a deploy needs.
@@ -121,7 +122,7 @@ impl Of {
             Some(path) => Ok((None, lock::read(path)?)),
             None => {
                 let lab = Lab::open(cx, &self.cluster)?;
-                Ok((Some(lab.spec.name.clone()), lock::of_cluster(cx, &lab, fetches).await?))
+                Ok((Some(lab.spec.name.clone()), needs::of_cluster(cx, &lab, fetches).await?))
             }
         }
     }

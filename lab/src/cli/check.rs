@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use lab_core::kubespray::lint::Options;
+use lab_core::lint::Options;
 
 use crate::check::{self, Telling};
 use crate::cx::Cx;

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::cloud::{self, Wishes, status};
+use crate::cluster::kubeconfig;
 use crate::cx::Cx;
-use crate::deploy::kubeconfig;
-use crate::life::lab::Lab;
-use crate::life::{destroy, down};
+use crate::lab::Lab;
+use crate::machines::{destroy, down};
 use crate::output;
+use crate::phases::cloud::{self, Wishes, status};
 
 use super::Limits;
 

@@ -2,19 +2,18 @@
 
 use std::time::{Duration, SystemTime};
 
-use anyhow::Context as _;
 use lab_core::secrets;
 use lab_core::spec::ImageSpec;
 
+use crate::cluster::{kubeconfig, kubectl};
 use crate::cx::Cx;
-use crate::deploy::{kubeconfig, kubectl};
-use crate::failure::{Failure, exit};
-use crate::kubespray::plain;
-use crate::life::lab::{Lab, Reached};
-use crate::life::up::UpOptions;
-use crate::life::{destroy, down, gc, image_use, shell, single, status, topology, up};
-use crate::output;
-use crate::{contents, e2e, image, proxy, validate};
+use crate::deploy::plain;
+use crate::failure::exit;
+use crate::lab::{Lab, running};
+use crate::machines::{destroy, down, gc, image_use, shell, single, status, topology};
+use crate::phases::e2e;
+use crate::phases::up::{self, UpOptions};
+use crate::{contents, image, output, proxy, validate};
 
 use super::{Cache, Command, Drawing, Image, Internal, Vm, cloud, inventory, kubespray};
 
@@ -188,18 +187,6 @@ async fn proxy(cx: &Cx, lab: &Lab, forwards: &[String]) -> anyhow::Result<()> {
         forwards.push(kubeconfig::forward(lab)?);
     }
     proxy::serve(cx, &reached, &forwards).await
-}
-
-/// The host of a lab that is expected to run.
-pub(crate) async fn running(cx: &Cx, lab: &Lab) -> anyhow::Result<Reached> {
-    let name = &lab.spec.name;
-    let words = lab.cluster_words(cx);
-    let not_up = || {
-        Failure::new(exit::PROVISION, format!("the lab `{name}` does not run"))
-            .hint(format!("run `cargo xtask lab up {words}`"))
-    };
-    let state = lab.state()?.with_context(not_up)?;
-    Reached::find(cx, lab, &state).await?.with_context(not_up)
 }
 
 async fn one_machine(cx: &Cx, vm: Vm) -> anyhow::Result<u8> {

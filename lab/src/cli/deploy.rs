@@ -3,13 +3,13 @@
 use clap::{Args, Subcommand};
 use lab_core::deploy::change::Removal;
 
+use crate::ansible::run::Prints;
+use crate::change::{Operation, Wishes, change};
 use crate::cx::Cx;
 use crate::deploy;
-use crate::deploy::change::{Operation, Wishes, change};
-use crate::deploy::run::Prints;
-use crate::e2e;
-use crate::life::lab::Lab;
-use crate::life::limits::TooLow;
+use crate::lab::Lab;
+use crate::machines::limits::TooLow;
+use crate::phases::e2e;
 
 use super::{Cluster, Limits};
 

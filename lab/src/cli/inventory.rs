@@ -9,16 +9,15 @@ use lab_core::kubespray::{ARTIFACTS_FILE, Files};
 use lab_core::plan::{Plan, render};
 use serde::Serialize;
 
+use crate::ansible::prove;
 use crate::artifacts::serve;
-use crate::check;
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::inventory::difference::{self, FileDifference};
 use crate::inventory::{self, Written};
-use crate::kubespray::prove;
-use crate::life::lab::Lab;
-use crate::life::up;
-use crate::output;
+use crate::lab::Lab;
+use crate::machines::make::planned;
+use crate::{check, output};
 
 use super::Cluster;
 
@@ -204,5 +203,5 @@ async fn find(cx: &Cx, lab: &Lab, output: Option<&Path>) -> anyhow::Result<Found
         return Ok(Found { files, plan: None });
     }
     files.append(&mut compare(&lab.files.inventory_folder())?);
-    Ok(Found { files, plan: Some(up::planned(cx, lab).await?) })
+    Ok(Found { files, plan: Some(planned(cx, lab).await?) })
 }

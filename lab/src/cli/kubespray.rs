@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::ansible::play;
 use crate::cx::Cx;
-use crate::kubespray::index::Question;
+use crate::kubespray::index::{self, Question};
 use crate::kubespray::source::Request;
-use crate::kubespray::{self, clean, difference, index, play, status};
-use crate::life::lab::Lab;
+use crate::kubespray::{self, clean, difference, status};
+use crate::lab::Lab;
 use crate::output;
 
 /// Kubespray: fetch a pinned one, see what is there and what it knows.

@@ -2,12 +2,11 @@
 
 use anyhow::Context as _;
 
-use crate::consent;
 use crate::cx::Cx;
+use crate::disks::snapshots::{self, Shown};
 use crate::failure::{Failure, exit};
-use crate::life::lab::Lab;
-use crate::output;
-use crate::snapshot::{self, Shown};
+use crate::lab::Lab;
+use crate::{consent, output, snapshot};
 
 /// Takes a snapshot and prints its name.
 ///
@@ -28,8 +27,8 @@ pub async fn restore(cx: &Cx, lab: &Lab, name: Option<String>) -> anyhow::Result
     let store = cx.layout.snapshots();
     let (cluster, words) = (&lab.spec.name, lab.cluster_words(cx));
     let manifest = match name {
-        Some(name) => snapshot::find(&store, cluster, &name)?,
-        None => snapshot::list(&store, cluster)?.pop().with_context(|| {
+        Some(name) => snapshots::find(&store, cluster, &name)?,
+        None => snapshots::list(&store, cluster)?.pop().with_context(|| {
             Failure::new(exit::USAGE, format!("the cluster `{cluster}` has no snapshot"))
                 .hint(format!("`cargo xtask lab snapshot {words}` takes one"))
         })?,
@@ -50,16 +49,16 @@ pub async fn list(cx: &Cx, lab: &Lab, verify: bool, remove: &[String], json: boo
     if !remove.is_empty() {
         let manifests: Vec<_> = remove
             .iter()
-            .map(|name| snapshot::find(&store, &lab.spec.name, name))
+            .map(|name| snapshots::find(&store, &lab.spec.name, name))
             .collect::<anyhow::Result<_>>()?;
-        let _held = snapshot::hold(&store)?;
+        let _held = snapshots::hold(&store)?;
         for manifest in &manifests {
-            snapshot::remove(cx, manifest)?;
+            snapshots::remove(cx, manifest)?;
             cx.progress.note(&format!("removed {}", manifest.name));
         }
         return Ok(0);
     }
-    let shown = snapshot::table(cx, &lab.spec)?;
+    let shown = snapshots::table(cx, &lab.spec)?;
     if !verify {
         if json {
             output::json(&shown)?;
@@ -72,7 +71,7 @@ pub async fn list(cx: &Cx, lab: &Lab, verify: bool, remove: &[String], json: boo
     for one in shown {
         let (store, manifest) = (store.clone(), one.manifest);
         let name = manifest.name.clone();
-        let told = cx.blocking(move || snapshot::verify(&store, &manifest)).await?;
+        let told = cx.blocking(move || snapshots::verify(&store, &manifest)).await?;
         output::line(format_args!("{name}  {}", if told.is_empty() { "as taken" } else { "DAMAGED" }))?;
         for problem in &told {
             output::line(format_args!("  {problem}"))?;

@@ -2,15 +2,16 @@
 
 use lab_core::spec::HostSpec;
 
+use crate::ansible::needs;
 use crate::artifacts::list;
-use crate::artifacts::lock;
 use crate::artifacts::look::State;
 use crate::artifacts::store::Store;
+use crate::cluster::deployed::deployed;
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::host::embedded;
-use crate::life::lab::Lab;
-use crate::life::limits::{self, TooLow};
+use crate::lab::Lab;
+use crate::machines::limits::{self, TooLow};
 
 /// How many artefacts a cluster needs, and how many of them the store lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub struct Needs {
 /// # Errors
 /// When Kubespray cannot be had or does not accept the inventory.
 pub async fn needs(cx: &Cx, lab: &Lab) -> anyhow::Result<Needs> {
-    let lock = lock::of_cluster(cx, lab, true).await?;
+    let lock = needs::of_cluster(cx, lab, true).await?;
     let store = Store::open(&cx.layout);
     let artifacts = list::look(&store, Some(&lab.spec.name), &lock)?.artifacts;
     let missing = artifacts.iter().filter(|row| row.state != State::Present).count();
@@ -40,7 +41,7 @@ pub async fn needs(cx: &Cx, lab: &Lab) -> anyhow::Result<Needs> {
 /// missing that the machines could get nowhere else.
 pub async fn check(cx: &Cx, lab: &Lab, too_low: TooLow) -> anyhow::Result<Needs> {
     // A running cluster has its share already.
-    let runs = embedded::find(&lab.files.host())?.is_some() && super::deployed(lab)?.is_some();
+    let runs = embedded::find(&lab.files.host())?.is_some() && deployed(lab)?.is_some();
     if !runs {
         limits::check_before_deploy(cx, lab, too_low).await?;
     }

@@ -1,9 +1,12 @@
 //! Whether Kubespray runs once more on a cluster that was deployed from the same.
 
+use std::time::Duration;
+
 use lab_core::load::Overload;
 
+use crate::{exit_code, failure};
+
 use super::*;
-use crate::failure;
 
 fn slow() -> Unanswered {
     let evidence = "load 14 on 2 processors".to_owned();
@@ -27,7 +30,7 @@ fn kubespray_runs_on_a_cluster_that_is_slow_only_where_that_is_asked_for() {
         "it is not known whether the cluster is well: the API did not answer within 56 s while this computer was busy (load 14 on 2 processors)"
     );
     let error = why_again(Err(slow()), false, "quick").unwrap_err();
-    assert_eq!(failure::code(&error), exit::CHECKS);
+    assert_eq!(exit_code::of(&error), exit::CHECKS);
     insta::assert_snapshot!(failure::render(&error), @r"
     error: it is not known whether the cluster is well, and Kubespray was not started
       caused by: the API did not answer within 56 s while this computer was busy (load 14 on 2 processors)

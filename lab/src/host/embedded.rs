@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 use crate::files;
 use crate::layout::HostFiles;
 use crate::process::invocation;
+use crate::processes::{ProcessId, in_namespace, namespace, own_program, sees_mounts_of};
 use crate::wait::{Deadline, Probe, until};
 
-use super::processes::{ProcessId, in_namespace, namespace, own_program, sees_mounts_of};
 use super::supervisor::{self, HostRecord};
 use super::{cgroups, freezer};
 

@@ -11,8 +11,7 @@ use anyhow::Context as _;
 use nix::sched::{CloneFlags, setns};
 
 use crate::process::{Invocation, invocation};
-
-use super::processes::{namespace, own_program};
+use crate::processes::{namespace, own_program};
 
 /// `inner`, wrapped so that it runs in the network of the process `pid`.
 #[must_use]

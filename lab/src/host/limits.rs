@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use lab_core::limits::{Amounts, CgroupVersion, Limit, Limits, Resource};
 
-use super::processes;
+use crate::processes;
 
 /// The target of the link of an inotify(7) descriptor.
 const INOTIFY: &str = "anon_inode:inotify";

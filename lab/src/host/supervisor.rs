@@ -32,10 +32,10 @@ use serde::{Deserialize, Serialize};
 use crate::files::{self, PUBLIC};
 use crate::layout::{HostFiles, LabFiles};
 use crate::process::invocation;
+use crate::processes::{ProcessId, in_namespace, namespace, own_program};
 use crate::wait::{Deadline, Probe, until_blocking};
 
 use super::embedded::survivors;
-use super::processes::{ProcessId, in_namespace, namespace, own_program};
 use super::{cgroups, containers};
 
 /// The folders of libvirt's that become private, as (folder below the host's own, where libvirt looks).

@@ -8,14 +8,15 @@ use lab_core::secrets::redacted;
 use lab_core::units::Bytes;
 use sha2::Sha512;
 
-use super::store::{Claim, digest};
-use super::{DISK, Manifest};
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
 use crate::process::invocation;
 use crate::progress::Task;
 use crate::wait::Deadline;
 use crate::{files, input};
+
+use super::store::{Claim, digest};
+use super::{DISK, Manifest};
 
 /// The name of the image with this digest.
 pub(super) fn key(sha512: &str) -> anyhow::Result<String> {

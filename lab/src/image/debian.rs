@@ -10,15 +10,15 @@ use anyhow::Context as _;
 use lab_core::units::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use super::store::{Claim, hexadecimal};
-use super::{DISK, INITRD, KERNEL, Manifest, ROOT, mirror};
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
-use crate::files;
-use crate::orphans;
 use crate::process::{ProcessError, invocation};
 use crate::progress::Task;
 use crate::wait::Deadline;
+use crate::{files, orphans};
+
+use super::store::{Claim, hexadecimal};
+use super::{DISK, INITRD, KERNEL, Manifest, ROOT, mirror};
 
 /// Raised when the code around the recipe changes what comes out of it.
 const FORMAT: u32 = 1;

@@ -15,11 +15,12 @@ use anyhow::Context as _;
 use lab_core::units::Bytes;
 use sha2::Sha256;
 
-use super::{FileRecord, Manifest};
 use crate::cx::Cx;
 use crate::progress::Task;
-use crate::wait::{Deadline, Probe};
-use crate::{files, orphans, stamp, wait};
+use crate::wait::{self, Deadline, Probe};
+use crate::{files, orphans, stamp};
+
+use super::{FileRecord, Manifest};
 
 const MANIFEST: &str = "manifest.json";
 const UNFINISHED: &str = ".new-";

@@ -6,13 +6,14 @@ use lab_core::units::Bytes;
 use rstest::rstest;
 use tokio_util::sync::CancellationToken;
 
-use super::mirror::{Source, archive, deb822, of_this_computer, one_line};
-use super::{BTreeMap, Boot, Manifest, cloud, debian, ensure, gc, key, list, store, verify};
 use crate::cx::Cx;
 use crate::layout::Layout;
 use crate::process::ProcessError;
 use crate::progress::Progress;
 use crate::wait::Deadline;
+
+use super::mirror::{Source, archive, deb822, of_this_computer, one_line};
+use super::{BTreeMap, Boot, Manifest, cloud, debian, ensure, gc, key, list, store, verify};
 
 fn cx(root: &Path) -> Cx {
     Cx {

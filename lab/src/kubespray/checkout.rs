@@ -269,7 +269,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::failure;
+    use crate::exit_code;
     use crate::layout::Layout;
     use crate::process::invocation;
     use crate::progress::Progress;
@@ -361,7 +361,7 @@ mod tests {
             error.to_string(),
             format!("the tag v2.30.0 of `{source}` is commit {}, not the pinned {pinned}", world.commit)
         );
-        assert_eq!(failure::code(&error), exit::HOST);
+        assert_eq!(exit_code::of(&error), exit::HOST);
         assert!(find(&world.cx, &Pin::new("v2.30.0").unwrap()).await.unwrap().is_none());
     }
 

@@ -7,9 +7,10 @@ use lab_core::kubespray::settings;
 use serde::Serialize;
 
 use crate::cx::Cx;
-use crate::kubespray::index;
-use crate::life::lab::Lab;
+use crate::lab::Lab;
 use crate::output;
+
+use super::index;
 
 /// What is printed as JSON.
 #[derive(Debug, Serialize)]

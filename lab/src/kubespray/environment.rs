@@ -152,7 +152,7 @@ pub async fn ensure(cx: &Cx, checkout: &Checkout) -> anyhow::Result<Environment>
 }
 
 /// Held by whoever makes or removes an environment, shared by whoever uses it.
-pub(super) fn lock(path: &Path) -> PathBuf {
+pub fn lock(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.lock"))
 }

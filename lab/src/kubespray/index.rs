@@ -10,10 +10,11 @@ use lab_core::source::{SourceFile, suggest};
 
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
-use crate::kubespray::source::UPSTREAM;
 use crate::process::invocation;
 use crate::wait::Deadline;
 use crate::{files, input, output};
+
+use super::source::UPSTREAM;
 
 /// What `kubespray index` is asked for.
 #[derive(Debug, Clone)]
@@ -223,6 +224,6 @@ mod tests {
         let file = fs::File::create(folder.path().join("site.yml")).unwrap();
         file.set_len(input::KUBESPRAY_FILE.bytes + 1).unwrap();
         let error = walk(folder.path(), "", &mut Vec::new()).unwrap_err();
-        assert_eq!(crate::failure::code(&error), exit::USAGE);
+        assert_eq!(crate::exit_code::of(&error), exit::USAGE);
     }
 }

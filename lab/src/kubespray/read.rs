@@ -219,8 +219,8 @@ mod tests {
         fs::write(folder.path().join("group_vars/all/a.yml"), b"x: \xff\n").unwrap();
         let read = inventory(folder.path()).unwrap();
         let index = lab_core::kubespray::index::Index::known("v2.30.0").unwrap();
-        let kubespray = lab_core::kubespray::lint::Kubespray { index: &index, others: Vec::new };
-        let report = lab_core::kubespray::lint::inventory(read, &kubespray, &Default::default());
+        let kubespray = lab_core::lint::Kubespray { index: &index, others: Vec::new };
+        let report = lab_core::lint::inventory(read, &kubespray, &Default::default());
         let codes: Vec<_> = report.findings.iter().map(|finding| finding.code.as_str()).collect();
         assert_eq!(codes, ["syntax", "unknown-variable"]);
     }

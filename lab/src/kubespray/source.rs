@@ -8,7 +8,7 @@ use lab_core::source::suggest;
 
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
-use crate::life::lab::Lab;
+use crate::lab::Lab;
 
 /// Where Kubespray's own project keeps it.
 pub const UPSTREAM: &str = "https://github.com/kubernetes-sigs/kubespray";
@@ -161,7 +161,7 @@ mod tests {
             "F4CCDB5E72395EAF9F3444056EBD1A6625DDB89A",
         ] {
             let error = Pin::new(wrong).unwrap_err();
-            assert_eq!(crate::failure::code(&error), exit::USAGE, "{wrong}");
+            assert_eq!(crate::exit_code::of(&error), exit::USAGE, "{wrong}");
         }
         let refusals = ["2.30.0", "v2.28.0"].map(|tag| crate::failure::render(&Pin::new(tag).unwrap_err()));
         insta::assert_snapshot!(refusals.join("\n\n"));

@@ -6,7 +6,7 @@ use lab_core::kubespray::{RELEASES, release};
 use serde::Serialize;
 
 use crate::cx::Cx;
-use crate::life::state::StateFile;
+use crate::lab::state::StateFile;
 use crate::{cache, files};
 
 use super::checkout::{self, Checkout};

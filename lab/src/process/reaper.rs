@@ -16,9 +16,10 @@ use std::time::{Duration, SystemTime};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::invocation;
-use crate::host::processes::stat;
+use crate::processes::stat;
 use crate::wait::{Deadline, Probe, until_blocking};
+
+use super::invocation;
 
 /// The variable with the mark of the command that started a program.
 const MARK: &str = "LAB_COMMAND";

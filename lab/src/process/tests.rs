@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::*;
 use crate::wait::{Probe, until};
+
+use super::*;
 
 fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(20))

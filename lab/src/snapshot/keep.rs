@@ -11,14 +11,15 @@ use lab_core::snapshot::SnapshotMachine;
 use tokio::task::JoinHandle;
 
 use crate::cx::Cx;
+use crate::disks::layers::{self, Planned};
+use crate::disks::snapshots;
 use crate::host::freezer;
-use crate::life::apply::kill_point;
-use crate::life::lab::{Lab, Reached};
-use crate::life::observe;
+use crate::lab::{Lab, Reached};
+use crate::machines::apply::kill_point;
+use crate::machines::observe;
 
-use super::layers::{self, Planned};
+use super::KEPT;
 use super::take::{Layers, Taken, digest_all, keep_files, make, on_all, planned, whole};
-use super::{KEPT, store};
 
 /// A copy of what the machines of a lab had written at one moment.
 pub struct Copied {
@@ -38,8 +39,8 @@ pub struct Copied {
 /// When a machine is not whole, the machines cannot be stopped for the moment, or the disk is full.
 pub async fn copy(cx: &Cx, lab: &Lab, reached: &Reached, inputs: &str) -> anyhow::Result<Copied> {
     let name = format!("{KEPT}{}", inputs.trim_start_matches("sha256:").get(..12).unwrap_or(inputs));
-    store::make_room(cx, &lab.spec.name, &name)?;
-    let held = store::hold(&cx.layout.snapshots())?;
+    snapshots::make_room(cx, &lab.spec.name, &name)?;
+    let held = snapshots::hold(&cx.layout.snapshots())?;
     let state = lab.state()?.context("a lab that runs has a state")?;
     let observed = observe::observe(cx, lab, reached, &state.get()).await?;
     let whole = whole(lab, &observed)?;
@@ -47,7 +48,7 @@ pub async fn copy(cx: &Cx, lab: &Lab, reached: &Reached, inputs: &str) -> anyhow
     let layers = match copy_all(cx, lab, &planned).await {
         Ok(layers) => layers,
         Err(error) => {
-            store::sweep(cx)?;
+            snapshots::sweep(cx)?;
             return Err(error);
         }
     };
@@ -83,6 +84,6 @@ impl Copied {
     pub async fn discard(self, cx: &Cx) -> anyhow::Result<()> {
         self.digests.abort();
         let _ = self.digests.await;
-        store::sweep(cx)
+        snapshots::sweep(cx)
     }
 }

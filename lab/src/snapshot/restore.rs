@@ -8,18 +8,17 @@ use jiff::Timestamp;
 use lab_core::snapshot::{Manifest, misfits};
 
 use crate::cx::Cx;
-use crate::deploy;
+use crate::disks::{digest, layers, snapshots};
 use crate::failure::{Failure, exit};
 use crate::files::{self, SECRET};
 use crate::host::load::{self, Answer, Attempt, Question};
-use crate::life::apply::kill_point;
-use crate::life::lab::{Lab, Reached};
-use crate::life::state::{CLUSTER, StateFile};
-use crate::life::{destroy, reach, up};
+use crate::lab::state::{CLUSTER, StateFile};
+use crate::lab::{Lab, Reached, reach};
+use crate::machines::apply::kill_point;
+use crate::machines::{destroy, make};
 use crate::process::ProcessError;
+use crate::validate::ready::not_ready;
 use crate::wait::Deadline;
-
-use super::{digest, layers, store};
 
 /// How long a machine may take to say what time it is and when its certificates end.
 const ASK: Duration = Duration::from_secs(60);
@@ -35,8 +34,8 @@ const SOON: i64 = 7 * 24 * 3600;
 /// When the snapshot does not fit the cluster file, is damaged, or does not come to life.
 pub async fn restore(cx: &Cx, lab: &Lab, manifest: &Manifest) -> anyhow::Result<()> {
     let (files, words, name) = (cx.layout.snapshots(), lab.cluster_words(cx), &manifest.name);
-    let store_held = store::hold(&files)?;
-    let told = misfits(manifest, &lab.spec, &store::images(&lab.spec)?);
+    let store_held = snapshots::hold(&files)?;
+    let told = misfits(manifest, &lab.spec, &snapshots::images(&lab.spec)?);
     anyhow::ensure!(
         told.is_empty(),
         Failure::new(
@@ -80,12 +79,12 @@ pub async fn restore(cx: &Cx, lab: &Lab, manifest: &Manifest) -> anyhow::Result<
         state.record(CLUSTER)?;
     }
     task.step("starting the machines");
-    let made = up::bring(cx, lab, &state).await?;
+    let made = make::make(cx, lab, &state, None).await?;
     let reached = &made.reached;
     if manifest.well {
         task.step("waiting until every node is ready");
         let asked = ["nodes", "leases"];
-        if let Some(why) = deploy::not_ready(cx, lab, reached, &asked).await {
+        if let Some(why) = not_ready(cx, lab, reached, &asked).await {
             task.failed("its cluster is not as it must be");
             let message =
                 format!("the snapshot `{name}` was brought back, and its cluster is not as it must be");

@@ -6,22 +6,25 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use lab_core::plan::{AppliedMachine, MachineState, Observed};
+use lab_core::domain::AppliedMachine;
+use lab_core::plan::{MachineState, Observed};
 use lab_core::snapshot::{Manifest, SnapshotMachine};
 use lab_core::spec::{HostSpec, MachineKind};
 
+use crate::cluster::deployed::deployed;
 use crate::cx::Cx;
-use crate::deploy;
+use crate::disks::layers::{self, Planned};
+use crate::disks::{digest, snapshots};
 use crate::failure::{Failure, exit};
 use crate::files::{self, PUBLIC, SECRET};
-use crate::life::apply::kill_point;
-use crate::life::lab::{Lab, Reached};
-use crate::life::{container, down, observe, offline, up};
+use crate::lab::{Lab, Reached};
+use crate::machines::apply::kill_point;
+use crate::machines::{self, container, down, observe, offline};
 use crate::progress::Task;
+use crate::validate::ready::{is_well, not_ready};
 use crate::wait::Deadline;
 
-use super::layers::{self, Planned};
-use super::{KEPT, digest, store};
+use super::KEPT;
 
 /// How long the kernel may take to take a mount away.
 const UNMOUNT: Duration = Duration::from_secs(60);
@@ -74,7 +77,7 @@ pub async fn take(cx: &Cx, lab: &Lab, name: &str) -> anyhow::Result<Manifest> {
             .hint(format!("`cargo xtask lab up {words}` makes it"))
     })?;
     let files = cx.layout.snapshots();
-    let _store = store::hold(&files)?;
+    let _store = snapshots::hold(&files)?;
     anyhow::ensure!(
         !files.manifest(&lab.spec.name, name).exists(),
         Failure::new(exit::USAGE, format!("the cluster `{}` has a snapshot `{name}` already", lab.spec.name))
@@ -94,7 +97,7 @@ pub async fn take(cx: &Cx, lab: &Lab, name: &str) -> anyhow::Result<Manifest> {
     let mut well = false;
     if let Some(reached) = &reached {
         task.step("looking at the cluster");
-        well = deploy::is_well(cx, lab, reached).await?;
+        well = is_well(cx, lab, reached).await?;
         task.step("stopping the machines");
         down::stop(cx, reached, &state, None).await?;
         unmount(cx, lab, reached, &whole).await?;
@@ -109,7 +112,7 @@ pub async fn take(cx: &Cx, lab: &Lab, name: &str) -> anyhow::Result<Manifest> {
     let mut made = None;
     if ran {
         task.step("starting the machines again");
-        made = Some(up::bring(cx, lab, &state).await?);
+        made = Some(machines::make::make(cx, lab, &state, None).await?);
         kill_point("snapshot/start", "after");
     }
     let machines = digests.await.context("the digests of the layers broke off")??;
@@ -138,7 +141,7 @@ pub(super) fn make(cx: &Cx, lab: &Lab, taken: Taken<'_>) -> anyhow::Result<Manif
         lab: lab.state()?.context("a lab that is kept has a state")?.get().lab,
         at: Timestamp::now().to_string(),
         deploy: deploy.map(str::to_owned),
-        kubernetes: deploy::deployed(lab)?.map(|deployed| deployed.kubernetes),
+        kubernetes: deployed(lab)?.map(|deployed| deployed.kubernetes),
         well,
         machines,
         files,
@@ -150,7 +153,7 @@ pub(super) fn make(cx: &Cx, lab: &Lab, taken: Taken<'_>) -> anyhow::Result<Manif
 
 async fn ready_again(cx: &Cx, lab: &Lab, reached: &Reached, task: &Task) -> anyhow::Result<()> {
     task.step("waiting until every node is ready again");
-    match deploy::not_ready(cx, lab, reached, &["nodes"]).await {
+    match not_ready(cx, lab, reached, &["nodes"]).await {
         None => Ok(()),
         Some(why) => Err(anyhow::anyhow!("{why}").context(Failure::new(
             exit::DEPLOY,

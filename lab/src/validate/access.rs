@@ -11,14 +11,14 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Config, Resource};
-use lab_core::kubespray::prove::Lock;
+use lab_core::artifacts::lock::Lock;
 use lab_core::spec::ClusterSpec;
 use serde::de::DeserializeOwned;
 use tokio_stream::StreamExt as _;
 
-use crate::deploy::kubeconfig::inner_server;
+use crate::cluster::kubeconfig::inner_server;
 use crate::files;
-use crate::life::lab::Lab;
+use crate::lab::Lab;
 use crate::wait::Deadline;
 
 /// How what is told begins where the cluster's API gave no answer at all.

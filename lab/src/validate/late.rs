@@ -7,7 +7,7 @@ use lab_core::report::{Outcome, Verdict};
 
 use crate::cx::Cx;
 use crate::host::load::{self, Answer, Attempt, Question};
-use crate::life::lab::{Lab, Reached};
+use crate::lab::{Lab, Reached};
 use crate::process::ProcessError;
 
 use super::access::{NO_ANSWER, is_late};

@@ -12,7 +12,7 @@ const WANTED_CLUSTERS: u64 = 2;
 /// Below this much free space kubelet makes pods leave a container: `eviction_hard` as the lab sets it
 /// (`lab/core/src/kubespray/render/containers.rs`).
 const PODS_LEAVE_BELOW: u64 = GIB;
-/// Bytes that a deploy of three containers writes (`lab/core/src/kubespray/lint/disk.rs`).
+/// Bytes that a deploy of three containers writes (`lab/core/src/lint/disk.rs`).
 const WRITTEN_BY_DEPLOY: u64 = 9 * GIB / 2;
 
 /// For how many clusters like `quick` the kernel's limits are enough, and which limits are the tightest.

@@ -1,8 +1,8 @@
 //! What a lock's entries are to the table: what can be built, in which version, and what cannot.
 
+use super::lock::Lock;
 use super::parts::{Kind, ModuleVersion, Part, Product};
 use super::{of_file, of_image, staging, table};
-use crate::kubespray::prove::Lock;
 
 /// One entry of a lock.
 #[derive(Debug, Clone)]

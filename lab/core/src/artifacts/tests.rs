@@ -2,10 +2,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rstest::rstest;
 
+use super::lock::{File, Image as LockImage, Lock, Pinned};
 use super::modules::REFUSED_CRI_TOOLS;
 use super::*;
 use crate::kubespray::index::{Index, known_tags};
-use crate::kubespray::prove::{File, Image as LockImage, Lock, Pinned};
 
 #[rstest]
 #[case("https://x/etcd/releases/download/v3.5.33/etcd-v3.5.33-linux-amd64.tar.gz", "3.5.33")]

@@ -3,7 +3,7 @@
 //!
 //! Each operation is a function from the cluster file and what the cluster has to a plan or a refusal. What Kubespray asks
 //! for is in its `docs/operations/`; each rule names its page. Nothing here asks a cluster or runs a playbook:
-//! `lab/src/deploy/change.rs` does.
+//! `lab/src/change.rs` does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -10,9 +10,8 @@ use std::str::FromStr;
 use ipnet::Ipv4Net;
 
 use super::xml::{Element, XmlError, parse};
-use super::{Forward, METADATA_NAMESPACE, NetworkHost, NetworkSettings};
+use super::{AppliedMachine, Forward, METADATA_NAMESPACE, NetworkHost, NetworkSettings};
 use crate::identity::LabId;
-use crate::plan::AppliedMachine;
 use crate::units::Bytes;
 
 /// Why the XML of a resource could not be read.

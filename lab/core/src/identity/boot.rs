@@ -7,8 +7,7 @@
 
 use super::cpio::archive;
 pub use super::cpio::{Content, Entry};
-use super::{MachineIdentity, USER};
-use crate::kubespray::CA_ON_MACHINES;
+use super::{CA_ON_MACHINES, MachineIdentity, USER};
 use crate::spec::Egress;
 
 /// What stands where apt looks for servers, on a machine that reaches none.

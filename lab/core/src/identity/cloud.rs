@@ -9,8 +9,7 @@ use std::io::{Cursor, Write as _};
 use fatfs::{FileSystem, FormatVolumeOptions, FsOptions, format_volume};
 use serde_json::{Value, json};
 
-use super::{MachineIdentity, USER};
-use crate::kubespray::CA_ON_MACHINES;
+use super::{CA_ON_MACHINES, MachineIdentity, USER};
 
 /// The documents of a seed. `user_data` holds a private key.
 #[derive(Clone, PartialEq, Eq)]

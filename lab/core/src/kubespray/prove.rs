@@ -3,8 +3,6 @@
 
 mod assertions;
 mod compare;
-mod lock;
 
 pub use assertions::{Refusal, refusals};
 pub use compare::{Difference, Listing, differences, listed, meant, representatives};
-pub use lock::{File, Image, Lock, LockError, Pinned, Resolved, lock, resolved};

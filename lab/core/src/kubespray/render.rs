@@ -24,8 +24,7 @@ pub(super) use files::{IN_INVENTORY, first_line};
 use options::FILE_ROOTS;
 pub(super) use options::LAB_DIR;
 pub use served::{
-    ARTIFACTS_FILE, ArtifactsFile, CA_ON_MACHINES, OwnBuild, Served, artifacts_file, is_file_root,
-    repository_of,
+    ARTIFACTS_FILE, ArtifactsFile, OwnBuild, Served, artifacts_file, is_file_root, repository_of,
 };
 pub(crate) use user::GROUPS;
 

@@ -1,6 +1,6 @@
 //! What has to be done to one machine.
 
-use super::applied::differs;
+use super::applied::{differences, differs};
 use super::{
     Action, Effect, MachineActions, MachineOperation, MachineState, ObservedDisk, ObservedDomain,
     ObservedMachine, Reason, Wanted,
@@ -76,7 +76,7 @@ pub(super) fn actions(
     let image_told = reasons.iter().any(|reason| matches!(reason, Reason::Differs { what: "image", .. }));
     let differences = match &domain.applied {
         None => vec![Reason::Unreadable],
-        Some(applied) => applied.differences(&wanted.applied),
+        Some(applied) => differences(applied, &wanted.applied),
     };
     if found.disk.is_none() {
         reasons.push(Reason::DiskMissing);

@@ -5,13 +5,14 @@ use std::path::Path;
 use anyhow::Context as _;
 use lab_core::artifacts::{DEBIAN_USERLAND, How, Image, Member, ModuleVersion, Part, Product};
 
+use crate::artifacts::store::record::{Made, STAND_IN_VERSION};
+use crate::artifacts::store::{Blob, FileRecord, ImageRecord, Source, Writer};
+
 use super::archive::{Node, Tree};
 use super::compile::{Place, Unit};
 use super::oci::{self, About, Stored};
 use super::userland::Packages;
 use super::{Job, Kind};
-use crate::artifacts::store::record::{Made, STAND_IN_VERSION};
-use crate::artifacts::store::{Blob, FileRecord, ImageRecord, Source, Writer};
 
 /// Permission bits of a program.
 const PROGRAM: u32 = 0o755;

@@ -8,12 +8,13 @@ use anyhow::Context as _;
 use lab_core::artifacts::{Module, ModuleVersion, Source, Upstream, go_mod};
 use serde::Deserialize;
 
-use super::explain;
-use super::toolchain::Toolchain;
 use crate::cx::Cx;
 use crate::files;
 use crate::process::{Invocation, ProcessError};
 use crate::wait::Deadline;
+
+use super::explain;
+use super::toolchain::Toolchain;
 
 /// How much memory a linker of Kubernetes takes at most.
 const LINKER: u64 = 2 << 30;

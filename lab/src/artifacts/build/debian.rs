@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use lab_core::artifacts::DEBIAN_USERLAND;
 
-use super::explain;
-use super::userland::Packages;
 use crate::cx::Cx;
-use crate::image;
-use crate::orphans;
 use crate::process::{ProcessError, invocation};
 use crate::wait::Deadline;
+use crate::{image, orphans};
+
+use super::explain;
+use super::userland::Packages;
 
 /// The release of Debian that the lab's machines run.
 const SUITE: &str = "trixie";

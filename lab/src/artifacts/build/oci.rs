@@ -12,8 +12,9 @@ use oci_spec::image::{
     MediaType, Os, RootFsBuilder, SCHEMA_VERSION, Sha256Digest,
 };
 
-use super::archive::{self, Tree};
 use crate::artifacts::store::{Blob, Digest, Writer};
+
+use super::archive::{self, Tree};
 
 /// Stands in for every time.
 const NO_TIME: &str = "1970-01-01T00:00:00Z";

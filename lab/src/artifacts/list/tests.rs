@@ -1,6 +1,7 @@
-use super::*;
 use crate::artifacts::store::{Blob, FileRecord, ImageRecord};
 use crate::layout::Layout;
+
+use super::*;
 
 fn lock() -> Lock {
     let file = |name: &str, url: &str, sha256: Option<String>| serde_json::json!({"name": name, "url": url, "sha256": sha256, "dest": "/tmp/x", "groups": []});

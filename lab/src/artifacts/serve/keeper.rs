@@ -17,12 +17,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
-use super::{FILES_PORT, REGISTRY_PORT, files, tree};
 use crate::files::{PUBLIC, open_log, private_folder, read_own, remove, try_lock, write_again};
-use crate::host::processes::own_program;
 use crate::layout::ServedFiles;
 use crate::process::invocation;
+use crate::processes::own_program;
 use crate::wait::{Deadline, Probe, until};
+
+use super::{FILES_PORT, REGISTRY_PORT, files, tree};
 
 /// How often it is tried to listen on an address that is not there yet.
 const LOOK: Duration = Duration::from_millis(50);

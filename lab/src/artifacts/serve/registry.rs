@@ -8,11 +8,12 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::REGISTRY_PORT;
-use super::authority::Certificate;
-use super::tree::REGISTRY;
 use crate::cx::Cx;
+use crate::lab::authority::Certificate;
 use crate::process::invocation;
+
+use super::REGISTRY_PORT;
+use super::tree::REGISTRY;
 
 /// What the program is called: by Debian.
 const PROGRAM: &str = "docker-registry";

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use lab_core::kubespray::prove::Lock;
+use lab_core::artifacts::lock::Lock;
 use lab_core::kubespray::{OwnBuild, Served, is_file_root, repository_of};
 
-use super::super::store::{Digest, Hasher, ImageRecord, Source, Store};
+use crate::artifacts::store::{Digest, Hasher, ImageRecord, Source, Store};
+
 use super::{files_url, registry_url};
 
 /// Another layout of the same things must be laid out anew.

@@ -9,10 +9,11 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::super::store::{Digest, ImageRecord, Store};
-use super::shelf::{Reference, Shelf};
+use crate::artifacts::store::{Digest, ImageRecord, Store};
 use crate::files::{make_folder, remove};
 use crate::layout::ServedFiles;
+
+use super::shelf::{Reference, Shelf};
 
 /// The file server's root in a layout.
 pub const FILES: &str = "files";

@@ -10,8 +10,9 @@ use virt::domain::{Domain, DomainState};
 use virt::error::{Error, ErrorNumber};
 use virt::sys;
 
-use super::{Libvirt, ended, optional};
 use crate::wait::{Deadline, Probe, until_blocking};
+
+use super::{Libvirt, ended, optional};
 
 /// How often a container is started that libvirt loses each time. One in ten is lost beside a virtual machine.
 const STARTS: u32 = 8;

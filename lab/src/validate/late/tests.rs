@@ -7,10 +7,11 @@ use rstest::rstest;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::*;
 use crate::validate::access::Site;
 use crate::validate::cluster::system_pods;
 use crate::wait::Deadline;
+
+use super::*;
 
 const PODS: &str = r#"{"apiVersion":"v1","kind":"PodList","metadata":{},"items":[{"metadata":{"name":"dns"},"status":{"phase":"Succeeded"}}]}"#;
 const WITHIN: Duration = Duration::from_secs(1);

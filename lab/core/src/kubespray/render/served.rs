@@ -13,13 +13,11 @@ use super::files::first_line;
 use super::plugin::container_engine;
 use super::{FILE_ROOTS, yaml};
 use crate::artifacts::checksum_variable;
+use crate::identity::CA_ON_MACHINES;
 use crate::spec::{ClusterSpec, ContainerEngine};
 
 /// Where the file lies below the folder of the inventory.
 pub const ARTIFACTS_FILE: &str = "group_vars/all/artifacts.yml";
-
-/// Where a machine finds the certificate of the lab's own authority, by which it trusts the lab's registry.
-pub const CA_ON_MACHINES: &str = "/etc/lab/ca.crt";
 
 /// Containerd's settings of mirrors: roles/container-engine/containerd/templates/hosts.toml.j2, the same in every known release.
 const MIRRORS: &str = "containerd_registries_mirrors";

@@ -1,0 +1,77 @@
+//! `lab kubectl`: kubectl against the lab's cluster, from anywhere, in the version of the cluster.
+
+use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use lab_core::artifacts::lock::Lock;
+
+use crate::artifacts::lock;
+use crate::artifacts::look::held;
+use crate::artifacts::store::Store;
+use crate::cx::Cx;
+use crate::failure::{Failure, exit};
+use crate::files;
+use crate::lab::{Lab, Reached};
+use crate::process::{self, Invocation};
+
+use super::kubeconfig::inner_server;
+
+/// Runs kubectl; the exit code is its own.
+///
+/// # Errors
+/// When the lab has no kubeconfig, there is no kubectl, or it cannot be started.
+pub async fn run(cx: &Cx, lab: &Lab, reached: &Reached, words: &[OsString]) -> anyhow::Result<u8> {
+    if !lab.files.kubeconfig().is_file() {
+        super::kubeconfig::fetch(cx, lab, reached).await?;
+    }
+    let status =
+        reached.inside(&invocation(cx, lab, words)?).interactive(&cx.cancel).await.with_context(|| {
+            let words = lab.cluster_words(cx);
+            Failure::new(
+                exit::HOST,
+                "there is no kubectl, neither among the artefacts of the cluster nor on PATH",
+            )
+            .hint(format!(
+                "`cargo xtask artifacts fetch {words}` or `cargo xtask artifacts build {words}` gets it"
+            ))
+        })?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::INTERRUPTED))
+}
+
+/// kubectl with the lab's kubeconfig, to be run inside its network.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn invocation(cx: &Cx, lab: &Lab, words: &[OsString]) -> anyhow::Result<Invocation> {
+    Ok(process::invocation(program(cx, lab)?)
+        .arg("--kubeconfig")
+        .arg(lab.files.kubeconfig())
+        .args(["--server", &inner_server(lab)?])
+        .args(words))
+}
+
+/// The kubectl that the machines have, from the store; else the one on PATH.
+fn program(cx: &Cx, lab: &Lab) -> anyhow::Result<PathBuf> {
+    let lock = files::read_own::<Lock>(&lab.files.artifacts_lock())?;
+    let items = lock.map(|lock| lock::items(&lock)).transpose()?.unwrap_or_default();
+    let Some(item) = items.into_iter().find(|item| item.name == "kubectl") else {
+        return Ok("kubectl".into());
+    };
+    let store = Store::open(&cx.layout);
+    let held = held(&store, &item)?;
+    let Some(blob) = held.blobs.first() else { return Ok("kubectl".into()) };
+    let place = lab.files.kubectl();
+    if place.metadata().is_ok_and(|found| found.len() == blob.size) {
+        return Ok(place);
+    }
+    // Blobs of the store are no programs, and who uses a copy does not care when the store is cleared.
+    let folder = place.parent().context("kubectl has no folder")?;
+    files::make_folder(folder)?;
+    let mut copy = tempfile::NamedTempFile::new_in(folder)?;
+    std::io::copy(&mut std::fs::File::open(store.path(&blob.sha256))?, &mut copy)?;
+    copy.as_file().set_permissions(std::fs::Permissions::from_mode(0o755))?;
+    copy.persist(&place).with_context(|| format!("cannot write `{}`", place.display()))?;
+    Ok(place)
+}

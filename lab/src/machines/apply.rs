@@ -1,0 +1,380 @@
+//! Carries out a plan: what must come before the network, the network, then all machines at once, each
+//! going on as soon as it can.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use lab_core::domain::{Acceleration, Backing, VolumeFormat, VolumePlan, network_xml, volume_xml};
+use lab_core::plan::{
+    Desired, MachineActions, MachineOperation, MachineState, MachineStep, NetworkOperation, Plan,
+};
+use lab_core::spec::{HostSpec, ImageSpec, MachineKind};
+
+use crate::cx::Cx;
+use crate::disks::{disk_name, root};
+use crate::failure::{Failure, exit};
+use crate::files;
+use crate::image::BaseImage;
+use crate::lab::keys::Keys;
+use crate::lab::state::StateFile;
+use crate::lab::{Lab, Reached, console, reach};
+use crate::layout::RootFiles;
+use crate::progress::Task;
+use crate::wait::Deadline;
+
+use super::place::{define, place_base, pool_path, remove_placed, write_identity};
+use super::{container, down};
+
+/// Everything the steps of a plan need.
+#[derive(Clone)]
+pub struct Workshop {
+    /// The lab.
+    pub lab: Lab,
+    /// Its state.
+    pub state: StateFile,
+    /// Its host.
+    pub reached: Reached,
+    /// Its keys.
+    pub keys: Keys,
+    /// The base images, by what the spec calls them.
+    pub images: BTreeMap<ImageSpec, BaseImage>,
+    /// Root trees that containers share, by what the spec calls their images.
+    pub trees: BTreeMap<ImageSpec, PathBuf>,
+    /// What the spec asks for.
+    pub desired: Arc<Desired>,
+    /// What runs the processors.
+    pub acceleration: Acceleration,
+}
+
+/// The variable names a step's id, and `before` or `after`.
+const KILL_AT: &str = "LAB_TEST_KILL_AT";
+
+/// Ends the program at a step, as if it had been killed there: tests prove with it that every step can be the last one.
+pub fn kill_point(id: &str, when: &str) {
+    if std::env::var(KILL_AT).is_ok_and(|at| at == format!("{id}:{when}")) {
+        // SIGKILL leaves no time for anything, which is what is to be proven.
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL);
+    }
+}
+
+/// Carries out the plan.
+///
+/// # Errors
+/// Names every machine that failed; the others have been brought as far as they could.
+pub async fn apply(cx: &Cx, shop: &Workshop, plan: &Plan) -> anyhow::Result<()> {
+    let tasks: BTreeMap<&str, Arc<Task>> = plan
+        .machines
+        .iter()
+        .filter(|machine| !machine.before.is_empty() || !machine.steps.is_empty())
+        .map(|machine| (machine.name.as_str(), Arc::new(cx.progress.task(&machine.name))))
+        .collect();
+    all_machines(cx, shop, plan, &tasks, |machine| &machine.before).await?;
+    network(cx, shop, plan).await?;
+    all_machines(cx, shop, plan, &tasks, |machine| &machine.steps).await
+}
+
+/// Takes one list of steps of every machine, all machines at once.
+async fn all_machines(
+    cx: &Cx,
+    shop: &Workshop,
+    plan: &Plan,
+    tasks: &BTreeMap<&str, Arc<Task>>,
+    steps: impl Fn(&MachineActions) -> &Vec<MachineStep>,
+) -> anyhow::Result<()> {
+    let mut work = tokio::task::JoinSet::new();
+    for machine in plan.machines.iter().filter(|machine| !steps(machine).is_empty()) {
+        let (cx, shop, machine, steps) = (cx.clone(), shop.clone(), machine.clone(), steps(machine).clone());
+        let task = tasks[machine.name.as_str()].clone();
+        work.spawn(async move {
+            let result = one_machine(&cx, &shop, &machine, &steps, &task).await;
+            if let Err(error) = &result {
+                task.failed(error.to_string().lines().next().unwrap_or("failed"));
+            }
+            (machine.name, result)
+        });
+    }
+    let mut failed = Vec::new();
+    while let Some(joined) = work.join_next().await {
+        let (name, result) = joined.context("the work on a machine broke off")?;
+        if let Err(error) = result {
+            failed.push((name, error));
+        }
+    }
+    failed.sort_by(|a, b| a.0.cmp(&b.0));
+    let names: Vec<String> = failed.iter().map(|(name, _)| format!("`{name}`")).collect();
+    match failed.len() {
+        0 => Ok(()),
+        1 => Err(failed.remove(0).1),
+        _ => {
+            let mut all = String::new();
+            for (_, error) in &failed {
+                all.push_str(&format!("\n{error:#}"));
+            }
+            let interrupted =
+                failed.iter().all(|(_, error)| crate::exit_code::of(error) == exit::INTERRUPTED);
+            let code = if interrupted { exit::INTERRUPTED } else { exit::PROVISION };
+            Err(Failure::new(code, format!("{} machines failed: {}{all}", failed.len(), names.join(", ")))
+                .into())
+        }
+    }
+}
+
+async fn one_machine(
+    cx: &Cx,
+    shop: &Workshop,
+    machine: &MachineActions,
+    steps: &[MachineStep],
+    task: &Task,
+) -> anyhow::Result<()> {
+    // How long its console log was when it was started here; none for a machine that runs already.
+    let mut started_at = None;
+    for step in steps {
+        if cx.cancel.is_cancelled() {
+            return Err(crate::wait::WaitError::Cancelled { what: step.id.clone() }.into());
+        }
+        kill_point(&step.id, "before");
+        if step.operation == MachineOperation::Start {
+            started_at = Some(console::length(&shop.lab.files.machine(&machine.name).console()));
+        }
+        one_step(cx, shop, machine, &step.operation, started_at, task).await.with_context(|| {
+            Failure::new(exit::PROVISION, format!("cannot {} `{}`", words(&step.operation), machine.name))
+        })?;
+        kill_point(&step.id, "after");
+    }
+    match steps.last().map(|step| &step.operation) {
+        Some(MachineOperation::WaitReachable) => {
+            task.done(&format!("reached over ssh in {:.1} s", task.elapsed().as_secs_f64()));
+        }
+        Some(
+            MachineOperation::RemoveIdentity | MachineOperation::RemoveDisk | MachineOperation::RemoveDomain,
+        ) => {
+            shop.state.forget(&format!("machine/{}", machine.name))?;
+            task.done("removed");
+        }
+        Some(MachineOperation::Stop | MachineOperation::PowerOff) => task.step("waiting for the network"),
+        _ => task.done("defined, not started"),
+    }
+    Ok(())
+}
+
+/// A step as the end of "cannot …".
+fn words(operation: &MachineOperation) -> &'static str {
+    match operation {
+        MachineOperation::Stop => "stop",
+        MachineOperation::PowerOff => "take the power of",
+        MachineOperation::RemoveIdentity => "remove the identity of",
+        MachineOperation::RemoveDisk => "remove the disk of",
+        MachineOperation::RemoveDomain => "remove",
+        MachineOperation::CreateDisk { .. } => "make the disk of",
+        MachineOperation::GrowDisk { .. } => "grow the disk of",
+        MachineOperation::WriteIdentity => "write the identity of",
+        MachineOperation::DefineDomain => "define",
+        MachineOperation::Start => "start",
+        MachineOperation::Resume => "resume",
+        MachineOperation::WaitReachable => "reach",
+    }
+}
+
+async fn one_step(
+    cx: &Cx,
+    shop: &Workshop,
+    machine: &MachineActions,
+    operation: &MachineOperation,
+    started_at: Option<u64>,
+    task: &Task,
+) -> anyhow::Result<()> {
+    let name = machine.name.as_str();
+    let resource = format!("machine/{name}");
+    let domain = lab_core::domain::domain_name(&shop.lab.spec.name, name);
+    let libvirt = shop.reached.libvirt.clone();
+    let pool = shop.reached.resource.clone();
+    let disk = disk_name(name);
+    match operation {
+        MachineOperation::Stop => {
+            task.step("shutting down");
+            down::stop_machine(cx, &shop.reached, name, &domain, task).await
+        }
+        MachineOperation::PowerOff => {
+            task.step("taking its power");
+            cx.blocking(move || libvirt.power_off_domain(&domain)).await
+        }
+        MachineOperation::RemoveIdentity => {
+            task.step("removing");
+            let (lab, name) = (shop.lab.clone(), name.to_owned());
+            cx.blocking(move || {
+                remove_placed(&lab, &libvirt, &pool, &name)?;
+                files::remove(&lab.files.machine(&name).folder)
+            })
+            .await
+        }
+        MachineOperation::RemoveDisk => {
+            let root = shop.lab.files.root(name);
+            if root.folder.exists() {
+                return remove_root(cx, shop, &root).await;
+            }
+            cx.blocking(move || libvirt.remove_volume(&pool, &disk)).await
+        }
+        MachineOperation::RemoveDomain => cx.blocking(move || libvirt.remove_domain(&domain)).await,
+        MachineOperation::CreateDisk { size, image } => {
+            task.step("making its disk");
+            shop.state.record(&resource)?;
+            if kind_of(shop, name) == Some(MachineKind::Container) {
+                let (files, name, image) = (shop.lab.files.clone(), name.to_owned(), image.clone());
+                return cx.blocking(move || root::make(&files, &name, &image)).await;
+            }
+            let base = shop
+                .images
+                .values()
+                .find(|base| base.key == *image)
+                .context("the image is not in the store")?;
+            let (lab, base, size) = (shop.lab.clone(), base.clone(), *size);
+            cx.blocking(move || {
+                let backing = place_base(&lab, &libvirt, &pool, &base)?;
+                let plan = VolumePlan {
+                    name: disk.clone(),
+                    capacity: size,
+                    format: VolumeFormat::Qcow2,
+                    backing: Some(Backing { path: backing, format: VolumeFormat::Qcow2 }),
+                };
+                libvirt.create_volume(&pool, &disk, &volume_xml(&plan))?;
+                Ok(())
+            })
+            .await
+        }
+        MachineOperation::GrowDisk { to, .. } => {
+            task.step("growing its disk");
+            let to = *to;
+            cx.blocking(move || libvirt.grow_volume(&pool, &disk, to)).await
+        }
+        MachineOperation::WriteIdentity => {
+            shop.state.record(&resource)?;
+            let (shop, name) = (shop.clone(), name.to_owned());
+            cx.blocking(move || write_identity(&shop, &name)).await
+        }
+        MachineOperation::DefineDomain => {
+            shop.state.record(&resource)?;
+            define(cx, shop, name).await
+        }
+        MachineOperation::Start => {
+            task.step("starting");
+            shop.state.change(|state| {
+                state.started.insert(name.to_owned(), jiff::Timestamp::now());
+            })?;
+            if kind_of(shop, name) == Some(MachineKind::Container) {
+                return start_container(cx, shop, name, domain).await;
+            }
+            cx.blocking(move || libvirt.start_domain(&domain)).await?;
+            Ok(())
+        }
+        MachineOperation::Resume => {
+            cx.blocking(move || libvirt.resume_domain(&domain)).await?;
+            Ok(())
+        }
+        MachineOperation::WaitReachable => wait_reachable(cx, shop, name, &domain, started_at, task).await,
+    }
+}
+
+/// The kind of a machine of the file; none for one that is no longer in it.
+fn kind_of(shop: &Workshop, name: &str) -> Option<MachineKind> {
+    shop.desired.machines.get(name).map(|wanted| wanted.applied.kind)
+}
+
+/// How long the kernel and a disk may take for what is done to a container's root.
+const ROOT: Duration = Duration::from_secs(60);
+
+async fn start_container(cx: &Cx, shop: &Workshop, name: &str, domain: String) -> anyhow::Result<()> {
+    let host = shop.reached.embedded.clone().context("containers run on the embedded host only")?;
+    let image = &shop.lab.machine(name)?.image;
+    let tree = shop.trees.get(image).context("the image has no root tree")?;
+    let root = shop.lab.files.root(name);
+    let store = cx.layout.snapshots();
+    let frozen = root::settled(&root, &store)?.layers;
+    let mut below: Vec<PathBuf> = frozen.iter().map(|layer| store.layer(layer).upper()).collect();
+    below.push(tree.clone());
+    container::mounting(&host, &root, &below).read(&cx.cancel, Deadline::after(ROOT)).await?;
+    let (libvirt, log) = (shop.reached.libvirt.clone(), shop.lab.files.machine(name).console());
+    cx.blocking(move || {
+        libvirt.start_domain(&domain)?;
+        container::keep_console(&host, &libvirt.console_terminal(&domain)?, &log)
+    })
+    .await
+}
+
+async fn remove_root(cx: &Cx, shop: &Workshop, root: &RootFiles) -> anyhow::Result<()> {
+    if let Some(host) = &shop.reached.embedded {
+        container::unmounting(host, root).read(&cx.cancel, Deadline::after(ROOT)).await?;
+    }
+    let folder = root.folder.clone();
+    cx.blocking(move || files::remove(&folder)).await
+}
+
+/// Waits for a login. A kernel that panicked under emulation is started once more, and that is said.
+async fn wait_reachable(
+    cx: &Cx,
+    shop: &Workshop,
+    name: &str,
+    domain: &str,
+    started_at: Option<u64>,
+    task: &Task,
+) -> anyhow::Result<()> {
+    let acceleration = shop.desired.machines[name].applied.acceleration;
+    let deadline = Deadline::after(reach::patience(acceleration));
+    let mut result = reach::wait(cx, &shop.lab, &shop.reached, name, started_at, deadline, task).await;
+    let panicked = result.as_ref().is_err_and(|error| error.downcast_ref::<reach::Panicked>().is_some());
+    if panicked && acceleration == Acceleration::Tcg {
+        cx.progress.note(&format!("`{name}` died while it started under emulation; it is started once more"));
+        let (libvirt, again) = (shop.reached.libvirt.clone(), domain.to_owned());
+        let offset = console::length(&shop.lab.files.machine(name).console());
+        cx.blocking(move || {
+            libvirt.power_off_domain(&again)?;
+            libvirt.start_domain(&again)
+        })
+        .await?;
+        result = reach::wait(cx, &shop.lab, &shop.reached, name, Some(offset), deadline, task).await;
+    }
+    result?;
+    let (libvirt, domain) = (shop.reached.libvirt.clone(), domain.to_owned());
+    let run = cx.blocking(move || libvirt.domain_state(&domain)).await?;
+    if let Some((MachineState::Running, Some(run))) = run {
+        let run = shop.reached.run_name(run);
+        shop.state.change(|state| {
+            state.reached.insert(name.to_owned(), run);
+        })?;
+    }
+    Ok(())
+}
+
+async fn network(cx: &Cx, shop: &Workshop, plan: &Plan) -> anyhow::Result<()> {
+    let network = &shop.desired.network;
+    if plan.machines.iter().any(|machine| !machine.steps.is_empty()) {
+        shop.state.record("pool")?;
+        if shop.lab.spec.host == HostSpec::Embedded {
+            // libvirt would make it so that other users may pass.
+            files::private_folder(&shop.lab.files.disks())?;
+        }
+        let (libvirt, pool, path) =
+            (shop.reached.libvirt.clone(), shop.reached.resource.clone(), pool_path(shop));
+        cx.blocking(move || libvirt.ensure_pool(&pool, &path)).await?;
+    }
+    for step in &plan.network.steps {
+        kill_point(&step.id, "before");
+        shop.state.record("network")?;
+        let (libvirt, network, operation) =
+            (shop.reached.libvirt.clone(), network.clone(), step.operation.clone());
+        cx.blocking(move || match operation {
+            NetworkOperation::Remove => libvirt.remove_network(&network.name),
+            NetworkOperation::Define => libvirt.define_network(&network_xml(&network)),
+            NetworkOperation::Start => libvirt.start_network(&network.name),
+            NetworkOperation::UpdateHosts { remove, add } => {
+                libvirt.update_network_hosts(&network.name, &remove, &add)
+            }
+        })
+        .await
+        .with_context(|| Failure::new(exit::PROVISION, format!("cannot carry out `{}`", step.id)))?;
+        kill_point(&step.id, "after");
+    }
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! How a cluster is, from what was seen of it, and how that is shown.
+
+use lab_core::load::Overload;
+use lab_core::spec::Role;
+use rstest::rstest;
+
+use crate::machines::status::MachineStatus;
+
+use super::*;
+
+fn outcome(id: &str, verdict: Verdict, details: &str) -> Outcome {
+    let title = format!("the title of `{id}`");
+    Outcome { id: id.to_owned(), title, verdict, seconds: 0.1, details: vec![details.to_owned()] }
+}
+
+fn passed() -> Vec<Outcome> {
+    vec![outcome("nodes", Verdict::Passed, "3 nodes"), outcome("system-pods", Verdict::Passed, "9 pods")]
+}
+
+fn not_ready() -> Vec<Outcome> {
+    vec![
+        outcome("nodes", Verdict::Failed, "`worker-1` is not ready: KubeletNotReady"),
+        outcome("system-pods", Verdict::Passed, "9 pods"),
+    ]
+}
+
+fn starting() -> Vec<Outcome> {
+    let mut system = outcome("system-pods", Verdict::Passed, "9 pods");
+    system.details.push(format!("{ON_THEIR_WAY} `metrics-server`"));
+    vec![outcome("nodes", Verdict::Passed, "3 nodes"), system]
+}
+
+fn silent() -> Vec<Outcome> {
+    let why = format!("{NO_ANSWER}: connection refused");
+    vec![outcome("nodes", Verdict::Failed, &why), outcome("system-pods", Verdict::Failed, &why)]
+}
+
+/// No answer within four seconds, or within 28 on a computer that was overloaded.
+fn unanswered(is_slow: bool) -> anyhow::Error {
+    let overload = Overload { evidence: "load 14 on 2 processors".to_owned(), factor: 7 };
+    let within = HEALTH_TIMEOUT * if is_slow { overload.factor } else { 1 };
+    Unanswered { within, overload: is_slow.then_some(overload) }.into()
+}
+
+#[rstest]
+#[case::ready(true, true, Ok(passed()), Health::Ready, 0)]
+#[case::starting(true, true, Ok(starting()), Health::Starting, 0)]
+#[case::not_ready(true, true, Ok(not_ready()), Health::NotReady, exit::CHECKS)]
+#[case::silent(true, true, Ok(silent()), Health::NoAnswer, exit::CHECKS)]
+#[case::not_in_time(true, true, Err(unanswered(false)), Health::NoAnswer, exit::CHECKS)]
+#[case::not_in_time_on_a_busy_computer(true, true, Err(unanswered(true)), Health::Slow, exit::CHECKS)]
+#[case::not_asked(true, true, Err(anyhow::anyhow!("no host")), Health::NoAnswer, exit::CHECKS)]
+#[case::not_deployed(true, false, Ok(vec![]), Health::NotDeployed, exit::CHECKS)]
+#[case::stopped(false, true, Ok(vec![]), Health::Stopped, exit::PROVISION)]
+#[case::a_machine_is_off(false, true, Ok(not_ready()), Health::Stopped, exit::PROVISION)]
+#[case::a_machine_is_off_and_the_computer_busy(
+    false,
+    true,
+    Err(unanswered(true)),
+    Health::Stopped,
+    exit::PROVISION
+)]
+#[case::never_made(false, false, Ok(vec![]), Health::Stopped, exit::PROVISION)]
+fn health_is_what_was_seen(
+    #[case] all_run: bool,
+    #[case] has_kubeconfig: bool,
+    #[case] answer: anyhow::Result<Vec<Outcome>>,
+    #[case] expected: Health,
+    #[case] code: u8,
+) {
+    let health = health(all_run, has_kubeconfig, &answer);
+    assert_eq!(health, expected);
+    assert_eq!(status(health, answer.unwrap_or_default()).code(), code);
+}
+
+fn status(health: Health, checks: Vec<Outcome>) -> CloudStatus {
+    let machine = MachineStatus {
+        name: "control-plane".to_owned(),
+        state: "running",
+        address: Some("192.168.200.10".parse().unwrap()),
+        roles: vec![Role::ControlPlane, Role::Etcd],
+        in_file: true,
+    };
+    CloudStatus {
+        health,
+        lab: LabStatus {
+            cluster: "quick".to_owned(),
+            host: "embedded".to_owned(),
+            host_running: true,
+            machines: vec![machine],
+            served: None,
+        },
+        deployed: Some(Deployed {
+            inputs: "0123".to_owned(),
+            kubespray: "v2.30.0".to_owned(),
+            kubernetes: "1.34.3".to_owned(),
+            at: "2026-11-27T03:50:12Z".parse().unwrap(),
+        }),
+        checks,
+        unseen: None,
+        kubeconfig: Some("/checkout/output/quick/kubeconfig".into()),
+    }
+}
+
+#[test]
+fn a_status_is_a_table_that_a_person_can_read() {
+    let shown = |status: &CloudStatus| table(status, Path::new("/checkout"), "quick");
+    insta::assert_snapshot!("ready", shown(&status(Health::Ready, passed())));
+    insta::assert_snapshot!("starting", shown(&status(Health::Starting, starting())));
+    insta::assert_snapshot!("not-ready", shown(&status(Health::NotReady, not_ready())));
+    let nothing = CloudStatus { deployed: None, kubeconfig: None, ..status(Health::NotDeployed, vec![]) };
+    insta::assert_snapshot!("not-deployed", shown(&nothing));
+    for (name, health, error) in
+        [("no-answer", Health::NoAnswer, unanswered(false)), ("slow", Health::Slow, unanswered(true))]
+    {
+        let late = CloudStatus { unseen: Some(error.to_string()), ..status(health, vec![]) };
+        insta::assert_snapshot!(name, shown(&late));
+    }
+}
+
+#[test]
+fn a_status_is_json_for_scripts() {
+    let status = status(Health::NotReady, not_ready());
+    insta::assert_snapshot!(serde_json::to_string_pretty(&status).unwrap());
+}
+
+#[test]
+fn a_script_can_tell_slow_from_down() {
+    let words = [Health::Slow, Health::NoAnswer].map(|health| serde_json::to_value(health).unwrap());
+    assert_eq!(words, ["slow", "no-answer"]);
+}

@@ -1,0 +1,249 @@
+//! `e2e`: from a cluster file to a verdict and back to nothing: prepare, up, deploy, validate, destroy; what a nightly job runs.
+//!
+//! Leaves `report.json` and `junit.xml` in the run's folder, and evidence beside them where something failed. A lab that
+//! was there before is used and stays; one that a killed run left goes.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use lab_core::domain::Acceleration;
+use lab_core::report::{Outcome, Phase, Report, VERSION, Verdict, counts, junit};
+use lab_core::secrets::redacted;
+use lab_core::spec::ImageSpec;
+
+use crate::ansible::run::Prints;
+use crate::cluster::deployed::deployed;
+use crate::cluster::kubectl;
+use crate::cx::Cx;
+use crate::deploy::prepare::{self, Needs};
+use crate::failure::{Failure, exit};
+use crate::files::{self, SECRET};
+use crate::host::acceleration;
+use crate::lab::{Lab, Reached, reach, run_id, running};
+use crate::machines::destroy;
+use crate::machines::limits::TooLow;
+use crate::process::Invocation;
+use crate::wait::Deadline;
+use crate::{deploy, image, output, validate};
+
+use super::up::{self, UpOptions};
+
+/// How long one piece of evidence may take to be got.
+const EVIDENCE: Duration = Duration::from_secs(60);
+/// How many lines of a journal are kept.
+const LINES: &str = "2000";
+
+/// The default cluster of virtual machines, and that of containers.
+const VIRTUAL: &str = "dev";
+const CONTAINERS: &str = "quick";
+
+/// What may be asked of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Wishes {
+    /// The lab stays.
+    pub keep: bool,
+    /// The report goes to standard output.
+    pub json: bool,
+    /// How limits of the kernel that are too low for the cluster are treated.
+    pub too_low: TooLow,
+}
+
+/// The cluster of a run that names none: virtual machines with a kernel of their own where KVM proves to work and
+/// everything that they need is here, else containers.
+///
+/// # Errors
+/// When neither can be opened.
+pub async fn default(cx: &Cx) -> anyhow::Result<Lab> {
+    // What is chosen needs the image anyway, and KVM is proven by booting it.
+    let image = image::ensure(cx, &ImageSpec::Debian13, cx.layout.root()).await?;
+    let decision = acceleration::decide(cx, Some(&image)).await?;
+    let (cluster, why) = if decision.kind == Acceleration::Kvm {
+        let lab = Lab::open(cx, VIRTUAL)?;
+        match prepare::needs(cx, &lab).await {
+            Ok(Needs { missing: 0, .. }) => {
+                (VIRTUAL, "KVM works, and all of its artefacts are here".to_owned())
+            }
+            Ok(Needs { wanted, missing }) => {
+                (CONTAINERS, format!("{missing} of the {wanted} artefacts of `{VIRTUAL}` are missing"))
+            }
+            Err(error) => (CONTAINERS, format!("it is not known what `{VIRTUAL}` needs: {error:#}")),
+        }
+    } else {
+        (CONTAINERS, format!("virtual machines are run by {}", decision.words))
+    };
+    cx.progress.note(&format!("no cluster was named: this runs `{cluster}`, because {why}"));
+    Lab::open(cx, cluster)
+}
+
+/// Makes a lab one that stays.
+///
+/// # Errors
+/// When the mark cannot be removed.
+pub fn keep(lab: &Lab) -> anyhow::Result<()> {
+    files::remove(&lab.files.of_e2e())
+}
+
+/// Runs everything.
+///
+/// # Errors
+/// When a phase or a check failed, after the report was written.
+pub async fn run(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
+    // A run that was killed left a lab that no other command has used since.
+    let mark = lab.files.of_e2e();
+    let was_there = lab.state()?.is_some() && !mark.is_file();
+    if !was_there {
+        files::private_folder(&lab.files.folder)?;
+        files::write_atomic(&mark, b"", SECRET)?;
+    }
+    let folder = lab.files.runs().join(run_id());
+    let mut report = Report {
+        version: VERSION,
+        cluster: lab.spec.name.clone(),
+        run: folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        kubespray: lab.spec.kubespray.version.clone(),
+        kubernetes: None,
+        phases: Vec::new(),
+        checks: Vec::new(),
+        evidence: Vec::new(),
+    };
+    let prints = if wishes.json { Prints::Nothing } else { Prints::Tables };
+    // A verdict is about a deploy that was made, not about one that was kept.
+    let of_deploy = deploy::Wishes { fresh: true, prints, keep: false, too_low: wishes.too_low };
+    let done = forward(cx, lab, of_deploy, &mut report).await;
+    report.kubernetes = deployed(lab)?.map(|deployed| deployed.kubernetes);
+    let is_bad = |check: &Outcome| check.verdict == Verdict::Failed;
+    if done.is_err() || report.checks.iter().any(is_bad) {
+        cx.progress.note("collecting evidence");
+        report.evidence = collect(cx, lab, &folder).await;
+    }
+    let why_kept = match (wishes.keep, was_there) {
+        (true, _) => Some("--keep was given"),
+        (_, true) => Some("the lab was there before"),
+        _ => None,
+    };
+    let mut gone = Ok(());
+    match why_kept {
+        Some(why) => {
+            report.phases.push(skipped("destroy", why));
+            keep(lab)?;
+        }
+        None => gone = phase(&mut report, "destroy", destroy::destroy(cx, &lab.spec.name, &lab.files)).await,
+    }
+    write(lab, &folder, &report)?;
+    if wishes.json {
+        output::json(&report)?;
+    }
+    let shown = folder.strip_prefix(cx.layout.root()).unwrap_or(&folder).display();
+    cx.progress.note(&format!("{}; the report is in {shown}", counts(&report.checks)));
+    done?;
+    gone?;
+    anyhow::ensure!(
+        report.is_good(),
+        Failure::new(exit::CHECKS, format!("the cluster `{}` is not as it must be", lab.spec.name))
+            .hint(format!("{shown}/report.json says what was seen, {shown}/evidence what the machines said"))
+    );
+    Ok(())
+}
+
+/// The way up to the checks; what a failure keeps from being done is told as skipped.
+async fn forward(cx: &Cx, lab: &Lab, wishes: deploy::Wishes, report: &mut Report) -> anyhow::Result<()> {
+    let made = async {
+        // Machines are told of artefacts when they are made, so what is needed must be known before.
+        phase(report, "prepare", async { prepare::check(cx, lab, wishes.too_low).await.map(drop) }).await?;
+        phase(report, "up", up::up(cx, lab, UpOptions { fresh: true, no_ping: true, only: None })).await?;
+        phase(report, "deploy", deploy::deploy(cx, lab, wishes)).await
+    }
+    .await;
+    if made.is_err() {
+        for (name, why) in [("up", "what is needed is not there"), ("deploy", "the machines are not up")] {
+            if !report.phases.iter().any(|phase| phase.name == name) {
+                report.phases.push(skipped(name, why));
+            }
+        }
+        report.phases.push(skipped("validate", "there is no cluster"));
+        return made;
+    }
+    let start = Instant::now();
+    let looked = async { validate::look(cx, lab, &running(cx, lab).await?, &[], None).await }.await;
+    let seconds = start.elapsed().as_secs_f64();
+    let told = match &looked {
+        Ok(checks) if checks.iter().any(|check| check.verdict == Verdict::Failed) => {
+            (Verdict::Failed, Some(counts(checks)))
+        }
+        Ok(_) => (Verdict::Passed, None),
+        Err(error) => (Verdict::Failed, Some(redacted(&format!("{error:#}")).into_owned())),
+    };
+    report.phases.push(Phase { name: "validate".to_owned(), verdict: told.0, seconds, message: told.1 });
+    report.checks = looked?;
+    Ok(())
+}
+
+async fn phase(
+    report: &mut Report,
+    name: &str,
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let done = work.await;
+    let (verdict, message) = match &done {
+        Ok(()) => (Verdict::Passed, None),
+        Err(error) => (Verdict::Failed, Some(redacted(&format!("{error:#}")).into_owned())),
+    };
+    let seconds = start.elapsed().as_secs_f64();
+    report.phases.push(Phase { name: name.to_owned(), verdict, seconds, message });
+    done
+}
+
+fn skipped(name: &str, why: &str) -> Phase {
+    Phase { name: name.to_owned(), verdict: Verdict::Skipped, seconds: 0.0, message: Some(why.to_owned()) }
+}
+
+fn write(lab: &Lab, folder: &Path, report: &Report) -> anyhow::Result<()> {
+    let secrets = lab.secrets();
+    for (name, text) in
+        [("report.json", serde_json::to_string_pretty(report)? + "\n"), ("junit.xml", junit(report)?)]
+    {
+        files::write_atomic(&folder.join(name), secrets.redacted(&text).as_bytes(), SECRET)?;
+    }
+    Ok(())
+}
+
+/// What tells why something failed, as far as it can be had, without secrets. Gives the paths below the run's folder.
+async fn collect(cx: &Cx, lab: &Lab, folder: &Path) -> Vec<String> {
+    let mut kept = Vec::new();
+    let secrets = lab.secrets();
+    let mut keep = |name: String, text: &str| {
+        let path = PathBuf::from("evidence").join(&name);
+        if files::write_atomic(&folder.join(&path), secrets.redacted(text).as_bytes(), SECRET).is_ok() {
+            kept.push(path.display().to_string());
+        }
+    };
+    for machine in &lab.spec.machines {
+        let of = lab.files.machine(&machine.name);
+        for (what, path) in [("console.log", of.console()), ("domain.xml", of.domain())] {
+            if let Ok(bytes) = std::fs::read(path) {
+                keep(format!("{}-{what}", machine.name), &String::from_utf8_lossy(&bytes));
+            }
+        }
+    }
+    let Ok(reached) = running(cx, lab).await else { return kept };
+    for machine in &lab.spec.machines {
+        let words = ["--", "sudo", "journalctl", "--no-pager", "--output", "short-iso", "--lines", LINES];
+        if let Some(text) = said(cx, &reached, &reach::ssh(lab, &machine.name).args(words)).await {
+            keep(format!("{}-journal.log", machine.name), &text);
+        }
+    }
+    for what in ["nodes", "pods", "events"] {
+        let words = ["get", what, "--all-namespaces", "--output", "json"].map(Into::into);
+        let Ok(program) = kubectl::invocation(cx, lab, &words) else { break };
+        if let Some(text) = said(cx, &reached, &program).await {
+            keep(format!("{what}.json"), &text);
+        }
+    }
+    kept
+}
+
+async fn said(cx: &Cx, reached: &Reached, program: &Invocation) -> Option<String> {
+    let output = reached.inside(program).output(&cx.cancel, Deadline::after(EVIDENCE)).await.ok()?;
+    output.status.success().then_some(output.stdout)
+}

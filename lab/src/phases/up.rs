@@ -1,0 +1,124 @@
+//! `up`: the machines of a lab as its cluster file says, and reached; from a snapshot where the same was deployed before.
+
+use std::io::IsTerminal as _;
+
+use anyhow::Context as _;
+use lab_core::plan::render;
+use lab_core::snapshot::Manifest;
+
+use crate::ansible::ping;
+use crate::cx::Cx;
+use crate::host::embedded;
+use crate::lab::state::{CLUSTER, StateFile};
+use crate::lab::{Lab, reach, running};
+use crate::machines::make::{self, Made, make, planned};
+use crate::machines::{limits, status};
+use crate::{deploy, output, snapshot};
+
+/// Prints what `up` would do, without doing anything.
+///
+/// # Errors
+/// When the cluster file is wrong or the host does not answer.
+pub async fn show_plan(cx: &Cx, lab: &Lab, json: bool) -> anyhow::Result<()> {
+    make::tell_what_is_not_done(cx, lab);
+    let planned = planned(cx, lab).await?;
+    if json {
+        output::json(&planned)?;
+    } else {
+        output::print(render(&planned, std::io::stdout().is_terminal()))?;
+    }
+    Ok(())
+}
+
+/// What may be asked of [`up`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UpOptions<'a> {
+    /// This machine alone, which is then started whether or not the file says so; the others are left as they are.
+    pub only: Option<&'a str>,
+    /// A lab of which nothing is there yet is made, also where a cluster was deployed from the same and kept.
+    pub fresh: bool,
+    /// Ansible is not asked whether it reaches the machines: what the caller does next finds out.
+    pub no_ping: bool,
+}
+
+/// Makes the world match the cluster file. A lab of which nothing is there yet is restored where a cluster was deployed from
+/// the same and kept.
+///
+/// # Errors
+/// When the plan is refused, or a machine cannot be made or reached.
+pub async fn up(cx: &Cx, lab: &Lab, options: UpOptions<'_>) -> anyhow::Result<()> {
+    let UpOptions { only, fresh, no_ping } = options;
+    let _held = lab.hold()?;
+    let state = lab.state()?;
+    let is_bare = state.as_ref().is_none_or(|state| {
+        let state = state.get();
+        !state.has_machines() && !state.resources.contains(CLUSTER)
+    });
+    let done = match (deploy::kept(cx, lab, is_bare && only.is_none() && !fresh)?, state) {
+        (Some(kept), _) => bring_back(cx, lab, &kept, no_ping).await,
+        (None, state) => {
+            let (name, file, host) = (&lab.spec.name, lab.cluster_file.clone(), lab.spec.host.clone());
+            let state = state.map_or_else(|| StateFile::create(&lab.files, name, file, host), Ok)?;
+            match make(cx, lab, &state, only.as_ref().map(std::slice::from_ref)).await {
+                Ok(made) => greet(cx, lab, &state, &made, no_ping).await,
+                Err(error) => Err(error),
+            }
+        }
+    };
+    if done.is_err() {
+        tell_what_is_left(cx, lab).await;
+    }
+    done
+}
+
+/// Restores what was deployed from the same before.
+async fn bring_back(cx: &Cx, lab: &Lab, kept: &Manifest, no_ping: bool) -> anyhow::Result<()> {
+    limits::warn_before_up(cx, lab).await?;
+    cx.progress.note(&format!(
+        "a cluster was deployed from the same before: it is brought back from the snapshot `{}` (`--fresh` makes new machines)",
+        kept.name
+    ));
+    snapshot::restore(cx, lab, kept).await?;
+    if no_ping {
+        return Ok(());
+    }
+    let state = lab.state()?.context("a lab that was brought back has a state")?;
+    ping::once(cx, lab, &running(cx, lab).await?, &state).await
+}
+
+/// Has Ansible reach what was made, unless that is not asked for, and tells a person how to.
+async fn greet(cx: &Cx, lab: &Lab, state: &StateFile, made: &Made, no_ping: bool) -> anyhow::Result<()> {
+    if !no_ping {
+        ping::once(cx, lab, &made.reached, state).await?;
+    }
+    if made.changed {
+        reach::start_second_stage(cx, lab, &made.reached, &state.get().lab).await?;
+        let first = lab.spec.machines.first().map_or("MACHINE", |machine| machine.name.as_str());
+        cx.progress.note(&format!(
+            "the lab `{}` is up; its inventory is `{}`\n`cargo xtask lab ssh --cluster {} {first}` logs in",
+            lab.spec.name,
+            lab.files.inventory().display(),
+            lab.cluster_words(cx)
+        ));
+    }
+    Ok(())
+}
+
+/// After an interruption or a failure: what there is now, and what to do with it.
+async fn tell_what_is_left(cx: &Cx, lab: &Lab) {
+    let Ok(status) = status::look(cx, lab).await else { return };
+    let machines = status.machines.iter().filter(|machine| machine.state != "absent");
+    let mut there: Vec<String> =
+        machines.map(|machine| format!("{} {}", machine.name, machine.state)).collect();
+    if there.is_empty() {
+        there.push("no machine".to_owned());
+    }
+    if let Ok(Some(host)) = embedded::find(&lab.files.host()) {
+        there.push(format!("the lab's host (process {})", host.pid));
+    }
+    let words = lab.cluster_words(cx);
+    cx.progress.note(&format!(
+        "left behind: {}\n`cargo xtask lab up {words}` goes on from here, `cargo xtask lab destroy {words}` removes it",
+        there.join(", ")
+    ));
+}
