@@ -17,6 +17,7 @@ mod handover;
 mod host;
 mod json;
 mod junit;
+mod layers;
 mod limits;
 mod lint;
 mod setup;

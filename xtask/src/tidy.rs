@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::cx::Cx;
+use crate::layers;
 
 /// A file, its path relative to the checkout.
 struct File<'a> {
@@ -24,7 +25,7 @@ const RULES: [Rule; 4] = [module_docs, libvirt_in_one_room, pure_core, names_of_
 pub fn breaches(cx: &Cx) -> anyhow::Result<Vec<String>> {
     let list = cx.sh.cmd("git").args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
     let list = list.quiet().read().context("cannot list the files of the checkout")?;
-    let mut breaches = Vec::new();
+    let (mut breaches, mut rust) = (Vec::new(), Vec::new());
     for path in list.split('\0').filter(|path| !path.is_empty()) {
         // Files that were removed and not yet committed are still on the list.
         let Ok(bytes) = std::fs::read(cx.folders.root.join(path)) else { continue };
@@ -33,7 +34,12 @@ pub fn breaches(cx: &Cx) -> anyhow::Result<Vec<String>> {
         let mut found: Vec<_> = RULES.iter().flat_map(|rule| rule(&file)).collect();
         found.extend(links(&file, &|target| cx.folders.root.join(target).exists()));
         breaches.extend(found.into_iter().map(|(line, what)| format!("{path}:{line}: {what}")));
+        if is_rust(path) {
+            rust.push((path.to_owned(), text));
+        }
     }
+    let table = std::fs::read_to_string(cx.folders.root.join(layers::TABLE));
+    breaches.extend(layers::breaches(&table.context("cannot read the table of floors")?, &rust));
     Ok(breaches)
 }
 
@@ -182,7 +188,7 @@ mod tests {
     fn the_binding_stays_in_its_room() {
         let text =
             concat!("use virt", "::Connect;\nlet x = libvirt", "::x();\n// virt", "::y\n  virt", "::z()\n");
-        assert_eq!(lines(libvirt_in_one_room, "lab/src/life/up.rs", text), [1, 4]);
+        assert_eq!(lines(libvirt_in_one_room, "lab/src/machines/make.rs", text), [1, 4]);
         assert_eq!(lines(libvirt_in_one_room, "lab/src/provider/libvirt/domain.rs", text), []);
     }
 
