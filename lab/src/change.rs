@@ -50,7 +50,7 @@ pub enum Operation {
 
 /// How it is to be done.
 #[derive(Debug, Clone, Copy)]
-pub struct Wishes {
+pub struct ChangeOptions {
     /// Only told.
     pub dry_run: bool,
     /// The plan, or what happens, as JSON on standard output.
@@ -63,7 +63,7 @@ pub struct Wishes {
 ///
 /// # Errors
 /// When the lab does not run, the change is refused, a playbook fails, or the cluster is not well afterwards.
-pub async fn change(cx: &Cx, lab: &Lab, operation: &Operation, wishes: Wishes) -> anyhow::Result<()> {
+pub async fn change(cx: &Cx, lab: &Lab, operation: &Operation, options: ChangeOptions) -> anyhow::Result<()> {
     let _held = lab.hold()?;
     let reached = running(cx, lab).await?;
     refuse_old_inventory(cx, lab)?;
@@ -79,7 +79,7 @@ pub async fn change(cx: &Cx, lab: &Lab, operation: &Operation, wishes: Wishes) -
     let (decided, recovery) = decide(cx, lab, operation, &situation).await?;
     let change = match decided {
         Decision::Do(change) => change,
-        Decision::Nothing(why) if wishes.dry_run && wishes.json => {
+        Decision::Nothing(why) if options.dry_run && options.json => {
             return output::json(&serde_json::json!({ "nothing": why }));
         }
         Decision::Nothing(why) => {
@@ -87,12 +87,12 @@ pub async fn change(cx: &Cx, lab: &Lab, operation: &Operation, wishes: Wishes) -
             return Ok(());
         }
     };
-    if wishes.dry_run {
-        return if wishes.json { output::json(&change) } else { output::print(render(&change)) };
+    if options.dry_run {
+        return if options.json { output::json(&change) } else { output::print(render(&change)) };
     }
     cx.progress.note(render(&change).trim_end());
     if *operation == Operation::Scale {
-        limits::check_before_deploy(cx, lab, wishes.too_low).await?;
+        limits::check_before_deploy(cx, lab, options.too_low).await?;
     }
     if asks(operation) {
         consent::ask(cx, &change.lost.join(" and "))?;
@@ -101,7 +101,7 @@ pub async fn change(cx: &Cx, lab: &Lab, operation: &Operation, wishes: Wishes) -
     make::serve(cx, lab).await?;
     warn_of_missing_artifacts(cx, lab)?;
     begin(cx, lab, operation, recovery.as_ref())?;
-    play_all(cx, lab, &change, operation, Prints::json(wishes.json)).await?;
+    play_all(cx, lab, &change, operation, Prints::json(options.json)).await?;
     finish(cx, lab, &reached, operation, &change).await?;
     for line in &change.next {
         cx.progress.note(line);

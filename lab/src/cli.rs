@@ -4,8 +4,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use lab_core::phases::Range;
 
+use crate::failure::{Failure, exit};
 use crate::machines::limits::TooLow;
+use crate::phases::Phase;
 
 pub mod artifacts;
 pub mod check;
@@ -54,6 +57,25 @@ pub struct Limits {
 impl Limits {
     fn too_low(self) -> TooLow {
         if self.ignore_limits { TooLow::Warn } else { TooLow::Refuse }
+    }
+}
+
+/// Which phases of a command are carried out.
+#[derive(Debug, Args)]
+pub struct Phases {
+    /// Begin with this phase; those before it are skipped
+    #[arg(long, value_name = "PHASE")]
+    from: Option<String>,
+    /// End with this phase; those after it are skipped
+    #[arg(long, value_name = "PHASE")]
+    until: Option<String>,
+}
+
+impl Phases {
+    fn of(&self, list: &[Phase]) -> anyhow::Result<Range> {
+        let names: Vec<&str> = list.iter().map(|phase| phase.name).collect();
+        let range = Range::between(&names, self.from.as_deref(), self.until.as_deref());
+        range.map_err(|error| Failure::new(exit::USAGE, error.to_string()).into())
     }
 }
 
@@ -323,6 +345,8 @@ pub enum Command {
         json: bool,
         #[command(flatten)]
         limits: Limits,
+        #[command(flatten)]
+        range: Phases,
     },
     /// Run kubectl against the lab's cluster
     #[command(

@@ -19,8 +19,8 @@ use crate::cx::Cx;
 use crate::disks::snapshots;
 use crate::failure::{Failure, exit};
 use crate::files::{self, PUBLIC};
-use crate::lab::state::CLUSTER;
-use crate::lab::{Lab, running};
+use crate::lab::state::{CLUSTER, StateFile};
+use crate::lab::{Lab, Reached, running};
 use crate::machines::limits::{self, TooLow};
 use crate::machines::make;
 use crate::snapshot::{self, Copied};
@@ -33,9 +33,10 @@ pub mod prepare;
 
 /// Kubespray's playbook for a whole cluster; what is there already stays.
 const PLAYBOOK: &str = "cluster.yml";
-/// What a deploy is to do beside what it does.
+
+/// How a deploy is done.
 #[derive(Debug, Clone, Copy)]
-pub struct Wishes {
+pub struct DeployOptions {
     /// What of it goes to standard output.
     pub prints: Prints,
     /// Kubespray runs even where a snapshot of the same deploy could be restored, or where a slow computer keeps the cluster
@@ -47,36 +48,47 @@ pub struct Wishes {
     pub too_low: TooLow,
 }
 
-/// Makes the lab's machines the cluster that the file asks for, if they are not.
+/// What a deploy has to do.
+pub enum Next {
+    /// Nothing: the cluster is as its file says, and well.
+    Nothing,
+    /// A cluster that was deployed from the same takes its place.
+    Restore(Manifest),
+    /// Kubespray runs.
+    Run(Box<Planned>),
+}
+
+/// A run of Kubespray that is about to begin.
+pub struct Planned {
+    reached: Reached,
+    state: StateFile,
+    wanted: Deployed,
+    /// There is nothing of a cluster yet.
+    is_bare: bool,
+    /// A first deploy began and did not come to its end.
+    is_unfinished: bool,
+    why: String,
+}
+
+/// Finds out what a deploy has to do, for a caller that holds the lab.
 ///
 /// # Errors
-/// When the lab does not run, Kubespray would refuse or fails, or the cluster does not become ready.
-pub async fn deploy(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
-    let _held = lab.hold()?;
+/// When the lab does not run, Kubespray would refuse, or it is not known whether the cluster is well.
+pub async fn look(cx: &Cx, lab: &Lab, options: DeployOptions) -> anyhow::Result<Next> {
     let reached = running(cx, lab).await?;
     check::refuse(cx, lab).await?;
     change::refuse_old_inventory(cx, lab)?;
     let wanted = wanted(cx, lab).await?;
-    let record = lab.files.deployed();
     let last = deployed(lab)?;
     change::refuse_upgrade(cx, lab, last.as_ref(), &wanted)?;
     let state = lab.state()?.context("a lab that runs has a state")?;
     let is_bare = !state.get().resources.contains(CLUSTER);
     // The kubeconfig comes with the end of the first deploy.
     let is_unfinished = last.is_none() && !is_bare && !lab.files.kubeconfig().is_file();
-    let words = lab.cluster_words(cx);
     let why = match last {
-        None if is_bare && !wishes.fresh => {
+        None if is_bare && !options.fresh => {
             if let Some(kept) = snapshots::kept_of_deploy(cx, &lab.spec, &wanted.inputs)? {
-                limits::check_before_deploy(cx, lab, wishes.too_low).await?;
-                cx.progress.note(&format!(
-                    "the same was deployed before: the snapshot `{}` of it is brought back (`--fresh` deploys anew)",
-                    kept.name
-                ));
-                drop(reached);
-                snapshot::restore(cx, lab, &kept).await?;
-                settle(cx, lab, &running(cx, lab).await?, &HEALTH).await?;
-                return tell_next_steps(cx, lab, wishes);
+                return Ok(Next::Restore(kept));
             }
             "nothing was deployed yet".to_owned()
         }
@@ -88,19 +100,43 @@ pub async fn deploy(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
             } else {
                 unwell(cx, lab, &reached).await
             };
-            match why_again(unwell, wishes.fresh, &words)? {
+            match why_again(unwell, options.fresh, &lab.cluster_words(cx))? {
                 Some(why) => why,
                 None => {
                     let name = &lab.spec.name;
                     cx.progress.note(&format!(
                         "nothing to do: the cluster `{name}` is as its cluster file says, and every node is ready"
                     ));
-                    return Ok(());
+                    return Ok(Next::Nothing);
                 }
             }
         }
     };
-    limits::check_before_deploy(cx, lab, wishes.too_low).await?;
+    Ok(Next::Run(Box::new(Planned { reached, state, wanted, is_bare, is_unfinished, why })))
+}
+
+/// Restores a cluster that was deployed from the same.
+///
+/// # Errors
+/// When it cannot be restored, or does not become ready.
+pub async fn restore(cx: &Cx, lab: &Lab, kept: &Manifest, options: DeployOptions) -> anyhow::Result<()> {
+    limits::check_before_deploy(cx, lab, options.too_low).await?;
+    cx.progress.note(&format!(
+        "the same was deployed before: the snapshot `{}` of it is brought back (`--fresh` deploys anew)",
+        kept.name
+    ));
+    snapshot::restore(cx, lab, kept).await?;
+    settle(cx, lab, &running(cx, lab).await?, &HEALTH).await?;
+    tell_next_steps(cx, lab, options)
+}
+
+/// Makes the lab's machines the cluster that the file asks for, by Kubespray.
+///
+/// # Errors
+/// When Kubespray fails, or the cluster does not become ready.
+pub async fn run(cx: &Cx, lab: &Lab, planned: Planned, options: DeployOptions) -> anyhow::Result<()> {
+    let Planned { reached, state, wanted, is_bare, is_unfinished, why } = planned;
+    limits::check_before_deploy(cx, lab, options.too_low).await?;
     cx.progress.note(&format!("Kubespray runs, because {why}"));
     make::serve(cx, lab).await?;
     warn_of_missing_artifacts(cx, lab)?;
@@ -109,8 +145,9 @@ pub async fn deploy(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
     }
     // From here on it is not known what there is, until the end.
     state.record(CLUSTER)?;
+    let record = lab.files.deployed();
     files::remove(&record)?;
-    let again = format!("`cargo xtask deploy {words}`");
+    let again = format!("`cargo xtask deploy {}`", lab.cluster_words(cx));
     // Where there was nothing, nobody joins.
     let prepare = (!is_bare && prepares_control_planes(&lab.spec)).then_some(PREPARE_CONTROL_PLANES);
     for playbook in prepare.into_iter().chain([PLAYBOOK]) {
@@ -120,14 +157,14 @@ pub async fn deploy(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
             arguments: &[],
             what: "deploy",
             again: again.clone(),
-            prints: wishes.prints,
+            prints: options.prints,
         };
         play::play(cx, lab, &play).await?;
     }
     kubeconfig::fetch(cx, lab, &reached).await?;
     let containers = lab.spec.machines.iter().all(|machine| machine.kind == MachineKind::Container);
     // While it settles, the copy is digested.
-    let copied = if is_bare && wishes.keep && containers {
+    let copied = if is_bare && options.keep && containers {
         snapshot::copy(cx, lab, &reached, &wanted.inputs).await.map_err(|error| not_kept(cx, &error)).ok()
     } else {
         None
@@ -143,11 +180,11 @@ pub async fn deploy(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
     if let Some(copied) = copied {
         keep_for_next_time(cx, lab, copied).await;
     }
-    tell_next_steps(cx, lab, wishes)
+    tell_next_steps(cx, lab, options)
 }
 
-fn tell_next_steps(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
-    if wishes.prints != Prints::Tables {
+fn tell_next_steps(cx: &Cx, lab: &Lab, options: DeployOptions) -> anyhow::Result<()> {
+    if options.prints != Prints::Tables {
         return Ok(());
     }
     output::print(next_steps(cx, lab, &lab.cluster_words(cx)))

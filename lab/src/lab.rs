@@ -182,6 +182,14 @@ impl Lab {
         Ok(Some(state))
     }
 
+    /// Makes it a lab that stays: no run of `e2e` takes it for one that another run left.
+    ///
+    /// # Errors
+    /// When the mark of `e2e` cannot be removed.
+    pub fn stays(&self) -> anyhow::Result<()> {
+        files::remove(&self.files.of_e2e())
+    }
+
     /// The secrets of its cluster file, which are kept out of all that is shown and kept of a run.
     #[must_use]
     pub fn secrets(&self) -> Secrets {

@@ -1,5 +1,272 @@
-//! Whole commands as lists of what the other rooms do: `up`, `cloud start`, `e2e`. Must not do a step itself.
+//! Phases: what the large commands are lists of. `up`, `deploy`, `cloud start` and `e2e` differ in their lists only.
+//!
+//! A phase looks, and says what it has to do: nothing, restore what was made from the same before, or run. [`carry_out`] is
+//! the one place that shows, times and reports them. A new phase is a file here and its name in a list.
+
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
+
+use lab_core::phases::{Range, told};
+use lab_core::report::{self, Outcome, Verdict};
+use lab_core::secrets::redacted;
+
+use crate::ansible::run::Prints;
+use crate::cx::Cx;
+use crate::deploy::DeployOptions;
+use crate::lab::Lab;
+use crate::machines::limits::TooLow;
+
+use status::CloudStatus;
 
 pub mod cloud;
+pub mod deploy;
+pub mod destroy;
 pub mod e2e;
+mod inventory;
+mod kubeconfig;
+mod logins;
+mod prepare;
+pub mod status;
+#[cfg(test)]
+mod tests;
 pub mod up;
+mod validate;
+
+/// What `lab up` is.
+pub const UP: &[Phase] = &[up::PHASE];
+/// What `deploy` is.
+pub const DEPLOY: &[Phase] = &[deploy::PHASE];
+/// What `cloud start` is: the eight steps of the original plan.
+pub const CLOUD: &[Phase] = &[
+    prepare::PHASE,
+    up::PHASE,
+    logins::PHASE,
+    inventory::PHASE,
+    deploy::PHASE,
+    validate::PHASE,
+    kubeconfig::PHASE,
+    status::PHASE,
+];
+/// What `e2e` is, up to its verdict.
+pub const E2E: &[Phase] = &[prepare::PHASE, up::PHASE, deploy::PHASE, validate::PHASE];
+/// How `e2e` ends.
+pub const END: &[Phase] = &[destroy::PHASE];
+
+/// Work that is not done yet.
+pub type Work<'a, T> = Pin<Box<dyn Future<Output = anyhow::Result<T>> + 'a>>;
+
+/// A part of a command that can be named, skipped, timed and reported.
+pub struct Phase {
+    /// What options and reports call it: `up`.
+    pub name: &'static str,
+    /// What it does, for people: `provision the machines`.
+    pub title: &'static str,
+    /// Why it cannot be where a phase before it failed.
+    pub without: &'static str,
+    /// The digest of everything that its result is made from; `None` where it has to look at the world each time.
+    pub inputs: fn(&Run) -> anyhow::Result<Option<String>>,
+    /// Finds out what it has to do. Changes nothing that another command would miss.
+    pub look: for<'a> fn(&'a Run) -> Work<'a, Next<'a>>,
+}
+
+/// What a phase has to do.
+pub enum Next<'a> {
+    /// Nothing, and what there is already.
+    Done(String),
+    /// What was made from the same before takes its place. Gives what came of it.
+    Restore(Work<'a, String>),
+    /// The work itself. Gives what came of it.
+    Run(Work<'a, String>),
+}
+
+/// Of a phase that always looks at the world.
+pub fn no_inputs(_: &Run) -> anyhow::Result<Option<String>> {
+    Ok(None)
+}
+
+/// How a command carries out its phases.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// As the deploy is done.
+    pub deploy: DeployOptions,
+    /// The new machines are made, also where a cluster was deployed from the same and kept.
+    pub new_machines: bool,
+    /// Only this machine; the others are left as they are.
+    pub only: Option<String>,
+    /// Ansible pings the machines when they are up.
+    pub ping: bool,
+    /// Every check runs, also on a cluster that was there before.
+    pub all_checks: bool,
+    /// The lab stays: no later `e2e` takes it for one that a run of its own left.
+    pub stays: bool,
+    /// The file that the cluster's context is added to.
+    pub merge: Option<PathBuf>,
+}
+
+impl Options {
+    /// The usual ones, for a deploy that prints so much.
+    #[must_use]
+    pub fn new(prints: Prints, too_low: TooLow) -> Self {
+        Self {
+            deploy: DeployOptions { prints, fresh: false, keep: true, too_low },
+            new_machines: false,
+            only: None,
+            ping: false,
+            all_checks: false,
+            stays: true,
+            merge: None,
+        }
+    }
+}
+
+/// What phases leave for those after them.
+#[derive(Debug, Default)]
+struct Found {
+    /// The cluster was deployed or restored by this run.
+    is_new: bool,
+    /// What the checks said.
+    checks: Vec<Outcome>,
+    /// What there is at the end.
+    status: Option<CloudStatus>,
+}
+
+/// One run of a list of phases.
+pub struct Run {
+    cx: Cx,
+    /// As it was named on the command line.
+    cluster: String,
+    lab: OnceLock<Lab>,
+    options: Options,
+    found: Arc<Mutex<Found>>,
+}
+
+impl Run {
+    /// A run for a cluster whose file is read by its first phase.
+    #[must_use]
+    pub fn of(cx: &Cx, cluster: &str, options: Options) -> Self {
+        Self {
+            cx: cx.clone(),
+            cluster: cluster.to_owned(),
+            lab: OnceLock::new(),
+            options,
+            found: Arc::default(),
+        }
+    }
+
+    /// A run for a lab that is open.
+    #[must_use]
+    pub fn of_lab(cx: &Cx, lab: &Lab, options: Options) -> Self {
+        let run = Self::of(cx, &lab.cluster_words(cx), options);
+        run.lab.get_or_init(|| lab.clone());
+        run
+    }
+
+    /// The lab, which is opened where that was not done.
+    ///
+    /// # Errors
+    /// When its cluster file is missing or wrong.
+    pub fn lab(&self) -> anyhow::Result<&Lab> {
+        if let Some(lab) = self.lab.get() {
+            return Ok(lab);
+        }
+        let lab = Lab::open(&self.cx, &self.cluster)?;
+        if self.options.stays {
+            lab.stays()?;
+        }
+        Ok(self.lab.get_or_init(|| lab))
+    }
+
+    /// What the checks of this run said.
+    #[must_use]
+    pub fn checks(&self) -> Vec<Outcome> {
+        self.found.lock().expect("no holder of this lock panics").checks.clone()
+    }
+
+    /// What there was at the end; none where the run did not get there.
+    pub fn status(&self) -> Option<CloudStatus> {
+        self.found.lock().expect("no holder of this lock panics").status.take()
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Found)) {
+        change(&mut self.found.lock().expect("no holder of this lock panics"));
+    }
+}
+
+/// Carries out phases until one fails. Phases outside `range`, and those after a failure, are reported as skipped. `again`
+/// begins the command that goes on: with it each phase is shown with its number.
+///
+/// # Errors
+/// The failure of a phase. The report is whole all the same.
+pub async fn carry_out(
+    run: &Run,
+    phases: &[Phase],
+    range: &Range,
+    again: Option<&str>,
+    report: &mut Vec<report::Phase>,
+) -> anyhow::Result<()> {
+    let mut failed = None;
+    for (index, phase) in phases.iter().enumerate() {
+        let skipped = match (&failed, range.why_not(index)) {
+            (Some(_), _) => Some(phase.without.to_owned()),
+            (None, why) => why,
+        };
+        if let Some(why) = skipped {
+            report.push(report::Phase::skipped(phase.name, &why));
+            if again.is_some() && failed.is_none() {
+                let task = run.cx.progress.task(&number(index, phases));
+                task.skipped(&format!("{} ({why})", phase.title));
+            }
+            continue;
+        }
+        let start = Instant::now();
+        let task = again.map(|_| run.cx.progress.task(&number(index, phases)));
+        if let Some(task) = &task {
+            task.step(phase.title);
+        }
+        let done = one(run, phase).await;
+        let seconds = start.elapsed().as_secs_f64();
+        let (verdict, message, restored) = match &done {
+            Ok((_, restored)) => (Verdict::Passed, None, *restored),
+            Err(error) => (Verdict::Failed, Some(redacted(&format!("{error:#}")).into_owned()), false),
+        };
+        let inputs = if done.is_ok() { (phase.inputs)(run)? } else { None };
+        let name = phase.name.to_owned();
+        report.push(report::Phase { name, verdict, seconds, message, inputs, restored });
+        match (done, task) {
+            (Ok((came_of_it, _)), Some(task)) => task.done(&told(phase.title, &came_of_it, seconds)),
+            (Ok(_), None) => {}
+            (Err(error), task) => {
+                if let (Some(task), Some(again)) = (task, again) {
+                    task.failed(phase.title);
+                    run.cx.progress.note(&format!("`{again} {}` goes on with this step", run.cluster));
+                }
+                failed = Some(error);
+            }
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// Carries out all phases of a list for a cluster, without showing them.
+///
+/// # Errors
+/// As [`carry_out`].
+pub async fn carry_out_all(cx: &Cx, cluster: &str, phases: &[Phase], options: Options) -> anyhow::Result<()> {
+    let run = Run::of(cx, cluster, options);
+    carry_out(&run, phases, &Range::default(), None, &mut Vec::new()).await
+}
+
+/// What came of a phase, and whether it was restored.
+async fn one(run: &Run, phase: &Phase) -> anyhow::Result<(String, bool)> {
+    Ok(match (phase.look)(run).await? {
+        Next::Done(what) => (what, false),
+        Next::Restore(work) => (work.await?, true),
+        Next::Run(work) => (work.await?, false),
+    })
+}
+
+fn number(index: usize, phases: &[Phase]) -> String {
+    format!("[{}/{}]", index + 1, phases.len())
+}

@@ -8,7 +8,6 @@
 #![forbid(unsafe_code)]
 
 pub mod artifacts;
-pub mod cloud;
 pub mod cluster;
 pub mod deploy;
 pub mod domain;
@@ -18,6 +17,7 @@ pub mod kubespray;
 pub mod limits;
 pub mod lint;
 pub mod load;
+pub mod phases;
 pub mod plan;
 pub mod report;
 pub mod secrets;

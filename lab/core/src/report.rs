@@ -46,6 +46,27 @@ pub struct Phase {
     pub seconds: f64,
     /// Why it failed or was skipped.
     pub message: Option<String>,
+    /// The digest of everything that its result was made from, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<String>,
+    /// What was made from the same before was restored instead.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restored: bool,
+}
+
+impl Phase {
+    /// One that was not carried out.
+    #[must_use]
+    pub fn skipped(name: &str, why: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            verdict: Verdict::Skipped,
+            seconds: 0.0,
+            message: Some(why.to_owned()),
+            inputs: None,
+            restored: false,
+        }
+    }
 }
 
 /// The whole.

@@ -4,14 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::ansible::run::Prints;
 use crate::cluster::kubeconfig;
 use crate::cx::Cx;
 use crate::lab::Lab;
 use crate::machines::{destroy, down};
 use crate::output;
-use crate::phases::cloud::{self, Wishes, status};
+use crate::phases::{CLOUD, Options, cloud, status};
 
-use super::Limits;
+use super::{Limits, Phases};
 
 /// What can be done with a whole cluster.
 #[derive(Debug, Subcommand)]
@@ -33,6 +34,8 @@ pub enum Command {
         json: bool,
         #[command(flatten)]
         limits: Limits,
+        #[command(flatten)]
+        range: Phases,
     },
     /// Stop every machine; `start` brings the same cluster back
     #[command(after_help = "Example: cargo xtask cloud stop quick")]
@@ -92,9 +95,10 @@ impl Command {
 /// Whatever the command's room could not do.
 pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
     match command {
-        Command::Start { of, merge, json, limits } => {
+        Command::Start { of, merge, json, limits, range } => {
             let merge = merge.map(|file| file.map_or_else(kubeconfig::of_user, Ok)).transpose()?;
-            return cloud::start(cx, &of.cluster, &Wishes { merge, json, too_low: limits.too_low() }).await;
+            let options = Options { merge, ..Options::new(Prints::json(json), limits.too_low()) };
+            return cloud::start(cx, &of.cluster, options, &range.of(CLOUD)?, json).await;
         }
         Command::Stop { of, .. } => down::down(cx, &Lab::open(cx, &of.cluster)?).await?,
         Command::Status { of, json } => {

@@ -2,17 +2,19 @@
 
 use std::time::{Duration, SystemTime};
 
+use lab_core::phases::Range;
 use lab_core::secrets;
 use lab_core::spec::ImageSpec;
 
+use crate::ansible::run::Prints;
 use crate::cluster::{kubeconfig, kubectl};
 use crate::cx::Cx;
 use crate::deploy::plain;
 use crate::failure::exit;
 use crate::lab::{Lab, running};
+use crate::machines::limits::TooLow;
 use crate::machines::{destroy, down, gc, image_use, shell, single, status, topology};
-use crate::phases::e2e;
-use crate::phases::up::{self, UpOptions};
+use crate::phases::{self, E2E, Options, Run, UP, carry_out, e2e, up};
 use crate::{contents, image, output, proxy, validate};
 
 use super::{Cache, Command, Drawing, Image, Internal, Vm, cloud, inventory, kubespray};
@@ -51,9 +53,8 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Plan { cluster, json } => up::show_plan(cx, &Lab::open(cx, &cluster.cluster)?, json).await?,
         Command::Up { cluster, fresh, .. } => {
-            let lab = Lab::open(cx, &cluster.cluster)?;
-            e2e::keep(&lab)?;
-            up::up(cx, &lab, UpOptions { fresh, ..UpOptions::default() }).await?;
+            let options = Options { new_machines: fresh, ..of_up() };
+            phases::carry_out_all(cx, &cluster.cluster, UP, options).await?;
         }
         Command::Down { cluster, .. } => down::down(cx, &Lab::open(cx, &cluster.cluster)?).await?,
         Command::Destroy { cluster, .. } => {
@@ -136,12 +137,15 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
             let patience = patience.map(Duration::from_secs);
             validate::run(cx, &lab, &running(cx, &lab).await?, &checks, patience, json).await?;
         }
-        Command::EndToEnd { cluster, keep, json, limits } => {
+        Command::EndToEnd { cluster, keep, json, limits, range } => {
+            let range = range.of(E2E)?;
             let lab = match cluster {
                 Some(cluster) => Lab::open(cx, &cluster)?,
                 None => e2e::default(cx).await?,
             };
-            e2e::run(cx, &lab, e2e::Wishes { keep, json, too_low: limits.too_low() }).await?;
+            let prints = if json { Prints::Nothing } else { Prints::Tables };
+            let options = e2e::options(Options::new(prints, limits.too_low()));
+            e2e::run(cx, &lab, options, &range, keep, json).await?;
         }
         Command::Kubectl { of, words } => {
             let lab = Lab::open(cx, &of.cluster)?;
@@ -194,13 +198,13 @@ async fn one_machine(cx: &Cx, vm: Vm) -> anyhow::Result<u8> {
         Vm::Start(one) => {
             let lab = Lab::open(cx, &one.of.cluster)?;
             lab.machine(&one.machine)?;
-            up::up(cx, &lab, UpOptions { only: Some(&one.machine), ..UpOptions::default() }).await?;
+            start_one(cx, &lab, one.machine).await?;
         }
         Vm::Stop(one) => single::stop(cx, &Lab::open(cx, &one.of.cluster)?, &one.machine).await?,
         Vm::Restart(one) => {
             let lab = Lab::open(cx, &one.of.cluster)?;
             single::stop(cx, &lab, &one.machine).await?;
-            up::up(cx, &lab, UpOptions { only: Some(&one.machine), ..UpOptions::default() }).await?;
+            start_one(cx, &lab, one.machine).await?;
         }
         Vm::Status(one) => {
             let lab = Lab::open(cx, &one.of.cluster)?;
@@ -216,6 +220,16 @@ async fn one_machine(cx: &Cx, vm: Vm) -> anyhow::Result<u8> {
         }
     }
     Ok(0)
+}
+
+/// How machines are made and started by a command that does no more.
+fn of_up() -> Options {
+    Options { ping: true, ..Options::new(Prints::Nothing, TooLow::Warn) }
+}
+
+async fn start_one(cx: &Cx, lab: &Lab, machine: String) -> anyhow::Result<()> {
+    let run = Run::of_lab(cx, lab, Options { only: Some(machine), ..of_up() });
+    carry_out(&run, UP, &Range::default(), None, &mut Vec::new()).await
 }
 
 async fn images(cx: &Cx, command: Image) -> anyhow::Result<u8> {

@@ -4,12 +4,11 @@ use clap::{Args, Subcommand};
 use lab_core::deploy::change::Removal;
 
 use crate::ansible::run::Prints;
-use crate::change::{Operation, Wishes, change};
+use crate::change::{ChangeOptions, Operation, change};
 use crate::cx::Cx;
-use crate::deploy;
 use crate::lab::Lab;
 use crate::machines::limits::TooLow;
-use crate::phases::e2e;
+use crate::phases::{self, DEPLOY, Options};
 
 use super::{Cluster, Limits};
 
@@ -113,12 +112,10 @@ pub async fn run(cx: &Cx, arguments: Deploy) -> anyhow::Result<()> {
     let mut too_low = TooLow::Refuse;
     let (cluster, operation, how) = match arguments.change {
         None => {
-            let lab = Lab::open(cx, &arguments.cluster.cluster)?;
-            e2e::keep(&lab)?;
-            let Deploy { json, fresh, no_snapshot, limits, .. } = arguments;
-            let (prints, too_low) = (Prints::json(json), limits.too_low());
-            let wishes = deploy::Wishes { prints, fresh, keep: !no_snapshot, too_low };
-            return deploy::deploy(cx, &lab, wishes).await;
+            let Deploy { cluster, json, fresh, no_snapshot, limits, .. } = arguments;
+            let mut options = Options::new(Prints::json(json), limits.too_low());
+            (options.deploy.fresh, options.deploy.keep) = (fresh, !no_snapshot);
+            return phases::carry_out_all(cx, &cluster.cluster, DEPLOY, options).await;
         }
         Some(Change::Scale { of, limits }) => {
             too_low = limits.too_low();
@@ -131,8 +128,8 @@ pub async fn run(cx: &Cx, arguments: Deploy) -> anyhow::Result<()> {
         Some(Change::Reset(of)) => (of.cluster, Operation::Reset, of.how),
         Some(Change::RecoverControlPlane(of)) => (of.cluster, Operation::Recover, of.how),
     };
-    let wishes = Wishes { dry_run: how.dry_run, json: how.json, too_low };
-    change(cx, &Lab::open(cx, &cluster)?, &operation, wishes).await
+    let options = ChangeOptions { dry_run: how.dry_run, json: how.json, too_low };
+    change(cx, &Lab::open(cx, &cluster)?, &operation, options).await
 }
 
 #[cfg(test)]

@@ -86,8 +86,8 @@ pub async fn restart(
 pub struct Made {
     /// Its host.
     pub reached: Reached,
-    /// Whether anything was done.
-    pub changed: bool,
+    /// What was done.
+    pub plan: Plan,
 }
 
 /// Makes the world match the cluster file, for a caller that holds the lab; ends the host that it started for nothing.
@@ -168,7 +168,7 @@ async fn make_on_host(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&[&str
     if let Some(serving) = &serving {
         serve::ready(cx, lab, serving).await?;
     }
-    Ok(Made { reached, changed: !planned.is_noop() })
+    Ok(Made { reached, plan: planned })
 }
 
 /// Begins with what does not depend on each other. A host that is being started is waited for even when

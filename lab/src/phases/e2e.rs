@@ -4,29 +4,27 @@
 //! was there before is used and stays; one that a killed run left goes.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lab_core::domain::Acceleration;
-use lab_core::report::{Outcome, Phase, Report, VERSION, Verdict, counts, junit};
-use lab_core::secrets::redacted;
+use lab_core::phases::Range;
+use lab_core::report::{Phase, Report, VERSION, Verdict, counts, junit};
 use lab_core::spec::ImageSpec;
 
-use crate::ansible::run::Prints;
 use crate::cluster::deployed::deployed;
 use crate::cluster::kubectl;
 use crate::cx::Cx;
+use crate::deploy::DeployOptions;
 use crate::deploy::prepare::{self, Needs};
 use crate::failure::{Failure, exit};
 use crate::files::{self, SECRET};
 use crate::host::acceleration;
 use crate::lab::{Lab, Reached, reach, run_id, running};
-use crate::machines::destroy;
-use crate::machines::limits::TooLow;
 use crate::process::Invocation;
 use crate::wait::Deadline;
-use crate::{deploy, image, output, validate};
+use crate::{image, output};
 
-use super::up::{self, UpOptions};
+use super::{E2E, END, Options, Run, carry_out, destroy};
 
 /// How long one piece of evidence may take to be got.
 const EVIDENCE: Duration = Duration::from_secs(60);
@@ -36,17 +34,6 @@ const LINES: &str = "2000";
 /// The default cluster of virtual machines, and that of containers.
 const VIRTUAL: &str = "dev";
 const CONTAINERS: &str = "quick";
-
-/// What may be asked of a run.
-#[derive(Debug, Clone, Copy)]
-pub struct Wishes {
-    /// The lab stays.
-    pub keep: bool,
-    /// The report goes to standard output.
-    pub json: bool,
-    /// How limits of the kernel that are too low for the cluster are treated.
-    pub too_low: TooLow,
-}
 
 /// The cluster of a run that names none: virtual machines with a kernel of their own where KVM proves to work and
 /// everything that they need is here, else containers.
@@ -75,19 +62,25 @@ pub async fn default(cx: &Cx) -> anyhow::Result<Lab> {
     Lab::open(cx, cluster)
 }
 
-/// Makes a lab one that stays.
-///
-/// # Errors
-/// When the mark cannot be removed.
-pub fn keep(lab: &Lab) -> anyhow::Result<()> {
-    files::remove(&lab.files.of_e2e())
+/// Those of a verdict: it is about a deploy that was made, not about one that was kept, and the lab goes.
+#[must_use]
+pub fn options(options: Options) -> Options {
+    let deploy = DeployOptions { fresh: true, keep: false, ..options.deploy };
+    Options { deploy, new_machines: true, all_checks: true, stays: false, ..options }
 }
 
-/// Runs everything.
+/// Runs everything, with the report on standard output where `json` asks for it. With `keep` the lab stays.
 ///
 /// # Errors
 /// When a phase or a check failed, after the report was written.
-pub async fn run(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
+pub async fn run(
+    cx: &Cx,
+    lab: &Lab,
+    options: Options,
+    range: &Range,
+    keep: bool,
+    json: bool,
+) -> anyhow::Result<()> {
     // A run that was killed left a lab that no other command has used since.
     let mark = lab.files.of_e2e();
     let was_there = lab.state()?.is_some() && !mark.is_file();
@@ -106,17 +99,15 @@ pub async fn run(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
         checks: Vec::new(),
         evidence: Vec::new(),
     };
-    let prints = if wishes.json { Prints::Nothing } else { Prints::Tables };
-    // A verdict is about a deploy that was made, not about one that was kept.
-    let of_deploy = deploy::Wishes { fresh: true, prints, keep: false, too_low: wishes.too_low };
-    let done = forward(cx, lab, of_deploy, &mut report).await;
+    let run = Run::of_lab(cx, lab, options);
+    let done = carry_out(&run, E2E, range, None, &mut report.phases).await;
+    report.checks = run.checks();
     report.kubernetes = deployed(lab)?.map(|deployed| deployed.kubernetes);
-    let is_bad = |check: &Outcome| check.verdict == Verdict::Failed;
-    if done.is_err() || report.checks.iter().any(is_bad) {
+    if done.is_err() {
         cx.progress.note("collecting evidence");
         report.evidence = collect(cx, lab, &folder).await;
     }
-    let why_kept = match (wishes.keep, was_there) {
+    let why_kept = match (keep, was_there) {
         (true, _) => Some("--keep was given"),
         (_, true) => Some("the lab was there before"),
         _ => None,
@@ -124,78 +115,29 @@ pub async fn run(cx: &Cx, lab: &Lab, wishes: Wishes) -> anyhow::Result<()> {
     let mut gone = Ok(());
     match why_kept {
         Some(why) => {
-            report.phases.push(skipped("destroy", why));
-            keep(lab)?;
+            report.phases.push(Phase::skipped(destroy::PHASE.name, why));
+            lab.stays()?;
         }
-        None => gone = phase(&mut report, "destroy", destroy::destroy(cx, &lab.spec.name, &lab.files)).await,
+        None => gone = carry_out(&run, END, &Range::default(), None, &mut report.phases).await,
     }
     write(lab, &folder, &report)?;
-    if wishes.json {
+    if json {
         output::json(&report)?;
     }
     let shown = folder.strip_prefix(cx.layout.root()).unwrap_or(&folder).display();
     cx.progress.note(&format!("{}; the report is in {shown}", counts(&report.checks)));
-    done?;
+    let has_failed = report.checks.iter().any(|check| check.verdict == Verdict::Failed);
+    if !has_failed {
+        done?;
+    }
     gone?;
+    let is_judged = range.why_not(E2E.len() - 1).is_none();
     anyhow::ensure!(
-        report.is_good(),
+        !is_judged || report.is_good(),
         Failure::new(exit::CHECKS, format!("the cluster `{}` is not as it must be", lab.spec.name))
             .hint(format!("{shown}/report.json says what was seen, {shown}/evidence what the machines said"))
     );
     Ok(())
-}
-
-/// The way up to the checks; what a failure keeps from being done is told as skipped.
-async fn forward(cx: &Cx, lab: &Lab, wishes: deploy::Wishes, report: &mut Report) -> anyhow::Result<()> {
-    let made = async {
-        // Machines are told of artefacts when they are made, so what is needed must be known before.
-        phase(report, "prepare", async { prepare::check(cx, lab, wishes.too_low).await.map(drop) }).await?;
-        phase(report, "up", up::up(cx, lab, UpOptions { fresh: true, no_ping: true, only: None })).await?;
-        phase(report, "deploy", deploy::deploy(cx, lab, wishes)).await
-    }
-    .await;
-    if made.is_err() {
-        for (name, why) in [("up", "what is needed is not there"), ("deploy", "the machines are not up")] {
-            if !report.phases.iter().any(|phase| phase.name == name) {
-                report.phases.push(skipped(name, why));
-            }
-        }
-        report.phases.push(skipped("validate", "there is no cluster"));
-        return made;
-    }
-    let start = Instant::now();
-    let looked = async { validate::look(cx, lab, &running(cx, lab).await?, &[], None).await }.await;
-    let seconds = start.elapsed().as_secs_f64();
-    let told = match &looked {
-        Ok(checks) if checks.iter().any(|check| check.verdict == Verdict::Failed) => {
-            (Verdict::Failed, Some(counts(checks)))
-        }
-        Ok(_) => (Verdict::Passed, None),
-        Err(error) => (Verdict::Failed, Some(redacted(&format!("{error:#}")).into_owned())),
-    };
-    report.phases.push(Phase { name: "validate".to_owned(), verdict: told.0, seconds, message: told.1 });
-    report.checks = looked?;
-    Ok(())
-}
-
-async fn phase(
-    report: &mut Report,
-    name: &str,
-    work: impl Future<Output = anyhow::Result<()>>,
-) -> anyhow::Result<()> {
-    let start = Instant::now();
-    let done = work.await;
-    let (verdict, message) = match &done {
-        Ok(()) => (Verdict::Passed, None),
-        Err(error) => (Verdict::Failed, Some(redacted(&format!("{error:#}")).into_owned())),
-    };
-    let seconds = start.elapsed().as_secs_f64();
-    report.phases.push(Phase { name: name.to_owned(), verdict, seconds, message });
-    done
-}
-
-fn skipped(name: &str, why: &str) -> Phase {
-    Phase { name: name.to_owned(), verdict: Verdict::Skipped, seconds: 0.0, message: Some(why.to_owned()) }
 }
 
 fn write(lab: &Lab, folder: &Path, report: &Report) -> anyhow::Result<()> {

@@ -3,10 +3,12 @@
 use std::io::IsTerminal as _;
 
 use anyhow::Context as _;
+use lab_core::phases::{brought_back, provisioned};
 use lab_core::plan::render;
 use lab_core::snapshot::Manifest;
 
 use crate::ansible::ping;
+use crate::artifacts::store::Hasher;
 use crate::cx::Cx;
 use crate::host::embedded;
 use crate::lab::state::{CLUSTER, StateFile};
@@ -14,6 +16,8 @@ use crate::lab::{Lab, reach, running};
 use crate::machines::make::{self, Made, make, planned};
 use crate::machines::{limits, status};
 use crate::{deploy, output, snapshot};
+
+use super::{Next, Phase, Run};
 
 /// Prints what `up` would do, without doing anything.
 ///
@@ -30,68 +34,85 @@ pub async fn show_plan(cx: &Cx, lab: &Lab, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What may be asked of [`up`].
-#[derive(Debug, Clone, Copy, Default)]
-pub struct UpOptions<'a> {
-    /// This machine alone, which is then started whether or not the file says so; the others are left as they are.
-    pub only: Option<&'a str>,
-    /// A lab of which nothing is there yet is made, also where a cluster was deployed from the same and kept.
-    pub fresh: bool,
-    /// Ansible is not asked whether it reaches the machines: what the caller does next finds out.
-    pub no_ping: bool,
-}
+/// The phase `up`.
+pub const PHASE: Phase = Phase {
+    name: "up",
+    title: "provision the machines",
+    without: "what is needed is not there",
+    inputs: |run| {
+        let mut hasher = Hasher::new();
+        hasher.update(&serde_json::to_vec(&*run.lab()?.spec)?);
+        Ok(Some(hasher.finish().to_string()))
+    },
+    look: |run| Box::pin(look(run)),
+};
 
-/// Makes the world match the cluster file. A lab of which nothing is there yet is restored where a cluster was deployed from
-/// the same and kept.
-///
-/// # Errors
-/// When the plan is refused, or a machine cannot be made or reached.
-pub async fn up(cx: &Cx, lab: &Lab, options: UpOptions<'_>) -> anyhow::Result<()> {
-    let UpOptions { only, fresh, no_ping } = options;
-    let _held = lab.hold()?;
+/// A lab of which nothing is there yet is restored where a cluster was deployed from the same and kept; else the world is made
+/// to match the cluster file.
+async fn look(run: &Run) -> anyhow::Result<Next<'_>> {
+    let (cx, lab, options) = (&run.cx, run.lab()?, &run.options);
+    let held = lab.hold()?;
     let state = lab.state()?;
     let is_bare = state.as_ref().is_none_or(|state| {
         let state = state.get();
         !state.has_machines() && !state.resources.contains(CLUSTER)
     });
-    let done = match (deploy::kept(cx, lab, is_bare && only.is_none() && !fresh)?, state) {
-        (Some(kept), _) => bring_back(cx, lab, &kept, no_ping).await,
-        (None, state) => {
-            let (name, file, host) = (&lab.spec.name, lab.cluster_file.clone(), lab.spec.host.clone());
-            let state = state.map_or_else(|| StateFile::create(&lab.files, name, file, host), Ok)?;
-            match make(cx, lab, &state, only.as_ref().map(std::slice::from_ref)).await {
-                Ok(made) => greet(cx, lab, &state, &made, no_ping).await,
-                Err(error) => Err(error),
-            }
+    let only = options.only.as_deref();
+    let kept = deploy::kept(cx, lab, is_bare && only.is_none() && !options.new_machines)?;
+    let left = async |done: anyhow::Result<String>| {
+        if done.is_err() {
+            tell_what_is_left(cx, lab).await;
         }
+        done
     };
-    if done.is_err() {
-        tell_what_is_left(cx, lab).await;
-    }
-    done
+    Ok(match kept {
+        Some(kept) => Next::Restore(Box::pin(async move {
+            let _held = held;
+            left(bring_back(cx, lab, &kept, options.ping).await).await
+        })),
+        None => Next::Run(Box::pin(async move {
+            let _held = held;
+            left(provision(cx, lab, state, only, options.ping).await).await
+        })),
+    })
+}
+
+/// Makes the world match the cluster file.
+async fn provision(
+    cx: &Cx,
+    lab: &Lab,
+    state: Option<StateFile>,
+    only: Option<&str>,
+    ping: bool,
+) -> anyhow::Result<String> {
+    let (name, file, host) = (&lab.spec.name, lab.cluster_file.clone(), lab.spec.host.clone());
+    let state = state.map_or_else(|| StateFile::create(&lab.files, name, file, host), Ok)?;
+    let made = make(cx, lab, &state, only.as_ref().map(std::slice::from_ref)).await?;
+    greet(cx, lab, &state, &made, ping).await?;
+    Ok(provisioned(&made.plan))
 }
 
 /// Restores what was deployed from the same before.
-async fn bring_back(cx: &Cx, lab: &Lab, kept: &Manifest, no_ping: bool) -> anyhow::Result<()> {
+async fn bring_back(cx: &Cx, lab: &Lab, kept: &Manifest, ping: bool) -> anyhow::Result<String> {
     limits::warn_before_up(cx, lab).await?;
     cx.progress.note(&format!(
         "a cluster was deployed from the same before: it is brought back from the snapshot `{}` (`--fresh` makes new machines)",
         kept.name
     ));
     snapshot::restore(cx, lab, kept).await?;
-    if no_ping {
-        return Ok(());
+    if ping {
+        let state = lab.state()?.context("a lab that was brought back has a state")?;
+        ping::once(cx, lab, &running(cx, lab).await?, &state).await?;
     }
-    let state = lab.state()?.context("a lab that was brought back has a state")?;
-    ping::once(cx, lab, &running(cx, lab).await?, &state).await
+    Ok(brought_back(lab.spec.machines.len()))
 }
 
 /// Has Ansible reach what was made, unless that is not asked for, and tells a person how to.
-async fn greet(cx: &Cx, lab: &Lab, state: &StateFile, made: &Made, no_ping: bool) -> anyhow::Result<()> {
-    if !no_ping {
+async fn greet(cx: &Cx, lab: &Lab, state: &StateFile, made: &Made, ping: bool) -> anyhow::Result<()> {
+    if ping {
         ping::once(cx, lab, &made.reached, state).await?;
     }
-    if made.changed {
+    if !made.plan.is_noop() {
         reach::start_second_stage(cx, lab, &made.reached, &state.get().lab).await?;
         let first = lab.spec.machines.first().map_or("MACHINE", |machine| machine.name.as_str());
         cx.progress.note(&format!(

@@ -115,6 +115,8 @@ mod tests {
             verdict,
             seconds: 2.25,
             message: message.map(str::to_owned),
+            inputs: None,
+            restored: false,
         };
         Report {
             version: VERSION,

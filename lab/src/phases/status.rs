@@ -14,6 +14,26 @@ use crate::lab::{Lab, running};
 use crate::machines::status::{self, LabStatus};
 use crate::validate::{self, HEALTH, NO_ANSWER, ON_THEIR_WAY, Unanswered};
 
+use super::{Next, Phase, no_inputs};
+
+/// The phase `status`.
+pub const PHASE: Phase = Phase {
+    name: "status",
+    title: "show the status",
+    without: "there is no cluster",
+    inputs: no_inputs,
+    look: |run| {
+        Box::pin(async move {
+            Ok(Next::Run(Box::pin(async move {
+                let status = look(&run.cx, run.lab()?).await?;
+                let word = status.health.word().to_owned();
+                run.note(|found| found.status = Some(status));
+                Ok(word)
+            })))
+        })
+    },
+};
+
 /// How long the cluster may take to say how it is. Who asks for a status does not want to wait.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(4);
 

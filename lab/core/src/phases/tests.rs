@@ -1,4 +1,4 @@
-//! The sentences of steps.
+//! Ranges of phases, and the sentences that tell what came of them.
 
 use std::collections::BTreeMap;
 
@@ -21,14 +21,14 @@ fn fresh() -> Plan {
 #[test]
 fn every_action_on_machines_is_told() {
     let mut plan = fresh();
-    assert_eq!(provisioned(&plan, false), "4 machines made");
-    assert_eq!(provisioned(&plan, true), "4 machines brought back from a snapshot");
+    assert_eq!(provisioned(&plan), "4 machines made");
+    assert_eq!(brought_back(4), "4 machines brought back from a snapshot");
     let actions = [Action::Change, Action::Replace, Action::Start, Action::Remove];
     for (machine, action) in plan.machines.iter_mut().zip(actions) {
         machine.action = action;
     }
     assert_eq!(
-        provisioned(&plan, false),
+        provisioned(&plan),
         "1 machine changed, 1 machine made anew, 1 machine started, 1 machine removed"
     );
 }
@@ -42,7 +42,7 @@ fn a_plan_without_steps_was_nothing_to_do() {
         machine.before.clear();
         machine.steps.clear();
     }
-    assert_eq!(provisioned(&plan, false), "nothing to do: 4 machines as the cluster file says already");
+    assert_eq!(provisioned(&plan), "nothing to do: 4 machines as the cluster file says already");
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn an_inventory_is_told_by_what_changed_in_it() {
 }
 
 #[test]
-fn a_step_ends_with_what_came_of_it_and_how_long_it_took() {
+fn phase_ends_with_what_came_of_it_and_how_long_it_took() {
     let check = |id: &str, verdict| Outcome {
         id: id.to_owned(),
         title: String::new(),
@@ -70,7 +70,31 @@ fn a_step_ends_with_what_came_of_it_and_how_long_it_took() {
     };
     let checks = [check("nodes", Verdict::Passed), check("top", Verdict::Skipped)];
     assert_eq!(
-        told(STEPS[5], &validated(&checks), 1.25),
+        told("validate the cluster's health", &validated(&checks), 1.25),
         "validate the cluster's health: 1 passed, 0 failed, 1 skipped: nodes (1.2 s)"
     );
+}
+
+const NAMES: [&str; 4] = ["prepare", "up", "deploy", "validate"];
+
+#[test]
+fn range_leaves_out_phases_before_and_behind_it_and_says_why() {
+    let left_out = |from, until| {
+        let range = Range::between(&NAMES, from, until).unwrap();
+        (0..NAMES.len()).map(|place| range.why_not(place).unwrap_or_default()).collect::<Vec<_>>().join(",")
+    };
+    assert_eq!(left_out(None, None), ",,,");
+    assert_eq!(left_out(Some("deploy"), None), "--from deploy,--from deploy,,");
+    assert_eq!(left_out(None, Some("up")), ",,--until up,--until up");
+    assert_eq!(left_out(Some("up"), Some("up")), "--from up,,--until up,--until up");
+}
+
+#[test]
+fn range_refuses_names_of_no_phase_and_the_wrong_order() {
+    let refused = |from, until| Range::between(&NAMES, from, until).unwrap_err().to_string();
+    assert_eq!(
+        refused(Some("depoy"), None),
+        "there is no phase `depoy`; the phases are prepare, up, deploy, validate"
+    );
+    assert_eq!(refused(Some("deploy"), Some("up")), "`up` comes before `deploy`, so there is nothing to do");
 }

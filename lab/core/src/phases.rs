@@ -1,0 +1,149 @@
+//! Phases of commands: which of a list are carried out, and the sentences that tell what came of each.
+
+use std::collections::BTreeMap;
+
+use crate::plan::{Action, Plan};
+use crate::report::{Outcome, Verdict, counts};
+use crate::spec::ClusterSpec;
+
+/// Which phases of a list are carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Range {
+    /// The first, by its place in the list and its name.
+    from: Option<(usize, String)>,
+    /// The last.
+    until: Option<(usize, String)>,
+}
+
+/// Why phases cannot be carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RangeError {
+    /// A name of no phase.
+    #[error("there is no phase `{name}`; the phases are {}", known.join(", "))]
+    Unknown {
+        /// What was given.
+        name: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
+    /// Nothing is between them.
+    #[error("`{until}` comes before `{from}`, so there is nothing to do")]
+    Backwards {
+        /// Where to begin.
+        from: String,
+        /// Where to end.
+        until: String,
+    },
+}
+
+impl Range {
+    /// The phases of a list from one to another, both included; all of them where none is named.
+    ///
+    /// # Errors
+    /// When a name is none of the list's, or the two are in the wrong order.
+    pub fn between(names: &[&str], from: Option<&str>, until: Option<&str>) -> Result<Self, RangeError> {
+        let place = |name: Option<&str>| match name {
+            None => Ok(None),
+            Some(name) => match names.iter().position(|known| *known == name) {
+                Some(place) => Ok(Some((place, name.to_owned()))),
+                None => Err(RangeError::Unknown {
+                    name: name.to_owned(),
+                    known: names.iter().map(ToString::to_string).collect(),
+                }),
+            },
+        };
+        let (from, until) = (place(from)?, place(until)?);
+        match (&from, &until) {
+            (Some((first, from)), Some((last, until))) if last < first => {
+                Err(RangeError::Backwards { from: from.clone(), until: until.clone() })
+            }
+            _ => Ok(Self { from, until }),
+        }
+    }
+
+    /// Why the phase at this place is left out; `None` where it is not.
+    #[must_use]
+    pub fn why_not(&self, place: usize) -> Option<String> {
+        match (&self.from, &self.until) {
+            (Some((first, name)), _) if place < *first => Some(format!("--from {name}")),
+            (_, Some((last, name))) if place > *last => Some(format!("--until {name}")),
+            _ => None,
+        }
+    }
+}
+
+/// What came of a configuration that holds.
+#[must_use]
+pub fn prepared(spec: &ClusterSpec, present: usize, wanted: usize) -> String {
+    format!(
+        "`{}` asks for {}, Kubespray {} takes it, {present} of {wanted} artefacts are here",
+        spec.name,
+        machines_of(spec.machines.len()),
+        spec.kubespray.version,
+    )
+}
+
+/// What is told of a phase that is over.
+#[must_use]
+pub fn told(title: &str, came_of_it: &str, seconds: f64) -> String {
+    format!("{title}: {came_of_it} ({seconds:.1} s)")
+}
+
+/// What came of a snapshot that took the place of a plan.
+#[must_use]
+pub fn brought_back(machines: usize) -> String {
+    format!("{} brought back from a snapshot", machines_of(machines))
+}
+
+/// What a plan that was carried out came to.
+#[must_use]
+pub fn provisioned(plan: &Plan) -> String {
+    let mut machines: BTreeMap<Action, usize> = BTreeMap::new();
+    for machine in &plan.machines {
+        *machines.entry(machine.action).or_default() += 1;
+    }
+    let told = machines.into_iter().map(|(action, count)| {
+        let word = match action {
+            Action::Create => "made",
+            Action::Change => "changed",
+            Action::Replace => "made anew",
+            Action::Start => "started",
+            Action::Remove => "removed",
+            Action::Keep => "as the cluster file says already",
+        };
+        format!("{} {word}", machines_of(count))
+    });
+    let told = told.collect::<Vec<_>>().join(", ");
+    if plan.is_noop() { format!("nothing to do: {told}") } else { told }
+}
+
+/// What writing the inventory for people came to; `folder` is `None` where the cluster file lies in no folder for one.
+#[must_use]
+pub fn generated(folder: Option<&str>, written: usize, removed: usize, unchanged: usize) -> String {
+    match (folder, written + removed) {
+        (None, _) => {
+            "nothing to do: the lab's own was written before its machines, and there is no other".to_owned()
+        }
+        (Some(folder), 0) => format!("nothing to do: the {unchanged} files in {folder} are as they must be"),
+        (Some(folder), _) => {
+            format!("{written} files written, {removed} removed, {unchanged} as they were in {folder}")
+        }
+    }
+}
+
+/// What came of the checks.
+#[must_use]
+pub fn validated(checks: &[Outcome]) -> String {
+    let passed = checks.iter().filter(|check| check.verdict == Verdict::Passed);
+    let passed: Vec<&str> = passed.map(|check| check.id.as_str()).collect();
+    format!("{}: {}", counts(checks), passed.join(", "))
+}
+
+/// `1 machine`, `2 machines`.
+#[must_use]
+pub fn machines_of(count: usize) -> String {
+    format!("{count} machine{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests;

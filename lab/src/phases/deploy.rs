@@ -1,0 +1,40 @@
+//! The phase `deploy`: the machines made the cluster that the file asks for.
+
+use crate::cluster::deployed::{deployed, inputs};
+use crate::deploy;
+
+use super::status::version;
+use super::{Next, Phase, Run};
+
+pub const PHASE: Phase = Phase {
+    name: "deploy",
+    title: "run Kubespray",
+    without: "the machines are not up",
+    inputs: |run| inputs(&run.cx, run.lab()?).map(Some),
+    look: |run| Box::pin(look(run)),
+};
+
+async fn look(run: &Run) -> anyhow::Result<Next<'_>> {
+    let (cx, lab, options) = (&run.cx, run.lab()?, run.options.deploy);
+    let held = lab.hold()?;
+    let came_of_it = move || {
+        run.note(|found| found.is_new = true);
+        Ok(deployed(lab)?.map(|deployed| version(&deployed)).unwrap_or_default())
+    };
+    Ok(match deploy::look(cx, lab, options).await? {
+        deploy::Next::Nothing => {
+            let what = deployed(lab)?.map(|deployed| version(&deployed)).unwrap_or_default();
+            Next::Done(format!("nothing to do: {what}"))
+        }
+        deploy::Next::Restore(kept) => Next::Restore(Box::pin(async move {
+            let _held = held;
+            deploy::restore(cx, lab, &kept, options).await?;
+            came_of_it()
+        })),
+        deploy::Next::Run(planned) => Next::Run(Box::pin(async move {
+            let _held = held;
+            deploy::run(cx, lab, *planned, options).await?;
+            came_of_it()
+        })),
+    })
+}

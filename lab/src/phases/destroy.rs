@@ -1,0 +1,19 @@
+//! The phase `destroy`: the lab removed.
+
+use crate::machines::destroy;
+
+use super::{Next, Phase, Run, no_inputs};
+
+pub const PHASE: Phase = Phase {
+    name: "destroy",
+    title: "remove the lab",
+    without: "there is no lab",
+    inputs: no_inputs,
+    look: |run| Box::pin(async move { Ok(Next::Run(Box::pin(remove(run)))) }),
+};
+
+async fn remove(run: &Run) -> anyhow::Result<String> {
+    let lab = run.lab()?;
+    destroy::destroy(&run.cx, &lab.spec.name, &lab.files).await?;
+    Ok(format!("`{}` is gone", lab.spec.name))
+}

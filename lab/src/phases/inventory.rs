@@ -1,0 +1,25 @@
+//! The phase `inventory`: the inventory beside the cluster file, for people. The lab's own was written before its machines
+//! were made.
+
+use lab_core::phases::generated;
+
+use crate::inventory;
+
+use super::{Next, Phase, Run, no_inputs};
+
+pub const PHASE: Phase = Phase {
+    name: "inventory",
+    title: "generate the inventory",
+    without: "the machines are not up",
+    inputs: no_inputs,
+    look: |run| Box::pin(async move { Ok(Next::Run(Box::pin(write(run)))) }),
+};
+
+async fn write(run: &Run) -> anyhow::Result<String> {
+    let (cx, lab) = (&run.cx, run.lab()?);
+    let Some(folder) = inventory::beside(cx, lab) else { return Ok(generated(None, 0, 0, 0)) };
+    let files = inventory::rendered(cx.layout.root(), &lab.spec, &lab.files, &folder)?;
+    let done = inventory::write(&folder, &files)?;
+    let shown = folder.strip_prefix(cx.layout.root()).unwrap_or(&folder).display().to_string();
+    Ok(generated(Some(&shown), done.written.len(), done.removed.len(), done.unchanged))
+}

@@ -1,0 +1,31 @@
+//! The phase `kubeconfig`: the kubeconfig fetched anew, and its context added to a person's own file where that is asked for.
+
+use crate::cluster::kubeconfig;
+use crate::lab::running;
+
+use super::{Next, Phase, Run, no_inputs};
+
+pub const PHASE: Phase = Phase {
+    name: "kubeconfig",
+    title: "hand out the kubeconfig",
+    without: "there is no cluster",
+    inputs: no_inputs,
+    look: |run| Box::pin(async move { Ok(Next::Run(Box::pin(hand_out(run)))) }),
+};
+
+async fn hand_out(run: &Run) -> anyhow::Result<String> {
+    let (cx, lab) = (&run.cx, run.lab()?);
+    let reached = running(cx, lab).await?;
+    kubeconfig::fetch(cx, lab, &reached).await?;
+    let path = lab.files.kubeconfig();
+    let shown = path.strip_prefix(cx.layout.root()).unwrap_or(&path).display();
+    let words = lab.cluster_words(cx);
+    let added = match &run.options.merge {
+        Some(file) => {
+            kubeconfig::add_to(cx, lab, file)?;
+            format!("its context is in {}", file.display())
+        }
+        None => format!("`cargo xtask lab kubeconfig {words} --merge` adds it to your own"),
+    };
+    Ok(format!("{shown}; {added}"))
+}

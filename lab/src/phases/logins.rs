@@ -1,0 +1,47 @@
+//! The phase `ssh`: a login to every machine at once, with the key and the pinned host key that Ansible uses.
+
+use std::time::Duration;
+
+use lab_core::phases::machines_of;
+use tokio::task::JoinSet;
+
+use crate::failure::{Failure, exit};
+use crate::lab::{reach, running};
+use crate::wait::Deadline;
+
+use super::{Next, Phase, Run, no_inputs};
+
+pub const PHASE: Phase = Phase {
+    name: "ssh",
+    title: "wait for SSH",
+    without: "the machines are not up",
+    inputs: no_inputs,
+    look: |run| Box::pin(async move { Ok(Next::Run(Box::pin(logins(run)))) }),
+};
+
+/// How long the logins to all machines may take that were logged in to a moment ago. Emulated ones take seconds.
+const LOGINS: Duration = Duration::from_secs(120);
+
+async fn logins(run: &Run) -> anyhow::Result<String> {
+    let (cx, lab) = (&run.cx, run.lab()?);
+    let reached = running(cx, lab).await?;
+    let deadline = Deadline::after(LOGINS);
+    let mut work = JoinSet::new();
+    for machine in lab.spec.machines.iter().filter(|machine| machine.auto_start) {
+        let (cx, lab, reached, name) = (cx.clone(), lab.clone(), reached.clone(), machine.name.clone());
+        work.spawn(async move {
+            let refused = reach::login(&cx, &lab, &reached, &name, deadline).await?;
+            anyhow::Ok(refused.map(|why| format!("`{name}`: {why}")))
+        });
+    }
+    let (mut count, mut refused) = (0, Vec::new());
+    while let Some(done) = work.join_next().await {
+        count += 1;
+        refused.extend(done??);
+    }
+    anyhow::ensure!(
+        refused.is_empty(),
+        Failure::new(exit::PROVISION, format!("cannot log in to every machine: {}", refused.join("; ")))
+    );
+    Ok(format!("{} can be logged in to", machines_of(count)))
+}

@@ -1,0 +1,26 @@
+//! The phase `prepare`: whether Kubespray takes the cluster file, the cluster fits on this computer, and everything is there
+//! that machines cannot get elsewhere.
+
+use lab_core::phases::prepared;
+
+use crate::check;
+use crate::deploy::prepare;
+
+use super::{Next, Phase, Run, no_inputs};
+
+pub const PHASE: Phase = Phase {
+    name: "prepare",
+    title: "validate the configuration",
+    without: "nothing is known of the cluster",
+    inputs: no_inputs,
+    look: |run| Box::pin(look(run)),
+};
+
+async fn look(run: &Run) -> anyhow::Result<Next<'_>> {
+    let (cx, lab) = (&run.cx, run.lab()?);
+    Ok(Next::Run(Box::pin(async move {
+        check::refuse(cx, lab).await?;
+        let needs = prepare::check(cx, lab, run.options.deploy.too_low).await?;
+        Ok(prepared(&lab.spec, needs.wanted - needs.missing, needs.wanted))
+    })))
+}
