@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use lab_core::phases::Range;
+use lab_core::phases::{Range, RangeError};
 
 use crate::failure::{Failure, exit};
 use crate::machines::limits::TooLow;
@@ -75,7 +75,13 @@ impl Phases {
     fn of(&self, list: &[Phase]) -> anyhow::Result<Range> {
         let names: Vec<&str> = list.iter().map(|phase| phase.name).collect();
         let range = Range::between(&names, self.from.as_deref(), self.until.as_deref());
-        range.map_err(|error| Failure::new(exit::USAGE, error.to_string()).into())
+        range.map_err(|error| {
+            let failure = Failure::new(exit::USAGE, error.to_string());
+            match error {
+                RangeError::Unknown { hint, .. } => failure.hint(hint).into(),
+                RangeError::Backwards { .. } => failure.into(),
+            }
+        })
     }
 }
 
@@ -331,7 +337,8 @@ pub enum Command {
     /// Everything from nothing to a verdict and back: up, deploy, validate, destroy
     #[command(
         name = "e2e",
-        after_help = "Leaves report.json and junit.xml in output/<cluster>/runs/. A lab that was there before stays.\n\nExample: cargo xtask e2e quick --keep"
+        after_help = "Leaves report.json and junit.xml in output/<cluster>/runs/. A lab that was there before stays.\n\n\
+                      Phases: prepare, up, deploy, validate.\n\nExamples:\n  cargo xtask e2e quick --keep\n  cargo xtask e2e quick --until deploy"
     )]
     EndToEnd {
         /// A name under inventories/, or the path of a cluster file. Without one: `dev` where KVM works and all of its

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::plan::{Action, Plan};
 use crate::report::{Outcome, Verdict, counts};
+use crate::source::suggest;
 use crate::spec::ClusterSpec;
 
 /// Which phases of a list are carried out.
@@ -19,12 +20,12 @@ pub struct Range {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RangeError {
     /// A name of no phase.
-    #[error("there is no phase `{name}`; the phases are {}", known.join(", "))]
+    #[error("there is no phase `{name}`")]
     Unknown {
         /// What was given.
         name: String,
-        /// The names that there are.
-        known: Vec<String>,
+        /// The nearest name, or all that there are.
+        hint: String,
     },
     /// Nothing is between them.
     #[error("`{until}` comes before `{from}`, so there is nothing to do")]
@@ -46,10 +47,10 @@ impl Range {
             None => Ok(None),
             Some(name) => match names.iter().position(|known| *known == name) {
                 Some(place) => Ok(Some((place, name.to_owned()))),
-                None => Err(RangeError::Unknown {
-                    name: name.to_owned(),
-                    known: names.iter().map(ToString::to_string).collect(),
-                }),
+                None => {
+                    let hint = suggest::one_of("phases", name, names);
+                    Err(RangeError::Unknown { name: name.to_owned(), hint })
+                }
             },
         };
         let (from, until) = (place(from)?, place(until)?);

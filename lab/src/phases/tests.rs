@@ -1,7 +1,9 @@
 //! How lists of phases are carried out and reported.
 
+use clap::CommandFactory as _;
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::Arguments;
 use crate::layout::Layout;
 use crate::progress::Progress;
 
@@ -74,5 +76,17 @@ fn lists_name_each_phase_once() {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), count);
+    }
+}
+
+/// The names are written down in the help of the commands.
+#[test]
+fn help_names_the_phases_of_each_list() {
+    let root = Arguments::command();
+    for (path, list) in [(&["cloud", "start"][..], CLOUD), (&["e2e"][..], E2E)] {
+        let command = path.iter().fold(&root, |command, name| command.find_subcommand(name).unwrap());
+        let names: Vec<&str> = list.iter().map(|phase| phase.name).collect();
+        let help = command.get_after_help().unwrap().to_string();
+        assert!(help.contains(&format!("Phases: {}.", names.join(", "))), "{help}");
     }
 }

@@ -92,9 +92,11 @@ fn range_leaves_out_phases_before_and_behind_it_and_says_why() {
 #[test]
 fn range_refuses_names_of_no_phase_and_the_wrong_order() {
     let refused = |from, until| Range::between(&NAMES, from, until).unwrap_err().to_string();
-    assert_eq!(
-        refused(Some("depoy"), None),
-        "there is no phase `depoy`; the phases are prepare, up, deploy, validate"
-    );
+    let unknown = |name, hint: &str| {
+        let error = Range::between(&NAMES, Some(name), None).unwrap_err();
+        assert_eq!(error, RangeError::Unknown { name: name.to_owned(), hint: hint.to_owned() });
+    };
+    unknown("depoy", "did you mean `deploy`?");
+    unknown("everything", "known phases: prepare, up, deploy, validate");
     assert_eq!(refused(Some("deploy"), Some("up")), "`up` comes before `deploy`, so there is nothing to do");
 }
