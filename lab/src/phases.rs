@@ -17,6 +17,7 @@ use crate::cx::Cx;
 use crate::deploy::DeployOptions;
 use crate::lab::Lab;
 use crate::machines::limits::TooLow;
+use crate::progress::Kind;
 
 use status::CloudStatus;
 
@@ -77,8 +78,16 @@ pub enum Next<'a> {
     Done(String),
     /// What was made from the same before takes its place. Gives what came of it.
     Restore(Work<'a, String>),
-    /// The work itself. Gives what came of it.
-    Run(Work<'a, String>),
+    /// The work itself.
+    Run(Work<'a, Effect>),
+}
+
+/// What came of the work of a phase, as a sentence.
+pub enum Effect {
+    /// It was done.
+    Done(String),
+    /// There was nothing to do.
+    Unchanged(String),
 }
 
 /// Of a phase that always looks at the world.
@@ -227,15 +236,18 @@ pub async fn carry_out(
         }
         let done = one(run, phase).await;
         let seconds = start.elapsed().as_secs_f64();
-        let (verdict, message, restored) = match &done {
-            Ok((_, restored)) => (Verdict::Passed, None, *restored),
-            Err(error) => (Verdict::Failed, Some(redacted(&format!("{error:#}")).into_owned()), false),
+        let (verdict, message) = match &done {
+            Ok(_) => (Verdict::Passed, None),
+            Err(error) => (Verdict::Failed, Some(redacted(&format!("{error:#}")).into_owned())),
         };
+        let restored = matches!(done, Ok((Kind::Restored, _)));
         let inputs = if done.is_ok() { (phase.inputs)(run)? } else { None };
         let name = phase.name.to_owned();
         report.push(report::Phase { name, verdict, seconds, message, inputs, restored });
         match (done, task) {
-            (Ok((came_of_it, _)), Some(task)) => task.done(&told(phase.title, &came_of_it, seconds)),
+            (Ok((kind, came_of_it)), Some(task)) => {
+                task.done_as(kind, &told(phase.title, &came_of_it, seconds));
+            }
             (Ok(_), None) => {}
             (Err(error), task) => {
                 if let (Some(task), Some(again)) = (task, again) {
@@ -258,12 +270,15 @@ pub async fn carry_out_all(cx: &Cx, cluster: &str, phases: &[Phase], options: Op
     carry_out(&run, phases, &Range::default(), None, &mut Vec::new()).await
 }
 
-/// What came of a phase, and whether it was restored.
-async fn one(run: &Run, phase: &Phase) -> anyhow::Result<(String, bool)> {
+/// What came of a phase.
+async fn one(run: &Run, phase: &Phase) -> anyhow::Result<(Kind, String)> {
     Ok(match (phase.look)(run).await? {
-        Next::Done(what) => (what, false),
-        Next::Restore(work) => (work.await?, true),
-        Next::Run(work) => (work.await?, false),
+        Next::Done(what) => (Kind::Unchanged, what),
+        Next::Restore(work) => (Kind::Restored, work.await?),
+        Next::Run(work) => match work.await? {
+            Effect::Done(what) => (Kind::Finished, what),
+            Effect::Unchanged(what) => (Kind::Unchanged, what),
+        },
     })
 }
 

@@ -26,15 +26,59 @@ enum Mode {
 /// Where an event stands in the life of its task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+enum State {
     /// The task goes on with something new.
     Step,
     /// It is over, and well.
     Done,
     /// It is over, and not well.
     Failed,
+    /// It was left out, for a reason.
+    Skipped,
     /// A remark that belongs to no task.
     Note,
+}
+
+/// What an event says, for programs: they need not read its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The task goes on with something new.
+    Step,
+    /// The task is over, and well; no other kind says more.
+    Finished,
+    /// A machine was logged in to.
+    Reached,
+    /// A machine is defined, and does not run.
+    Defined,
+    /// A machine was stopped.
+    Stopped,
+    /// A machine or a lab is gone.
+    Removed,
+    /// A phase or a lab was restored from a snapshot.
+    Restored,
+    /// A phase had nothing to do.
+    Unchanged,
+    /// A check passed.
+    Passed,
+    /// The task is over, and not well.
+    Failed,
+    /// The task was left out, for a reason.
+    Skipped,
+    /// A remark that belongs to no task.
+    Note,
+}
+
+impl Kind {
+    fn state(self) -> State {
+        match self {
+            Self::Step => State::Step,
+            Self::Failed => State::Failed,
+            Self::Skipped => State::Skipped,
+            Self::Note => State::Note,
+            _ => State::Done,
+        }
+    }
 }
 
 /// One line of `--json` and of `events.jsonl`.
@@ -45,6 +89,7 @@ struct Event<'a> {
     /// A machine's name, or the name of a phase.
     task: &'a str,
     state: State,
+    kind: Kind,
     text: &'a str,
 }
 
@@ -109,7 +154,7 @@ impl Progress {
 
     /// A remark that belongs to no task.
     pub fn note(&self, text: &str) {
-        self.event("lab", State::Note, text);
+        self.event("lab", Kind::Note, text);
         match self.mode {
             Mode::Live => drop(self.screen.println(text)),
             Mode::Plain => eprintln!("{text}"),
@@ -117,9 +162,9 @@ impl Progress {
         }
     }
 
-    fn event(&self, task: &str, state: State, text: &str) {
+    fn event(&self, task: &str, kind: Kind, text: &str) {
         let seconds = (self.start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
-        let line = serde_json::to_string(&Event { seconds, task, state, text })
+        let line = serde_json::to_string(&Event { seconds, task, state: kind.state(), kind, text })
             .expect("plain fields have a JSON form");
         if self.mode == Mode::Json {
             // A reader that has read enough must not end what is being done.
@@ -143,7 +188,7 @@ pub struct Task {
 impl Task {
     /// The task goes on with something new.
     pub fn step(&self, text: &str) {
-        self.progress.event(&self.name, State::Step, text);
+        self.progress.event(&self.name, Kind::Step, text);
         match self.progress.mode {
             Mode::Live => self.bar.set_message(text.to_owned()),
             Mode::Plain => {
@@ -162,17 +207,22 @@ impl Task {
 
     /// The task is over, and well.
     pub fn done(&self, text: &str) {
-        self.over(State::Done, "✓", text);
+        self.done_as(Kind::Finished, text);
+    }
+
+    /// The task is over, and well, in a way that programs are told.
+    pub fn done_as(&self, kind: Kind, text: &str) {
+        self.over(kind, "✓", text);
     }
 
     /// The task is over before it began, for a reason.
     pub fn skipped(&self, why: &str) {
-        self.over(State::Done, "-", &format!("skipped: {why}"));
+        self.over(Kind::Skipped, "-", &format!("skipped: {why}"));
     }
 
     /// The task is over, and not well.
     pub fn failed(&self, text: &str) {
-        self.over(State::Failed, "✗", text);
+        self.over(Kind::Failed, "✗", text);
     }
 
     /// Since the task began.
@@ -181,8 +231,8 @@ impl Task {
         self.start.elapsed()
     }
 
-    fn over(&self, state: State, mark: &str, text: &str) {
-        self.progress.event(&self.name, state, text);
+    fn over(&self, kind: Kind, mark: &str, text: &str) {
+        self.progress.event(&self.name, kind, text);
         match self.progress.mode {
             Mode::Live => {
                 let style = ProgressStyle::with_template(&format!("{mark} {{prefix:<16}} {{msg}}"))

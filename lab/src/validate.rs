@@ -23,6 +23,7 @@ use crate::lab::{Lab, Reached};
 use crate::output;
 use crate::process::invocation;
 use crate::processes::own_program;
+use crate::progress::Kind;
 use crate::wait::Deadline;
 
 mod access;
@@ -192,7 +193,9 @@ fn show(cx: &Cx, outcome: &Outcome) {
     let details = outcome.details.join("; ");
     let seconds = outcome.seconds;
     match outcome.verdict {
-        Verdict::Passed => task.done(&format!("{} ({details}, {seconds:.1} s)", outcome.title)),
+        Verdict::Passed => {
+            task.done_as(Kind::Passed, &format!("{} ({details}, {seconds:.1} s)", outcome.title))
+        }
         Verdict::Failed => task.failed(&details),
         Verdict::Skipped => task.skipped(&details),
     }

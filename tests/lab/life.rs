@@ -197,14 +197,17 @@ fn its_console_is_attached(checkout: &Checkout) {
 fn events_are_json_and_a_reader_may_go() {
     let checkout = Checkout::with(&Cluster::new("one", &["node"]).off());
     let before = Computer::look(checkout.root());
-    for command in ["up", "down", "destroy"] {
+    for (command, last) in [("up", "defined"), ("down", "note"), ("destroy", "removed")] {
         let said = checkout.lab(&[command, "one", "--json"]).answer().ok();
-        assert!(!said.stdout.is_empty(), "`{command}` says what it does");
+        let mut kinds = Vec::new();
         for line in said.stdout.lines() {
             let event: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{said}"));
-            let known = ["step", "done", "failed", "note"].contains(&event["state"].as_str().unwrap());
+            let state = event["state"].as_str().unwrap();
+            let known = ["step", "done", "failed", "skipped", "note"].contains(&state);
             assert!(known && event["seconds"].is_number() && event["task"].is_string(), "{line}");
+            kinds.push(event["kind"].as_str().unwrap().to_owned());
         }
+        assert!(kinds.iter().any(|kind| kind == last), "`{command}` says what it did: {said}");
     }
     // A pipe that nobody reads any more ends a command that only looks, and none that does something.
     for (command, made) in [("plan", false), ("up", true)] {

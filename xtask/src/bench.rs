@@ -76,8 +76,8 @@ struct Up {
     whole: f64,
 }
 
-/// How the text of an event begins that tells of a login (lab/src/machines/apply.rs).
-const REACHED: &str = "\"text\":\"reached over ssh";
+/// The kind of an event that tells of a login (lab/src/progress.rs).
+const REACHED: &str = "\"kind\":\"reached\"";
 
 /// A run of measurements.
 struct Bench<'a> {

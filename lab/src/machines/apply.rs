@@ -22,7 +22,7 @@ use crate::lab::keys::Keys;
 use crate::lab::state::StateFile;
 use crate::lab::{Lab, Reached, console, reach};
 use crate::layout::RootFiles;
-use crate::progress::Task;
+use crate::progress::{Kind, Task};
 use crate::wait::Deadline;
 
 use super::place::{define, place_base, pool_path, remove_placed, write_identity};
@@ -146,16 +146,19 @@ async fn one_machine(
     }
     match steps.last().map(|step| &step.operation) {
         Some(MachineOperation::WaitReachable) => {
-            task.done(&format!("reached over ssh in {:.1} s", task.elapsed().as_secs_f64()));
+            task.done_as(
+                Kind::Reached,
+                &format!("reached over ssh in {:.1} s", task.elapsed().as_secs_f64()),
+            );
         }
         Some(
             MachineOperation::RemoveIdentity | MachineOperation::RemoveDisk | MachineOperation::RemoveDomain,
         ) => {
             shop.state.forget(&format!("machine/{}", machine.name))?;
-            task.done("removed");
+            task.done_as(Kind::Removed, "removed");
         }
         Some(MachineOperation::Stop | MachineOperation::PowerOff) => task.step("waiting for the network"),
-        _ => task.done("defined, not started"),
+        _ => task.done_as(Kind::Defined, "defined, not started"),
     }
     Ok(())
 }

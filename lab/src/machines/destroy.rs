@@ -16,6 +16,7 @@ use crate::host::embedded;
 use crate::lab::state::StateFile;
 use crate::lab::{Lab, cluster_file, connections, hold};
 use crate::layout::LabFiles;
+use crate::progress::Kind;
 use crate::provider::libvirt::Libvirt;
 
 /// The name and the files of the lab that a name or a path on the command line means. Neither the cluster file nor
@@ -110,7 +111,7 @@ pub async fn destroy(cx: &Cx, cluster: &str, files: &LabFiles) -> anyhow::Result
     .await
     .with_context(left)?;
     drop(held);
-    task.done(&format!("destroyed in {:.1} s", task.elapsed().as_secs_f64()));
+    task.done_as(Kind::Removed, &format!("destroyed in {:.1} s", task.elapsed().as_secs_f64()));
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use crate::host::embedded;
 use crate::host::load::{self, until_even_if_overloaded};
 use crate::lab::state::StateFile;
 use crate::lab::{Lab, Reached};
-use crate::progress::Task;
+use crate::progress::{Kind, Task};
 use crate::wait::{Probe, WaitError};
 
 /// How long a machine may take to shut down before its power is taken.
@@ -111,7 +111,7 @@ pub async fn stop(
                 let stopped =
                     stop_machine(&cx, &reached, &found.record.machine, &found.record.name, &task).await;
                 if stopped.is_ok() {
-                    task.done(&format!("stopped in {:.1} s", task.elapsed().as_secs_f64()));
+                    task.done_as(Kind::Stopped, &format!("stopped in {:.1} s", task.elapsed().as_secs_f64()));
                 }
                 stopped
             });

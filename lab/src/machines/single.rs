@@ -2,6 +2,7 @@
 
 use crate::cx::Cx;
 use crate::lab::{Lab, running};
+use crate::progress::Kind;
 
 use super::down;
 
@@ -16,6 +17,6 @@ pub async fn stop(cx: &Cx, lab: &Lab, machine: &str) -> anyhow::Result<()> {
     let task = cx.progress.task(machine);
     task.step("shutting down");
     down::stop_machine(cx, &reached, machine, &reached.domains[machine], &task).await?;
-    task.done(&format!("stopped in {:.1} s", task.elapsed().as_secs_f64()));
+    task.done_as(Kind::Stopped, &format!("stopped in {:.1} s", task.elapsed().as_secs_f64()));
     Ok(())
 }

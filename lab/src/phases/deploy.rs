@@ -4,7 +4,7 @@ use crate::cluster::deployed::{deployed, inputs};
 use crate::deploy;
 
 use super::status::version;
-use super::{Next, Phase, Run};
+use super::{Effect, Next, Phase, Run};
 
 pub const PHASE: Phase = Phase {
     name: "deploy",
@@ -34,7 +34,7 @@ async fn look(run: &Run) -> anyhow::Result<Next<'_>> {
         deploy::Next::Run(planned) => Next::Run(Box::pin(async move {
             let _held = held;
             deploy::run(cx, lab, *planned, options).await?;
-            came_of_it()
+            came_of_it().map(Effect::Done)
         })),
     })
 }

@@ -2,7 +2,7 @@
 
 use crate::machines::destroy;
 
-use super::{Next, Phase, Run, no_inputs};
+use super::{Effect, Next, Phase, Run, no_inputs};
 
 pub const PHASE: Phase = Phase {
     name: "destroy",
@@ -12,8 +12,8 @@ pub const PHASE: Phase = Phase {
     look: |run| Box::pin(async move { Ok(Next::Run(Box::pin(remove(run)))) }),
 };
 
-async fn remove(run: &Run) -> anyhow::Result<String> {
+async fn remove(run: &Run) -> anyhow::Result<Effect> {
     let lab = run.lab()?;
     destroy::destroy(&run.cx, &lab.spec.name, &lab.files).await?;
-    Ok(format!("`{}` is gone", lab.spec.name))
+    Ok(Effect::Done(format!("`{}` is gone", lab.spec.name)))
 }

@@ -5,7 +5,7 @@ use lab_core::phases::generated;
 
 use crate::inventory;
 
-use super::{Next, Phase, Run, no_inputs};
+use super::{Effect, Next, Phase, Run, no_inputs};
 
 pub const PHASE: Phase = Phase {
     name: "inventory",
@@ -15,11 +15,15 @@ pub const PHASE: Phase = Phase {
     look: |run| Box::pin(async move { Ok(Next::Run(Box::pin(write(run)))) }),
 };
 
-async fn write(run: &Run) -> anyhow::Result<String> {
+async fn write(run: &Run) -> anyhow::Result<Effect> {
     let (cx, lab) = (&run.cx, run.lab()?);
-    let Some(folder) = inventory::beside(cx, lab) else { return Ok(generated(None, 0, 0, 0)) };
+    let Some(folder) = inventory::beside(cx, lab) else {
+        return Ok(Effect::Unchanged(generated(None, 0, 0, 0)));
+    };
     let files = inventory::rendered(cx.layout.root(), &lab.spec, &lab.files, &folder)?;
     let done = inventory::write(&folder, &files)?;
     let shown = folder.strip_prefix(cx.layout.root()).unwrap_or(&folder).display().to_string();
-    Ok(generated(Some(&shown), done.written.len(), done.removed.len(), done.unchanged))
+    let what = generated(Some(&shown), done.written.len(), done.removed.len(), done.unchanged);
+    let is_unchanged = done.written.is_empty() && done.removed.is_empty();
+    Ok(if is_unchanged { Effect::Unchanged(what) } else { Effect::Done(what) })
 }

@@ -3,7 +3,7 @@
 use crate::cluster::kubeconfig;
 use crate::lab::running;
 
-use super::{Next, Phase, Run, no_inputs};
+use super::{Effect, Next, Phase, Run, no_inputs};
 
 pub const PHASE: Phase = Phase {
     name: "kubeconfig",
@@ -13,7 +13,7 @@ pub const PHASE: Phase = Phase {
     look: |run| Box::pin(async move { Ok(Next::Run(Box::pin(hand_out(run)))) }),
 };
 
-async fn hand_out(run: &Run) -> anyhow::Result<String> {
+async fn hand_out(run: &Run) -> anyhow::Result<Effect> {
     let (cx, lab) = (&run.cx, run.lab()?);
     let reached = running(cx, lab).await?;
     kubeconfig::fetch(cx, lab, &reached).await?;
@@ -27,5 +27,5 @@ async fn hand_out(run: &Run) -> anyhow::Result<String> {
         }
         None => format!("`cargo xtask lab kubeconfig {words} --merge` adds it to your own"),
     };
-    Ok(format!("{shown}; {added}"))
+    Ok(Effect::Done(format!("{shown}; {added}")))
 }

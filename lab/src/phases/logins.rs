@@ -9,7 +9,7 @@ use crate::failure::{Failure, exit};
 use crate::lab::{reach, running};
 use crate::wait::Deadline;
 
-use super::{Next, Phase, Run, no_inputs};
+use super::{Effect, Next, Phase, Run, no_inputs};
 
 pub const PHASE: Phase = Phase {
     name: "ssh",
@@ -22,7 +22,7 @@ pub const PHASE: Phase = Phase {
 /// How long the logins to all machines may take that were logged in to a moment ago. Emulated ones take seconds.
 const LOGINS: Duration = Duration::from_secs(120);
 
-async fn logins(run: &Run) -> anyhow::Result<String> {
+async fn logins(run: &Run) -> anyhow::Result<Effect> {
     let (cx, lab) = (&run.cx, run.lab()?);
     let reached = running(cx, lab).await?;
     let deadline = Deadline::after(LOGINS);
@@ -43,5 +43,5 @@ async fn logins(run: &Run) -> anyhow::Result<String> {
         refused.is_empty(),
         Failure::new(exit::PROVISION, format!("cannot log in to every machine: {}", refused.join("; ")))
     );
-    Ok(format!("{} can be logged in to", machines_of(count)))
+    Ok(Effect::Done(format!("{} can be logged in to", machines_of(count))))
 }

@@ -6,7 +6,7 @@ use lab_core::phases::prepared;
 use crate::check;
 use crate::deploy::prepare;
 
-use super::{Next, Phase, Run, no_inputs};
+use super::{Effect, Next, Phase, Run, no_inputs};
 
 pub const PHASE: Phase = Phase {
     name: "prepare",
@@ -21,6 +21,6 @@ async fn look(run: &Run) -> anyhow::Result<Next<'_>> {
     Ok(Next::Run(Box::pin(async move {
         check::refuse(cx, lab).await?;
         let needs = prepare::check(cx, lab, run.options.deploy.too_low).await?;
-        Ok(prepared(&lab.spec, needs.wanted - needs.missing, needs.wanted))
+        Ok(Effect::Done(prepared(&lab.spec, needs.wanted - needs.missing, needs.wanted)))
     })))
 }

@@ -14,7 +14,7 @@ use crate::lab::{Lab, running};
 use crate::machines::status::{self, LabStatus};
 use crate::validate::{self, HEALTH, NO_ANSWER, ON_THEIR_WAY, Unanswered};
 
-use super::{Next, Phase, no_inputs};
+use super::{Effect, Next, Phase, no_inputs};
 
 /// The phase `status`.
 pub const PHASE: Phase = Phase {
@@ -28,7 +28,7 @@ pub const PHASE: Phase = Phase {
                 let status = look(&run.cx, run.lab()?).await?;
                 let word = status.health.word().to_owned();
                 run.note(|found| found.status = Some(status));
-                Ok(word)
+                Ok(Effect::Done(word))
             })))
         })
     },

@@ -15,7 +15,9 @@ const fn phase(name: &'static str, look: for<'a> fn(&'a Run) -> Work<'a, Next<'a
 
 const MADE: Phase = Phase {
     inputs: |_| Ok(Some("sha256:00".to_owned())),
-    ..phase("made", |_| Box::pin(async { Ok(Next::Run(Box::pin(async { Ok("made".to_owned()) }))) }))
+    ..phase("made", |_| {
+        Box::pin(async { Ok(Next::Run(Box::pin(async { Ok(Effect::Done("made".to_owned())) }))) })
+    })
 };
 const THERE: Phase = phase("there", |_| Box::pin(async { Ok(Next::Done("there already".to_owned())) }));
 const KEPT: Phase = phase("kept", |_| {

@@ -17,7 +17,7 @@ use crate::machines::make::{self, Made, make, planned};
 use crate::machines::{limits, status};
 use crate::{deploy, output, snapshot};
 
-use super::{Next, Phase, Run};
+use super::{Effect, Next, Phase, Run};
 
 /// Prints what `up` would do, without doing anything.
 ///
@@ -59,20 +59,14 @@ async fn look(run: &Run) -> anyhow::Result<Next<'_>> {
     });
     let only = options.only.as_deref();
     let kept = deploy::kept(cx, lab, is_bare && only.is_none() && !options.new_machines)?;
-    let left = async |done: anyhow::Result<String>| {
-        if done.is_err() {
-            tell_what_is_left(cx, lab).await;
-        }
-        done
-    };
     Ok(match kept {
         Some(kept) => Next::Restore(Box::pin(async move {
             let _held = held;
-            left(bring_back(cx, lab, &kept, options.ping).await).await
+            told_what_is_left(cx, lab, bring_back(cx, lab, &kept, options.ping).await).await
         })),
         None => Next::Run(Box::pin(async move {
             let _held = held;
-            left(provision(cx, lab, state, only, options.ping).await).await
+            told_what_is_left(cx, lab, provision(cx, lab, state, only, options.ping).await).await
         })),
     })
 }
@@ -84,12 +78,13 @@ async fn provision(
     state: Option<StateFile>,
     only: Option<&str>,
     ping: bool,
-) -> anyhow::Result<String> {
+) -> anyhow::Result<Effect> {
     let (name, file, host) = (&lab.spec.name, lab.cluster_file.clone(), lab.spec.host.clone());
     let state = state.map_or_else(|| StateFile::create(&lab.files, name, file, host), Ok)?;
     let made = make(cx, lab, &state, only.as_ref().map(std::slice::from_ref)).await?;
     greet(cx, lab, &state, &made, ping).await?;
-    Ok(provisioned(&made.plan))
+    let what = provisioned(&made.plan);
+    Ok(if made.plan.is_noop() { Effect::Unchanged(what) } else { Effect::Done(what) })
 }
 
 /// Restores what was deployed from the same before.
@@ -126,6 +121,13 @@ async fn greet(cx: &Cx, lab: &Lab, state: &StateFile, made: &Made, ping: bool) -
 }
 
 /// After an interruption or a failure: what there is now, and what to do with it.
+async fn told_what_is_left<T>(cx: &Cx, lab: &Lab, done: anyhow::Result<T>) -> anyhow::Result<T> {
+    if done.is_err() {
+        tell_what_is_left(cx, lab).await;
+    }
+    done
+}
+
 async fn tell_what_is_left(cx: &Cx, lab: &Lab) {
     let Ok(status) = status::look(cx, lab).await else { return };
     let machines = status.machines.iter().filter(|machine| machine.state != "absent");

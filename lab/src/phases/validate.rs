@@ -6,7 +6,7 @@ use lab_core::phases::validated;
 use crate::lab::running;
 use crate::validate;
 
-use super::{Next, Phase, Run, no_inputs};
+use super::{Effect, Next, Phase, Run, no_inputs};
 
 pub const PHASE: Phase = Phase {
     name: "validate",
@@ -16,7 +16,7 @@ pub const PHASE: Phase = Phase {
     look: |run| Box::pin(async move { Ok(Next::Run(Box::pin(check(run)))) }),
 };
 
-async fn check(run: &Run) -> anyhow::Result<String> {
+async fn check(run: &Run) -> anyhow::Result<Effect> {
     let (cx, lab) = (&run.cx, run.lab()?);
     let reached = running(cx, lab).await?;
     let is_new = run.found.lock().expect("no holder of this lock panics").is_new;
@@ -27,5 +27,5 @@ async fn check(run: &Run) -> anyhow::Result<String> {
     };
     run.note(|found| found.checks.clone_from(&checks));
     validate::judge(&checks)?;
-    Ok(validated(&checks))
+    Ok(Effect::Done(validated(&checks)))
 }

@@ -17,6 +17,7 @@ use crate::lab::{Lab, Reached, reach};
 use crate::machines::apply::kill_point;
 use crate::machines::{destroy, make};
 use crate::process::ProcessError;
+use crate::progress::Kind;
 use crate::validate::ready::not_ready;
 use crate::wait::Deadline;
 
@@ -98,7 +99,10 @@ pub async fn restore(cx: &Cx, lab: &Lab, manifest: &Manifest) -> anyhow::Result<
         (false, Some(_)) => "every machine answers; its cluster was not well, and is not waited for",
         (false, None) => "every machine answers",
     };
-    task.done(&format!("`{name}` is back in {:.1} s, {what}", task.elapsed().as_secs_f64()));
+    task.done_as(
+        Kind::Restored,
+        &format!("`{name}` is back in {:.1} s, {what}", task.elapsed().as_secs_f64()),
+    );
     for note in clocks_and_certificates(cx, lab, reached).await? {
         cx.progress.note(&note);
     }
