@@ -27,18 +27,18 @@ use crate::progress::Kind;
 use crate::wait::Deadline;
 
 mod access;
-mod cluster;
+mod check;
 mod handover;
 mod late;
-mod pods;
 mod probes;
 pub mod ready;
-mod suite;
+mod runner;
+mod suites;
 
 pub use access::{NO_ANSWER, Site};
-pub use cluster::ON_THEIR_WAY;
 pub use late::{Unanswered, once};
-pub use suite::run_here;
+pub use runner::run_here;
+pub use suites::cluster::ON_THEIR_WAY;
 
 /// What tells whether a cluster is there at all: quick, and nothing is made for it.
 pub const HEALTH: [&str; 2] = ["nodes", "system-pods"];
@@ -110,7 +110,7 @@ pub async fn look(
     ids: &[String],
     patience: Option<Duration>,
 ) -> anyhow::Result<Vec<Outcome>> {
-    suite::known(ids)?;
+    runner::known(ids)?;
     has_kubeconfig(cx, lab)?;
     let times = times(cx, lab).await?;
     let Some(patience) = patience else {

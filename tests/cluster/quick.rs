@@ -5,15 +5,14 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use lab_tests::{Living, instances, living, needs_containers, needs_kubespray, run, wait};
+use lab_tests::{Living, instances, living, needs, run, wait};
 use nix::sys::signal::Signal;
 
 use crate::snapshot;
 
 #[test]
 fn quick_is_deployed_checked_broken_mended_and_gone() {
-    needs_containers!();
-    needs_kubespray!();
+    needs!(Containers, Kubespray);
     let quick = Living::planned("quick", &living::quick());
     let early = quick.deploy(&["quick"]).code(20);
     assert!(early.stderr.contains("hint: run `cargo xtask lab up quick`"), "{early}");

@@ -2,11 +2,11 @@
 
 use lab_tests::computer::Computer;
 use lab_tests::kubespray::reaching;
-use lab_tests::{Checkout, living, needs_kubespray};
+use lab_tests::{Checkout, living, needs};
 
 #[test]
 fn a_start_without_artefacts_is_refused_before_any_machine_is_made() {
-    needs_kubespray!();
+    needs!(Kubespray);
     // A store of its own, in which there is nothing.
     let checkout = Checkout::with_own_cache();
     checkout.share("kubespray");

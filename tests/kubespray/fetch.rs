@@ -7,7 +7,7 @@ use std::time::Duration;
 use lab_core::kubespray::release;
 use lab_tests::kubespray::{TAGS, UPSTREAM, reaching};
 use lab_tests::run::kill_ever_later;
-use lab_tests::{Checkout, Run, needs_kubespray, redact, run};
+use lab_tests::{Checkout, Run, needs, redact, run};
 use nix::sys::signal::Signal;
 
 /// `kubespray …` in a checkout.
@@ -44,7 +44,7 @@ fn mirror(tags: &[&str]) -> tempfile::TempDir {
 
 #[test]
 fn every_known_release_is_fetched_and_a_second_fetch_finds_nothing_to_do() {
-    needs_kubespray!();
+    needs!(Kubespray);
     let checkout = Checkout::with_own_cache();
     for tag in TAGS {
         let fetched = kubespray(&checkout, &["fetch", "--version", tag, "--json"]).answer().ok().json();
@@ -81,7 +81,7 @@ fn every_known_release_is_fetched_and_a_second_fetch_finds_nothing_to_do() {
 
 #[test]
 fn a_directory_serves_as_a_mirror_and_what_it_lacks_is_said() {
-    needs_kubespray!();
+    needs!(Kubespray);
     let checkout = Checkout::with_own_cache();
     let mirror = mirror(&["v2.30.0"]);
     let from = mirror.path().to_str().unwrap();
@@ -97,7 +97,7 @@ fn a_directory_serves_as_a_mirror_and_what_it_lacks_is_said() {
 
 #[test]
 fn a_cluster_file_says_which_release_and_where_from() {
-    needs_kubespray!();
+    needs!(Kubespray);
     let checkout = Checkout::with_own_cache();
     let mirror = mirror(&["v2.29.1"]);
     let cluster = lab_tests::cluster::Cluster::new("site", &["one"]).text();
@@ -118,7 +118,7 @@ fn a_cluster_file_says_which_release_and_where_from() {
 
 #[test]
 fn fetches_at_the_same_time_do_the_work_once() {
-    needs_kubespray!();
+    needs!(Kubespray);
     let checkout = Checkout::with_own_cache();
     let fetches: Vec<_> = (0..4).map(|_| kubespray(&checkout, &["fetch"]).start()).collect();
     let mut made = 0;
@@ -134,7 +134,7 @@ fn fetches_at_the_same_time_do_the_work_once() {
 /// and the last fetch comes to its end.
 #[test]
 fn a_fetch_that_is_killed_at_any_time_is_followed_by_one_that_works() {
-    needs_kubespray!();
+    needs!(Kubespray);
     let checkout = Checkout::with_own_cache();
     let folder = checkouts(&checkout).join(commit("v2.30.0"));
     let fetch = || kubespray(&checkout, &["fetch"]).start();
@@ -153,7 +153,7 @@ fn a_fetch_that_is_killed_at_any_time_is_followed_by_one_that_works() {
 /// The program that fills an environment ends with the killed command, and the next command begins anew.
 #[test]
 fn an_environment_whose_making_was_killed_is_made_anew() {
-    needs_kubespray!();
+    needs!(Kubespray);
     let checkout = Checkout::with_empty_cache();
     let fetch = kubespray(&checkout, &["fetch"]).start();
     let environments = checkout.cache().join("environments");
@@ -175,7 +175,7 @@ fn an_environment_whose_making_was_killed_is_made_anew() {
 
 #[test]
 fn a_fetch_that_is_stopped_leaves_nothing_half_made() {
-    needs_kubespray!();
+    needs!(Kubespray);
     let checkout = Checkout::with_own_cache();
     let mut fetch = kubespray(&checkout, &["fetch"]).start();
     fetch.says("fetching v2.30.0", Duration::from_secs(20));
@@ -190,7 +190,7 @@ fn a_fetch_that_is_stopped_leaves_nothing_half_made() {
 
 #[test]
 fn a_checkout_that_was_changed_is_refused_and_left_alone() {
-    needs_kubespray!();
+    needs!(Kubespray);
     let checkout = Checkout::with_own_cache();
     kubespray(&checkout, &["fetch"]).answer().ok();
     let folder = checkouts(&checkout).join(commit("v2.30.0"));
@@ -226,7 +226,7 @@ fn a_checkout_that_was_changed_is_refused_and_left_alone() {
 
 #[test]
 fn a_full_disk_is_one_sentence_and_leaves_nothing() {
-    needs_kubespray!();
+    needs!(Kubespray);
     let checkout = Checkout::with_own_cache();
     let place = checkout.cache().join("kubespray");
     fs::create_dir(&place).unwrap();
@@ -243,7 +243,7 @@ fn a_full_disk_is_one_sentence_and_leaves_nothing() {
 
 #[test]
 fn clean_removes_what_no_lab_uses() {
-    needs_kubespray!();
+    needs!(Kubespray);
     // Environments of its own: others are using the shared ones.
     let checkout = Checkout::with_empty_cache();
     let [used, unused] = [commit("v2.30.0"), commit("v2.29.0")];

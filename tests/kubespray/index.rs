@@ -5,7 +5,7 @@ use std::path::Path;
 
 use lab_core::kubespray::index::{Index, known_text, write};
 use lab_tests::kubespray::{TAGS, clone};
-use lab_tests::{Checkout, needs_kubespray, redact};
+use lab_tests::{Checkout, needs, redact};
 use rstest::rstest;
 
 fn index(checkout: &Checkout, words: &[&str]) -> lab_tests::Run {
@@ -14,7 +14,7 @@ fn index(checkout: &Checkout, words: &[&str]) -> lab_tests::Run {
 
 #[test]
 fn the_indexes_that_come_with_the_program_are_those_of_the_real_releases() {
-    needs_kubespray!();
+    needs!(Kubespray);
     let checkout = Checkout::new();
     for tag in TAGS {
         let kubespray = clone(tag);
@@ -40,7 +40,7 @@ fn the_indexes_that_come_with_the_program_are_those_of_the_real_releases() {
 
 #[test]
 fn a_damaged_checkout_is_told_with_file_and_line_and_gives_no_file() {
-    needs_kubespray!();
+    needs!(Kubespray);
     let checkout = Checkout::new();
     let kubespray = clone("v2.30.0");
     let folder = kubespray.path().to_str().unwrap();

@@ -9,7 +9,7 @@ use lab_core::kubespray::read::{self, Entry};
 use lab_core::lint::{self, Kubespray, Options, Report};
 use lab_core::source::{Severity, SourceFile};
 use lab_tests::kubespray::{TAGS, clone};
-use lab_tests::{Checkout, needs_kubespray};
+use lab_tests::{Checkout, needs};
 
 /// What is found in the variables of Kubespray's own test cases, and why it is true: code, variable, the tags in
 /// which it is there (all where there is none), the reason.
@@ -84,7 +84,7 @@ fn files(folder: &Path, prefix: &str) -> Vec<(String, String)> {
 
 #[test]
 fn the_sample_inventory_is_right() {
-    needs_kubespray!();
+    needs!(Kubespray);
     for tag in TAGS {
         let index = Index::known(tag).unwrap();
         let kubespray = clone(tag);
@@ -103,7 +103,7 @@ fn the_sample_inventory_is_right() {
 
 #[test]
 fn the_test_cases_give_no_false_alarm() {
-    needs_kubespray!();
+    needs!(Kubespray);
     let mut table = String::new();
     for tag in TAGS {
         let index = Index::known(tag).unwrap();
@@ -147,7 +147,7 @@ fn the_test_cases_give_no_false_alarm() {
 /// A checkout serves in place of a tag, and says the same.
 #[test]
 fn a_checkout_is_judged_against_as_its_release_is() {
-    needs_kubespray!();
+    needs!(Kubespray);
     let checkout = Checkout::new();
     let plan = lab_tests::checkout::real_root().join("tests/fixtures/original-plan");
     let kubespray = clone("v2.29.1");

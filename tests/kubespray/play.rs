@@ -9,7 +9,7 @@ use lab_tests::cluster::Cluster;
 use lab_tests::computer::{Computer, processes};
 use lab_tests::kubespray::reaching;
 use lab_tests::wait::until;
-use lab_tests::{Answer, Checkout, needs_kubespray};
+use lab_tests::{Answer, Checkout, needs};
 
 const PLAYBOOK: &str = r#"
 - name: Look at the machine
@@ -59,7 +59,7 @@ fn records(checkout: &Checkout, name: &str) -> Vec<PathBuf> {
 
 #[test]
 fn a_playbook_runs_as_root_on_a_living_lab_and_leaves_a_record_and_no_connection() {
-    needs_kubespray!();
+    needs!(Kubespray);
     let checkout = Checkout::with(&Cluster::new("one", &["node"]));
     let before = Computer::look(checkout.root());
     let early = play(&checkout, &[]).code(20);

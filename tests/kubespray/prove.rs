@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use lab_core::kubespray::release;
 use lab_tests::checkout::{read_json, real_root};
 use lab_tests::kubespray::{TAGS, reaching};
-use lab_tests::{Answer, Checkout, Run, needs_kubespray, redact, run};
+use lab_tests::{Answer, Checkout, Run, needs, redact, run};
 use serde_json::Value;
 
 /// Fetches a release into the checkout under test, where other tests find it too.
@@ -43,7 +43,7 @@ fn redacted(checkout: &Checkout) -> insta::Settings {
 
 #[test]
 fn the_labs_that_come_with_the_project_hold_without_any_network() {
-    needs_kubespray!();
+    needs!(Kubespray);
     let checkout = Checkout::new();
     fetch(&checkout, "v2.30.0");
     for name in ["dev", "cloud-cluster"] {
@@ -84,7 +84,7 @@ fn listed(lock: &Value) -> String {
 
 #[test]
 fn every_release_resolves_to_all_that_a_deploy_needs() {
-    needs_kubespray!();
+    needs!(Kubespray);
     let checkout = Checkout::new();
     for tag in TAGS {
         fetch(&checkout, tag);
@@ -107,7 +107,7 @@ fn every_release_resolves_to_all_that_a_deploy_needs() {
 
 #[test]
 fn what_kubespray_refuses_is_told_with_the_key_behind_it() {
-    needs_kubespray!();
+    needs!(Kubespray);
     let checkout = Checkout::new();
     fetch(&checkout, "v2.30.0");
     let base = plan("v2.30.0", "").replace("kubespray: {version: v2.30.0}", "");
@@ -129,7 +129,7 @@ fn what_kubespray_refuses_is_told_with_the_key_behind_it() {
 /// What the cluster file cannot say wrongly, Kubespray's own assertions catch all the same: they are really asked.
 #[test]
 fn kubesprays_assertions_are_the_real_ones() {
-    needs_kubespray!();
+    needs!(Kubespray);
     let checkout = Checkout::new();
     let fetched = fetch(&checkout, "v2.30.0");
     checkout.write("plan", &plan("v2.30.0", ""));
@@ -186,7 +186,7 @@ fn without_a_checkout_it_is_said_what_was_not_proven() {
 /// Ansible's own word for what it understands of our settings.
 #[test]
 fn ansible_reads_its_settings_as_they_are_meant() {
-    needs_kubespray!();
+    needs!(Kubespray);
     let checkout = Checkout::new();
     let fetched = fetch(&checkout, "v2.30.0");
     let root = checkout.root().join("my labs");
@@ -231,7 +231,7 @@ fn ansible_reads_its_settings_as_they_are_meant() {
 
 #[test]
 fn a_lock_that_is_out_of_date_is_made_anew_and_only_then() {
-    needs_kubespray!();
+    needs!(Kubespray);
     let checkout = Checkout::with_own_cache();
     fetch(&checkout, "v2.30.0");
     checkout.write("plan", &plan("v2.30.0", ""));

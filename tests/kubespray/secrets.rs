@@ -11,7 +11,7 @@ use lab_tests::checkout::walk;
 use lab_tests::cluster::Cluster;
 use lab_tests::computer::Computer;
 use lab_tests::kubespray::reaching;
-use lab_tests::{Answer, Checkout, needs_containers, needs_kubespray, wait};
+use lab_tests::{Answer, Checkout, needs, wait};
 
 /// Each secret, and what a text holds that holds it.
 const PLANTED: [(&str, &str); 6] = [
@@ -145,8 +145,7 @@ fn watched(secrets: &Secrets, work: impl FnOnce() -> Answer) -> Answer {
 
 #[test]
 fn planted_secrets_are_found_only_where_they_must_be() {
-    needs_containers!();
-    needs_kubespray!();
+    needs!(Containers, Kubespray);
     let checkout = Checkout::new();
     let text = Cluster::new("planted", &["node"]).kind("container").text();
     checkout.write("planted", &(text + CLUSTER));

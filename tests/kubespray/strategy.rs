@@ -6,7 +6,7 @@ use std::path::Path;
 
 use lab_tests::checkout::real_root;
 use lab_tests::kubespray::reaching;
-use lab_tests::{Checkout, needs_kubespray, run};
+use lab_tests::{Checkout, needs, run};
 use serde_json::Value;
 
 const INVENTORY: &str = "[all]\none\ntwo\nthree\n[all:vars]\nansible_connection=local\nansible_python_interpreter=/usr/bin/python3\n";
@@ -69,7 +69,7 @@ fn alike(events: Vec<Value>) -> Vec<Vec<String>> {
 
 #[test]
 fn tasks_have_the_same_results_by_our_strategy_as_by_ansibles_own() {
-    needs_kubespray!();
+    needs!(Kubespray);
     let checkout = Checkout::new();
     let folder = tempfile::tempdir().unwrap();
     let one_task = folder.path().join("processes.yml");

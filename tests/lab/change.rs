@@ -3,7 +3,7 @@
 
 use lab_tests::cluster::{BOOT, Cluster, Machine};
 use lab_tests::computer::Computer;
-use lab_tests::{Checkout, needs_containers};
+use lab_tests::{Checkout, needs};
 
 #[test]
 fn machines_come_and_go_and_keep_their_data() {
@@ -12,7 +12,7 @@ fn machines_come_and_go_and_keep_their_data() {
 
 #[test]
 fn containers_come_and_go_and_keep_their_data() {
-    needs_containers!();
+    needs!(Containers);
     come_and_go("container");
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use lab_tests::cluster::{Cluster, Machine};
 use lab_tests::computer::Computer;
-use lab_tests::{Checkout, instances, needs_containers, skip};
+use lab_tests::{Checkout, instances, needs, skip};
 
 /// What of the computer a machine could change that has its kernel.
 fn kernel() -> Vec<(String, String)> {
@@ -34,7 +34,7 @@ fn kernel() -> Vec<(String, String)> {
 
 #[test]
 fn a_container_keeps_to_its_limits_and_off_the_computer() {
-    needs_containers!();
+    needs!(Containers);
     let checkout = Checkout::with(&Cluster::new("held", &["node", "other"]).kind("container"));
     let before = Computer::look(checkout.root());
     let (settings, clock) = (kernel(), Instant::now());
@@ -86,7 +86,7 @@ fn a_container_keeps_to_its_limits_and_off_the_computer() {
 /// Enough inotify instances are left for a container, and not for Kubernetes in it.
 #[test]
 fn up_warns_of_limits_too_low_for_kubernetes_before_machines_start() {
-    needs_containers!();
+    needs!(Containers);
     let checkout = Checkout::with(&Cluster::new("tight", &["node"]).kind("container"));
     let before = Computer::look(checkout.root());
     let Some(taken) = instances::take_all_but(20) else { skip!("one process cannot hold so many instances") };
@@ -105,7 +105,7 @@ fn up_warns_of_limits_too_low_for_kubernetes_before_machines_start() {
 
 #[test]
 fn both_kinds_live_on_one_network() {
-    needs_containers!();
+    needs!(Containers);
     let mut cluster = Cluster::new("mixed", &["node"]).kind("container");
     cluster.machines.push(Machine::new("emulated"));
     let text = cluster.text().replace("  - name: emulated\n", "  - name: emulated\n    kind: vm\n");
@@ -126,7 +126,7 @@ fn both_kinds_live_on_one_network() {
 /// What a cluster leaves running when it is told to stop: programs that do not listen, in groups of their own.
 #[test]
 fn a_container_with_programs_that_do_not_listen_ends_when_it_is_asked() {
-    needs_containers!();
+    needs!(Containers);
     let checkout = Checkout::with(&Cluster::new("deaf", &["node"]).kind("container"));
     let before = Computer::look(checkout.root());
     checkout.lab(&["up", "deaf"]).answer().ok();
@@ -142,7 +142,7 @@ fn a_container_with_programs_that_do_not_listen_ends_when_it_is_asked() {
 /// A deploy stops all machines for the moment in which it copies them. One that is killed then cannot let them go on.
 #[test]
 fn containers_that_a_killed_command_left_stopped_go_on() {
-    needs_containers!();
+    needs!(Containers);
     let checkout = Checkout::with(&Cluster::new("still", &["node"]).kind("container"));
     let before = Computer::look(checkout.root());
     checkout.lab(&["up", "still"]).answer().ok();

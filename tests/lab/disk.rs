@@ -4,8 +4,7 @@ use lab_tests::cluster::Cluster;
 use lab_tests::disk::{Attempt, Kind, attempts};
 use lab_tests::kubespray::reaching;
 use lab_tests::own_builds::{build, lock, passed_on};
-use lab_tests::{Checkout, needs_containers, needs_kubespray, redact, skip};
-use nix::unistd::geteuid;
+use lab_tests::{Checkout, needs, redact};
 
 /// The lab of these tests.
 const LAB: &str = "one";
@@ -16,7 +15,7 @@ fn assert_said(checkout: &Checkout, name: &str, said: &str) {
 
 #[test]
 fn lab_on_a_full_disk_is_refused_in_one_sentence_and_made_when_there_is_room() {
-    needs_containers!();
+    needs!(Containers);
     for (name, before, attempt, after) in [
         (
             "up",
@@ -49,10 +48,8 @@ fn lab_on_a_full_disk_is_refused_in_one_sentence_and_made_when_there_is_room() {
 
 #[test]
 fn checkout_on_a_full_disk_is_refused_in_one_sentence_and_made_when_there_is_room() {
-    if !geteuid().is_root() {
-        skip!("only root can mount");
-    }
-    needs_kubespray!();
+    needs!(Root);
+    needs!(Kubespray);
     let checkout = Checkout::with_own_cache();
     let command = passed_on(reaching(checkout.lab(&[])));
     let attempt = Attempt { command: "$LAB kubespray fetch", room: Some(3072), closed: "" };
@@ -69,9 +66,7 @@ fn checkout_on_a_full_disk_is_refused_in_one_sentence_and_made_when_there_is_roo
 
 #[test]
 fn own_build_on_a_full_disk_is_refused_in_one_sentence_and_made_when_there_is_room() {
-    if !geteuid().is_root() {
-        skip!("only root can mount");
-    }
+    needs!(Root);
     let checkout = Checkout::with_own_cache();
     let command = build(&checkout, &lock(&[], &[("pod_infra", "registry.k8s.io/pause:3.10.1")]));
     let attempt = Attempt {

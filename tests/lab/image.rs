@@ -11,9 +11,8 @@ use lab_tests::checkout::walk;
 use lab_tests::computer::{Computer, processes};
 use lab_tests::soak::{Soak, named};
 use lab_tests::wait::{pause, until};
-use lab_tests::{Answer, Checkout, redact, skip};
+use lab_tests::{Answer, Checkout, needs, redact};
 use nix::sys::signal::Signal;
-use nix::unistd::geteuid;
 
 /// Where an image is made.
 const UNFINISHED: &str = "cache/images/.new-debian13-0123456789abcdef";
@@ -93,9 +92,7 @@ fn among_own_mounts(checkout: &Checkout, script: &str, folder: &Path) -> Answer 
 
 #[test]
 fn mounts_and_programs_of_an_older_version_are_found_and_ended() {
-    if !geteuid().is_root() {
-        skip!("only root can mount");
-    }
+    needs!(Root);
     let checkout = Checkout::with_own_cache();
     let folder = checkout.root().join(UNFINISHED);
     fs::create_dir_all(folder.join("unpack/mmdebstrap.x/proc")).unwrap();
@@ -118,9 +115,7 @@ fn mounts_and_programs_of_an_older_version_are_found_and_ended() {
 
 #[test]
 fn folder_with_a_foreign_mount_is_not_removed() {
-    if !geteuid().is_root() {
-        skip!("only root can mount");
-    }
+    needs!(Root);
     let checkout = Checkout::with_own_cache();
     let folder = checkout.make_output("lost");
     fs::create_dir_all(folder.join("disks")).unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lab_tests::cluster::{BOOT, Cluster, Machine};
 use lab_tests::computer::{Computer, processes};
 use lab_tests::wait::until;
-use lab_tests::{Checkout, needs_containers};
+use lab_tests::{Checkout, needs};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -41,7 +41,7 @@ fn up_goes_on_wherever_it_was_killed() {
 
 #[test]
 fn up_goes_on_with_containers_wherever_it_was_killed() {
-    needs_containers!();
+    needs!(Containers);
     up_goes_on("container");
 }
 
@@ -93,7 +93,7 @@ fn destroy_leaves_nothing_wherever_up_was_killed() {
 
 #[test]
 fn destroy_leaves_nothing_of_containers_wherever_up_was_killed() {
-    needs_containers!();
+    needs!(Containers);
     destroy_leaves_nothing("container");
 }
 
@@ -114,7 +114,7 @@ fn a_lab_survives_the_death_of_its_libvirtd_and_of_its_host() {
 
 #[test]
 fn containers_survive_the_death_of_their_libvirtd_and_of_their_host() {
-    needs_containers!();
+    needs!(Containers);
     survives("container");
 }
 

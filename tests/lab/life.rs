@@ -8,7 +8,7 @@ use lab_core::identity::{LabId, machine_numbers};
 use lab_tests::checkout::read_json;
 use lab_tests::cluster::Cluster;
 use lab_tests::computer::Computer;
-use lab_tests::{Checkout, needs_containers, redact};
+use lab_tests::{Checkout, needs, redact};
 use nix::sys::signal::Signal;
 
 /// How long a program may take to say that it has begun.
@@ -21,7 +21,7 @@ fn a_machine_is_reached_as_planned_and_leaves_nothing() {
 
 #[test]
 fn a_container_is_reached_as_planned_and_leaves_nothing() {
-    needs_containers!();
+    needs!(Containers);
     reached_as_planned("container");
 }
 

@@ -10,7 +10,7 @@ use lab_tests::cluster::Cluster;
 use lab_tests::computer::{Computer, processes};
 use lab_tests::other_user::{FIRST_PERSON, NOBODY, given_of_processes, run_as, visible};
 use lab_tests::wait::until;
-use lab_tests::{Checkout, needs_containers, run};
+use lab_tests::{Checkout, needs, run};
 use nix::sys::signal::Signal;
 
 /// The folders that other users cannot enter: `Layout::private` of `lab`.
@@ -76,7 +76,7 @@ fn assert_closed(checkout: &Checkout, user: u32) {
 
 #[test]
 fn nothing_of_a_living_lab_is_reached_by_another_user_whatever_the_umask() {
-    needs_containers!();
+    needs!(Containers);
     let checkout = checkout("0000");
     checkout.write("closed", BOTH_KINDS);
     let before = Computer::look(checkout.root());
@@ -150,7 +150,7 @@ fn nothing_of_a_living_lab_is_reached_by_another_user_whatever_the_umask() {
 
 #[test]
 fn a_strict_umask_takes_nothing_from_the_users_of_a_machine() {
-    needs_containers!();
+    needs!(Containers);
     let checkout = checkout("0077");
     let cluster = |machines: &[&str]| Cluster::new("strict", machines).kind("container").text();
     checkout.write("strict", &cluster(&["node"]));

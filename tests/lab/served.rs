@@ -5,10 +5,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use lab_tests::checkout::{read_json, registry};
+use lab_tests::checkout::read_json;
 use lab_tests::cluster::Cluster;
 use lab_tests::computer::Computer;
-use lab_tests::{Checkout, skip};
+use lab_tests::{Checkout, needs};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -134,9 +134,7 @@ fn own_store() -> Checkout {
 
 #[test]
 fn machines_are_given_files_and_images_and_nothing_else() {
-    if registry().is_none() {
-        skip!("there is no docker-registry; `cargo xtask setup` unpacks it");
-    }
+    needs!(Registry);
     let checkout = own_store();
     let before = Computer::look(checkout.root());
     let artifacts = checkout.output(LAB).join("inventory/group_vars/all/artifacts.yml");

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use lab_tests::cluster::Cluster;
 use lab_tests::computer::Computer;
-use lab_tests::{Answer, Checkout, needs_containers};
+use lab_tests::{Answer, Checkout, needs};
 
 /// The exit code of a program that SIGKILL ended.
 const KILLED: i32 = 128 + 9;
@@ -50,7 +50,7 @@ fn a_lab_of_virtual_machines_is_kept_and_brought_back() {
 
 #[test]
 fn a_lab_of_containers_is_kept_and_brought_back() {
-    needs_containers!();
+    needs!(Containers);
     kept_and_brought_back("container");
 }
 

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use lab_tests::needs_containers;
+use lab_tests::needs;
 use lab_tests::soak::{named, soak, table};
 
 #[test]
 fn commands_killed_at_random_moments_go_on() {
-    needs_containers!();
+    needs!(Containers);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let seed = now.subsec_nanos().into();
     let subjects = ["up", "down", "destroy", "snapshot", "restore"].map(|name| named(name).unwrap());

@@ -7,8 +7,8 @@ use std::path::Path;
 use lab_tests::checkout::variable;
 use lab_tests::cluster::Cluster;
 use lab_tests::computer::Computer;
-use lab_tests::{Checkout, run, skip};
-use nix::unistd::{User, geteuid};
+use lab_tests::{Checkout, needs, run, skip};
+use nix::unistd::User;
 
 use crate::image::silent_mirror;
 
@@ -60,9 +60,7 @@ impl Drop for Guest {
 
 #[test]
 fn an_ordinary_user_has_a_lab_too() {
-    if !geteuid().is_root() {
-        skip!("only root can make a user to run as");
-    }
+    needs!(Root);
     let tun = fs::metadata("/dev/net/tun").map_or(0, |metadata| metadata.mode());
     if tun & 0o6 != 0o6 {
         skip!("/dev/net/tun is not there for everybody (mode {:o})", tun & 0o777);
@@ -92,9 +90,7 @@ fn an_ordinary_user_has_a_lab_too() {
 
 #[test]
 fn programs_of_an_ordinary_users_killed_command_end_with_it() {
-    if !geteuid().is_root() {
-        skip!("only root can make a user to run as");
-    }
+    needs!(Root);
     let mut checkout = Checkout::with_empty_cache();
     let guest = Guest::new(&checkout.home());
     if run("unshare").args(["--user", "true"]).through(&guest.prefix()).answer().code != 0 {

@@ -2,14 +2,13 @@
 //! `kubespray play`, and a second time by hand, in the lab's network.
 
 use lab_tests::kubespray::reaching;
-use lab_tests::{Living, living, needs_containers, needs_kubespray};
+use lab_tests::{Living, living, needs};
 
 const PLAYBOOK: &str = "deploy-cloud-cluster.yml";
 
 #[test]
 fn the_wrapper_playbook_deploys_a_cluster_and_finds_little_to_do_the_second_time() {
-    needs_containers!();
-    needs_kubespray!();
+    needs!(Containers, Kubespray);
     let quick = Living::planned("quick", &living::quick());
     let checkout = &quick.checkout;
     checkout.lab(&["up", "quick"]).answer().ok();

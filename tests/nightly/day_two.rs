@@ -1,11 +1,10 @@
 //! Day two of the living `quick`: a worker goes and comes, the cluster goes and comes.
 
-use lab_tests::{Living, living, needs_containers, needs_kubespray};
+use lab_tests::{Living, living, needs};
 
 #[test]
 fn a_worker_and_then_the_cluster_go_and_come() {
-    needs_containers!();
-    needs_kubespray!();
+    needs!(Containers, Kubespray);
     let quick = Living::planned("quick", &living::quick());
     quick.checkout.lab(&["up", "quick"]).answer().ok();
     quick.deploy(&["quick", "--no-snapshot"]).ok();

@@ -3,12 +3,11 @@
 use lab_tests::disk::{Attempt, Kind, attempts};
 use lab_tests::kubespray::reaching;
 use lab_tests::own_builds::passed_on;
-use lab_tests::{Living, living, needs_containers, needs_kubespray};
+use lab_tests::{Living, living, needs};
 
 #[test]
 fn cluster_on_a_full_disk_is_refused_in_one_sentence_and_goes_on_when_there_is_room() {
-    needs_containers!();
-    needs_kubespray!();
+    needs!(Containers, Kubespray);
     let quick = Living::planned("quick", &living::quick());
     let said = |before, tried: &[Attempt<'_>]| {
         let command = passed_on(reaching(quick.checkout.lab(&[])));

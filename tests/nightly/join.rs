@@ -1,6 +1,6 @@
 //! A machine that is added to the file of a living cluster and becomes a second control plane by a deploy.
 
-use lab_tests::{Living, living, needs_containers, needs_kubespray};
+use lab_tests::{Living, living, needs};
 
 /// The machines before.
 const OLD: &str = "
@@ -15,8 +15,7 @@ const NEW: &str = "  - name: second
 
 #[test]
 fn a_second_control_plane_joins_a_living_cluster() {
-    needs_containers!();
-    needs_kubespray!();
+    needs!(Containers, Kubespray);
     let text = living::quick();
     let (head, _) = text.split_once("\nmachines:").expect("`quick` has machines");
     let old = format!("{head}\nmachines:{OLD}");

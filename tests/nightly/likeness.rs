@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lab_tests::{Living, living, needs_containers, needs_kubespray, wait};
+use lab_tests::{Living, living, needs, wait};
 use serde_json::{Map, Value, json};
 
 /// What a deploy leaves on a machine; runs there.
@@ -44,8 +44,7 @@ const OF_ONE_POD: &str = "registry.k8s.io/metrics-server/";
 
 #[test]
 fn what_makes_a_deploy_short_changes_nothing_of_what_is_deployed() {
-    needs_containers!();
-    needs_kubespray!();
+    needs!(Containers, Kubespray);
     let quick = Living::planned("quick", &living::quick());
     let deployed = |words: &[&str]| {
         quick.checkout.lab(&["artifacts", "list", "quick"]).answer().ok();

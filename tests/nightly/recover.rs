@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use lab_tests::{Living, living, needs_containers, needs_kubespray};
+use lab_tests::{Living, living, needs};
 
 /// What `quick` has for machines; each of them is everything here.
 const MACHINES: &str = "
@@ -14,8 +14,7 @@ const MACHINES: &str = "
 
 #[test]
 fn what_is_left_of_a_control_plane_brings_back_the_rest() {
-    needs_containers!();
-    needs_kubespray!();
+    needs!(Containers, Kubespray);
     let text = living::quick();
     assert!(text.contains(MACHINES), "`quick` has other machines");
     let everything = |name| format!("  - name: {name}\n    roles: [control-plane, worker]\n");

@@ -2,11 +2,11 @@
 //! checked, kept, brought back.
 
 use lab_tests::checkout::{read_json, walk};
-use lab_tests::{Living, living, needs_kubespray};
+use lab_tests::{Living, living, needs};
 
 #[test]
 fn a_cluster_on_one_virtual_machine_passes_every_check_and_is_kept_and_brought_back() {
-    needs_kubespray!();
+    needs!(Kubespray);
     let single = Living::planned("single", &living::shipped("single"));
     living::to_its_end("the run of single", single.checkout.lab(&["e2e", "single", "--keep"])).ok();
     let mut reports = Vec::new();

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use lab_tests::soak::{SUBJECTS, Soak, named, soak, table};
-use lab_tests::{Living, living, needs_containers, needs_kubespray, wait};
+use lab_tests::{Living, living, needs, wait};
 use nix::sys::signal::Signal;
 
 fn random_seed() -> u64 {
@@ -34,8 +34,7 @@ fn image_killed_at_twenty_random_moments_is_made_all_the_same() {
 /// The one moment that Kubespray cannot go on from: kubeadm has begun, and the nodes have no network yet.
 #[test]
 fn deploy_cut_off_while_kubeadm_runs_goes_on() {
-    needs_containers!();
-    needs_kubespray!();
+    needs!(Containers, Kubespray);
     let quick = Living::planned("quick", &living::quick());
     quick.checkout.lab(&["up", "quick"]).answer().ok();
     let mut deploy = quick.checkout.lab(&["deploy", "quick", "--no-snapshot"]).start();

@@ -3,7 +3,7 @@
 use lab_tests::checkout::read_json;
 use lab_tests::kubespray::reaching;
 use lab_tests::own_builds::passed_on;
-use lab_tests::{Living, living, needs_containers, needs_kubespray};
+use lab_tests::{Living, living, needs};
 
 const OLD: &str = "  version: v2.30.0\n";
 const NEW: &str = "  version: v2.31.0\n";
@@ -26,8 +26,7 @@ fn turn_to(quick: &Living, release: &str) {
 
 #[test]
 fn a_cluster_goes_from_one_release_to_the_next() {
-    needs_containers!();
-    needs_kubespray!();
+    needs!(Containers, Kubespray);
     let quick = Living::planned("quick", &by(OLD));
     quick.checkout.lab(&["up", "quick"]).answer().ok();
     quick.deploy(&["quick", "--no-snapshot"]).ok();

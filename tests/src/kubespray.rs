@@ -22,16 +22,6 @@ pub fn unreachable() -> Option<String> {
     (answer.code != 0).then(|| format!("{UPSTREAM} cannot be reached: {last}"))
 }
 
-/// Skips the calling test where Kubespray cannot be fetched.
-#[macro_export]
-macro_rules! needs_kubespray {
-    () => {
-        if let Some(reason) = $crate::kubespray::unreachable() {
-            $crate::skip!("{reason}");
-        }
-    };
-}
-
 /// A program that reaches servers as the person does who runs the tests.
 #[must_use]
 pub fn reaching(run: Run) -> Run {

@@ -3,6 +3,11 @@
 
 use std::io::Write as _;
 
+pub use lab_core::needs::Need;
+
+use crate::checkout::registry;
+use crate::kubespray::unreachable;
+
 /// Writes down why the calling test cannot run, and returns from it.
 ///
 /// To be called in the function of the test itself: its name is the one that is written down.
@@ -15,14 +20,38 @@ macro_rules! skip {
     }};
 }
 
-/// Skips the calling test where machines cannot be containers.
+/// Skips the calling test where one of these needs (variants of [`lab_core::needs::Need`]) is not met.
 #[macro_export]
-macro_rules! needs_containers {
-    () => {
-        if let Some(why) = $crate::skip::no_containers() {
+macro_rules! needs {
+    ($($need:ident),+) => {
+        $(if let Some(why) = $crate::skip::lacks($crate::skip::Need::$need) {
             $crate::skip!("{why}");
-        }
+        })+
     };
+}
+
+/// Why a need is not met on this computer; `None` where it is.
+///
+/// # Panics
+/// At a need of a cluster, which no test has.
+#[must_use]
+pub fn lacks(need: Need) -> Option<String> {
+    let program = |name: &str| {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let is_there = std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
+        (!is_there).then(|| format!("there is no {name} on this computer"))
+    };
+    match need {
+        Need::Root => (!nix::unistd::geteuid().is_root()).then(|| "only root can do this".to_owned()),
+        Need::Containers => no_containers().map(str::to_owned),
+        Need::Kubespray => unreachable(),
+        Need::Registry => registry()
+            .is_none()
+            .then(|| "there is no docker-registry; `cargo xtask setup` unpacks it".to_owned()),
+        Need::CMake => program("cmake"),
+        Need::Make => program("make"),
+        Need::TwoNodes | Need::MetricsServer | Need::Probes => panic!("{need:?} is of a cluster"),
+    }
 }
 
 /// Why machines cannot be containers here, as far as a test may decide it: what is the product's to find out is not

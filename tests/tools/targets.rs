@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use lab_tests::checkout::real_root;
-use lab_tests::{Run, run, skip};
+use lab_tests::{Run, needs, run};
 use tempfile::TempDir;
 
 /// A folder with a `cargo` in it, to stand first on PATH.
@@ -19,11 +19,6 @@ fn stand_in() -> TempDir {
     .unwrap();
     fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
     folder
-}
-
-fn is_there(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 fn with(stand_in: &TempDir, run: Run) -> Run {
@@ -41,9 +36,7 @@ fn calls(said: &str) -> String {
 
 #[test]
 fn cmake_calls_the_same_code() {
-    if !is_there("cmake") || !is_there("make") {
-        skip!("there is no cmake with make on this computer");
-    }
+    needs!(CMake, Make);
     let stand_in = stand_in();
     let built = |options: &[&str]| {
         // The folder has been in use: what lies in it stays.
@@ -85,9 +78,7 @@ fn copy(to: &Path) {
 
 #[test]
 fn cmake_does_not_write_over_the_makefile() {
-    if !is_there("cmake") {
-        skip!("there is no cmake on this computer");
-    }
+    needs!(CMake);
     let stand_in = stand_in();
     let checkout = tempfile::tempdir().unwrap();
     copy(checkout.path());
@@ -99,9 +90,7 @@ fn cmake_does_not_write_over_the_makefile() {
 
 #[test]
 fn make_calls_the_same_code() {
-    if !is_there("make") {
-        skip!("there is no make on this computer");
-    }
+    needs!(Make);
     let stand_in = stand_in();
     let make = |words: &[&str]| calls(&with(&stand_in, run("make").args(words)).answer().ok().stdout);
     insta::assert_snapshot!(make(&["-j4", "cloud-cluster-deploy", "ARGS=--yes"]), @r"

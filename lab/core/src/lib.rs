@@ -17,6 +17,7 @@ pub mod kubespray;
 pub mod limits;
 pub mod lint;
 pub mod load;
+pub mod needs;
 pub mod phases;
 pub mod plan;
 pub mod report;

@@ -11,7 +11,7 @@ use kube::api::{ListParams, PostParams};
 use kube::{Api, ResourceExt as _};
 
 use super::access::{Looked, Site};
-use super::cluster::SYSTEM;
+use super::suites::cluster::SYSTEM;
 
 /// Sets free what is held by nobody, as soon as the API answers.
 pub async fn release(site: &Site) -> Looked {

@@ -11,7 +11,7 @@ use crate::lab::{Lab, Reached};
 use crate::process::ProcessError;
 
 use super::access::{NO_ANSWER, is_late};
-use super::suite::NO_PROBES;
+use super::check::NO_PROBES;
 use super::{Look, run_checks, times};
 
 /// The API gave no answer in time.

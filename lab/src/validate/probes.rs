@@ -17,7 +17,7 @@ use tokio::io::AsyncReadExt as _;
 use crate::wait::Deadline;
 
 use super::access::{Site, said};
-use super::cluster::not_well;
+use super::suites::cluster::not_well;
 
 /// The port that pods serve their name on.
 pub const PORT: u16 = 8080;

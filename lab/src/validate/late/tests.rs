@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::validate::access::Site;
-use crate::validate::cluster::system_pods;
+use crate::validate::suites::cluster::system_pods;
 use crate::wait::Deadline;
 
 use super::*;

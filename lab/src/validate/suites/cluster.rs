@@ -1,4 +1,4 @@
-//! Checks that only ask the API: nodes, system pods, metrics.
+//! Checks that only ask the API: nodes, system pods, leases, metrics.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,12 +9,14 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node as ApiNode, Pod};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
+use lab_core::needs::Need;
 use lab_core::validate::{Node, differences, expected, taint_text};
 use serde::Deserialize;
 
 use crate::wait::{Deadline, Probe, until};
 
-use super::access::{Looked, Site};
+use super::super::access::{Looked, Site};
+use super::super::check::Check;
 
 /// How long one question to the metrics API may take. One that is asked while metrics-server becomes ready may never be
 /// answered, and the next is.
@@ -25,7 +27,46 @@ const BECOMES_READY: Duration = Duration::from_secs(60);
 /// How what is told begins of pods that are not ready yet, where that is enough.
 pub const ON_THEIR_WAY: &str = "on their way up:";
 /// Where Kubernetes' own pods live.
-pub(super) const SYSTEM: &str = "kube-system";
+pub const SYSTEM: &str = "kube-system";
+
+/// Each of them watches by itself, for as long as the caller is patient.
+pub const CHECKS: &[Check] = &[
+    Check {
+        id: "nodes",
+        title: "the nodes are those of the cluster file",
+        run: |context| Box::pin(nodes(&context.site)),
+        ..WATCHES
+    },
+    Check {
+        id: "system-pods",
+        title: "every pod of the system is ready",
+        run: |context| Box::pin(system_pods(&context.site)),
+        ..WATCHES
+    },
+    Check {
+        id: "leases",
+        title: "nodes and controllers renew their leases",
+        run: |context| Box::pin(leases(&context.site)),
+        ..WATCHES
+    },
+    Check {
+        id: "top",
+        title: "nodes and pods are measured",
+        needs: &[Need::MetricsServer],
+        run: |context| Box::pin(top(&context.site)),
+        ..WATCHES
+    },
+];
+
+/// What these checks share.
+const WATCHES: Check = Check {
+    id: "",
+    title: "",
+    needs: &[],
+    disturbs: false,
+    deadline: |_| Duration::ZERO,
+    run: |_| Box::pin(async { Err(vec!["nothing was looked at".to_owned()]) }),
+};
 
 /// Exactly the nodes of the cluster file, ready, with its roles, labels, taints, addresses and version.
 pub async fn nodes(site: &Site) -> Looked {

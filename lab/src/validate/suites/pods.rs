@@ -7,21 +7,102 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::Api;
 use kube::api::{LogParams, PostParams};
+use lab_core::needs::Need;
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::wait::{Deadline, until};
 
-use super::access::{Looked, Site};
-use super::probes::{PORT, Probe, Probes};
+use super::super::access::{Looked, Site};
+use super::super::check::Check;
+use super::super::probes::{PORT, Probe, Probes};
 
 /// How long the network may take to do what a policy says. Nobody is told when it does.
 const POLICY: Duration = Duration::from_secs(60);
 const INTERVAL: Duration = Duration::from_millis(500);
 
+/// How long the network may take to know of pods and services that were just made. Nothing tells when it does.
+const SETTLE: Duration = Duration::from_secs(15);
+
+/// The check of the probes themselves.
+pub const PROBES: &str = "probes";
+
+/// All but the first look out of probes.
+pub const CHECKS: &[Check] = &[
+    Check {
+        id: PROBES,
+        title: "every node runs a pod",
+        needs: &[],
+        deadline: |_| Duration::ZERO,
+        run: |context| {
+            Box::pin(async {
+                context.probes().await.map(|probes| vec![format!("{} pods", probes.each.len())])
+            })
+        },
+        ..LOOKS_OUT
+    },
+    Check {
+        id: "dns",
+        title: "names resolve on every node",
+        // Whoever answers is a pod itself, and may be on its way up as long as any.
+        deadline: |site| site.patience.max(SETTLE * site.times),
+        run: |context| Box::pin(async { dns(context.probes().await?).await }),
+        ..LOOKS_OUT
+    },
+    Check {
+        id: "pod-to-pod",
+        title: "pods reach each other between all nodes",
+        needs: &[Need::TwoNodes, Need::Probes],
+        run: |context| Box::pin(async { pod_to_pod(context.probes().await?).await }),
+        ..LOOKS_OUT
+    },
+    Check {
+        id: "service",
+        title: "a service is reached from every node",
+        run: |context| Box::pin(async { service(context.probes().await?).await }),
+        ..LOOKS_OUT
+    },
+    Check {
+        id: "node-port",
+        title: "a port of every node leads to a service",
+        run: |context| Box::pin(async { node_port(&context.site, context.probes().await?).await }),
+        ..LOOKS_OUT
+    },
+    Check {
+        id: "network-policy",
+        title: "policies deny and allow",
+        // Policies wait for themselves, and are made once.
+        deadline: |_| Duration::ZERO,
+        run: |context| Box::pin(async { network_policy(context.probes().await?).await }),
+        ..LOOKS_OUT
+    },
+    Check {
+        id: "logs",
+        title: "logs of containers can be read",
+        run: |context| Box::pin(async { logs(context.probes().await?).await }),
+        ..LOOKS_OUT
+    },
+    Check {
+        id: "exec",
+        title: "commands run in containers",
+        run: |context| Box::pin(async { exec(context.probes().await?).await }),
+        ..LOOKS_OUT
+    },
+];
+
+/// What these checks share.
+const LOOKS_OUT: Check = Check {
+    id: "",
+    title: "",
+    needs: &[Need::Probes],
+    disturbs: false,
+    deadline: |site| SETTLE * site.times,
+    run: |_| Box::pin(async { Err(vec!["nothing was looked at".to_owned()]) }),
+};
+
 /// A pod on each node resolves the API's name and that of a service made just now.
-pub async fn dns(_: &Site, probes: &Probes) -> Looked {
+async fn dns(probes: &Probes) -> Looked {
     let own = format!("target.{}.svc:80", probes.namespace);
     let names = ["kubernetes.default.svc:443".to_owned(), own];
     let mut tries = Vec::new();
@@ -40,7 +121,7 @@ fn is_resolved(why: &str) -> bool {
 }
 
 /// A pod on each node connects to a pod on each other node.
-pub async fn pod_to_pod(_: &Site, probes: &Probes) -> Looked {
+async fn pod_to_pod(probes: &Probes) -> Looked {
     let mut pairs = Vec::new();
     for from in &probes.each {
         let others = probes.each.iter().filter(|to| to.node != from.node);
@@ -51,14 +132,14 @@ pub async fn pod_to_pod(_: &Site, probes: &Probes) -> Looked {
 }
 
 /// A pod on each node connects to a service by its address.
-pub async fn service(_: &Site, probes: &Probes) -> Looked {
+async fn service(probes: &Probes) -> Looked {
     let address = format!("{}:80", probes.service);
     let tries = probes.each.iter().map(|from| (from.clone(), address.clone())).collect();
     told(all(probes, tries).await, format!("from {} nodes", probes.each.len()))
 }
 
 /// The service answers on its port of every node, asked from outside the cluster.
-pub async fn node_port(site: &Site, probes: &Probes) -> Looked {
+async fn node_port(site: &Site, probes: &Probes) -> Looked {
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5) * site.times).build();
     let client = client.map_err(|error| vec![error.to_string()])?;
     let mut wrong = Vec::new();
@@ -83,7 +164,7 @@ pub async fn node_port(site: &Site, probes: &Probes) -> Looked {
 }
 
 /// A policy keeps out what could come in before; a second one lets in one pod and no other.
-pub async fn network_policy(_: &Site, probes: &Probes) -> Looked {
+async fn network_policy(probes: &Probes) -> Looked {
     let to = format!("{}:{PORT}", probes.guarded.address);
     let stranger = probes.each.iter().find(|probe| probe.node != probes.guarded.node).or(probes.each.first());
     let Some(stranger) = stranger else { return Err(vec!["there is no probe to be kept out".to_owned()]) };
@@ -130,7 +211,7 @@ async fn comes_to(probes: &Probes, from: &Probe, to: &str, can: bool) -> Result<
 }
 
 /// The log of a container can be read.
-pub async fn logs(_: &Site, probes: &Probes) -> Looked {
+async fn logs(probes: &Probes) -> Looked {
     let pods: Api<Pod> = Api::namespaced(probes.client.clone(), &probes.namespace);
     let mut wrong = Vec::new();
     for probe in &probes.each {
@@ -148,7 +229,7 @@ pub async fn logs(_: &Site, probes: &Probes) -> Looked {
 }
 
 /// A command in a container runs, is heard, and its failure is told.
-pub async fn exec(_: &Site, probes: &Probes) -> Looked {
+async fn exec(probes: &Probes) -> Looked {
     let mut wrong = Vec::new();
     for probe in &probes.each {
         let (good, bad) = tokio::join!(

@@ -1,0 +1,79 @@
+//! What a check is: data, which the runner carries out without knowing what it looks at.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lab_core::needs::Need;
+use lab_core::validate::expected;
+use tokio::sync::OnceCell;
+
+use super::access::{Looked, Site};
+use super::probes::Probes;
+
+/// Why a check that looks out of pods is skipped where those do not run.
+pub const NO_PROBES: &str = "the pods that it looks out of do not run: see `probes`";
+
+/// A check of a living cluster.
+pub struct Check {
+    /// Its name for scripts: `pod-to-pod`.
+    pub id: &'static str,
+    /// What is true where it passes, as a sentence.
+    pub title: &'static str,
+    /// What must be there; else it is skipped, with the reason.
+    pub needs: &'static [Need],
+    /// Other checks see what it does: it runs alone, after them.
+    pub disturbs: bool,
+    /// For how long the runner looks again while something is wrong. Zero for a check that waits by itself.
+    pub deadline: fn(&Site) -> Duration,
+    /// Looks once, or until nothing is wrong.
+    pub run: for<'a> fn(&'a Context) -> Pin<Box<dyn Future<Output = Looked> + Send + 'a>>,
+}
+
+/// What a check looks at.
+#[derive(Clone)]
+pub struct Context {
+    /// The cluster.
+    pub site: Site,
+    /// Made once, for all checks.
+    probes: Arc<OnceCell<Result<Probes, Vec<String>>>>,
+}
+
+impl Context {
+    /// For the checks of one run.
+    #[must_use]
+    pub fn new(site: Site) -> Self {
+        Self { site, probes: Arc::default() }
+    }
+
+    /// The probes; makes them where that was not tried.
+    ///
+    /// # Errors
+    /// With what keeps them.
+    pub async fn probes(&self) -> Result<&Probes, Vec<String>> {
+        let nodes = expected(&self.site.spec, None).len();
+        self.probes.get_or_init(|| Probes::make(&self.site, nodes)).await.as_ref().map_err(Clone::clone)
+    }
+
+    /// Whether probes were made, or tried to be.
+    #[must_use]
+    pub fn has_probes(&self) -> bool {
+        self.probes.initialized()
+    }
+
+    /// Why a need is not met; `None` where it is.
+    pub async fn lacks(&self, need: Need) -> Option<String> {
+        let spec = &self.site.spec;
+        match need {
+            Need::TwoNodes => {
+                (expected(spec, None).len() < 2).then(|| "one node has no other to reach".to_owned())
+            }
+            Need::MetricsServer => (spec.kubernetes.addons.metrics_server != Some(true))
+                .then(|| "the cluster file asks for no metrics-server".to_owned()),
+            Need::Probes => self.probes().await.is_err().then(|| NO_PROBES.to_owned()),
+            Need::Root | Need::Containers | Need::Kubespray | Need::Registry | Need::CMake | Need::Make => {
+                Some("it needs something of this computer, and is told nothing of it".to_owned())
+            }
+        }
+    }
+}
