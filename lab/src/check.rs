@@ -2,7 +2,6 @@
 
 pub mod measure;
 
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use lab_core::host::HostFacts;
@@ -173,7 +172,7 @@ fn tell(
     if telling.json {
         output::json(&report.json(kubespray))?;
     } else if !to_output {
-        output::print(report.render(std::io::stdout().is_terminal()))?;
+        output::print(report.render(output::is_coloured(&std::io::stdout())))?;
         match right.filter(|_| errors == 0) {
             Some(right) if report.findings.is_empty() && report.allowed.is_empty() => output::line(right)?,
             Some(right) => output::line(format_args!("{right}; {}", report.summary()))?,

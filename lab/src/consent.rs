@@ -4,6 +4,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use crate::cx::Cx;
 use crate::failure::{Failure, exit};
+use crate::output;
 
 /// Asks whether this may be lost, unless every question was answered with yes beforehand.
 ///
@@ -16,10 +17,12 @@ pub fn ask(cx: &Cx, lost: &str) -> anyhow::Result<()> {
     let refused =
         || Failure::new(exit::PLAN, format!("{lost} would be lost")).hint("add `--yes` if that is meant");
     anyhow::ensure!(std::io::stdin().is_terminal() && !cx.progress.is_json(), refused());
-    eprint!("{lost} will be lost. Go on? [y/N] ");
-    std::io::stderr().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
+    let answer = output::undisturbed(|| {
+        eprint!("{lost} will be lost. Go on? [y/N] ");
+        std::io::stderr().flush()?;
+        let mut answer = String::new();
+        std::io::stdin().lock().read_line(&mut answer).map(|_| answer)
+    })?;
     anyhow::ensure!(matches!(answer.trim(), "y" | "Y" | "yes"), refused());
     Ok(())
 }

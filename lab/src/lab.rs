@@ -22,6 +22,7 @@ use crate::host::embedded::{self, EmbeddedHost, Started};
 use crate::host::{enter, facts};
 use crate::input::{self, PathKind};
 use crate::layout::LabFiles;
+use crate::output;
 use crate::process::Invocation;
 use crate::provider::libvirt::Libvirt;
 use crate::wait::{self, Deadline, Probe, WaitError};
@@ -111,7 +112,7 @@ fn lab_of(cx: &Cx, cluster_file: &Path) -> Option<LabId> {
 /// With every mistake in the file.
 fn checked(cx: &Cx, path: &Path) -> anyhow::Result<ClusterSpec> {
     let (source, checked) = read(cx, path)?;
-    let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let color = output::is_coloured(&std::io::stderr());
     let told = source::render(&checked.findings, &source, color);
     if !told.is_empty() {
         cx.progress.note(told.trim_end());

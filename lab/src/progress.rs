@@ -1,5 +1,6 @@
-//! What a person or a script sees while something is done: a live tree on a terminal, plain lines
-//! elsewhere, one JSON object a line with `--json`. The same events go to the run's own file.
+//! What a person or a script sees while something is done: on a terminal a live line for each task that runs, below the
+//! lines of those that are over; plain lines elsewhere; one JSON object a line with `--json`. The same events go to the
+//! run's own file.
 
 use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
@@ -112,7 +113,11 @@ impl Progress {
             (false, true) => Mode::Live,
             (false, false) => Mode::Plain,
         };
-        Self { mode, start: Instant::now(), screen: MultiProgress::new(), file: Arc::default() }
+        let screen = MultiProgress::new();
+        if mode == Mode::Live {
+            output::share(&screen);
+        }
+        Self { mode, start: Instant::now(), screen, file: Arc::default() }
     }
 
     /// Whether standard output is for events.
@@ -140,7 +145,8 @@ impl Progress {
     #[must_use]
     pub fn task(&self, name: &str) -> Task {
         let bar = if self.mode == Mode::Live {
-            let style = ProgressStyle::with_template("{spinner} {prefix:<16} {msg} ({elapsed})")
+            // Cut at the width of the terminal: a line that wraps cannot be drawn over.
+            let style = ProgressStyle::with_template("{spinner} {prefix:<16} {wide_msg} {elapsed:>4}")
                 .expect("the template is a constant");
             let bar =
                 self.screen.add(ProgressBar::new_spinner().with_style(style).with_prefix(name.to_owned()));
@@ -235,10 +241,8 @@ impl Task {
         self.progress.event(&self.name, kind, text);
         match self.progress.mode {
             Mode::Live => {
-                let style = ProgressStyle::with_template(&format!("{mark} {{prefix:<16}} {{msg}}"))
-                    .expect("the template is a constant with one character put in");
-                self.bar.set_style(style);
-                self.bar.finish_with_message(text.to_owned());
+                self.bar.finish_and_clear();
+                drop(self.progress.screen.println(format!("{mark} {:<16} {text}", self.name)));
             }
             Mode::Plain => {
                 eprintln!("{:>7.1}s {mark} {}: {text}", self.progress.elapsed().as_secs_f64(), self.name)
@@ -252,7 +256,7 @@ impl Drop for Task {
     /// A task that was given up must not go on turning.
     fn drop(&mut self) {
         if !self.bar.is_finished() {
-            self.bar.abandon();
+            self.bar.finish_and_clear();
         }
     }
 }

@@ -4,6 +4,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::exit;
+use crate::output;
 
 /// The effect of the first SIGINT or SIGTERM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,15 +31,15 @@ pub fn listen(cancel: CancellationToken, first: OnFirstSignal) -> anyhow::Result
                 _ = terminate.recv() => {}
             }
             if first == OnFirstSignal::End {
-                eprintln!("stopped; nothing was changed");
+                output::aside("stopped; nothing was changed");
                 leave();
             }
             if asked {
-                eprintln!("stopped at once; `cargo xtask lab status` shows what is left");
+                output::aside("stopped at once; `cargo xtask lab status` shows what is left");
                 leave();
             }
             asked = true;
-            eprintln!("stopping after the step at hand; press Ctrl-C again to stop at once");
+            output::aside("stopping after the step at hand; press Ctrl-C again to stop at once");
             cancel.cancel();
         }
     });

@@ -11,6 +11,7 @@ mod image;
 mod interrupted;
 mod killed;
 mod life;
+mod screen;
 mod security;
 mod served;
 mod snapshot;

@@ -113,18 +113,33 @@ impl Run {
         self.start_with(false)
     }
 
+    /// Starts it with these for standard input, output and error.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub(crate) fn spawn(self, [input, output, error]: [Stdio; 3]) -> Child {
+        let mut command = self.command();
+        command.stdin(input).stdout(output).stderr(error);
+        command.spawn().unwrap_or_else(|error| panic!("cannot run {:?}: {error}", self.words))
+    }
+
     #[expect(
         clippy::disallowed_methods,
         reason = "this module is the one place of the tests that starts programs"
     )]
-    fn start_with(self, talk: bool) -> Started {
-        let said: Vec<_> = self.words.iter().map(|word| word.to_string_lossy()).collect();
-        let said = said.join(" ");
+    fn command(&self) -> Command {
         let mut command = Command::new(&self.words[0]);
-        command.args(&self.words[1..]).env_clear().envs(self.environment);
+        command.args(&self.words[1..]).env_clear().envs(self.environment.clone());
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
         }
+        command
+    }
+
+    fn start_with(self, talk: bool) -> Started {
+        let said: Vec<_> = self.words.iter().map(|word| word.to_string_lossy()).collect();
+        let said = said.join(" ");
+        let mut command = self.command();
         // A group of its own, as a shell gives every command: Ctrl-C goes to all of it.
         command.process_group(0);
         command.stdin(if talk || self.input.is_some() { Stdio::piped() } else { Stdio::null() });

@@ -1,6 +1,5 @@
 //! The arguments of `inventory`, and one function for each of its commands.
 
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -83,7 +82,7 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
             let lab = Lab::open(cx, &cluster.cluster)?;
             let refused = check::refused(cx, &lab).await?;
             if !refused.findings.is_empty() {
-                cx.progress.note(refused.render(std::io::stderr().is_terminal()).trim_end());
+                cx.progress.note(refused.render(output::is_coloured(&std::io::stderr())).trim_end());
                 let count = refused.findings.len();
                 let mistakes = if count == 1 { "mistake" } else { "mistakes" };
                 let message = format!("`{}` has {count} {mistakes}", refused.files[0].path);
@@ -179,7 +178,7 @@ async fn diff(cx: &Cx, lab: &Lab, output: Option<&Path>, json: bool) -> anyhow::
     if json {
         output::json(&found)?;
     } else {
-        let color = std::io::stdout().is_terminal();
+        let color = output::is_coloured(&std::io::stdout());
         output::print(difference::text(&found.files, color))?;
         if let Some(plan) = found.plan.filter(|plan| !plan.is_noop()) {
             output::line(format_args!("`cargo xtask lab up {}` would do:", lab.cluster_words(cx)))?;

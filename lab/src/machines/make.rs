@@ -1,7 +1,6 @@
 //! From a cluster file to machines that answer: what there is observed, planned, agreed to, carried out.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -21,6 +20,7 @@ use crate::host::embedded;
 use crate::image::{self, BaseImage};
 use crate::lab::state::StateFile;
 use crate::lab::{Lab, Reached, keys, run_id};
+use crate::output;
 use crate::{check, consent, files};
 
 use super::apply::{Workshop, apply};
@@ -149,7 +149,7 @@ async fn make_on_host(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&[&str
         cx.progress.note(&format!("machines are run by {}", accelerated.words));
         tell_what_is_not_done(cx, lab);
         limits::warn_before_up(cx, lab).await?;
-        let text = render(&planned, std::io::stderr().is_terminal());
+        let text = render(&planned, output::is_coloured(&std::io::stderr()));
         files::write_atomic(&run.join("plan.txt"), render(&planned, false).as_bytes(), files::SECRET)?;
         cx.progress.note(text.trim_end());
         agreed(cx, &planned)?;

@@ -1,7 +1,5 @@
 //! `up`: the machines of a lab as its cluster file says, and reached; from a snapshot where the same was deployed before.
 
-use std::io::IsTerminal as _;
-
 use anyhow::Context as _;
 use lab_core::phases::{brought_back, provisioned};
 use lab_core::plan::render;
@@ -29,7 +27,7 @@ pub async fn show_plan(cx: &Cx, lab: &Lab, json: bool) -> anyhow::Result<()> {
     if json {
         output::json(&planned)?;
     } else {
-        output::print(render(&planned, std::io::stdout().is_terminal()))?;
+        output::print(render(&planned, output::is_coloured(&std::io::stdout())))?;
     }
     Ok(())
 }
