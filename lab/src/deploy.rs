@@ -245,7 +245,7 @@ fn why_again(
 
 fn next_steps(cx: &Cx, lab: &Lab, words: &str) -> String {
     let path = lab.files.kubeconfig();
-    let path = path.strip_prefix(cx.layout.root()).unwrap_or(&path).display();
+    let path = cx.layout.shown(&path);
     let mut text = format!(
         "\nthe kubeconfig is {path}\n`cargo xtask lab kubectl --cluster {words} -- get nodes` asks the cluster from anywhere\n"
     );

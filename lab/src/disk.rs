@@ -50,9 +50,9 @@ pub fn explained(layout: &Layout, error: anyhow::Error) -> anyhow::Error {
         (place.cloned().unwrap_or_default(), obstacle)
     });
     let Some((place, obstacle)) = by_text.or_else(by_folder) else { return error };
-    let of = match place.strip_prefix(layout.root()).unwrap_or(&place) {
-        path if path == Path::new("") => String::new(),
-        path => format!(" of `{}`", path.display()),
+    let of = match layout.shown(&place) {
+        path if path.is_empty() => String::new(),
+        path => format!(" of `{path}`"),
     };
     error.context(match obstacle {
         Obstacle::Full => Failure::new(exit::HOST, format!("the disk{of} is full"))

@@ -87,7 +87,7 @@ pub fn read(cx: &Cx, path: &Path) -> anyhow::Result<(SourceFile, Checked)> {
     let bytes = input::read(path, input::CLUSTER_FILE)?;
     let text = String::from_utf8(bytes)
         .map_err(|_| Failure::new(exit::USAGE, format!("`{}` is not UTF-8 text", path.display())))?;
-    let shown = path.strip_prefix(cx.layout.root()).unwrap_or(path).display().to_string();
+    let shown = cx.layout.shown(path);
     let source = SourceFile { path: shown, text };
     let mut facts = facts::collect(cx.layout.root());
     // The lab's own network is no obstacle to it.

@@ -45,6 +45,12 @@ impl Layout {
         &self.root
     }
 
+    /// A path as people are shown it: from the checkout where it lies in there.
+    #[must_use]
+    pub fn shown(&self, path: &Path) -> String {
+        path.strip_prefix(&self.root).unwrap_or(path).display().to_string()
+    }
+
     /// `inventories/`, the folder of the named cluster files.
     #[must_use]
     pub fn inventories(&self) -> PathBuf {

@@ -17,7 +17,7 @@ pub fn close_open_folders(layout: &Layout) -> Vec<String> {
 }
 
 fn close(layout: &Layout, folder: &std::path::Path) -> Option<String> {
-    let shown = folder.strip_prefix(layout.root()).unwrap_or(folder).display();
+    let shown = layout.shown(folder);
     match files::close_to_others(folder) {
         Ok(false) => None,
         Ok(true) => {

@@ -48,6 +48,12 @@ impl Deadline {
     }
 }
 
+/// Waits so long, whatever happens. For programs that must not do something again at once.
+#[expect(clippy::disallowed_methods, reason = "this module is the one place that waits")]
+pub async fn pause(length: Duration) {
+    tokio::time::sleep(length).await;
+}
+
 /// What one try of a probe found.
 #[derive(Debug)]
 pub enum Probe<T> {

@@ -347,7 +347,7 @@ pub async fn resolve(cx: &Cx, lab: &Lab, fetches: bool) -> anyhow::Result<Lock> 
 /// Everything that a deploy will need, written as `artifacts.lock.json`.
 async fn artifacts(bench: &Bench<'_>, kubespray: &Kubespray) -> Found {
     let place = bench.lab.files.artifacts_lock();
-    let shown = place.strip_prefix(bench.cx.layout.root()).unwrap_or(&place).display().to_string();
+    let shown = bench.cx.layout.shown(&place);
     let locked = locked(bench, kubespray).await?;
     Ok(locked.map(|lock| format!("{} files and {} images: {shown}", lock.files.len(), lock.images.len())))
 }

@@ -142,7 +142,7 @@ impl Kept {
     }
 
     fn shown(&self, cx: &Cx) -> String {
-        self.path.strip_prefix(cx.layout.root()).unwrap_or(&self.path).display().to_string()
+        cx.layout.shown(&self.path)
     }
 }
 

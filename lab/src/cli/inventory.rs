@@ -131,7 +131,7 @@ fn write(cx: &Cx, lab: &Lab, output: Option<&Path>, json: bool) -> anyhow::Resul
     }
     let Written { written, removed, unchanged } = &inventory::write(&folder, &rendered(cx, lab, &folder)?)?;
     if json {
-        let folder = shown(cx, &folder);
+        let folder = cx.layout.shown(&folder);
         return output::json(&serde_json::json!({
             "folder": folder, "written": written, "removed": removed, "unchanged": unchanged,
         }));
@@ -148,16 +148,11 @@ fn write(cx: &Cx, lab: &Lab, output: Option<&Path>, json: bool) -> anyhow::Resul
     }
     cx.progress.note(&format!(
         "`{}`: {} written, {} removed, {unchanged} as they were",
-        shown(cx, &folder),
+        cx.layout.shown(&folder),
         written.len(),
         removed.len()
     ));
     Ok(())
-}
-
-/// A folder as messages show it: from the checkout, where it lies in there.
-fn shown(cx: &Cx, folder: &Path) -> String {
-    folder.strip_prefix(cx.layout.root()).unwrap_or(folder).display().to_string()
 }
 
 /// What `diff` finds.
@@ -191,7 +186,7 @@ async fn diff(cx: &Cx, lab: &Lab, output: Option<&Path>, json: bool) -> anyhow::
 async fn find(cx: &Cx, lab: &Lab, output: Option<&Path>) -> anyhow::Result<Found> {
     let lives = lab.state()?.is_some();
     let compare =
-        |folder: &Path| difference::between(folder, &shown(cx, folder), &rendered(cx, lab, folder)?);
+        |folder: &Path| difference::between(folder, &cx.layout.shown(folder), &rendered(cx, lab, folder)?);
     let mut files = match folder(cx, lab, "diff", output) {
         Ok(folder) => compare(&folder)?,
         // Of a lab whose cluster file lies elsewhere there is its own inventory to compare.

@@ -213,7 +213,7 @@ fn complaint(request: &Request, words: &str) -> Failure {
 
 /// Checks that a folder is a checkout of exactly the pinned commit.
 async fn verify(cx: &Cx, folder: &Path, pin: &Pin, deadline: Deadline) -> anyhow::Result<()> {
-    let shown = folder.strip_prefix(cx.layout.root()).unwrap_or(folder).display().to_string();
+    let shown = cx.layout.shown(folder);
     let again = format!("rm -r '{}', then fetch again", folder.display());
     let state = git::state(cx, folder, deadline).await?;
     let commit = state.as_ref().and_then(|state| state.commit.clone());

@@ -43,10 +43,10 @@ fn sweep(cx: &Cx) -> anyhow::Result<Cleaned> {
         };
         match kept {
             Some(why) => {
-                cleaned.kept.push(format!("{}: {why}", shown(cx, &path)));
+                cleaned.kept.push(format!("{}: {why}", cx.layout.shown(&path)));
                 needed.extend(environment::place(cx, &Checkout { commit, path }).ok());
             }
-            None => cleaned.removed.push(shown(cx, &path)),
+            None => cleaned.removed.push(cx.layout.shown(&path)),
         }
     }
     remove_unfinished(cx)?;
@@ -57,8 +57,8 @@ fn sweep(cx: &Cx) -> anyhow::Result<Cleaned> {
             continue;
         }
         match remove_environment(&path)? {
-            true => cleaned.removed.push(shown(cx, &path)),
-            false => cleaned.kept.push(format!("{}: a command is using it", shown(cx, &path))),
+            true => cleaned.removed.push(cx.layout.shown(&path)),
+            false => cleaned.kept.push(format!("{}: a command is using it", cx.layout.shown(&path))),
         }
     }
     let link = places.link();
@@ -118,10 +118,6 @@ fn remove_unfinished(cx: &Cx) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-fn shown(cx: &Cx, path: &Path) -> String {
-    path.strip_prefix(cx.layout.root()).unwrap_or(path).display().to_string()
 }
 
 /// Names in a folder, sorted; none where the folder is absent.

@@ -124,7 +124,7 @@ pub async fn run(
     if json {
         output::json(&report)?;
     }
-    let shown = folder.strip_prefix(cx.layout.root()).unwrap_or(&folder).display();
+    let shown = cx.layout.shown(&folder);
     cx.progress.note(&format!("{}; the report is in {shown}", counts(&report.checks)));
     let has_failed = report.checks.iter().any(|check| check.verdict == Verdict::Failed);
     if !has_failed {

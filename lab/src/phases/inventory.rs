@@ -22,7 +22,7 @@ async fn write(run: &Run) -> anyhow::Result<Effect> {
     };
     let files = inventory::rendered(cx.layout.root(), &lab.spec, &lab.files, &folder)?;
     let done = inventory::write(&folder, &files)?;
-    let shown = folder.strip_prefix(cx.layout.root()).unwrap_or(&folder).display().to_string();
+    let shown = cx.layout.shown(&folder);
     let what = generated(Some(&shown), done.written.len(), done.removed.len(), done.unchanged);
     let is_unchanged = done.written.is_empty() && done.removed.is_empty();
     Ok(if is_unchanged { Effect::Unchanged(what) } else { Effect::Done(what) })

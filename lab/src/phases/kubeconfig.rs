@@ -18,7 +18,7 @@ async fn hand_out(run: &Run) -> anyhow::Result<Effect> {
     let reached = running(cx, lab).await?;
     kubeconfig::fetch(cx, lab, &reached).await?;
     let path = lab.files.kubeconfig();
-    let shown = path.strip_prefix(cx.layout.root()).unwrap_or(&path).display();
+    let shown = cx.layout.shown(&path);
     let words = lab.cluster_words(cx);
     let added = match &run.options.merge {
         Some(file) => {

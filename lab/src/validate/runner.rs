@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::failure::{Failure, exit};
 use crate::output;
-use crate::wait::Deadline;
+use crate::wait::{Deadline, pause};
 
 use super::access::{Looked, Site};
 use super::check::{Check, Context};
@@ -99,7 +99,7 @@ async fn look_again(check: &Check, context: &Context) -> Looked {
         if looked.is_ok() || deadline.remaining().is_zero() {
             return looked;
         }
-        deadline.at_most(AGAIN).passed().await;
+        pause(AGAIN.min(deadline.remaining())).await;
     }
 }
 

@@ -95,7 +95,7 @@ impl Client {
     }
 
     async fn pause(&self, length: Duration) -> Result<(), Trouble> {
-        self.bounded(Deadline::after(length).passed()).await
+        self.bounded(wait::pause(length)).await
     }
 
     /// Does something short that may break off, a few times.

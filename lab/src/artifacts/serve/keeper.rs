@@ -21,7 +21,7 @@ use crate::files::{PUBLIC, open_log, private_folder, read_own, remove, try_lock,
 use crate::layout::ServedFiles;
 use crate::process::invocation;
 use crate::processes::own_program;
-use crate::wait::{Deadline, Probe, until};
+use crate::wait::{Deadline, Probe, pause, until};
 
 use super::{FILES_PORT, REGISTRY_PORT, files, tree};
 
@@ -90,7 +90,7 @@ pub fn run(folder: &Path) -> anyhow::Result<Infallible> {
     runtime.block_on(async {
         let kept = keep(&served).await;
         // Whoever starts it again must not do so without end.
-        Deadline::after(PAUSE).passed().await;
+        pause(PAUSE).await;
         kept
     })
 }
@@ -126,7 +126,7 @@ async fn keep(served: &ServedFiles) -> anyhow::Result<Infallible> {
             ended = work => {
                 let Err(error) = ended;
                 eprintln!("artefacts are not served: {error:#}");
-                Deadline::after(PAUSE).passed().await;
+                pause(PAUSE).await;
             }
         }
     }
@@ -198,6 +198,6 @@ async fn run_registry(
         };
         say(false)?;
         eprintln!("the registry ended ({status}) and is started again");
-        Deadline::after(PAUSE).passed().await;
+        pause(PAUSE).await;
     }
 }
