@@ -26,7 +26,7 @@ use super::list::shown;
 use super::lock::{self, Item};
 use super::look;
 use super::store::{Blob, Digest, FileRecord, ImageRecord, Source, Store, Writer};
-use http::{Ask, Client, Trouble, is_full};
+use http::{Ask, Client, FetchError, is_full};
 use registry::{Reference, Tokens};
 
 /// How long all of it may take: a few gigabytes over a slow line.
@@ -140,7 +140,7 @@ pub async fn fetch(cx: &Cx, store: &Store, lock: &Lock, exact: bool) -> anyhow::
         })
         .collect();
     let mut planned = Vec::new();
-    every(work, |(item, outcome)| missed.sort(item, outcome, &mut planned)).await?;
+    for_each_concurrently(work, |(item, outcome)| missed.sort(item, outcome, &mut planned)).await?;
     if !planned.is_empty() {
         announce(&shared, &planned)?;
     }
@@ -148,11 +148,11 @@ pub async fn fetch(cx: &Cx, store: &Store, lock: &Lock, exact: bool) -> anyhow::
         .into_iter()
         .map(|planned| {
             let shared = Arc::clone(&shared);
-            async move { (planned.item.clone(), bring(&shared, planned).await) }
+            async move { (planned.item.clone(), download(&shared, planned).await) }
         })
         .collect();
     let mut came = Vec::new();
-    every(work, |(item, outcome)| {
+    for_each_concurrently(work, |(item, outcome)| {
         if outcome.is_ok() {
             shared.task.step(&format!("{} is here", item.name));
         }
@@ -174,7 +174,7 @@ pub async fn fetch(cx: &Cx, store: &Store, lock: &Lock, exact: bool) -> anyhow::
 }
 
 /// Does many things, a few at once. One that cannot go on at all ends the others.
-async fn every<T: Send + 'static>(
+async fn for_each_concurrently<T: Send + 'static>(
     work: Vec<impl Future<Output = T> + Send + 'static>,
     mut ended: impl FnMut(T) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
@@ -237,12 +237,12 @@ fn announce(shared: &Shared, planned: &[Planned]) -> anyhow::Result<()> {
 }
 
 /// Asks the servers what a thing consists of.
-async fn plan(shared: &Shared, item: Item) -> Result<Planned, Trouble> {
+async fn plan(shared: &Shared, item: Item) -> Result<Planned, FetchError> {
     let (client, writer) = (&shared.client, &shared.writer);
     match item.kind {
         Kind::File => {
             let Some(digest) = item.digest.clone() else {
-                return Err(Trouble::Refused(
+                return Err(FetchError::Refused(
                     "nobody published a checksum of it: only an own build can give it (`cargo xtask artifacts build`)"
                         .to_owned(),
                 ));
@@ -256,7 +256,7 @@ async fn plan(shared: &Shared, item: Item) -> Result<Planned, Trouble> {
         }
         Kind::Image => {
             let Some(reference) = Reference::parse(&item.address) else {
-                return Err(Trouble::Refused(format!("`{}` is no reference of an image", item.address)));
+                return Err(FetchError::Refused(format!("`{}` is no reference of an image", item.address)));
             };
             let pinned = item.digest.as_ref();
             let (tokens, architecture) = (&shared.tokens, &shared.architecture);
@@ -273,7 +273,7 @@ async fn plan(shared: &Shared, item: Item) -> Result<Planned, Trouble> {
 }
 
 /// Brings all of a thing, then records it.
-async fn bring(shared: &Shared, planned: Planned) -> Result<(), Trouble> {
+async fn download(shared: &Shared, planned: Planned) -> Result<(), FetchError> {
     let Planned { item, blobs, image } = planned;
     let came = |count| shared.came(count);
     let mut brought: Vec<Blob> = Vec::new();
@@ -304,7 +304,7 @@ async fn bring(shared: &Shared, planned: Planned) -> Result<(), Trouble> {
                 made: None,
             };
             if !shared.writer.has_image(&record) {
-                return Err(Trouble::Refused("a layer is not as long as its manifest says".to_owned()));
+                return Err(FetchError::Refused("a layer is not as long as its manifest says".to_owned()));
             }
             shared.writer.record_image(&record)?;
         }
@@ -342,18 +342,23 @@ struct Missed {
 }
 
 impl Missed {
-    fn sort<T>(&mut self, item: Item, outcome: Result<T, Trouble>, good: &mut Vec<T>) -> anyhow::Result<()> {
+    fn sort<T>(
+        &mut self,
+        item: Item,
+        outcome: Result<T, FetchError>,
+        good: &mut Vec<T>,
+    ) -> anyhow::Result<()> {
         match outcome {
             Ok(one) => good.push(one),
-            Err(Trouble::Fatal(error)) => return Err(error),
-            Err(Trouble::Unreachable { host, cause }) => {
+            Err(FetchError::Fatal(error)) => return Err(error),
+            Err(FetchError::Unreachable { host, cause }) => {
                 let known = self.unreachable.entry(host).or_insert((cause.clone(), 0));
                 known.1 += 1;
                 if known.0.contains("before") {
                     known.0 = cause;
                 }
             }
-            Err(Trouble::Refused(why) | Trouble::Broken(why)) => {
+            Err(FetchError::Refused(why) | FetchError::Broken(why)) => {
                 self.refused.push(format!("{}: {why}", item.name))
             }
         }
@@ -414,7 +419,7 @@ mod tests {
             digest: None,
         };
         let away = |host: &str, cause: &str| {
-            Err::<(), _>(Trouble::Unreachable { host: host.to_owned(), cause: cause.to_owned() })
+            Err::<(), _>(FetchError::Unreachable { host: host.to_owned(), cause: cause.to_owned() })
         };
         let mut missed = Missed::default();
         let mut good = Vec::new();
@@ -422,7 +427,7 @@ mod tests {
             ("a", away("dl.k8s.io", "no such host")),
             ("b", away("dl.k8s.io", "it could not be reached before")),
             ("c", away("github.com", "no such host")),
-            ("d", Err(Trouble::Refused("quay.io answered 404 to /v2/x".to_owned()))),
+            ("d", Err(FetchError::Refused("quay.io answered 404 to /v2/x".to_owned()))),
             ("e", Ok(())),
         ] {
             missed.sort(item(name), outcome, &mut good).unwrap();

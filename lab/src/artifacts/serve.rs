@@ -1,13 +1,13 @@
 //! What the embedded host gives to its machines: a file server and a registry over the store, inside the lab's own network.
 //!
-//! `shelf` decides what is given, from the lock of the cluster and the records of the store; `tree` lays it out as links
+//! `served` decides what is given, from the lock of the cluster and the records of the store; `tree` lays it out as links
 //! to the store's blobs; `authority` makes the certificate by which machines trust the registry; `keeper` is the process
 //! inside the host that runs both servers as long as the host lives. Nothing is copied, and nothing here changes the store.
 
 mod files;
 pub mod keeper;
 mod registry;
-mod shelf;
+mod served;
 mod tree;
 
 use std::time::Duration;
@@ -28,7 +28,7 @@ use crate::wait::Probe;
 
 use super::store::Store;
 use keeper::{Now, RegistryWanted, Wanted};
-use shelf::Shelf;
+use served::ServedArtifacts;
 
 pub use registry::exec as exec_registry;
 
@@ -42,7 +42,7 @@ const READY: Duration = Duration::from_secs(20);
 
 /// What a lab is to serve, found out without changing anything.
 pub struct Serving {
-    shelf: Shelf,
+    artifacts: ServedArtifacts,
     wanted: Wanted,
     /// The text of `group_vars/all/artifacts.yml`.
     pub inventory: String,
@@ -64,7 +64,8 @@ pub fn look(cx: &Cx, lab: &Lab) -> anyhow::Result<Option<Serving>> {
         Failure::new(exit::HOST, format!("cannot understand `{}`", lab.files.artifacts_lock().display()))
             .hint(format!("`cargo xtask inventory check {words}` writes it anew"))
     })?;
-    let shelf = Shelf::fill(&Store::open(&cx.layout), &lock, lab.spec.mirrors.files.as_deref())?;
+    let artifacts =
+        ServedArtifacts::fill(&Store::open(&cx.layout), &lock, lab.spec.mirrors.files.as_deref())?;
     let gateway = lab.spec.network.gateway;
     let program = registry::program(cx);
     let served = lab.files.served();
@@ -76,17 +77,17 @@ pub fn look(cx: &Cx, lab: &Lab) -> anyhow::Result<Option<Serving>> {
             "machines get no images: there is no `docker-registry` here; `cargo xtask doctor` says what to do".to_owned(),
         );
     }
-    let count = shelf.files.len() + shelf.images.len();
-    if count < shelf.wanted {
+    let count = artifacts.files.len() + artifacts.images.len();
+    if count < artifacts.wanted {
         notes.push(format!(
             "{count} of {} artefacts are there for a deploy; `cargo xtask artifacts fetch {words}` or `cargo xtask artifacts build {words}` gets the rest, and `cargo xtask lab up {words}` gives them to the machines",
-            shelf.wanted
+            artifacts.wanted
         ));
     }
-    let file = artifacts_file(&lab.spec, &shelf.served(gateway, registry.is_some()));
-    notes.extend(shelf.notes.iter().cloned().chain(file.notes));
+    let file = artifacts_file(&lab.spec, &artifacts.served(gateway, registry.is_some()));
+    notes.extend(artifacts.notes.iter().cloned().chain(file.notes));
     let wanted = Wanted { gateway, registry };
-    Ok(Some(Serving { shelf, wanted, inventory: file.text, notes }))
+    Ok(Some(Serving { artifacts, wanted, inventory: file.text, notes }))
 }
 
 /// Says what a person should know of what is served, before a deploy.
@@ -107,12 +108,12 @@ pub fn warn_of_missing_artifacts(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
 /// When something cannot be written.
 pub fn prepare(lab: &Lab, store: &Store, serving: Option<&Serving>) -> anyhow::Result<bool> {
     let served = lab.files.served();
-    let Some(Serving { shelf, wanted, .. }) = serving else {
+    let Some(Serving { artifacts, wanted, .. }) = serving else {
         let was = served.wanted().exists();
         remove(&served.wanted())?;
         return Ok(was);
     };
-    let mut changed = tree::lay(&served, store, shelf)?;
+    let mut changed = tree::lay(&served, store, artifacts)?;
     if wanted.registry.is_some() {
         let certificate = authority::certificate(lab)?;
         let settings = registry::settings(wanted.gateway, &served.current(), &certificate);

@@ -22,7 +22,7 @@ const PANIC: &str = "Kernel panic - not syncing";
 
 /// Something a machine said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Said {
+pub enum ConsoleEvent {
     /// Its root disk is mounted.
     RootMounted,
     /// sshd accepts connections.
@@ -34,17 +34,17 @@ pub enum Said {
 }
 
 /// What a line of a console means, if anything.
-fn meaning(line: &str) -> Option<Said> {
+fn meaning(line: &str) -> Option<ConsoleEvent> {
     let line = line.trim_end();
     if line.contains(SSH_READY) {
-        Some(Said::SshReady)
+        Some(ConsoleEvent::SshReady)
     } else if line.contains(ROOT_MOUNTED) {
-        Some(Said::RootMounted)
+        Some(ConsoleEvent::RootMounted)
     } else if line.contains(PANIC) {
         // Under load two processors of one machine can panic in each other's words: the line is quoted as it is.
-        Some(Said::Panicked(line.to_owned()))
+        Some(ConsoleEvent::Panicked(line.to_owned()))
     } else if line.contains(FAILED) {
-        Some(Said::Dead(line.to_owned()))
+        Some(ConsoleEvent::Dead(line.to_owned()))
     } else {
         None
     }
@@ -91,7 +91,7 @@ pub fn growth(path: &Path) -> anyhow::Result<mpsc::Receiver<()>> {
 ///
 /// # Errors
 /// As [`growth`].
-pub fn watch(path: &Path, offset: u64) -> anyhow::Result<mpsc::Receiver<Said>> {
+pub fn watch(path: &Path, offset: u64) -> anyhow::Result<mpsc::Receiver<ConsoleEvent>> {
     let mut grown = growth(path)?;
     let (sender, receiver) = mpsc::channel(16);
     let mut log = Tail { path: path.to_owned(), offset, rest: Vec::new() };
@@ -120,7 +120,7 @@ struct Tail {
 
 impl Tail {
     /// What the whole lines since the last call mean.
-    fn read(&mut self) -> Vec<Said> {
+    fn read(&mut self) -> Vec<ConsoleEvent> {
         let mut bytes = Vec::new();
         // A log that is not there yet or cannot be read is one in which nothing was said.
         let read = std::fs::File::open(&self.path).and_then(|mut file| {
@@ -161,15 +161,15 @@ mod tests {
     use super::*;
 
     #[rstest::rstest]
-    #[case("lab: root mounted\r", Some(Said::RootMounted))]
-    #[case("[    9.1] lab: ssh ready", Some(Said::SshReady))]
+    #[case("lab: root mounted\r", Some(ConsoleEvent::RootMounted))]
+    #[case("[    9.1] lab: ssh ready", Some(ConsoleEvent::SshReady))]
     #[case("Welcome to Debian", None)]
-    #[case("lab: FAILED no root disk", Some(Said::Dead("lab: FAILED no root disk".to_owned())))]
+    #[case("lab: FAILED no root disk", Some(ConsoleEvent::Dead("lab: FAILED no root disk".to_owned())))]
     #[case(
         "[    1.4] Kernel panic - not syncing: Fatal exception",
-        Some(Said::Panicked("[    1.4] Kernel panic - not syncing: Fatal exception".to_owned()))
+        Some(ConsoleEvent::Panicked("[    1.4] Kernel panic - not syncing: Fatal exception".to_owned()))
     )]
-    fn lines_are_understood(#[case] line: &str, #[case] said: Option<Said>) {
+    fn lines_are_understood(#[case] line: &str, #[case] said: Option<ConsoleEvent>) {
         assert_eq!(meaning(line), said);
     }
 
@@ -182,8 +182,8 @@ mod tests {
         let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
         write!(file, "lab: root ").unwrap();
         writeln!(file, "mounted").unwrap();
-        assert_eq!(said.recv().await, Some(Said::RootMounted));
+        assert_eq!(said.recv().await, Some(ConsoleEvent::RootMounted));
         writeln!(file, "lab: ssh ready").unwrap();
-        assert_eq!(said.recv().await, Some(Said::SshReady));
+        assert_eq!(said.recv().await, Some(ConsoleEvent::SshReady));
     }
 }

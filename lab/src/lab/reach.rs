@@ -15,7 +15,7 @@ use crate::process::{Invocation, ProcessError, invocation};
 use crate::progress::Task;
 use crate::wait::{Deadline, WaitError};
 
-use super::console::{self, Said};
+use super::console::{self, ConsoleEvent};
 use super::{Lab, Reached};
 
 /// How long a machine may take from its start to a login. Emulated machines of a loaded computer took two
@@ -99,19 +99,19 @@ async fn listen(
         let state = Deadline::after(STATE_INTERVAL);
         let attempt = tokio::select! {
             heard = said.recv(), if watching => match heard {
-                Some(Said::RootMounted) => {
+                Some(ConsoleEvent::RootMounted) => {
                     task.step("booting");
                     last = "its root disk was mounted".to_owned();
                     silent = Deadline::after(silence);
                     false
                 }
-                Some(Said::SshReady) => {
+                Some(ConsoleEvent::SshReady) => {
                     task.step("logging in");
                     silence = BLIND_INTERVAL;
                     true
                 }
-                Some(Said::Dead(line)) => anyhow::bail!("it will not come up: {line}"),
-                Some(Said::Panicked(line)) => return Err(Panicked(line).into()),
+                Some(ConsoleEvent::Dead(line)) => anyhow::bail!("it will not come up: {line}"),
+                Some(ConsoleEvent::Panicked(line)) => return Err(Panicked(line).into()),
                 None => {
                     watching = false;
                     false

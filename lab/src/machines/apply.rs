@@ -30,7 +30,7 @@ use super::{container, down};
 
 /// Everything the steps of a plan need.
 #[derive(Clone)]
-pub struct Workshop {
+pub struct ApplyContext {
     /// The lab.
     pub lab: Lab,
     /// Its state.
@@ -64,32 +64,33 @@ pub fn kill_point(id: &str, when: &str) {
 ///
 /// # Errors
 /// Names every machine that failed; the others have been brought as far as they could.
-pub async fn apply(cx: &Cx, shop: &Workshop, plan: &Plan) -> anyhow::Result<()> {
+pub async fn apply(cx: &Cx, context: &ApplyContext, plan: &Plan) -> anyhow::Result<()> {
     let tasks: BTreeMap<&str, Arc<Task>> = plan
         .machines
         .iter()
         .filter(|machine| !machine.before.is_empty() || !machine.steps.is_empty())
         .map(|machine| (machine.name.as_str(), Arc::new(cx.progress.task(&machine.name))))
         .collect();
-    all_machines(cx, shop, plan, &tasks, |machine| &machine.before).await?;
-    network(cx, shop, plan).await?;
-    all_machines(cx, shop, plan, &tasks, |machine| &machine.steps).await
+    all_machines(cx, context, plan, &tasks, |machine| &machine.before).await?;
+    network(cx, context, plan).await?;
+    all_machines(cx, context, plan, &tasks, |machine| &machine.steps).await
 }
 
 /// Takes one list of steps of every machine, all machines at once.
 async fn all_machines(
     cx: &Cx,
-    shop: &Workshop,
+    context: &ApplyContext,
     plan: &Plan,
     tasks: &BTreeMap<&str, Arc<Task>>,
     steps: impl Fn(&MachineActions) -> &Vec<MachineStep>,
 ) -> anyhow::Result<()> {
     let mut work = tokio::task::JoinSet::new();
     for machine in plan.machines.iter().filter(|machine| !steps(machine).is_empty()) {
-        let (cx, shop, machine, steps) = (cx.clone(), shop.clone(), machine.clone(), steps(machine).clone());
+        let (cx, context, machine, steps) =
+            (cx.clone(), context.clone(), machine.clone(), steps(machine).clone());
         let task = tasks[machine.name.as_str()].clone();
         work.spawn(async move {
-            let result = one_machine(&cx, &shop, &machine, &steps, &task).await;
+            let result = one_machine(&cx, &context, &machine, &steps, &task).await;
             if let Err(error) = &result {
                 task.failed(error.to_string().lines().next().unwrap_or("failed"));
             }
@@ -124,7 +125,7 @@ async fn all_machines(
 
 async fn one_machine(
     cx: &Cx,
-    shop: &Workshop,
+    context: &ApplyContext,
     machine: &MachineActions,
     steps: &[MachineStep],
     task: &Task,
@@ -137,9 +138,9 @@ async fn one_machine(
         }
         kill_point(&step.id, "before");
         if step.operation == MachineOperation::Start {
-            started_at = Some(console::length(&shop.lab.files.machine(&machine.name).console()));
+            started_at = Some(console::length(&context.lab.files.machine(&machine.name).console()));
         }
-        one_step(cx, shop, machine, &step.operation, started_at, task).await.with_context(|| {
+        one_step(cx, context, machine, &step.operation, started_at, task).await.with_context(|| {
             Failure::new(exit::PROVISION, format!("cannot {} `{}`", words(&step.operation), machine.name))
         })?;
         kill_point(&step.id, "after");
@@ -154,7 +155,7 @@ async fn one_machine(
         Some(
             MachineOperation::RemoveIdentity | MachineOperation::RemoveDisk | MachineOperation::RemoveDomain,
         ) => {
-            shop.state.forget(&format!("machine/{}", machine.name))?;
+            context.state.forget(&format!("machine/{}", machine.name))?;
             task.done_as(Kind::Removed, "removed");
         }
         Some(MachineOperation::Stop | MachineOperation::PowerOff) => task.step("waiting for the network"),
@@ -183,7 +184,7 @@ fn words(operation: &MachineOperation) -> &'static str {
 
 async fn one_step(
     cx: &Cx,
-    shop: &Workshop,
+    context: &ApplyContext,
     machine: &MachineActions,
     operation: &MachineOperation,
     started_at: Option<u64>,
@@ -191,14 +192,14 @@ async fn one_step(
 ) -> anyhow::Result<()> {
     let name = machine.name.as_str();
     let resource = format!("machine/{name}");
-    let domain = lab_core::domain::domain_name(&shop.lab.spec.name, name);
-    let libvirt = shop.reached.libvirt.clone();
-    let pool = shop.reached.resource.clone();
+    let domain = lab_core::domain::domain_name(&context.lab.spec.name, name);
+    let libvirt = context.reached.libvirt.clone();
+    let pool = context.reached.resource.clone();
     let disk = disk_name(name);
     match operation {
         MachineOperation::Stop => {
             task.step("shutting down");
-            down::stop_machine(cx, &shop.reached, name, &domain, task).await
+            down::stop_machine(cx, &context.reached, name, &domain, task).await
         }
         MachineOperation::PowerOff => {
             task.step("taking its power");
@@ -206,7 +207,7 @@ async fn one_step(
         }
         MachineOperation::RemoveIdentity => {
             task.step("removing");
-            let (lab, name) = (shop.lab.clone(), name.to_owned());
+            let (lab, name) = (context.lab.clone(), name.to_owned());
             cx.blocking(move || {
                 remove_placed(&lab, &libvirt, &pool, &name)?;
                 files::remove(&lab.files.machine(&name).folder)
@@ -214,26 +215,26 @@ async fn one_step(
             .await
         }
         MachineOperation::RemoveDisk => {
-            let root = shop.lab.files.root(name);
+            let root = context.lab.files.root(name);
             if root.folder.exists() {
-                return remove_root(cx, shop, &root).await;
+                return remove_root(cx, context, &root).await;
             }
             cx.blocking(move || libvirt.remove_volume(&pool, &disk)).await
         }
         MachineOperation::RemoveDomain => cx.blocking(move || libvirt.remove_domain(&domain)).await,
         MachineOperation::CreateDisk { size, image } => {
             task.step("making its disk");
-            shop.state.record(&resource)?;
-            if kind_of(shop, name) == Some(MachineKind::Container) {
-                let (files, name, image) = (shop.lab.files.clone(), name.to_owned(), image.clone());
+            context.state.record(&resource)?;
+            if kind_of(context, name) == Some(MachineKind::Container) {
+                let (files, name, image) = (context.lab.files.clone(), name.to_owned(), image.clone());
                 return cx.blocking(move || root::make(&files, &name, &image)).await;
             }
-            let base = shop
+            let base = context
                 .images
                 .values()
                 .find(|base| base.key == *image)
                 .context("the image is not in the store")?;
-            let (lab, base, size) = (shop.lab.clone(), base.clone(), *size);
+            let (lab, base, size) = (context.lab.clone(), base.clone(), *size);
             cx.blocking(move || {
                 let backing = place_base(&lab, &libvirt, &pool, &base)?;
                 let plan = VolumePlan {
@@ -253,21 +254,21 @@ async fn one_step(
             cx.blocking(move || libvirt.grow_volume(&pool, &disk, to)).await
         }
         MachineOperation::WriteIdentity => {
-            shop.state.record(&resource)?;
-            let (shop, name) = (shop.clone(), name.to_owned());
-            cx.blocking(move || write_identity(&shop, &name)).await
+            context.state.record(&resource)?;
+            let (context, name) = (context.clone(), name.to_owned());
+            cx.blocking(move || write_identity(&context, &name)).await
         }
         MachineOperation::DefineDomain => {
-            shop.state.record(&resource)?;
-            define(cx, shop, name).await
+            context.state.record(&resource)?;
+            define(cx, context, name).await
         }
         MachineOperation::Start => {
             task.step("starting");
-            shop.state.change(|state| {
+            context.state.change(|state| {
                 state.started.insert(name.to_owned(), jiff::Timestamp::now());
             })?;
-            if kind_of(shop, name) == Some(MachineKind::Container) {
-                return start_container(cx, shop, name, domain).await;
+            if kind_of(context, name) == Some(MachineKind::Container) {
+                return start_container(cx, context, name, domain).await;
             }
             cx.blocking(move || libvirt.start_domain(&domain)).await?;
             Ok(())
@@ -276,29 +277,29 @@ async fn one_step(
             cx.blocking(move || libvirt.resume_domain(&domain)).await?;
             Ok(())
         }
-        MachineOperation::WaitReachable => wait_reachable(cx, shop, name, &domain, started_at, task).await,
+        MachineOperation::WaitReachable => wait_reachable(cx, context, name, &domain, started_at, task).await,
     }
 }
 
 /// The kind of a machine of the file; none for one that is no longer in it.
-fn kind_of(shop: &Workshop, name: &str) -> Option<MachineKind> {
-    shop.desired.machines.get(name).map(|wanted| wanted.applied.kind)
+fn kind_of(context: &ApplyContext, name: &str) -> Option<MachineKind> {
+    context.desired.machines.get(name).map(|wanted| wanted.applied.kind)
 }
 
 /// How long the kernel and a disk may take for what is done to a container's root.
 const ROOT: Duration = Duration::from_secs(60);
 
-async fn start_container(cx: &Cx, shop: &Workshop, name: &str, domain: String) -> anyhow::Result<()> {
-    let host = shop.reached.embedded.clone().context("containers run on the embedded host only")?;
-    let image = &shop.lab.machine(name)?.image;
-    let tree = shop.trees.get(image).context("the image has no root tree")?;
-    let root = shop.lab.files.root(name);
+async fn start_container(cx: &Cx, context: &ApplyContext, name: &str, domain: String) -> anyhow::Result<()> {
+    let host = context.reached.embedded.clone().context("containers run on the embedded host only")?;
+    let image = &context.lab.machine(name)?.image;
+    let tree = context.trees.get(image).context("the image has no root tree")?;
+    let root = context.lab.files.root(name);
     let store = cx.layout.snapshots();
     let frozen = root::settled(&root, &store)?.layers;
     let mut below: Vec<PathBuf> = frozen.iter().map(|layer| store.layer(layer).upper()).collect();
     below.push(tree.clone());
     container::mounting(&host, &root, &below).read(&cx.cancel, Deadline::after(ROOT)).await?;
-    let (libvirt, log) = (shop.reached.libvirt.clone(), shop.lab.files.machine(name).console());
+    let (libvirt, log) = (context.reached.libvirt.clone(), context.lab.files.machine(name).console());
     cx.blocking(move || {
         libvirt.start_domain(&domain)?;
         container::keep_console(&host, &libvirt.console_terminal(&domain)?, &log)
@@ -306,8 +307,8 @@ async fn start_container(cx: &Cx, shop: &Workshop, name: &str, domain: String) -
     .await
 }
 
-async fn remove_root(cx: &Cx, shop: &Workshop, root: &RootFiles) -> anyhow::Result<()> {
-    if let Some(host) = &shop.reached.embedded {
+async fn remove_root(cx: &Cx, context: &ApplyContext, root: &RootFiles) -> anyhow::Result<()> {
+    if let Some(host) = &context.reached.embedded {
         container::unmounting(host, root).read(&cx.cancel, Deadline::after(ROOT)).await?;
     }
     let folder = root.folder.clone();
@@ -317,56 +318,56 @@ async fn remove_root(cx: &Cx, shop: &Workshop, root: &RootFiles) -> anyhow::Resu
 /// Waits for a login. A kernel that panicked under emulation is started once more, and that is said.
 async fn wait_reachable(
     cx: &Cx,
-    shop: &Workshop,
+    context: &ApplyContext,
     name: &str,
     domain: &str,
     started_at: Option<u64>,
     task: &Task,
 ) -> anyhow::Result<()> {
-    let acceleration = shop.desired.machines[name].applied.acceleration;
+    let acceleration = context.desired.machines[name].applied.acceleration;
     let deadline = Deadline::after(reach::patience(acceleration));
-    let mut result = reach::wait(cx, &shop.lab, &shop.reached, name, started_at, deadline, task).await;
+    let mut result = reach::wait(cx, &context.lab, &context.reached, name, started_at, deadline, task).await;
     let panicked = result.as_ref().is_err_and(|error| error.downcast_ref::<reach::Panicked>().is_some());
     if panicked && acceleration == Acceleration::Tcg {
         cx.progress.note(&format!("`{name}` died while it started under emulation; it is started once more"));
-        let (libvirt, again) = (shop.reached.libvirt.clone(), domain.to_owned());
-        let offset = console::length(&shop.lab.files.machine(name).console());
+        let (libvirt, again) = (context.reached.libvirt.clone(), domain.to_owned());
+        let offset = console::length(&context.lab.files.machine(name).console());
         cx.blocking(move || {
             libvirt.power_off_domain(&again)?;
             libvirt.start_domain(&again)
         })
         .await?;
-        result = reach::wait(cx, &shop.lab, &shop.reached, name, Some(offset), deadline, task).await;
+        result = reach::wait(cx, &context.lab, &context.reached, name, Some(offset), deadline, task).await;
     }
     result?;
-    let (libvirt, domain) = (shop.reached.libvirt.clone(), domain.to_owned());
+    let (libvirt, domain) = (context.reached.libvirt.clone(), domain.to_owned());
     let run = cx.blocking(move || libvirt.domain_state(&domain)).await?;
     if let Some((MachineState::Running, Some(run))) = run {
-        let run = shop.reached.run_name(run);
-        shop.state.change(|state| {
+        let run = context.reached.run_name(run);
+        context.state.change(|state| {
             state.reached.insert(name.to_owned(), run);
         })?;
     }
     Ok(())
 }
 
-async fn network(cx: &Cx, shop: &Workshop, plan: &Plan) -> anyhow::Result<()> {
-    let network = &shop.desired.network;
+async fn network(cx: &Cx, context: &ApplyContext, plan: &Plan) -> anyhow::Result<()> {
+    let network = &context.desired.network;
     if plan.machines.iter().any(|machine| !machine.steps.is_empty()) {
-        shop.state.record("pool")?;
-        if shop.lab.spec.host == HostSpec::Embedded {
+        context.state.record("pool")?;
+        if context.lab.spec.host == HostSpec::Embedded {
             // libvirt would make it so that other users may pass.
-            files::private_folder(&shop.lab.files.disks())?;
+            files::private_folder(&context.lab.files.disks())?;
         }
         let (libvirt, pool, path) =
-            (shop.reached.libvirt.clone(), shop.reached.resource.clone(), pool_path(shop));
+            (context.reached.libvirt.clone(), context.reached.resource.clone(), pool_path(context));
         cx.blocking(move || libvirt.ensure_pool(&pool, &path)).await?;
     }
     for step in &plan.network.steps {
         kill_point(&step.id, "before");
-        shop.state.record("network")?;
+        context.state.record("network")?;
         let (libvirt, network, operation) =
-            (shop.reached.libvirt.clone(), network.clone(), step.operation.clone());
+            (context.reached.libvirt.clone(), network.clone(), step.operation.clone());
         cx.blocking(move || match operation {
             NetworkOperation::Remove => libvirt.remove_network(&network.name),
             NetworkOperation::Define => libvirt.define_network(&network_xml(&network)),

@@ -22,7 +22,7 @@ use crate::layout::RootFiles;
 use crate::process::{Invocation, invocation};
 use crate::processes::own_program;
 
-use super::apply::Workshop;
+use super::apply::ApplyContext;
 
 /// The first process of every container.
 const FIRST_PROGRAM: &str = include_str!("container/first.sh");
@@ -54,18 +54,18 @@ pub fn write_identity(root: &RootFiles, identity: &MachineIdentity) -> anyhow::R
 
 /// The machine's definition.
 #[must_use]
-pub fn definition(shop: &Workshop, name: &str) -> String {
-    let root = shop.lab.files.root(name);
+pub fn definition(context: &ApplyContext, name: &str) -> String {
+    let root = context.lab.files.root(name);
     container_xml(&ContainerPlan {
-        lab: shop.state.get().lab,
-        cluster: shop.lab.spec.name.clone(),
+        lab: context.state.get().lab,
+        cluster: context.lab.spec.name.clone(),
         machine: name.to_owned(),
-        uuid: shop.desired.numbers[name].uuid,
-        applied: shop.desired.machines[name].applied.clone(),
+        uuid: context.desired.numbers[name].uuid,
+        applied: context.desired.machines[name].applied.clone(),
         first_program: FIRST_PROGRAM_PATH.to_owned(),
         root: root.mounted().display().to_string(),
         folders: vec![(root.plain().display().to_string(), PLAIN_FOLDER.to_owned())],
-        network: shop.desired.network.name.clone(),
+        network: context.desired.network.name.clone(),
     })
 }
 

@@ -23,7 +23,7 @@ use crate::lab::{Lab, Reached, keys, run_id};
 use crate::output;
 use crate::{check, consent, files};
 
-use super::apply::{Workshop, apply};
+use super::apply::{ApplyContext, apply};
 use super::observe::observe;
 use super::{down, limits, offline};
 
@@ -153,7 +153,7 @@ async fn make_on_host(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&[&str
         files::write_atomic(&run.join("plan.txt"), render(&planned, false).as_bytes(), files::SECRET)?;
         cx.progress.note(text.trim_end());
         agreed(cx, &planned)?;
-        let shop = Workshop {
+        let context = ApplyContext {
             lab: lab.clone(),
             state: state.clone(),
             reached: reached.clone(),
@@ -163,7 +163,7 @@ async fn make_on_host(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&[&str
             desired: Arc::new(desired(&inputs)),
             acceleration: accelerated.kind,
         };
-        apply(cx, &shop, &planned).await?;
+        apply(cx, &context, &planned).await?;
     }
     if let Some(serving) = &serving {
         serve::ready(cx, lab, serving).await?;

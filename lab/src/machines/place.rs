@@ -15,16 +15,16 @@ use crate::image::{self, BaseImage};
 use crate::lab::Lab;
 use crate::provider::libvirt::Libvirt;
 
-use super::apply::Workshop;
+use super::apply::ApplyContext;
 use super::container;
 use super::observe::BASE_PREFIX;
 
 /// The folder of the lab's storage pool, on the host of the machines.
-pub(super) fn pool_path(shop: &Workshop) -> String {
-    match shop.lab.spec.host {
-        HostSpec::Embedded => shop.lab.files.disks().display().to_string(),
+pub(super) fn pool_path(context: &ApplyContext) -> String {
+    match context.lab.spec.host {
+        HostSpec::Embedded => context.lab.files.disks().display().to_string(),
         // Where libvirt's own packages keep images, and where its security drivers expect them.
-        HostSpec::Libvirt(_) => format!("/var/lib/libvirt/images/{}", shop.reached.resource),
+        HostSpec::Libvirt(_) => format!("/var/lib/libvirt/images/{}", context.reached.resource),
     }
 }
 
@@ -92,22 +92,22 @@ pub(super) fn remove_placed(lab: &Lab, libvirt: &Libvirt, pool: &str, machine: &
 ///
 /// # Errors
 /// When a file cannot be read or written.
-pub(super) fn write_identity(shop: &Workshop, name: &str) -> anyhow::Result<()> {
-    let machine = shop.lab.machine(name)?;
+pub(super) fn write_identity(context: &ApplyContext, name: &str) -> anyhow::Result<()> {
+    let machine = context.lab.machine(name)?;
     let mut identity = MachineIdentity::new(
-        &shop.lab.spec,
+        &context.lab.spec,
         machine,
-        shop.desired.numbers[name].clone(),
-        shop.keys.host.get(name).context("the machine has no host key")?.clone(),
-        &shop.keys.login,
+        context.desired.numbers[name].clone(),
+        context.keys.host.get(name).context("the machine has no host key")?.clone(),
+        &context.keys.login,
     );
-    identity.authority.clone_from(&shop.keys.authority);
-    let own = shop.lab.files.machine(name);
+    identity.authority.clone_from(&context.keys.authority);
+    let own = context.lab.files.machine(name);
     if machine.kind == MachineKind::Container {
         files::private_folder(&own.folder)?;
-        return container::write_identity(&shop.lab.files.root(name), &identity);
+        return container::write_identity(&context.lab.files.root(name), &identity);
     }
-    match &shop.images[&machine.image].boot {
+    match &context.images[&machine.image].boot {
         image::Boot::Direct { initrd, .. } => {
             let mut bytes =
                 std::fs::read(initrd).with_context(|| format!("cannot read `{}`", initrd.display()))?;
@@ -135,51 +135,51 @@ fn told(command_line: &str, acceleration: Acceleration) -> String {
 ///
 /// # Errors
 /// When libvirt refuses it or a file does not get to its place.
-pub(super) async fn define(cx: &Cx, shop: &Workshop, name: &str) -> anyhow::Result<()> {
-    let shop = shop.clone();
+pub(super) async fn define(cx: &Cx, context: &ApplyContext, name: &str) -> anyhow::Result<()> {
+    let context = context.clone();
     let name = name.to_owned();
     cx.blocking(move || {
-        let (libvirt, pool) = (&shop.reached.libvirt, &shop.reached.resource);
-        let machine = shop.lab.machine(&name)?;
-        let own = shop.lab.files.machine(&name);
+        let (libvirt, pool) = (&context.reached.libvirt, &context.reached.resource);
+        let machine = context.lab.machine(&name)?;
+        let own = context.lab.files.machine(&name);
         if machine.kind == MachineKind::Container {
-            let xml = container::definition(&shop, &name);
+            let xml = container::definition(&context, &name);
             files::write_if_changed(&own.domain(), xml.as_bytes(), PUBLIC)?;
             return libvirt.define_domain(machine.kind, &xml);
         }
-        let base = &shop.images[&machine.image];
+        let base = &context.images[&machine.image];
         let boot = match &base.boot {
             image::Boot::Direct { kernel, command_line, .. } => Boot::Kernel {
                 kernel: place(
-                    &shop.lab,
+                    &context.lab,
                     libvirt,
                     pool,
                     &format!("{BASE_PREFIX}{}.kernel", base.key),
                     kernel,
                     false,
                 )?,
-                initrd: place(&shop.lab, libvirt, pool, &format!("{name}.initrd"), &own.initrd(), true)?,
-                command_line: told(command_line, shop.acceleration),
+                initrd: place(&context.lab, libvirt, pool, &format!("{name}.initrd"), &own.initrd(), true)?,
+                command_line: told(command_line, context.acceleration),
             },
             image::Boot::Disk => Boot::Disk {
-                seed: place(&shop.lab, libvirt, pool, &format!("{name}.seed"), &own.seed(), true)?,
+                seed: place(&context.lab, libvirt, pool, &format!("{name}.seed"), &own.seed(), true)?,
             },
         };
         let root_disk =
             libvirt.volume_path(pool, &disk_name(&name))?.with_context(|| format!("`{name}` has no disk"))?;
-        let console_log = match shop.lab.spec.host {
+        let console_log = match context.lab.spec.host {
             HostSpec::Embedded => own.console().display().to_string(),
-            HostSpec::Libvirt(_) => format!("{}/{name}.console.log", pool_path(&shop)),
+            HostSpec::Libvirt(_) => format!("{}/{name}.console.log", pool_path(&context)),
         };
         let plan = MachinePlan {
-            lab: shop.state.get().lab,
-            cluster: shop.lab.spec.name.clone(),
+            lab: context.state.get().lab,
+            cluster: context.lab.spec.name.clone(),
             machine: name.clone(),
-            uuid: shop.desired.numbers[&name].uuid,
-            applied: shop.desired.machines[&name].applied.clone(),
+            uuid: context.desired.numbers[&name].uuid,
+            applied: context.desired.machines[&name].applied.clone(),
             boot,
             root_disk,
-            network: shop.desired.network.name.clone(),
+            network: context.desired.network.name.clone(),
             console_log,
         };
         let xml = domain_xml(&plan);

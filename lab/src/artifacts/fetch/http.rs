@@ -27,7 +27,7 @@ const LONGEST_ANSWER: usize = 8 << 20;
 
 /// Why something did not come.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum FetchError {
     /// The host cannot be reached at all: its name, and why.
     Unreachable { host: String, cause: String },
     /// It broke off, or the server is not well: another try may help.
@@ -38,7 +38,7 @@ pub(super) enum Trouble {
     Fatal(anyhow::Error),
 }
 
-impl From<anyhow::Error> for Trouble {
+impl From<anyhow::Error> for FetchError {
     fn from(error: anyhow::Error) -> Self {
         Self::Fatal(error)
     }
@@ -81,12 +81,12 @@ impl Client {
     }
 
     /// Runs something until the user or the deadline ends it.
-    async fn bounded<T>(&self, work: impl Future<Output = T>) -> Result<T, Trouble> {
+    async fn bounded<T>(&self, work: impl Future<Output = T>) -> Result<T, FetchError> {
         tokio::select! {
             () = self.cx.cancel.cancelled() => {
-                Err(Trouble::Fatal(wait::WaitError::Cancelled { what: "fetching artefacts".to_owned() }.into()))
+                Err(FetchError::Fatal(wait::WaitError::Cancelled { what: "fetching artefacts".to_owned() }.into()))
             }
-            () = self.deadline.passed() => Err(Trouble::Fatal(anyhow::anyhow!(
+            () = self.deadline.passed() => Err(FetchError::Fatal(anyhow::anyhow!(
                 "artefacts were not fetched within {} minutes; the next `artifacts fetch` goes on from here",
                 self.deadline.length().as_secs() / 60
             ))),
@@ -94,19 +94,19 @@ impl Client {
         }
     }
 
-    async fn pause(&self, length: Duration) -> Result<(), Trouble> {
+    async fn pause(&self, length: Duration) -> Result<(), FetchError> {
         self.bounded(wait::pause(length)).await
     }
 
     /// Does something short that may break off, a few times.
-    pub async fn again<T, F: Future<Output = Result<T, Trouble>>>(
+    pub async fn again<T, F: Future<Output = Result<T, FetchError>>>(
         &self,
         mut work: impl FnMut() -> F,
-    ) -> Result<T, Trouble> {
+    ) -> Result<T, FetchError> {
         let mut tries = 1;
         loop {
             match work().await {
-                Err(Trouble::Broken(_)) if tries < TRIES => {}
+                Err(FetchError::Broken(_)) if tries < TRIES => {}
                 done => return done,
             }
             self.pause(PAUSE * tries).await?;
@@ -115,13 +115,14 @@ impl Client {
     }
 
     /// Asks, and returns whatever the server answered.
-    pub async fn send(&self, method: Method, ask: &Ask, from: u64) -> Result<Response, Trouble> {
-        let url = Url::parse(&ask.url).map_err(|_| Trouble::Refused(format!("`{}` is no URL", ask.url)))?;
+    pub async fn send(&self, method: Method, ask: &Ask, from: u64) -> Result<Response, FetchError> {
+        let url =
+            Url::parse(&ask.url).map_err(|_| FetchError::Refused(format!("`{}` is no URL", ask.url)))?;
         let host = host(&url);
         let known =
             |host: &str| self.unreachable.lock().expect("no holder of this lock panics").contains(host);
         if known(&host) {
-            return Err(Trouble::Unreachable { host, cause: "it could not be reached before".to_owned() });
+            return Err(FetchError::Unreachable { host, cause: "it could not be reached before".to_owned() });
         }
         let mut headers = HeaderMap::new();
         if let Some(accept) = ask.accept {
@@ -129,7 +130,7 @@ impl Client {
         }
         if let Some(authorization) = &ask.authorization {
             let value = HeaderValue::from_str(authorization)
-                .map_err(|_| Trouble::Refused(format!("{host} gave out a token that cannot be used")))?;
+                .map_err(|_| FetchError::Refused(format!("{host} gave out a token that cannot be used")))?;
             headers.insert(AUTHORIZATION, value);
         }
         if from > 0 {
@@ -142,14 +143,14 @@ impl Client {
                 // A redirect may lead to a host that is not the one that was asked.
                 let host = error.url().map_or(host, self::host);
                 self.unreachable.lock().expect("no holder of this lock panics").insert(host.clone());
-                return Trouble::Unreachable { host, cause };
+                return FetchError::Unreachable { host, cause };
             }
-            Trouble::Broken(format!("{host} broke off: {cause}"))
+            FetchError::Broken(format!("{host} broke off: {cause}"))
         })
     }
 
     /// How many bytes something has, where the server says so.
-    pub async fn size(&self, ask: &Ask) -> Result<Option<u64>, Trouble> {
+    pub async fn size(&self, ask: &Ask) -> Result<Option<u64>, FetchError> {
         let answer = self.send(Method::HEAD, ask, 0).await?;
         let status = answer.status();
         // A server that does not know HEAD may know GET.
@@ -164,21 +165,22 @@ impl Client {
     }
 
     /// The bytes of a short answer.
-    pub async fn body(&self, mut answer: Response) -> Result<Vec<u8>, Trouble> {
+    pub async fn body(&self, mut answer: Response) -> Result<Vec<u8>, FetchError> {
         let mut bytes = Vec::new();
         while let Some(chunk) = self.chunk(&mut answer).await? {
             bytes.extend_from_slice(chunk.as_ref());
             if bytes.len() > LONGEST_ANSWER {
-                return Err(Trouble::Refused(format!("{} says too much", host(answer.url()))));
+                return Err(FetchError::Refused(format!("{} says too much", host(answer.url()))));
             }
         }
         Ok(bytes)
     }
 
-    async fn chunk(&self, answer: &mut Response) -> Result<Option<impl AsRef<[u8]> + use<>>, Trouble> {
+    async fn chunk(&self, answer: &mut Response) -> Result<Option<impl AsRef<[u8]> + use<>>, FetchError> {
         let chunk = self.bounded(answer.chunk()).await?;
-        chunk
-            .map_err(|error| Trouble::Broken(format!("{} broke off: {}", host(answer.url()), causes(&error))))
+        chunk.map_err(|error| {
+            FetchError::Broken(format!("{} broke off: {}", host(answer.url()), causes(&error)))
+        })
     }
 
     /// Brings something into the store, unless it is there by now. `came` is told how many bytes came, fewer than none
@@ -190,7 +192,7 @@ impl Client {
         digest: &Digest,
         size: Option<u64>,
         came: &(dyn Fn(i64) + Sync),
-    ) -> Result<Blob, Trouble> {
+    ) -> Result<Blob, FetchError> {
         let what = format!("another command that fetches `{}`", ask.url);
         let part = wait::until(&self.cx.cancel, &what, self.deadline, LOOK_AGAIN, || {
             std::future::ready(match writer.resume(digest) {
@@ -199,7 +201,7 @@ impl Client {
                 Err(error) => Probe::Fatal(error),
             })
         });
-        let part = part.await.map_err(|error| Trouble::Fatal(error.into()))?;
+        let part = part.await.map_err(|error| FetchError::Fatal(error.into()))?;
         if let Some(size) = writer.size(digest) {
             // Whoever was at it has brought it.
             part.discard()?;
@@ -208,9 +210,9 @@ impl Client {
         let begun = part.size()?;
         match self.fill_and_finish(part, ask, digest, size, came).await {
             // The beginning was of something else, and was thrown away: once more from the first byte on.
-            Err(Trouble::Refused(_)) if begun > 0 => match writer.resume(digest)? {
+            Err(FetchError::Refused(_)) if begun > 0 => match writer.resume(digest)? {
                 Some(part) => self.fill_and_finish(part, ask, digest, size, came).await,
-                None => Err(Trouble::Broken(format!("another command took `{}` over", ask.url))),
+                None => Err(FetchError::Broken(format!("another command took `{}` over", ask.url))),
             },
             ended => ended,
         }
@@ -223,7 +225,7 @@ impl Client {
         digest: &Digest,
         size: Option<u64>,
         came: &(dyn Fn(i64) + Sync),
-    ) -> Result<Blob, Trouble> {
+    ) -> Result<Blob, FetchError> {
         self.fill(&part, ask, size, came).await?;
         let have = part.size()?.cast_signed();
         // Reading all of it again takes a while.
@@ -231,9 +233,9 @@ impl Client {
         finished.map_err(|error| match error.downcast_ref::<crate::failure::Failure>() {
             Some(failure) if !is_full(&error) => {
                 came(-have);
-                Trouble::Refused(format!("`{}` is not what was asked for: {failure}", ask.url))
+                FetchError::Refused(format!("`{}` is not what was asked for: {failure}", ask.url))
             }
-            _ => Trouble::Fatal(error),
+            _ => FetchError::Fatal(error),
         })
     }
 
@@ -244,7 +246,7 @@ impl Client {
         ask: &Ask,
         size: Option<u64>,
         came: &(dyn Fn(i64) + Sync),
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), FetchError> {
         let mut in_vain = 0;
         loop {
             let have = part.size()?;
@@ -259,8 +261,8 @@ impl Client {
             let have = part.size()?;
             let trouble = match self.more(part, ask, have, came).await {
                 Ok(()) if size.is_none_or(|size| part.size().is_ok_and(|have| have >= size)) => return Ok(()),
-                Ok(()) => Trouble::Broken(format!("`{}` ended too early", ask.url)),
-                Err(trouble @ Trouble::Broken(_)) => trouble,
+                Ok(()) => FetchError::Broken(format!("`{}` ended too early", ask.url)),
+                Err(trouble @ FetchError::Broken(_)) => trouble,
                 Err(trouble) => return Err(trouble),
             };
             in_vain = if part.size()? > have { 0 } else { in_vain + 1 };
@@ -278,7 +280,7 @@ impl Client {
         ask: &Ask,
         have: u64,
         came: &(dyn Fn(i64) + Sync),
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), FetchError> {
         let mut answer = self.send(Method::GET, ask, have).await?;
         let status = answer.status();
         let goes_on = status == StatusCode::PARTIAL_CONTENT && begins_at(answer.headers()) == Some(have);
@@ -287,7 +289,7 @@ impl Client {
             came(-have.cast_signed());
             part.clear()?;
             if status != StatusCode::OK {
-                return Err(Trouble::Broken(format!("`{}` cannot be gone on with", ask.url)));
+                return Err(FetchError::Broken(format!("`{}` cannot be gone on with", ask.url)));
             }
         } else if !status.is_success() {
             return Err(refused(&answer));
@@ -308,8 +310,8 @@ pub(super) fn is_full(error: &anyhow::Error) -> bool {
         .any(|kind| matches!(kind, std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded))
 }
 
-pub(super) fn refused(answer: &Response) -> Trouble {
-    Trouble::Refused(format!(
+pub(super) fn refused(answer: &Response) -> FetchError {
+    FetchError::Refused(format!(
         "{} answered {} to {}",
         host(answer.url()),
         answer.status(),

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::artifacts::store::{Blob, Digest, Writer};
 
-use super::http::{Ask, Client, Trouble, refused};
+use super::http::{Ask, Client, FetchError, refused};
 
 /// What Docker's hub is called in references, and where its registry is (github.com/distribution/reference,
 /// normalize.go).
@@ -144,7 +144,7 @@ pub(super) async fn find(
     reference: &Reference,
     architecture: &str,
     pinned: Option<&Digest>,
-) -> Result<Found, Trouble> {
+) -> Result<Found, FetchError> {
     let wanted = pinned.map_or_else(|| reference.tag.clone(), Digest::oci);
     let asked = pinned.cloned().or_else(|| Digest::parse(&reference.tag));
     let (first, kind, parsed) = read(client, tokens, writer, reference, &wanted, asked.as_ref()).await?;
@@ -156,7 +156,7 @@ pub(super) async fn find(
         one.platform.as_ref().is_some_and(|one| one.os == "linux" && one.architecture == architecture)
     };
     let Some(ours) = parsed.manifests.iter().find(fits) else {
-        return Err(Trouble::Refused(format!(
+        return Err(FetchError::Refused(format!(
             "{} has no image for linux on {architecture}",
             reference.repository
         )));
@@ -175,11 +175,11 @@ fn found(
     kind: String,
     parsed: Manifest,
     read: Vec<Blob>,
-) -> Result<Found, Trouble> {
+) -> Result<Found, FetchError> {
     let Some(config) =
         parsed.config.filter(|_| kind == MANIFEST || kind == DOCKER_MANIFEST || kind.is_empty())
     else {
-        return Err(Trouble::Refused(format!(
+        return Err(FetchError::Refused(format!(
             "the manifest of {} is of an unknown kind `{kind}`",
             reference.repository
         )));
@@ -195,8 +195,8 @@ fn found(
     Ok(Found { reference: reference.clone(), index, manifest: manifest.sha256, media_type, read, rest })
 }
 
-fn digest(text: &str) -> Result<Digest, Trouble> {
-    Digest::parse(text).ok_or_else(|| Trouble::Refused(format!("`{text}` is no SHA-256 digest")))
+fn digest(text: &str) -> Result<Digest, FetchError> {
+    Digest::parse(text).ok_or_else(|| FetchError::Refused(format!("`{text}` is no SHA-256 digest")))
 }
 
 /// One manifest, kept in the store: its blob, its kind, what it says.
@@ -207,7 +207,7 @@ async fn read(
     reference: &Reference,
     wanted: &str,
     expected: Option<&Digest>,
-) -> Result<(Blob, String, Manifest), Trouble> {
+) -> Result<(Blob, String, Manifest), FetchError> {
     let path = format!("manifests/{wanted}");
     let mut ask = Ask { accept: Some(KINDS), ..tokens.ask(reference, &path) };
     let mut answer = client.send(Method::GET, &ask, 0).await?;
@@ -228,13 +228,13 @@ async fn read(
     let bytes = client.body(answer).await?;
     let found = Digest::of(&bytes);
     if let Some(expected) = expected.filter(|expected| **expected != found) {
-        return Err(Trouble::Refused(format!(
+        return Err(FetchError::Refused(format!(
             "the manifest of {} has the digest {found}, not {expected}",
             reference.repository
         )));
     }
     let manifest: Manifest = serde_json::from_slice(&bytes)
-        .map_err(|_| Trouble::Refused(format!("{} is not answered for with a manifest", ask.url)))?;
+        .map_err(|_| FetchError::Refused(format!("{} is not answered for with a manifest", ask.url)))?;
     let kind = if manifest.media_type.is_empty() { said } else { manifest.media_type.clone() };
     let kind = if [INDEX, LIST, MANIFEST, DOCKER_MANIFEST].contains(&kind.as_str()) || kind.contains("image")
     {
@@ -246,7 +246,7 @@ async fn read(
 }
 
 /// A token for anybody (distribution.github.io/distribution/spec/auth/token), as a value of the header.
-async fn token(client: &Client, reference: &Reference, challenge: &str) -> Result<String, Trouble> {
+async fn token(client: &Client, reference: &Reference, challenge: &str) -> Result<String, FetchError> {
     #[derive(Deserialize)]
     struct Answer {
         #[serde(default)]
@@ -255,7 +255,7 @@ async fn token(client: &Client, reference: &Reference, challenge: &str) -> Resul
         access_token: String,
     }
     let private = || {
-        Trouble::Refused(format!(
+        FetchError::Refused(format!(
             "{} does not let everybody have {}",
             reference.registry, reference.repository
         ))

@@ -13,19 +13,19 @@ use crate::artifacts::store::{Digest, ImageRecord, Store};
 use crate::files::{make_folder, remove};
 use crate::layout::ServedFiles;
 
-use super::shelf::{Reference, Shelf};
+use super::served::{Reference, ServedArtifacts};
 
 /// The file server's root in a layout.
 pub const FILES: &str = "files";
 /// The registry's root in a layout.
 pub const REGISTRY: &str = "registry";
 
-/// Makes the layout of a shelf the current one, and says whether it was another.
+/// Makes the layout of what is served the current one, and says whether it was another.
 ///
 /// # Errors
 /// With the path and the system's reason.
-pub fn lay(served: &ServedFiles, store: &Store, shelf: &Shelf) -> anyhow::Result<bool> {
-    let name = shelf.digest().hex().to_owned();
+pub fn lay(served: &ServedFiles, store: &Store, artifacts: &ServedArtifacts) -> anyhow::Result<bool> {
+    let name = artifacts.digest().hex().to_owned();
     let place = served.trees().join(&name);
     let current = served.current();
     if place.is_dir() && std::fs::read_link(&current).is_ok_and(|target| target.ends_with(&name)) {
@@ -34,7 +34,7 @@ pub fn lay(served: &ServedFiles, store: &Store, shelf: &Shelf) -> anyhow::Result
     if !place.is_dir() {
         let draft = served.trees().join(format!(".new-{name}"));
         remove(&draft)?;
-        write(&draft, store, shelf).with_context(|| format!("cannot make `{}`", draft.display()))?;
+        write(&draft, store, artifacts).with_context(|| format!("cannot make `{}`", draft.display()))?;
         std::fs::rename(&draft, &place).with_context(|| format!("cannot make `{}`", place.display()))?;
     }
     let link = current.with_extension("new");
@@ -49,16 +49,16 @@ pub fn lay(served: &ServedFiles, store: &Store, shelf: &Shelf) -> anyhow::Result
     Ok(true)
 }
 
-fn write(root: &Path, store: &Store, shelf: &Shelf) -> anyhow::Result<()> {
+fn write(root: &Path, store: &Store, artifacts: &ServedArtifacts) -> anyhow::Result<()> {
     for folder in [FILES, REGISTRY] {
         make_folder(&root.join(folder))?;
     }
-    for (path, digest) in &shelf.files {
+    for (path, digest) in &artifacts.files {
         link(&root.join(FILES).join(path), store, digest)?;
     }
     // The layout of the registry's storage: registry/storage/paths.go of its source.
     let registry = root.join(REGISTRY).join("docker/registry/v2");
-    for (reference, record) in &shelf.images {
+    for (reference, record) in &artifacts.images {
         for blob in &record.blobs {
             let hex = blob.sha256.hex();
             link(&registry.join(format!("blobs/sha256/{}/{hex}/data", &hex[..2])), store, &blob.sha256)?;

@@ -15,7 +15,7 @@ const LAYOUT: &str = "1";
 
 /// Everything that is served.
 #[derive(Debug, Default)]
-pub struct Shelf {
+pub struct ServedArtifacts {
     /// Paths below the file server's root, and what lies there.
     pub files: Vec<(String, Digest)>,
     /// Images, by what machines ask for.
@@ -88,22 +88,24 @@ pub fn path_of(url: &str, mirror: Option<&str>) -> Option<String> {
     (path.contains('/') && path.split('/').all(good)).then(|| path.to_owned())
 }
 
-impl Shelf {
+impl ServedArtifacts {
     /// Takes what the store has of a lock.
     ///
     /// # Errors
     /// When a record cannot be read.
     pub fn fill(store: &Store, lock: &Lock, mirror: Option<&str>) -> anyhow::Result<Self> {
-        let mut shelf = Self { wanted: lock.files.len() + lock.images.len(), ..Self::default() };
+        let mut artifacts = Self { wanted: lock.files.len() + lock.images.len(), ..Self::default() };
         for file in &lock.files {
             let Some(record) = store.file(&file.url)? else { continue };
             let sha256 = record.blob.sha256;
             let Some(path) = path_of(&file.url, mirror) else {
-                shelf.notes.push(format!("`{}` cannot be served: its address is no plain path", file.url));
+                artifacts
+                    .notes
+                    .push(format!("`{}` cannot be served: its address is no plain path", file.url));
                 continue;
             };
             if !path.split('/').next().is_some_and(is_file_root) {
-                shelf.notes.push(format!("nothing tells machines to ask the lab for `{}`", file.url));
+                artifacts.notes.push(format!("nothing tells machines to ask the lab for `{}`", file.url));
             }
             if record.source == Source::OwnBuild && file.sha256.as_deref() != Some(sha256.hex()) {
                 let build = OwnBuild {
@@ -111,32 +113,32 @@ impl Shelf {
                     version: record.version,
                     sha256: sha256.hex().to_owned(),
                 };
-                if !shelf.own_builds.contains(&build) {
-                    shelf.own_builds.push(build);
+                if !artifacts.own_builds.contains(&build) {
+                    artifacts.own_builds.push(build);
                 }
             }
-            shelf.files.push((path, sha256));
+            artifacts.files.push((path, sha256));
         }
         for image in &lock.images {
             let Some(reference) = Reference::parse(&image.image) else {
-                shelf.notes.push(format!("`{}` cannot be served: it is no plain reference", image.image));
+                artifacts.notes.push(format!("`{}` cannot be served: it is no plain reference", image.image));
                 continue;
             };
             // Every registry that is named, so that machines do not wait for one that they do not reach.
-            shelf.registries.insert(reference.registry.clone());
+            artifacts.registries.insert(reference.registry.clone());
             let Some(record) = store.image(&image.image)? else { continue };
             let own = [Some(&record.manifest), record.index.as_ref()];
             if let Some(pinned) = &image.digest
                 && !own.iter().flatten().any(|digest| digest.oci() == *pinned)
             {
-                shelf
+                artifacts
                     .notes
                     .push(format!("`{}` is pinned to {pinned}, which the store does not have", image.image));
                 continue;
             }
-            shelf.images.push((reference, record));
+            artifacts.images.push((reference, record));
         }
-        Ok(shelf)
+        Ok(artifacts)
     }
 
     /// What machines are told of it.
