@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use lab_core::cluster::{self, Checked};
-use lab_core::domain::{bridge_name, domain_name, resource_name};
 use lab_core::identity::LabId;
+use lab_core::libvirt_xml::{bridge_name, domain_name, resource_name};
 use lab_core::secrets::Secrets;
 use lab_core::source::{self, Severity, SourceFile};
 use lab_core::spec::{ClusterSpec, HostSpec};

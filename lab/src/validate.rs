@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use lab_core::domain::Acceleration;
+use lab_core::libvirt_xml::Acceleration;
 use lab_core::report::{Outcome, Verdict, counts};
 use lab_core::spec::MachineKind;
 

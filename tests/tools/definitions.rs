@@ -1,6 +1,6 @@
 //! libvirt's own schema accepts every definition that the lab gives to libvirt.
 
-use lab_core::domain::{
+use lab_core::libvirt_xml::{
     Acceleration, Backing, Boot, ContainerPlan, MachinePlan, VolumeFormat, VolumePlan, container_xml,
     domain_xml, network_xml, pool_xml, resource_name, volume_xml,
 };

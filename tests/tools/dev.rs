@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use lab_core::domain::Acceleration;
 use lab_core::identity::{HostKey, LabId, MachineIdentity};
+use lab_core::libvirt_xml::Acceleration;
 use lab_core::plan::{Desired, Inputs, PublicKeys, desired};
 use lab_core::spec::{ClusterSpec, ImageSpec};
 use lab_core::{cluster::check, source::SourceFile};

@@ -10,10 +10,10 @@
 pub mod artifacts;
 pub mod cluster;
 pub mod deploy;
-pub mod domain;
 pub mod host;
 pub mod identity;
 pub mod kubespray;
+pub mod libvirt_xml;
 pub mod limits;
 pub mod lint;
 pub mod load;

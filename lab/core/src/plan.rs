@@ -16,8 +16,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::domain::{Acceleration, AppliedMachine, NetworkHost, NetworkPlan, NetworkSettings, network_plan};
 use crate::identity::{LabId, MachineNumbers, machine_numbers, public_key_digest};
+use crate::libvirt_xml::{
+    Acceleration, AppliedMachine, NetworkHost, NetworkPlan, NetworkSettings, network_plan,
+};
 use crate::spec::{ClusterSpec, ImageSpec, MachineKind};
 use crate::units::Bytes;
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::AppliedMachine;
 use crate::identity::LabId;
+use crate::libvirt_xml::AppliedMachine;
 use crate::spec::{ClusterSpec, HostSpec, ImageSpec, MachineKind};
 
 /// A machine as it was when the snapshot was taken.
@@ -83,8 +83,8 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::domain::Acceleration;
     use crate::fixtures;
+    use crate::libvirt_xml::Acceleration;
     use crate::plan::{Inputs, PublicKeys, desired};
 
     const KEY: &str = "0123abcd";

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lab_core::domain::Acceleration;
+use lab_core::libvirt_xml::Acceleration;
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;

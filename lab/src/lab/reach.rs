@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lab_core::domain::Acceleration;
 use lab_core::identity::LabId;
+use lab_core::libvirt_xml::Acceleration;
 use lab_core::plan::MachineState;
 use lab_core::spec::{HostSpec, MachineKind};
 use tokio::task::JoinSet;

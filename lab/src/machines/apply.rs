@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use lab_core::domain::{Acceleration, Backing, VolumeFormat, VolumePlan, network_xml, volume_xml};
+use lab_core::libvirt_xml::{Acceleration, Backing, VolumeFormat, VolumePlan, network_xml, volume_xml};
 use lab_core::plan::{
     Desired, MachineActions, MachineOperation, MachineState, MachineStep, NetworkOperation, Plan,
 };
@@ -192,7 +192,7 @@ async fn one_step(
 ) -> anyhow::Result<()> {
     let name = machine.name.as_str();
     let resource = format!("machine/{name}");
-    let domain = lab_core::domain::domain_name(&context.lab.spec.name, name);
+    let domain = lab_core::libvirt_xml::domain_name(&context.lab.spec.name, name);
     let libvirt = context.reached.libvirt.clone();
     let pool = context.reached.resource.clone();
     let disk = disk_name(name);

@@ -10,8 +10,8 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use lab_core::domain::{ContainerPlan, container_xml};
 use lab_core::identity::{MachineIdentity, boot};
+use lab_core::libvirt_xml::{ContainerPlan, container_xml};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns};
 

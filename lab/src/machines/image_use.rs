@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lab_core::domain::read_domain;
+use lab_core::libvirt_xml::read_domain;
 
 use crate::cx::Cx;
 use crate::disks::snapshots;

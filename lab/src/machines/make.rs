@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lab_core::domain::Acceleration;
+use lab_core::libvirt_xml::Acceleration;
 use lab_core::plan::{Action, Inputs, Observed, Plan, desired, plan, render};
 use lab_core::spec::{HostSpec, ImageSpec, MachineKind};
 use tokio_util::sync::CancellationToken;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use lab_core::domain::{read_domain, read_network};
+use lab_core::libvirt_xml::{read_domain, read_network};
 use lab_core::plan::{MachineState, Observed, ObservedDisk, ObservedDomain, ObservedNetwork};
 use lab_core::units::Bytes;
 use serde::Deserialize;

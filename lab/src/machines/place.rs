@@ -4,8 +4,10 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use lab_core::domain::{Acceleration, Boot, MachinePlan, VolumeFormat, VolumePlan, domain_xml, volume_xml};
 use lab_core::identity::{MachineIdentity, boot, cloud};
+use lab_core::libvirt_xml::{
+    Acceleration, Boot, MachinePlan, VolumeFormat, VolumePlan, domain_xml, volume_xml,
+};
 use lab_core::spec::{HostSpec, MachineKind};
 
 use crate::cx::Cx;

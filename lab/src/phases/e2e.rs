@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lab_core::domain::Acceleration;
+use lab_core::libvirt_xml::Acceleration;
 use lab_core::phases::Range;
 use lab_core::report::{Phase, Report, VERSION, Verdict, counts, junit};
 use lab_core::spec::ImageSpec;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use lab_core::domain::AppliedMachine;
+use lab_core::libvirt_xml::AppliedMachine;
 use lab_core::plan::{MachineState, Observed};
 use lab_core::snapshot::{Manifest, SnapshotMachine};
 use lab_core::spec::{HostSpec, MachineKind};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::domain::Acceleration;
 use crate::fixtures;
+use crate::libvirt_xml::Acceleration;
 use crate::plan::{Inputs, Observed, PublicKeys, plan};
 use crate::spec::ImageSpec;
 

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use super::{Effect, Reason};
-use crate::domain::{Acceleration, AppliedMachine, Forward, NetworkSettings};
+use crate::libvirt_xml::{Acceleration, AppliedMachine, Forward, NetworkSettings};
 use crate::spec::MachineKind;
 
 /// Every property of a machine that differs from what is wanted, in a fixed order.

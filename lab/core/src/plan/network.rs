@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::applied::network_differences;
 use super::{Action, NetworkActions, NetworkOperation, ObservedNetwork, Reason};
-use crate::domain::{NetworkHost, NetworkPlan};
+use crate::libvirt_xml::{NetworkHost, NetworkPlan};
 
 /// Compares the network. Machines that come and go do not disturb the others; everything else means a
 /// new network.

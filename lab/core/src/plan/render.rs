@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use anstyle::{AnsiColor, Style};
 
 use super::{Action, Effect, MachineActions, NetworkActions, Plan, Reason, Wanted};
-use crate::domain::{Forward, NetworkSettings};
+use crate::libvirt_xml::{Forward, NetworkSettings};
 use crate::spec::MachineKind;
 
 /// The printed plan. `colour`: with ANSI escapes, for a terminal.

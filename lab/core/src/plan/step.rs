@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::domain::NetworkHost;
+use crate::libvirt_xml::NetworkHost;
 use crate::units::Bytes;
 
 /// One step for one machine.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use lab_core::domain::{DomainRecord, read_console, read_domain};
+use lab_core::libvirt_xml::{DomainRecord, read_console, read_domain};
 use lab_core::plan::MachineState;
 use lab_core::spec::MachineKind;
 use virt::domain::{Domain, DomainState};

@@ -1,7 +1,7 @@
 //! Networks.
 
 use anyhow::Context as _;
-use lab_core::domain::{NetworkHost, NetworkRecord, network_host_xml, read_network};
+use lab_core::libvirt_xml::{NetworkHost, NetworkRecord, network_host_xml, read_network};
 use virt::error::ErrorNumber;
 use virt::network::Network;
 use virt::sys;

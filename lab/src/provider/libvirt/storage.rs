@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::Context as _;
-use lab_core::domain::{VolumeRecord, pool_xml, read_volume};
+use lab_core::libvirt_xml::{VolumeRecord, pool_xml, read_volume};
 use lab_core::units::Bytes;
 use virt::storage_pool::StoragePool;
 use virt::storage_vol::StorageVol;

@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use lab_core::domain::{
+use lab_core::identity::LabId;
+use lab_core::libvirt_xml::{
     Acceleration, Backing, Boot, MachinePlan, VolumeFormat, VolumePlan, domain_name, domain_xml, network_xml,
     resource_name, volume_xml,
 };
-use lab_core::identity::LabId;
 use lab_core::plan::{Desired, Inputs, MachineState, PublicKeys, desired};
 use lab_core::spec::{ImageSpec, MachineKind};
 use lab_core::units::Bytes;
