@@ -3,12 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use lab_core::phases::{Range, RangeError};
-
-use crate::failure::{Failure, exit};
 use crate::machines::limits::TooLow;
-use crate::phases::Phase;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub mod artifacts;
 pub mod check;
@@ -17,6 +13,7 @@ pub mod commands;
 pub mod deploy;
 pub mod inventory;
 pub mod kubespray;
+pub mod phases;
 pub mod snapshot;
 
 pub use commands::run;
@@ -57,31 +54,6 @@ pub struct Limits {
 impl Limits {
     fn too_low(self) -> TooLow {
         if self.ignore_limits { TooLow::Warn } else { TooLow::Refuse }
-    }
-}
-
-/// Which phases of a command are carried out.
-#[derive(Debug, Args)]
-pub struct Phases {
-    /// Begin with this phase; those before it are skipped
-    #[arg(long, value_name = "PHASE")]
-    from: Option<String>,
-    /// End with this phase; those after it are skipped
-    #[arg(long, value_name = "PHASE")]
-    until: Option<String>,
-}
-
-impl Phases {
-    fn of(&self, list: &[Phase]) -> anyhow::Result<Range> {
-        let names: Vec<&str> = list.iter().map(|phase| phase.name).collect();
-        let range = Range::between(&names, self.from.as_deref(), self.until.as_deref());
-        range.map_err(|error| {
-            let failure = Failure::new(exit::USAGE, error.to_string());
-            match error {
-                RangeError::Unknown { hint, .. } => failure.hint(hint).into(),
-                RangeError::Backwards { .. } => failure.into(),
-            }
-        })
     }
 }
 
@@ -353,7 +325,7 @@ pub enum Command {
         #[command(flatten)]
         limits: Limits,
         #[command(flatten)]
-        range: Phases,
+        range: phases::Phases,
     },
     /// Run kubectl against the lab's cluster
     #[command(

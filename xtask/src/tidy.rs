@@ -16,7 +16,9 @@ struct File<'a> {
 /// A rule gives each line (from 1) where it is broken, and in what way.
 type Rule = fn(&File<'_>) -> Vec<(usize, String)>;
 
-const RULES: [Rule; 4] = [module_docs, libvirt_in_one_room, pure_core, names_of_elsewhere];
+const RULES: [Rule; 5] = [module_docs, libvirt_in_one_room, pure_core, names_of_elsewhere, length];
+/// How many lines a file of code may have.
+const LONGEST_FILE: usize = 500;
 
 /// Every breach of a rule, as `path:line: what`.
 ///
@@ -57,6 +59,16 @@ fn module_docs(file: &File<'_>) -> Vec<(usize, String)> {
         return Vec::new();
     }
     vec![(1, "a module starts with `//!` and says what it owns".into())]
+}
+
+/// A long file has seams to be cut along.
+fn length(file: &File<'_>) -> Vec<(usize, String)> {
+    let is_code = [".rs", ".py", ".go", ".sh"].iter().any(|end| file.path.ends_with(end));
+    let lines = file.text.lines().count();
+    if !is_code || lines <= LONGEST_FILE {
+        return Vec::new();
+    }
+    vec![(LONGEST_FILE + 1, format!("the file has {lines} lines, {LONGEST_FILE} are allowed"))]
 }
 
 /// Lines of a file with their numbers, up to the unit tests at its end.
@@ -205,6 +217,14 @@ mod tests {
     fn no_names_of_elsewhere() {
         let text = concat!("cd /wo", "rk/main\nhttp://deb.", "debian.org/debian\nfine\n");
         assert_eq!(lines(names_of_elsewhere, "docs/a.md", text), [1, 2]);
+    }
+
+    #[test]
+    fn file_of_code_is_at_most_so_long() {
+        let text = "x\n".repeat(LONGEST_FILE + 1);
+        assert_eq!(lines(length, "lab/src/a.rs", &text), [LONGEST_FILE + 1]);
+        assert_eq!(lines(length, "docs/a.md", &text), [] as [usize; 0]);
+        assert_eq!(lines(length, "lab/src/a.rs", &text[2..]), [] as [usize; 0]);
     }
 
     #[test]

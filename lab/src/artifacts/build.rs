@@ -156,6 +156,16 @@ pub async fn build(cx: &Cx, lock: &Lock) -> anyhow::Result<Vec<Outcome>> {
         downloads: Semaphore::new(DOWNLOADS),
         compilers: Semaphore::new((processors / PROCESSORS).max(1)),
     });
+    make(cx, shared, batches, outcomes).await
+}
+
+/// Makes all batches at once, and notes in `outcomes` what came of each entry.
+async fn make(
+    cx: &Cx,
+    shared: Arc<Shared>,
+    batches: Vec<Batch>,
+    mut outcomes: Vec<Outcome>,
+) -> anyhow::Result<Vec<Outcome>> {
     let mut running = JoinSet::new();
     for batch in batches {
         let shared = shared.clone();

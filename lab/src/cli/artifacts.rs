@@ -132,6 +132,7 @@ impl Of {
 ///
 /// # Errors
 /// Whatever the command's room could not do.
+#[expect(clippy::too_many_lines, reason = "one branch a command")]
 pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
     let store = Store::open(&cx.layout);
     match command {

@@ -12,7 +12,8 @@ use crate::machines::{destroy, down};
 use crate::output;
 use crate::phases::{CLOUD, Options, cloud, status};
 
-use super::{Limits, Phases};
+use super::Limits;
+use super::phases::Phases;
 
 /// What can be done with a whole cluster.
 #[derive(Debug, Subcommand)]

@@ -49,6 +49,7 @@ impl Command {
 ///
 /// # Errors
 /// Whatever the command's room could not do.
+#[expect(clippy::too_many_lines, reason = "one branch a command")]
 pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Plan { cluster, json } => up::show_plan(cx, &Lab::open(cx, &cluster.cluster)?, json).await?,

@@ -182,6 +182,7 @@ fn words(operation: &MachineOperation) -> &'static str {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one branch a step")]
 async fn one_step(
     cx: &Cx,
     context: &ApplyContext,

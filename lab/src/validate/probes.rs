@@ -108,27 +108,12 @@ impl Probes {
         let pods: Api<Pod> = Api::namespaced(client.clone(), &name);
         let sets: Api<DaemonSet> = Api::namespaced(client.clone(), &name);
         let services: Api<Service> = Api::namespaced(client.clone(), &name);
-        let set = json!({
-            "metadata": { "name": "probe" },
-            "spec": {
-                "selector": { "matchLabels": { "app": "probe" } },
-                "template": { "metadata": { "labels": { "app": "probe" } }, "spec": pod_spec(image) },
-            },
-        });
+        let (set, service) = (of(probe_set(image))?, of(target_service())?);
         let single = |name: &str| {
             of::<Pod>(
                 json!({ "metadata": { "name": name, "labels": { "app": name } }, "spec": pod_spec(image) }),
             )
         };
-        let service = json!({
-            "metadata": { "name": "target" },
-            "spec": {
-                "type": "NodePort",
-                "selector": { "app": "target" },
-                "ports": [{ "port": 80, "targetPort": PORT }],
-            },
-        });
-        let (set, service) = (of(set)?, of(service)?);
         let (target, guarded, friend) = (single("target")?, single("guarded")?, single("friend")?);
         let (_, _, _, _, service) = tokio::try_join!(
             sets.create(&create, &set),
@@ -138,7 +123,6 @@ impl Probes {
             services.create(&create, &service),
         )?;
         let spec = service.spec.context("the service has no addresses")?;
-        let port = spec.ports.iter().flatten().find_map(|port| port.node_port);
         let ready = site
             .settle(pods.clone(), || async {
                 let pods = pods.list(&ListParams::default()).await?.items;
@@ -154,17 +138,13 @@ impl Probes {
         if let Err(why) = ready {
             return Ok(Err(why));
         }
-        let mut all: BTreeMap<String, Probe> = BTreeMap::new();
-        for pod in pods.list(&ListParams::default()).await?.items {
-            let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default();
-            let address = pod.status.as_ref().and_then(|status| status.pod_ip.clone()).unwrap_or_default();
-            all.insert(pod.name_any(), Probe { pod: pod.name_any(), node, address });
-        }
+        let mut all = placed(&pods).await?;
         let target = all.remove("target").context("the target is gone")?;
         let guarded = all.remove("guarded").context("the guarded pod is gone")?;
         let friend = all.remove("friend").context("the friend is gone")?;
         let mut each: Vec<Probe> = all.into_values().collect();
         each.sort_by(|one, other| one.node.cmp(&other.node));
+        let port = spec.ports.iter().flatten().find_map(|port| port.node_port);
         Ok(Ok(Self {
             namespace: name,
             each,
@@ -225,6 +205,17 @@ impl Probes {
     }
 }
 
+/// Where each pod runs, by its name.
+async fn placed(pods: &Api<Pod>) -> anyhow::Result<BTreeMap<String, Probe>> {
+    let probe = |pod: Pod| {
+        let name = pod.name_any();
+        let node = pod.spec.and_then(|spec| spec.node_name).unwrap_or_default();
+        let address = pod.status.and_then(|status| status.pod_ip).unwrap_or_default();
+        (name.clone(), Probe { pod: name, node, address })
+    };
+    Ok(pods.list(&ListParams::default()).await?.items.into_iter().map(probe).collect())
+}
+
 /// Removes what checks made, also that of runs that were ended, and waits until its pods are gone. The emptied namespaces go
 /// as soon as every API of the cluster answers, that of metrics too (`NamespaceDeletionDiscoveryFailure`).
 ///
@@ -256,6 +247,29 @@ pub async fn remove(site: &Site) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A probe on every node.
+fn probe_set(image: &str) -> Value {
+    json!({
+        "metadata": { "name": "probe" },
+        "spec": {
+            "selector": { "matchLabels": { "app": "probe" } },
+            "template": { "metadata": { "labels": { "app": "probe" } }, "spec": pod_spec(image) },
+        },
+    })
+}
+
+/// The service whose pod is `target`, with a port on every node.
+fn target_service() -> Value {
+    json!({
+        "metadata": { "name": "target" },
+        "spec": {
+            "type": "NodePort",
+            "selector": { "app": "target" },
+            "ports": [{ "port": 80, "targetPort": PORT }],
+        },
+    })
 }
 
 fn pod_spec(image: &str) -> Value {

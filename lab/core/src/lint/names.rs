@@ -11,6 +11,7 @@ use crate::source::{Code, Severity};
 
 use super::{Lint, Part, removed, truth};
 
+#[expect(clippy::too_many_lines, reason = "one rule after the other about each name")]
 pub(super) fn check(lint: &mut Lint<'_>) {
     let mut names: Vec<&str> = lint.values.names().collect();
     names.sort_unstable();

@@ -19,6 +19,7 @@ enum State {
 }
 
 /// Reads the file into the builder.
+#[expect(clippy::too_many_lines, reason = "one pass over lines, whose state all branches share")]
 pub(super) fn read(text: &str, builder: &mut Builder<'_>) {
     let mut group = builder.groups.group("ungrouped", None);
     let mut state = State::Hosts;
