@@ -162,8 +162,7 @@ impl Progress {
     pub fn note(&self, text: &str) {
         self.event("lab", Kind::Note, text);
         match self.mode {
-            Mode::Live => drop(self.screen.println(text)),
-            Mode::Plain => eprintln!("{text}"),
+            Mode::Live | Mode::Plain => output::aside(text),
             Mode::Json => {}
         }
     }
@@ -242,7 +241,7 @@ impl Task {
         match self.progress.mode {
             Mode::Live => {
                 self.bar.finish_and_clear();
-                drop(self.progress.screen.println(format!("{mark} {:<16} {text}", self.name)));
+                output::aside(format_args!("{mark} {:<16} {text}", self.name));
             }
             Mode::Plain => {
                 eprintln!("{:>7.1}s {mark} {}: {text}", self.progress.elapsed().as_secs_f64(), self.name)
