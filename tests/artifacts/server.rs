@@ -36,7 +36,7 @@ struct Thing {
 }
 
 #[derive(Debug, Default)]
-struct Shelf {
+struct Contents {
     things: BTreeMap<String, Thing>,
     /// Method, path and range of every request.
     log: Vec<String>,
@@ -49,14 +49,14 @@ struct Shelf {
 pub struct Server {
     /// `127.0.0.1:PORT`.
     pub address: String,
-    shelf: Arc<Mutex<Shelf>>,
+    contents: Arc<Mutex<Contents>>,
 }
 
 impl Server {
     /// Starts one with nothing to give out.
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let server = Self { address: listener.local_addr().unwrap().to_string(), shelf: Arc::default() };
+        let server = Self { address: listener.local_addr().unwrap().to_string(), contents: Arc::default() };
         let serving = server.clone();
         std::thread::spawn(move || {
             for connection in listener.incoming().flatten() {
@@ -70,32 +70,32 @@ impl Server {
     /// Gives something out from now on.
     pub fn put(&self, path: &str, kind: &str, bytes: &[u8]) {
         let thing = Thing { bytes: bytes.to_vec(), kind: kind.to_owned(), mood: Mood::Good, hidden: false };
-        self.shelf.lock().unwrap().things.insert(path.to_owned(), thing);
+        self.contents.lock().unwrap().things.insert(path.to_owned(), thing);
     }
 
     /// Has something given out in another way.
     pub fn mood(&self, path: &str, mood: Mood) {
-        self.shelf.lock().unwrap().things.get_mut(path).unwrap().mood = mood;
+        self.contents.lock().unwrap().things.get_mut(path).unwrap().mood = mood;
     }
 
     /// The same for everything.
     pub fn moods(&self, mood: &Mood) {
-        self.shelf.lock().unwrap().things.values_mut().for_each(|thing| thing.mood = mood.clone());
+        self.contents.lock().unwrap().things.values_mut().for_each(|thing| thing.mood = mood.clone());
     }
 
     /// Has nobody know how long something is before it comes.
     pub fn hide_length(&self, path: &str) {
-        self.shelf.lock().unwrap().things.get_mut(path).unwrap().hidden = true;
+        self.contents.lock().unwrap().things.get_mut(path).unwrap().hidden = true;
     }
 
     /// Images only with a token from now on.
     pub fn want_token(&self) {
-        self.shelf.lock().unwrap().wants_token = true;
+        self.contents.lock().unwrap().wants_token = true;
     }
 
     /// The requests so far that got something, and forgets them.
     pub fn log(&self) -> Vec<String> {
-        std::mem::take(&mut self.shelf.lock().unwrap().log)
+        std::mem::take(&mut self.contents.lock().unwrap().log)
     }
 
     #[expect(clippy::too_many_lines, reason = "each weakness of a server stands where it answers so")]
@@ -116,10 +116,10 @@ impl Server {
             token |= line == "authorization: bearer for-everybody";
         }
         let (thing, wants_token) = {
-            let mut shelf = self.shelf.lock().unwrap();
+            let mut contents = self.contents.lock().unwrap();
             let shown = range.map(|from| format!(" from {from}")).unwrap_or_default();
-            shelf.log.push(format!("{method} {path}{shown}"));
-            (shelf.things.get(&path).cloned(), shelf.wants_token && path.starts_with("/v2/"))
+            contents.log.push(format!("{method} {path}{shown}"));
+            (contents.things.get(&path).cloned(), contents.wants_token && path.starts_with("/v2/"))
         };
         let address = &self.address;
         let mut say = |status: &str, headers: &str, body: &[u8]| {

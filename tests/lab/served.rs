@@ -40,11 +40,11 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 /// A store as the other commands fill it.
-struct Shelf<'a> {
+struct TestStore<'a> {
     checkout: &'a Checkout,
 }
 
-impl Shelf<'_> {
+impl TestStore<'_> {
     fn write(&self, path: &str, bytes: &[u8]) {
         let path = self.checkout.cache().join("artifacts").join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -142,11 +142,11 @@ fn machines_are_given_files_and_images_and_nothing_else() {
     assert!(!artifacts.exists(), "nobody has said what a deploy needs");
     assert_eq!(running(&checkout), Value::Null);
 
-    let shelf = Shelf { checkout: &checkout };
-    shelf.file();
-    let (manifest, layer) = shelf.image("registry.k8s.io/pause:3.10");
-    let (other, _) = shelf.image("quay.io/pause:3.10");
-    shelf.lock();
+    let store = TestStore { checkout: &checkout };
+    store.file();
+    let (manifest, layer) = store.image("registry.k8s.io/pause:3.10");
+    let (other, _) = store.image("quay.io/pause:3.10");
+    store.lock();
     let said = checkout.lab(&["up", LAB]).answer().ok();
     assert!(said.stderr.contains("3 of 4 artefacts are there for a deploy"), "{}", said.stderr);
     let all = json!({
@@ -166,7 +166,7 @@ fn machines_are_given_files_and_images_and_nothing_else() {
     // What differs is given at the next `up`; what does not is left as it is.
     let again = checkout.lab(&["up", LAB]).answer().ok();
     assert!(again.stderr.contains("nothing to do"), "{}", again.stderr);
-    shelf.image("ghcr.io/not/there:1");
+    store.image("ghcr.io/not/there:1");
     let said = checkout.lab(&["up", LAB]).answer().ok();
     assert!(!said.stderr.contains("artefacts are there"), "{}", said.stderr);
     let url = format!("{REGISTRY}/v2/ghcr.io/not/there/tags/list");

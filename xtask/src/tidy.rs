@@ -16,7 +16,8 @@ struct File<'a> {
 /// A rule gives each line (from 1) where it is broken, and in what way.
 type Rule = fn(&File<'_>) -> Vec<(usize, String)>;
 
-const RULES: [Rule; 5] = [module_docs, libvirt_in_one_room, pure_core, names_of_elsewhere, length];
+const RULES: [Rule; 6] =
+    [module_docs, libvirt_in_one_room, pure_core, names_of_elsewhere, length, words_that_are_gone];
 /// How many lines a file of code may have.
 const LONGEST_FILE: usize = 500;
 
@@ -144,6 +145,34 @@ fn names_of_elsewhere(file: &File<'_>) -> Vec<(usize, String)> {
     found.collect()
 }
 
+/// Names that a newcomer could not guess were replaced by the field's words, and do not come back.
+fn words_that_are_gone(file: &File<'_>) -> Vec<(usize, String)> {
+    const GONE: [(&str, &str); 4] = [
+        (concat!("Trou", "ble"), "an error, as `FetchError`"),
+        (concat!("Wish", "es"), "options, as `DeployOptions`"),
+        (concat!("Work", "shop"), "a context, as `ApplyContext`"),
+        (concat!("She", "lf"), "what it holds, as `ServedArtifacts`"),
+    ];
+    let lines = file.text.lines().enumerate().filter(|_| is_rust(file.path) || file.path.ends_with(".md"));
+    let found = lines.flat_map(|(index, line)| {
+        let gone = GONE.iter().filter(move |(word, _)| has_word(line, word));
+        gone.map(move |(word, instead)| {
+            (index + 1, format!("`{word}` is gone from our words: name {instead}"))
+        })
+    });
+    found.collect()
+}
+
+/// Whether a word stands in a line by itself, as it is written.
+fn has_word(line: &str, word: &str) -> bool {
+    let is_part = |character: char| character.is_alphanumeric() || character == '_';
+    line.match_indices(word).any(|(place, _)| {
+        let before = line[..place].chars().next_back();
+        let after = line[place + word.len()..].chars().next();
+        !before.is_some_and(is_part) && !after.is_some_and(is_part)
+    })
+}
+
 /// Links of Markdown to files lead somewhere.
 fn links(file: &File<'_>, exists: &dyn Fn(&Path) -> bool) -> Vec<(usize, String)> {
     if !file.path.ends_with(".md") {
@@ -225,6 +254,12 @@ mod tests {
         assert_eq!(lines(length, "lab/src/a.rs", &text), [LONGEST_FILE + 1]);
         assert_eq!(lines(length, "docs/a.md", &text), [] as [usize; 0]);
         assert_eq!(lines(length, "lab/src/a.rs", &text[2..]), [] as [usize; 0]);
+    }
+
+    #[test]
+    fn words_that_are_gone_are_named_with_what_to_say_instead() {
+        let text = concat!("enum Trou", "ble {}\nenum Trou", "bleshooting {}\n");
+        assert_eq!(lines(words_that_are_gone, "lab/src/a.rs", text), [1]);
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub fn made_for(text: &str) -> Option<&str> {
 
 /// The files of variables.
 pub(super) fn variables(spec: &ClusterSpec, index: &Index, entries: &[Entry]) -> Files {
-    let shelf = Shelf::new(spec, index);
+    let placement = FilePlacement::new(spec, index);
     // Each file with the setting that was written to it last.
     let mut drafts: BTreeMap<String, (String, &Entry)> = BTreeMap::new();
     for entry in entries {
@@ -43,7 +43,7 @@ pub(super) fn variables(spec: &ClusterSpec, index: &Index, entries: &[Entry]) ->
         if matches!(setting.scope, Scope::Host(_)) && IN_INVENTORY.contains(&setting.name.as_str()) {
             continue;
         }
-        let text = match drafts.entry(shelf.path(&setting.scope, &setting.name)) {
+        let text = match drafts.entry(placement.path(&setting.scope, &setting.name)) {
             btree_map::Entry::Vacant(vacant) => {
                 let (text, _) = vacant.insert((first_line(spec) + "---\n", entry));
                 yaml::comment(text, &said_of(entry));
@@ -71,7 +71,7 @@ pub(super) fn path(spec: &ClusterSpec, index: &Index, scope: &Scope, name: &str)
     if matches!(scope, Scope::Host(_)) && IN_INVENTORY.contains(&name) {
         return "inventory.ini".to_owned();
     }
-    Shelf::new(spec, index).path(scope, name)
+    FilePlacement::new(spec, index).path(scope, name)
 }
 
 /// What the comment above a setting says.
@@ -90,14 +90,14 @@ fn said_of(Entry { setting, note }: &Entry) -> String {
 
 /// What decides in which file of its group a variable stands: the same one as in Kubespray's sample, where
 /// people look for it.
-struct Shelf<'i> {
+struct FilePlacement<'i> {
     index: &'i Index,
     plugin: Option<NetworkPlugin>,
     /// How variables of the add-ons in the sample begin: `metrics_server_`.
     addons: BTreeSet<&'i str>,
 }
 
-impl<'i> Shelf<'i> {
+impl<'i> FilePlacement<'i> {
     fn new(spec: &ClusterSpec, index: &'i Index) -> Self {
         let of_addons = index.variables.keys().filter(|name| sample(index, name).any(|file| file == ADDONS));
         Self {
