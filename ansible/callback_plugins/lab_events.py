@@ -2,7 +2,7 @@
 
 Owns the shape of these lines, which `lab/core/src/kubespray/events.rs` reads. Must not pass on what a module
 returned as a whole: results hold keys, tokens and certificates. Only what says why a task failed, and what a
-`debug` task says, goes out. Whoever keeps the lines takes out what looks like a secret (`lab_core::secrets`).
+`debug` task says, goes out. The keeper of the lines takes out what looks like a secret (`lab_core::secrets`).
 """
 
 from __future__ import annotations

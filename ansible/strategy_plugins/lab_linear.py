@@ -320,7 +320,7 @@ class Sparing(Linear):
 
 
 def socket_path():
-    """A place that is removed with the other temporary files of this run, whoever ends it."""
+    """A place that is removed with the other temporary files of this run, however it ends."""
     path = os.path.join(constants.DEFAULT_LOCAL_TMP, "mitogen")
     return path if len(path) <= LONGEST_SOCKET else make_socket_path()
 

@@ -123,7 +123,7 @@ pub async fn ensure(cx: &Cx, spec: &ImageSpec, folder: &Path) -> anyhow::Result<
     let task = cx.progress.task("image");
     let deadline = Deadline::after(LONGEST);
     let claim = store::claim(cx, &key, deadline, &task).await?;
-    // Whoever held the claim before may have made it.
+    // The last holder of the claim may have made it.
     if let Some(manifest) = store::find(&store, &key)? {
         task.done("made by another process");
         return Ok(base_image(&store, &manifest));

@@ -37,7 +37,7 @@ pub fn is_coloured(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && !refuses && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Whoever reads standard output has read enough, as `head` does. It ends the command and is no failure.
+/// The reader of standard output has read enough, as `head` does. It ends the command and is no failure.
 #[derive(Debug, thiserror::Error)]
 #[error("nobody reads standard output any more")]
 pub struct ReaderGone;

@@ -439,7 +439,7 @@ async fn hand_out(
             // A log that cannot be written must not end the program it belongs to.
             let _ = log.as_ref().write_all(&line);
         }
-        // Whoever listened may have gone; the program is let run to its end all the same.
+        // The listener may have gone; the program runs to its end all the same.
         let _ = lines.send(String::from_utf8_lossy(line.trim_ascii_end()).into_owned());
         line.clear();
     }

@@ -10,7 +10,7 @@ pub const UPSTREAM: &str = "https://github.com/kubernetes-sigs/kubespray";
 /// The known releases, oldest first.
 pub const TAGS: [&str; 4] = lab_core::kubespray::TAGS;
 
-/// Variables that say how git and pip reach their servers, which tests take over from whoever runs them.
+/// Variables that say how git and pip reach their servers, which tests take over from the person who runs them.
 const REACH: [&str; 4] = ["PIP_", "GIT_SSL_", "GIT_CONFIG_GLOBAL", "SSL_CERT_"];
 
 /// Why Kubespray cannot be fetched here; `None` where it can.

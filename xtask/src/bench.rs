@@ -278,7 +278,7 @@ fn artifacts(bench: &mut Bench<'_>) -> anyhow::Result<()> {
     let place = bench.directory.join("artifacts");
     let lock = cx.folders.root.join("output/quick/inventory/artifacts.lock.json");
     bench.xtask(&["kubespray", "fetch", "--cluster", "quick"])?;
-    // Whoever lists what is needed finds it out first.
+    // Listing what is needed finds it out first.
     bench.xtask(&["artifacts", "list", "quick", "--yes"])?;
     let binary = cargo::build_lab(cx)?;
     let build = |_: &Bench<'_>| {

@@ -21,7 +21,7 @@ use crate::setup::{self, Needs};
 
 /// Runs `lab [FIRST] WORDS…` in place of this process.
 ///
-/// `$LAB_BIN` names a prebuilt program; whoever names one has set up the computer for it, so nothing
+/// `$LAB_BIN` names a prebuilt program; its user has set up the computer for it, so nothing
 /// is checked or built then.
 ///
 /// # Errors
@@ -59,7 +59,7 @@ fn says_yes(words: &[OsString]) -> bool {
 
 /// The `lab` program in the environment that it is made for.
 ///
-/// Labs must behave the same whoever calls them: variables that steer libvirt, Kubernetes clients,
+/// Labs must behave the same for every caller: variables that steer libvirt, Kubernetes clients,
 /// Ansible, Python and the language of messages come from the lab's own files, never from the caller.
 pub fn command(cx: &Cx, host: &Host, binary: &OsStr, arguments: &[OsString]) -> Command {
     let dropped = env::vars_os().map(|(name, _)| name).filter(|name| is_dropped(&name.to_string_lossy()));

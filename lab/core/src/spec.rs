@@ -1,6 +1,6 @@
 //! The spec: a cluster file after every check has passed.
 //!
-//! Plain data with public fields. Values are made only by `cluster::check`, so whoever holds one may
+//! Plain data with public fields. Values are made only by `cluster::check`, so its holder may
 //! rely on the invariants named here: machine names and addresses are unique, addresses lie inside
 //! the subnet, there is at least one control plane, the number of etcd members is odd.
 

@@ -36,7 +36,7 @@ pub struct Share {
     _environment: File,
 }
 
-/// Shares a checkout and its environment with whoever else uses them.
+/// Shares a checkout and its environment with other commands that use them.
 ///
 /// # Errors
 /// When they are being removed.
@@ -60,7 +60,7 @@ pub fn ansible(environment: &Environment, program: &str, settings: &Path) -> Inv
     invocation(environment.program(program))
         .env("ANSIBLE_CONFIG", settings)
         .env("LC_ALL", "C.UTF-8")
-        // Whoever calls Ansible by hand with our settings gets what Ansible says to people.
+        // A person who calls Ansible with our settings gets what Ansible says to people.
         .env("ANSIBLE_STDOUT_CALLBACK", CALLBACK)
 }
 

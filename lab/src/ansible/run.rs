@@ -61,7 +61,7 @@ pub enum Prints {
     Tables,
     /// Ansible's events, one a line.
     Events,
-    /// Nothing: whoever called has something of its own to print.
+    /// Nothing: the caller has something of its own to print.
     Nothing,
 }
 

@@ -277,7 +277,7 @@ impl Shared {
             None => format!("debian-{}", self.architecture),
         };
         let place = self.claim(&name, task).await?;
-        // Whoever was waited for may have built the same.
+        // The builder that was waited for may have built the same.
         let store: &Store = &self.writer;
         let mut jobs = Vec::new();
         for job in &batch.jobs {

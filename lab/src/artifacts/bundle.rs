@@ -1,7 +1,7 @@
 //! `artifacts export` and `import`: everything that a lock needs in one file, for a site that nothing else reaches.
 //!
 //! A bundle is a tar archive: `bundle.json` first, which holds the lock and the records, then every blob as
-//! `blobs/sha256/<hex>`, sorted. The same store and lock give the same bytes. Whoever reads one believes none of it: a
+//! `blobs/sha256/<hex>`, sorted. The same store and lock give the same bytes. An import believes none of it: a
 //! name that is not announced is refused, and every blob is digested while it is read.
 
 use std::collections::{BTreeMap, BTreeSet};

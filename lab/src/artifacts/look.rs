@@ -73,7 +73,7 @@ fn file(store: &Store, item: &Item) -> anyhow::Result<Held> {
     if let Some(record) = exact.clone().filter(|record| store.has_file(record)) {
         return Ok(of(record));
     }
-    // Bytes with the right digest are the right ones, whoever brought them.
+    // Bytes with the right digest are the right ones, wherever they came from.
     if exact.is_none()
         && let Some(digest) = &item.digest
         && let Some(size) = store.size(digest)

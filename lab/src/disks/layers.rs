@@ -85,7 +85,7 @@ impl Planned {
     fn make_place(&self) -> anyhow::Result<LayerFiles> {
         let place = self.store.layer(&self.layer);
         files::private_folder(&place.folder)?;
-        // Whoever finds the machine above the layer asks it for the image, though it is not digested yet.
+        // The machine above the layer is asked for its image, though the layer has no digest yet.
         let content = digest::Content { digest: String::new(), size: 0 };
         write(&place, &self.machine, &self.image, content)?;
         Ok(place)

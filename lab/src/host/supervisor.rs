@@ -189,7 +189,7 @@ pub fn outer(folder: &Path, cache: &Path) -> anyhow::Result<()> {
         namespaces |= CloneFlags::CLONE_NEWCGROUP;
     }
     unshare(namespaces).context("the kernel refuses the host's namespaces")?;
-    // Recorded from here on, so that whoever finds the record can also find what lives in the namespaces.
+    // Recorded from here on, so that the record leads to what lives in the namespaces.
     record.network_namespace = namespace(record.supervisor.pid, "net");
     private_mounts(folder, cache, record.no_containers.is_none())?;
 
@@ -205,7 +205,7 @@ pub fn outer(folder: &Path, cache: &Path) -> anyhow::Result<()> {
     let mut said = String::new();
     let mut says = std::io::BufReader::new(inner.stdout.take().context("the inner process has no output")?);
     says.read_line(&mut said).context("cannot hear the inner process")?;
-    // Passed on, so that whoever reads "ready" also finds the whole record.
+    // Passed on, so that the reader of "ready" also finds the whole record.
     print!("{said}");
     std::io::stdout().flush()?;
     let arrived = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC).context("cannot wait for signals")?;

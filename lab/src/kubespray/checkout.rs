@@ -94,7 +94,7 @@ pub async fn ensure(cx: &Cx, request: &Request) -> anyhow::Result<Checkout> {
     let what = format!("another command that fetches Kubespray {}", pin.version);
     let lock = super::hold(cx, &places.lock(&pin.commit), &what, deadline, &task).await?;
     let made = match find(cx, pin).await {
-        // Whoever held the lock has fetched it.
+        // The last holder of the lock has fetched it.
         Ok(Some(checkout)) => Ok(checkout),
         Ok(None) => make(cx, request, &lock, deadline, &task).await,
         Err(error) => Err(error),

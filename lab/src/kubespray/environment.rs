@@ -151,7 +151,7 @@ pub async fn ensure(cx: &Cx, checkout: &Checkout) -> anyhow::Result<Environment>
     made
 }
 
-/// Held by whoever makes or removes an environment, shared by whoever uses it.
+/// Held by commands that make or remove an environment, shared by those that use it.
 pub fn lock(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.lock"))

@@ -92,7 +92,7 @@ impl KubesprayFiles {
         self.checkouts().join(format!(".new-{commit}"))
     }
 
-    /// Held by whoever makes or removes the checkout of a commit, shared by whoever uses it.
+    /// Held by commands that make or remove the checkout of a commit, shared by those that use it.
     #[must_use]
     pub fn lock(&self, commit: &str) -> PathBuf {
         self.checkouts().join(format!(".{commit}.lock"))

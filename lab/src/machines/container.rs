@@ -165,7 +165,7 @@ fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts the keeper of a machine's console: a process on the host's network, so that whoever ends the host ends it,
+/// Starts the keeper of a machine's console: a process on the host's network, so that the end of the host ends it,
 /// which writes everything the machine says to a file and ends with the machine.
 ///
 /// # Errors

@@ -38,7 +38,7 @@ async fn a_late_program_goes_with_its_children() {
         .unwrap_err();
     assert!(matches!(error, ProcessError::Late { .. }), "{error}");
     let child: i32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
-    // A kill takes effect when its target is scheduled next, and the orphan is reaped by whoever adopts it;
+    // A kill takes effect when its target is scheduled next, and the orphan is reaped by its new parent;
     // gone or a zombie both mean that it no longer runs.
     let look = || async {
         let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();

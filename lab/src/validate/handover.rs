@@ -1,7 +1,7 @@
 //! Controllers of which one at a time is in charge, after their machines were started: the lease of one that ended with
 //! its machine is set free for the one that started with it.
 //!
-//! Whoever wants such a lease waits from its first look at it for as long as the lease lasts, 15 seconds
+//! A candidate for such a lease waits from its first look at it for as long as the lease lasts, 15 seconds
 //! (`LeaseDuration` of client-go's tools/leaderelection), because it cannot know whether the holder lives. The lab knows when it started
 //! the holder's machine.
 

@@ -43,7 +43,7 @@ impl Environment {
 
     fn new(folders: &Folders, name: &str, requirements: &'static str) -> Self {
         let directory = folders.environments();
-        // A missing file is told by whoever makes the environment.
+        // Making the environment reports a missing file.
         let pins = fs::read(folders.root.join(requirements)).unwrap_or_default();
         let digest = fnv1a(directory.as_os_str().as_encoded_bytes().iter().chain(&[0]).chain(&pins));
         Self { requirements, path: directory.join(format!("{name}-{digest:016x}")) }

@@ -1,6 +1,6 @@
 //! What a lab needs from the operating system, and what each distribution calls it.
 //!
-//! A component is present when one of its files is there, whoever put it there. That costs a few
+//! A component is present when one of its files is there, however it came. That costs a few
 //! system calls, needs no package manager, and is right for programs built by hand too.
 
 use crate::host::Host;

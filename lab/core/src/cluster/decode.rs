@@ -29,7 +29,7 @@ pub(super) trait FromScalar: Sized {
     fn read(scalar: &Scalar) -> Result<Self, Mistake>;
 }
 
-/// What is wrong with a scalar; whoever reads it knows where it stands.
+/// What is wrong with a scalar; its reader knows where it stands.
 #[derive(Debug)]
 pub(super) struct Mistake {
     code: Code,

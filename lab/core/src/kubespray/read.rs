@@ -1,7 +1,7 @@
 //! An inventory that somebody else wrote: its files to groups, hosts and settings, each with its place.
 //!
 //! Reads what Ansible would read, the way Ansible would, and goes on after every mistake. Judges nothing
-//! that Ansible takes; [`super::lint`] does. The files are collected by whoever calls: nothing here
+//! that Ansible takes; [`super::lint`] does. The caller collects the files: nothing here
 //! does I/O.
 
 mod files;

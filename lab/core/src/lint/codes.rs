@@ -128,7 +128,7 @@ explanations! {
             "Set `etcd_member_name` for each member.", "roles/kubespray_defaults/defaults/main/main.yml";
     }
     "Security" {
-        OpenKubelet: "Whoever reaches the kubelet can read, or run, what is on the node.",
+        OpenKubelet: "Every client that reaches the kubelet can read, or run, what is on the node.",
             "Leave the variable out: the default is safe.", "roles/kubernetes/node/defaults/main.yml";
         WeakAuthentication: "The way in is weaker than the default.",
             "Leave the variable out: the default is safe.", "the default of the variable";
@@ -140,9 +140,9 @@ explanations! {
             "Mend what is asserted.", "roles/validate_inventory/tasks/main.yml";
         BecomeEverywhere: "Kubespray hands some tasks to the computer it runs on, with `become: false`; a variable for everybody wins over that.",
             "Call ansible-playbook with `--become`, or set the variable for the groups of the machines.", "roles/kubernetes/client/tasks/main.yml";
-        HostKeyChecking: "Without the machines' keys, whoever answers at the address is given root's password.",
+        HostKeyChecking: "Without the machines' keys, any server that answers at the address is given root's password.",
             "Keep a known_hosts file for the machines.", "OpenSSH";
-        PlainPassword: "Whoever reads the file has the password; so has its history.",
+        PlainPassword: "Every reader of the file has the password; so has its history.",
             "Encrypt it with ansible-vault, or look it up.", "ansible-vault";
     }
     "Allowing a finding" {

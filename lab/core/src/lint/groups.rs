@@ -175,7 +175,7 @@ fn nobody(lint: &mut Lint<'_>) {
     let mut reported: HashSet<&str> = HashSet::new();
     for setting in lint.subject.settings {
         let Scope::Group(name) = &setting.scope else { continue };
-        // Kubespray's own groups may be empty: whoever has none of such machines needs no other inventory for it.
+        // Kubespray's own groups may be empty: a cluster without such machines needs no other inventory for it.
         let is_known = name == "all"
             || name == "ungrouped"
             || lint.index.groups.contains(name)

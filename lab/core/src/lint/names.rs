@@ -150,7 +150,7 @@ fn is_identifier(name: &str) -> bool {
         && name.chars().all(|c| c.is_alphanumeric() || c == '_')
 }
 
-/// Every word in a template of any value: a name that is there is used, whoever's it is.
+/// Every word in a template of any value: a name that is there is used, in any role.
 fn used_in_templates(settings: &[Setting]) -> HashSet<&str> {
     fn collect<'a>(value: &'a Value, words: &mut HashSet<&'a str>) {
         match value {

@@ -32,12 +32,12 @@ const SMELLS: [Smell; 12] = [
     Smell { name: "kubelet_authorization_mode_webhook", when: When::No, code: Code::OpenKubelet, message: "the kubelet would allow everything to everybody whom it knows", hint: "leave it out: it is true" },
     Smell { name: "kube_token_auth", when: When::Yes, code: Code::WeakAuthentication, message: "tokens in a file never expire, and cannot be taken back while the API runs", hint: "use service accounts or OpenID Connect" },
     Smell { name: "kube_basic_auth", when: When::Yes, code: Code::WeakAuthentication, message: "Kubernetes has no passwords any more", hint: "use certificates or OpenID Connect" },
-    Smell { name: "kube_webhook_token_auth_url_skip_tls_verify", when: When::Yes, code: Code::WeakAuthentication, message: "whoever answers at that address says who is who", hint: "give it a certificate, and leave this out" },
+    Smell { name: "kube_webhook_token_auth_url_skip_tls_verify", when: When::Yes, code: Code::WeakAuthentication, message: "any server that answers at that address says who is who", hint: "give it a certificate, and leave this out" },
     Smell { name: "etcd_secure_client", when: When::No, code: Code::WeakAuthentication, message: "etcd would answer clients without a certificate", hint: "leave it out: it is true" },
     Smell { name: "etcd_peer_client_auth", when: When::No, code: Code::WeakAuthentication, message: "etcd would take members without a certificate", hint: "leave it out: it is true" },
     Smell { name: "dashboard_skip_login", when: When::Yes, code: Code::WeakAuthentication, message: "the dashboard would let everybody in", hint: "leave it out: it is false" },
     Smell { name: "unsafe_show_logs", when: When::Yes, code: Code::ShownSecrets, message: "passwords and tokens would be in the log of Ansible", hint: "set it on the command line while you look for a mistake, and not here" },
-    Smell { name: "download_validate_certs", when: When::No, code: Code::WeakAuthentication, message: "files would be taken from whoever answers", hint: "add the authority's certificate to the machines, and leave this out" },
+    Smell { name: "download_validate_certs", when: When::No, code: Code::WeakAuthentication, message: "files would be taken from any server that answers", hint: "add the authority's certificate to the machines, and leave this out" },
     Smell { name: "ignore_assert_errors", when: When::Yes, code: Code::IgnoredAsserts, message: "Kubespray would go on with what it knows to be wrong", hint: "mend what it asserts, and leave this out" },
 ];
 
@@ -137,7 +137,8 @@ fn host_keys(lint: &mut Lint<'_>) {
     ] {
         let found: Vec<_> = lint.judged(name).into_iter().filter(off).take(3).collect();
         for setting in found {
-            let message = format!("`{name}`: whoever answers at the address is taken for the machine");
+            let message =
+                format!("`{name}`: any server that answers at the address is taken for the machine");
             lint.tell(Severity::Warning, Code::HostKeyChecking, setting, Part::Value, message)
                 .hint("put the machines' keys into a known_hosts file, and check them");
         }

@@ -114,7 +114,7 @@ fn supported(lint: &mut Lint<'_>, setting: &Setting, version: &str, components: 
             .cloned()
     };
     for (component, known) in components {
-        // Whoever brings the digest may have any version.
+        // With a digest of one's own, any version may be had.
         let digests = ["_checksum", "_binary_checksum", "_archive_checksum"];
         if digests.iter().any(|digest| lint.values.all(&format!("{component}{digest}")).next().is_some()) {
             continue;

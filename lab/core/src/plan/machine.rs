@@ -40,7 +40,7 @@ pub(super) fn removal(name: &str, found: &ObservedMachine) -> MachineActions {
     }
 }
 
-/// A machine of the file. `network_restarts`: whoever is on the network loses it.
+/// A machine of the file. `network_restarts`: every machine on the network loses it.
 pub(super) fn actions(
     name: &str,
     wanted: &Wanted,

@@ -203,7 +203,7 @@ impl Client {
         });
         let part = part.await.map_err(|error| FetchError::Fatal(error.into()))?;
         if let Some(size) = writer.size(digest) {
-            // Whoever was at it has brought it.
+            // The last holder of the claim has downloaded it.
             part.discard()?;
             return Ok(Blob { sha256: digest.clone(), size });
         }

@@ -89,7 +89,7 @@ pub fn run(folder: &Path) -> anyhow::Result<Infallible> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let kept = keep(&served).await;
-        // Whoever starts it again must not do so without end.
+        // A start that fails is not repeated at once.
         pause(PAUSE).await;
         kept
     })

@@ -31,7 +31,7 @@ pub fn program(cx: &Cx) -> Option<PathBuf> {
     on_path.chain(unpacked).find(|program| program.is_file())
 }
 
-/// The registry's settings: it gives out what is there, to whoever is on the lab's network, and takes nothing. They are
+/// The registry's settings: it gives out what is there, to all of the lab's network, and takes nothing. They are
 /// JSON, which is YAML, so that no path can be read as anything else.
 #[must_use]
 pub fn settings(gateway: Ipv4Addr, root: &Path, certificate: &Certificate) -> String {
@@ -54,7 +54,7 @@ pub fn settings(gateway: Ipv4Addr, root: &Path, certificate: &Certificate) -> St
     format!("{settings:#}\n")
 }
 
-/// `lab internal registry`: becomes the registry, which ends with whoever started this.
+/// `lab internal registry`: becomes the registry, which ends with its parent.
 ///
 /// # Errors
 /// When the program cannot be started.

@@ -278,7 +278,7 @@ async fn measured(site: &Site) -> anyhow::Result<(BTreeSet<String>, usize)> {
         let deadline = Deadline::after(ASK * site.times);
         tokio::select! {
             list = site.client.request::<MetricsList>(request) => list.context("the metrics API does not answer"),
-            // Whoever asks for an API that somebody else serves waits a minute where nobody does.
+            // A request to an aggregated API without a ready backend blocks for 60 s.
             () = deadline.passed() => anyhow::bail!("the metrics API does not answer in {} s", deadline.length().as_secs()),
         }
     };

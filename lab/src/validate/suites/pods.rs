@@ -45,7 +45,7 @@ pub const CHECKS: &[Check] = &[
     Check {
         id: "dns",
         title: "names resolve on every node",
-        // Whoever answers is a pod itself, and may be on its way up as long as any.
+        // A pod answers, and may be on its way up as long as any.
         deadline: |site| site.patience.max(SETTLE * site.times),
         run: |context| Box::pin(async { dns(context.probes().await?).await }),
         ..LOOKS_OUT

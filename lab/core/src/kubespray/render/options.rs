@@ -123,7 +123,7 @@ fn k8s_cluster(spec: &ClusterSpec, variables: &Variables, index: &Index) -> Vec<
     group.entries
 }
 
-/// Kubespray takes the name of the cluster for the domain of its services too. Whoever sets the name means that.
+/// Kubespray takes the name of the cluster for the domain of its services too. Setting the name means that.
 fn names(group: &mut Group, spec: &ClusterSpec) {
     let variables = &spec.kubespray.variables;
     let is_set = |group: &str| variables.get(group).is_some_and(|set| set.contains_key("cluster_name"));
@@ -210,7 +210,11 @@ fn api(group: &mut Group, spec: &ClusterSpec) {
     let mut names = asked.clone();
     names.extend(of_host.into_iter().flatten().filter(|name| !asked.contains(name)));
     if asked.is_empty() {
-        group.always("whoever comes by way of the machines' host calls the API by its names", NAMES, names);
+        group.always(
+            "clients that come by way of the machines' host call the API by its names",
+            NAMES,
+            names,
+        );
     } else {
         group.key("kubernetes.api.names", NAMES, names);
         if let Some(entry) = group.entries.last_mut() {

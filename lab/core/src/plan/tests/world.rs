@@ -234,7 +234,7 @@ impl World {
         }
     }
 
-    /// Stops the network as a person might: whoever is on it loses it.
+    /// Stops the network as a person might: every machine on it loses it.
     pub(super) fn stop_network(&mut self) {
         if let Some(network) = &mut self.network {
             network.started = None;
