@@ -100,7 +100,6 @@ pub fn note_use(layout: &Layout, part: &str, entry: &str) {
 }
 
 /// When an entry was used last; for one that was never noted, when it was made.
-#[must_use]
 pub fn last_use(layout: &Layout, part: &str, entry: &str, path: &Path) -> Option<SystemTime> {
     let changed = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
     changed(&use_note(layout, part, entry)).or_else(|| changed(path))
@@ -126,7 +125,6 @@ fn is_recent(note: &Path) -> bool {
 }
 
 /// The first 16 digits of a digest, for names of files.
-#[must_use]
 pub fn short_digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

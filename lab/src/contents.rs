@@ -76,7 +76,6 @@ pub fn look(cx: &Cx) -> anyhow::Result<Vec<Entry>> {
 }
 
 /// What can go: what no lab uses, and was not used for so many days.
-#[must_use]
 pub fn unused(entries: &[Entry], now: SystemTime, days: u32) -> Vec<Entry> {
     let age = Duration::from_secs(u64::from(days) * 24 * 3600);
     let is_old = |entry: &&Entry| {
@@ -113,7 +112,6 @@ pub fn remove(cx: &Cx, entries: &[Entry]) -> anyhow::Result<Vec<Entry>> {
 }
 
 /// The table for people.
-#[must_use]
 pub fn table(entries: &[Entry]) -> String {
     let mut text = format!("{:<14}{:<46}{:>12}  {:<12}USED BY\n", "PART", "NAME", "SIZE", "LAST USE");
     for entry in entries {

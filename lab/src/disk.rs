@@ -27,7 +27,6 @@ enum Obstacle {
 }
 
 /// Puts the sentence about a disk in front of a failure that comes from one; any other failure stays as it is.
-#[must_use]
 pub fn explained(layout: &Layout, error: anyhow::Error) -> anyhow::Error {
     let folders = [
         layout.output(),

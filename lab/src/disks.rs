@@ -6,7 +6,6 @@ pub mod root;
 pub mod snapshots;
 
 /// The name of a machine's root disk in the lab's pool.
-#[must_use]
 pub fn disk_name(machine: &str) -> String {
     format!("{machine}.qcow2")
 }

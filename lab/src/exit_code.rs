@@ -5,7 +5,6 @@ use crate::process::ProcessError;
 use crate::wait::WaitError;
 
 /// The exit code an error means.
-#[must_use]
 pub fn of(error: &anyhow::Error) -> u8 {
     if error.chain().any(|cause| {
         matches!(cause.downcast_ref(), Some(ProcessError::Cancelled { .. }))

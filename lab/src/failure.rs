@@ -44,7 +44,6 @@ impl Failure {
     }
 
     /// Adds advice.
-    #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
@@ -60,7 +59,6 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 /// The error as it is shown: one sentence, its causes, a hint.
-#[must_use]
 pub fn render(error: &anyhow::Error) -> String {
     let mut text = format!("error: {error}");
     let mut last = error.to_string();

@@ -345,7 +345,6 @@ fn take(
 }
 
 /// Whether a path still names an open file.
-#[must_use]
 pub fn is_named(file: &File, path: &Path) -> bool {
     let same = |named: std::fs::Metadata| {
         file.metadata().is_ok_and(|own| (own.dev(), own.ino()) == (named.dev(), named.ino()))

@@ -93,7 +93,6 @@ impl PathKind {
     }
 
     /// The name of anything but an ordinary file in messages, with its article.
-    #[must_use]
     pub fn name_unless_file(self) -> Option<&'static str> {
         match self {
             Self::Missing | Self::File => None,
@@ -116,7 +115,6 @@ fn unreadable(path: &Path) -> String {
 }
 
 /// The refusal of a path that is no ordinary file.
-#[must_use]
 pub fn not_a_file(path: &Path, kind: &str) -> Failure {
     Failure::new(exit::USAGE, format!("`{}` is {kind}, not a file", path.display()))
         .hint("put an ordinary file there, or move it away")

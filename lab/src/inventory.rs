@@ -26,7 +26,6 @@ mod tests;
 const FOLDERS: [&str; 2] = ["group_vars", "host_vars"];
 
 /// What a person is told when the paths of a lab cannot be said to OpenSSH and Ansible.
-#[must_use]
 pub fn unsayable() -> Failure {
     Failure::new(exit::HOST, "the lab's folder cannot be used for SSH")
         .hint("move the checkout to a folder whose path has only letters, digits, blanks and . _ - /")
@@ -34,7 +33,6 @@ pub fn unsayable() -> Failure {
 
 /// The folder of the inventory that belongs to a cluster file: the file's own, where that lies under
 /// `inventories/`; none for a cluster file elsewhere.
-#[must_use]
 pub fn beside(cx: &Cx, lab: &Lab) -> Option<PathBuf> {
     let folder = lab.cluster_file.parent().filter(|folder| folder.parent() == Some(&cx.layout.inventories()));
     folder.map(Path::to_owned)

@@ -147,7 +147,6 @@ impl Lab {
     }
 
     /// What names this cluster on a command line: its name where the file is under inventories/, else its path.
-    #[must_use]
     pub fn cluster_words(&self, cx: &Cx) -> String {
         let folder = self.cluster_file.parent();
         match folder.and_then(Path::file_name) {
@@ -192,7 +191,6 @@ impl Lab {
     }
 
     /// The secrets of its cluster file, which are kept out of all that is shown and kept of a run.
-    #[must_use]
     pub fn secrets(&self) -> Secrets {
         Secrets::of(&self.spec.kubespray.variables)
     }
@@ -348,7 +346,6 @@ impl Reached {
     }
 
     /// `inner`, made to run where the lab's network is.
-    #[must_use]
     pub fn inside(&self, inner: &Invocation) -> Invocation {
         match &self.embedded {
             Some(host) => enter::wrap(host.pid, inner),
@@ -358,7 +355,6 @@ impl Reached {
 
     /// What tells this run of a machine from every other: libvirt counts runs, and starts again with each
     /// new host.
-    #[must_use]
     pub fn run_name(&self, run: u32) -> String {
         match &self.embedded {
             Some(host) => format!("{}/{run}", host.pid),
@@ -383,7 +379,6 @@ pub async fn running(cx: &Cx, lab: &Lab) -> anyhow::Result<Reached> {
 }
 
 /// A name for the record of this run, the newest last in order.
-#[must_use]
 pub fn run_id() -> String {
     let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
     format!("{now}-{}", std::process::id())

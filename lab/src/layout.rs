@@ -19,19 +19,16 @@ pub struct Layout {
 
 impl Layout {
     /// The layout of the checkout at `root`.
-    #[must_use]
     pub fn new(root: impl Into<PathBuf>, cache: impl Into<PathBuf>) -> Self {
         Self { root: root.into(), cache: cache.into() }
     }
 
     /// The layout of another checkout that shares this cache.
-    #[must_use]
     pub fn of_checkout(&self, root: impl Into<PathBuf>) -> Self {
         Self::new(root, self.cache.clone())
     }
 
     /// What something of another checkout that shares this cache is called here: its name, and where it is of.
-    #[must_use]
     pub fn name_of(&self, other: &Self, name: &str) -> String {
         match other.root == self.root {
             true => name.to_owned(),
@@ -40,87 +37,73 @@ impl Layout {
     }
 
     /// The checkout itself.
-    #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
     /// A path as people are shown it: from the checkout where it lies in there.
-    #[must_use]
     pub fn shown(&self, path: &Path) -> String {
         path.strip_prefix(&self.root).unwrap_or(path).display().to_string()
     }
 
     /// `inventories/`, the folder of the named cluster files.
-    #[must_use]
     pub fn inventories(&self) -> PathBuf {
         self.root.join("inventories")
     }
 
     /// `ansible/`, the playbooks and roles that are ours.
-    #[must_use]
     pub fn ansible(&self) -> PathBuf {
         self.root.join("ansible")
     }
 
     /// `output/`, the folder of all living labs.
-    #[must_use]
     pub fn output(&self) -> PathBuf {
         self.root.join("output")
     }
 
     /// `output/logs/`: what long runs said, whichever lab they were for.
-    #[must_use]
     pub fn logs(&self) -> PathBuf {
         self.output().join("logs")
     }
 
     /// What was kept of labs: frozen layers of disks, and the snapshots that stand on them. With the labs, because both
     /// must lie in one file system.
-    #[must_use]
     pub fn snapshots(&self) -> SnapshotFiles {
         SnapshotFiles { folder: self.output().join("snapshots") }
     }
 
     /// The store of base images.
-    #[must_use]
     pub fn images(&self) -> PathBuf {
         self.cache.join("images")
     }
 
     /// The store of artefacts: every file and image that a deploy needs.
-    #[must_use]
     pub fn artifacts(&self) -> ArtifactFiles {
         ArtifactFiles { folder: self.cache.join("artifacts") }
     }
 
     /// What all checkouts of a user share: everything in it can be made again.
-    #[must_use]
     pub fn cache(&self) -> &Path {
         &self.cache
     }
 
     /// libvirt's cache of what the installed QEMU can do, shared by all embedded hosts.
-    #[must_use]
     pub fn libvirt_cache(&self) -> PathBuf {
         self.cache.join("libvirt")
     }
 
     /// Which checkouts share the cache: one file each, with the path of the checkout in it.
-    #[must_use]
     pub fn checkouts(&self) -> PathBuf {
         self.cache.join("checkouts")
     }
 
     /// The folders that hold files of machines, or what machines are made of: only their owner enters them.
     /// `xtask/src/doctor/probes.rs` names the same ones.
-    #[must_use]
     pub fn private(&self) -> [PathBuf; 2] {
         [self.output(), self.cache.clone()]
     }
 
     /// The pinned checkouts of Kubespray.
-    #[must_use]
     pub fn kubespray(&self) -> KubesprayFiles {
         KubesprayFiles {
             folder: self.cache.join("kubespray"),
@@ -129,13 +112,11 @@ impl Layout {
     }
 
     /// Environments of Python packages: those that `cargo xtask setup` makes, and one for each Kubespray.
-    #[must_use]
     pub fn environments(&self) -> PathBuf {
         self.cache.join("environments")
     }
 
     /// The files of the lab named `cluster`.
-    #[must_use]
     pub fn lab(&self, cluster: &str) -> LabFiles {
         LabFiles { folder: self.output().join(cluster) }
     }
@@ -150,170 +131,142 @@ pub struct LabFiles {
 
 impl LabFiles {
     /// There while the lab is one that `e2e` made and will destroy.
-    #[must_use]
     pub fn of_e2e(&self) -> PathBuf {
         self.folder.join("of-e2e")
     }
 
     /// The state: what was made, recorded before it is made.
-    #[must_use]
     pub fn state(&self) -> PathBuf {
         self.folder.join("state.json")
     }
 
     /// Held by the one command that may change the lab.
-    #[must_use]
     pub fn lock(&self) -> PathBuf {
         self.folder.join("lock")
     }
 
     /// Everything of the embedded host.
-    #[must_use]
     pub fn host(&self) -> HostFiles {
         HostFiles { folder: self.folder.join("host") }
     }
 
     /// Root disks and seeds; the target of the lab's libvirt storage pool on the embedded host.
-    #[must_use]
     pub fn disks(&self) -> PathBuf {
         self.folder.join("disks")
     }
 
     /// The roots of all containers.
-    #[must_use]
     pub fn roots(&self) -> PathBuf {
         self.folder.join("roots")
     }
 
     /// The root of one container.
-    #[must_use]
     pub fn root(&self, machine: &str) -> RootFiles {
         RootFiles { folder: self.roots().join(machine) }
     }
 
     /// The folder of one machine's files.
-    #[must_use]
     pub fn machine(&self, name: &str) -> MachineFiles {
         MachineFiles { folder: self.machines().join(name) }
     }
 
     /// All machines' folders.
-    #[must_use]
     pub fn machines(&self) -> PathBuf {
         self.folder.join("machines")
     }
 
     /// The private key that opens every machine.
-    #[must_use]
     pub fn login_key(&self) -> PathBuf {
         self.folder.join("keys/id_ed25519")
     }
 
     /// The certificate of the lab's own authority.
-    #[must_use]
     pub fn authority(&self) -> PathBuf {
         self.folder.join("keys/ca.crt")
     }
 
     /// Its private key.
-    #[must_use]
     pub fn authority_key(&self) -> PathBuf {
         self.folder.join("keys/ca.key")
     }
 
     /// The certificate of the lab's registry at an address; its private key lies beside it with `.key`.
-    #[must_use]
     pub fn registry_certificate(&self, address: &str) -> PathBuf {
         self.folder.join(format!("keys/registry-{address}.crt"))
     }
 
     /// What the embedded host gives to its machines.
-    #[must_use]
     pub fn served(&self) -> ServedFiles {
         ServedFiles { folder: self.folder.join("served") }
     }
 
     /// The pinned host keys of all machines.
-    #[must_use]
     pub fn known_hosts(&self) -> PathBuf {
         self.folder.join("known_hosts")
     }
 
     /// OpenSSH's settings for all machines.
-    #[must_use]
     pub fn ssh_config(&self) -> PathBuf {
         self.folder.join("ssh_config")
     }
 
     /// Kubespray's inventory of the living lab: hosts, and variables in folders beside them.
-    #[must_use]
     pub fn inventory_folder(&self) -> PathBuf {
         self.folder.join("inventory")
     }
 
     /// The hosts of that inventory: the file that Ansible is given.
-    #[must_use]
     pub fn inventory(&self) -> PathBuf {
         self.inventory_folder().join("inventory.ini")
     }
 
     /// Sockets of shared SSH connections. Its name is short because their paths may have 107 bytes.
-    #[must_use]
     pub fn sockets(&self) -> PathBuf {
         self.folder.join("cp")
     }
 
     /// Every file and image that a deploy will need, as `inventory check` found them.
-    #[must_use]
     pub fn artifacts_lock(&self) -> PathBuf {
         self.inventory_folder().join("artifacts.lock.json")
     }
 
     /// Ansible's settings for this lab.
-    #[must_use]
     pub fn ansible_settings(&self) -> PathBuf {
         self.folder.join("ansible/ansible.cfg")
     }
 
     /// What Ansible remembers of the machines.
-    #[must_use]
     pub fn facts(&self) -> PathBuf {
         self.folder.join("ansible/facts")
     }
 
     /// Kubespray's inventory for the recovery of a control plane. It lies with the other one, so that the same files of
     /// variables count.
-    #[must_use]
     pub fn recovery(&self) -> PathBuf {
         self.inventory_folder().join("recovery.ini")
     }
 
     /// From what an upgrade that has not ended was begun.
-    #[must_use]
     pub fn upgrading(&self) -> PathBuf {
         self.folder.join("upgrading.json")
     }
 
     /// From what the lab's cluster was deployed.
-    #[must_use]
     pub fn deployed(&self) -> PathBuf {
         self.folder.join("deployed.json")
     }
 
     /// The kubeconfig of the lab's cluster, for people and for our own checks.
-    #[must_use]
     pub fn kubeconfig(&self) -> PathBuf {
         self.folder.join("kubeconfig")
     }
 
     /// The kubectl of the cluster's own version.
-    #[must_use]
     pub fn kubectl(&self) -> PathBuf {
         self.folder.join("bin/kubectl")
     }
 
     /// Records of single invocations.
-    #[must_use]
     pub fn runs(&self) -> PathBuf {
         self.folder.join("runs")
     }
@@ -328,25 +281,21 @@ pub struct HostFiles {
 
 impl HostFiles {
     /// Who the supervisor is.
-    #[must_use]
     pub fn record(&self) -> PathBuf {
         self.folder.join("host.json")
     }
 
     /// Held by the living supervisor.
-    #[must_use]
     pub fn lock(&self) -> PathBuf {
         self.folder.join("lock")
     }
 
     /// Held by a command that has stopped all machines for a moment.
-    #[must_use]
     pub fn frozen(&self) -> PathBuf {
         self.folder.join("frozen.lock")
     }
 
     /// What the supervisor and libvirtd say.
-    #[must_use]
     pub fn log(&self) -> PathBuf {
         self.folder.join("host.log")
     }
@@ -361,37 +310,31 @@ pub struct MachineFiles {
 
 impl MachineFiles {
     /// The planned private host key; its public half lies beside it with `.pub`.
-    #[must_use]
     pub fn host_key(&self) -> PathBuf {
         self.folder.join("ssh_host_ed25519_key")
     }
 
     /// The image's initrd with the machine's identity behind it.
-    #[must_use]
     pub fn initrd(&self) -> PathBuf {
         self.folder.join("initrd")
     }
 
     /// The NoCloud seed of a cloud image.
-    #[must_use]
     pub fn seed(&self) -> PathBuf {
         self.folder.join("seed.img")
     }
 
     /// Everything the machine wrote to its serial console, over all its boots.
-    #[must_use]
     pub fn console(&self) -> PathBuf {
         self.folder.join("console.log")
     }
 
     /// The frozen layers that the disk of a virtual machine stands on.
-    #[must_use]
     pub fn layers(&self) -> PathBuf {
         self.folder.join("layers.json")
     }
 
     /// The domain as it was defined, for people.
-    #[must_use]
     pub fn domain(&self) -> PathBuf {
         self.folder.join("domain.xml")
     }
@@ -406,37 +349,31 @@ pub struct RootFiles {
 
 impl RootFiles {
     /// What it is an overlay on; written when the rest is there.
-    #[must_use]
     pub fn record(&self) -> PathBuf {
         self.folder.join("root.json")
     }
 
     /// What the machine wrote.
-    #[must_use]
     pub fn upper(&self) -> PathBuf {
         self.folder.join("upper")
     }
 
     /// The kernel's own, beside what the machine wrote.
-    #[must_use]
     pub fn work(&self) -> PathBuf {
         self.folder.join("work")
     }
 
     /// Where the whole is mounted, for the lab's host alone.
-    #[must_use]
     pub fn mounted(&self) -> PathBuf {
         self.folder.join("mounted")
     }
 
     /// What cannot lie on an overlay.
-    #[must_use]
     pub fn plain(&self) -> PathBuf {
         self.folder.join("containerd")
     }
 
     /// What is copied over the root at every start.
-    #[must_use]
     pub fn identity(&self) -> PathBuf {
         self.folder.join("identity")
     }

@@ -32,7 +32,6 @@ pub struct Orphans {
 
 impl Orphans {
     /// Whether there are none.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.processes.is_empty() && self.mounts.is_empty()
     }

@@ -116,7 +116,6 @@ pub struct Options {
 
 impl Options {
     /// The usual ones, for a deploy that prints so much.
-    #[must_use]
     pub fn new(prints: Prints, too_low: TooLow) -> Self {
         Self {
             deploy: DeployOptions { prints, fresh: false, keep: true, too_low },
@@ -153,7 +152,6 @@ pub struct Run {
 
 impl Run {
     /// A run for a cluster whose file is read by its first phase.
-    #[must_use]
     pub fn of(cx: &Cx, cluster: &str, options: Options) -> Self {
         Self {
             cx: cx.clone(),
@@ -165,7 +163,6 @@ impl Run {
     }
 
     /// A run for a lab that is open.
-    #[must_use]
     pub fn of_lab(cx: &Cx, lab: &Lab, options: Options) -> Self {
         let run = Self::of(cx, &lab.cluster_words(cx), options);
         run.lab.get_or_init(|| lab.clone());
@@ -188,7 +185,6 @@ impl Run {
     }
 
     /// What the checks of this run said.
-    #[must_use]
     pub fn checks(&self) -> Vec<Outcome> {
         self.found.lock().expect("no holder of this lock panics").checks.clone()
     }

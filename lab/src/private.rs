@@ -8,7 +8,6 @@ use crate::layout::Layout;
 
 /// Closes every private folder that other users of the computer can enter. Returns one sentence for each that was open,
 /// or that cannot be closed: the command that was asked for goes on.
-#[must_use]
 pub fn close_open_folders(layout: &Layout) -> Vec<String> {
     let labs = files::names(&layout.output()).unwrap_or_default();
     let labs = labs.iter().map(|name| layout.output().join(name)).filter(|path| path.is_dir());

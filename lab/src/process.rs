@@ -138,35 +138,30 @@ const NO_SUCH_PROGRAM: i32 = 127;
 
 impl Invocation {
     /// Adds one argument.
-    #[must_use]
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.arguments.push(argument.as_ref().to_owned());
         self
     }
 
     /// Adds arguments.
-    #[must_use]
     pub fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
         self
     }
 
     /// Sets one variable of the environment.
-    #[must_use]
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.environment.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         self
     }
 
     /// Sets the folder to start in.
-    #[must_use]
     pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
         self
     }
 
     /// Keeps everything the program says in a file, appended.
-    #[must_use]
     pub fn log(mut self, path: impl Into<PathBuf>) -> Self {
         self.log = Some(path.into());
         self
@@ -174,7 +169,6 @@ impl Invocation {
 
     /// Gives the program a share in a locked file, as its standard input, of which nothing is read. If we are
     /// killed, the lock lasts until the program has ended too, so that nobody works where it still does.
-    #[must_use]
     pub fn holding(mut self, lock: &Arc<File>) -> Self {
         self.held = Some(lock.clone());
         self
@@ -183,14 +177,12 @@ impl Invocation {
     /// For a program that mounts file systems or unpacks a whole system: root runs it in mount and process
     /// namespaces of its own, so that no other program sees its mounts, and all of it ends together. An
     /// ordinary user can mount nothing outside a user namespace, which such a program makes itself.
-    #[must_use]
     pub fn isolated(mut self) -> Self {
         self.isolated = nix::unistd::geteuid().is_root();
         self
     }
 
     /// The program's name as messages show it.
-    #[must_use]
     pub fn name(&self) -> String {
         Path::new(&self.program).file_name().unwrap_or(&self.program).to_string_lossy().into_owned()
     }
@@ -401,7 +393,6 @@ impl Invocation {
     }
 
     /// Becomes the program, with the environment as it is. Returns only when that fails.
-    #[must_use]
     pub fn exec(&self) -> ProcessError {
         let source = self.bare_command().exec();
         ProcessError::Start { program: self.name(), source }

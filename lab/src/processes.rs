@@ -29,7 +29,6 @@ impl ProcessId {
     }
 
     /// Whether this very process still lives. A zombie does not.
-    #[must_use]
     pub fn is_alive(&self) -> bool {
         start_time(self.pid) == Some(self.start_time) && boot_id().is_ok_and(|id| id == self.boot_id)
     }
@@ -51,7 +50,6 @@ pub struct Stat {
 }
 
 /// Reads about a process; `None` for a zombie or none at all.
-#[must_use]
 pub fn stat(pid: i32) -> Option<Stat> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may hold anything, so fields are counted from behind its last parenthesis.
@@ -70,13 +68,11 @@ fn start_time(pid: i32) -> Option<u64> {
 }
 
 /// The inode that names a namespace (`net`, `pid`, `mnt`, `user`) of a process; `None` when it cannot be seen.
-#[must_use]
 pub fn namespace(pid: i32, kind: &str) -> Option<u64> {
     std::fs::metadata(format!("/proc/{pid}/ns/{kind}")).ok().map(|metadata| metadata.ino())
 }
 
 /// Every process that lives in the given namespace, zombies left out.
-#[must_use]
 pub fn in_namespace(kind: &str, inode: u64) -> Vec<i32> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     entries
@@ -88,7 +84,6 @@ pub fn in_namespace(kind: &str, inode: u64) -> Vec<i32> {
 
 /// Whether a process sees the private mounts of the embedded host in `folder`. The number of a namespace is
 /// given to another one when it is gone, so that the number alone does not tell whose a process is.
-#[must_use]
 pub fn sees_mounts_of(pid: i32, folder: &Path) -> bool {
     let Ok(table) = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")) else { return false };
     mounts_are_of(&table, folder)
@@ -109,7 +104,6 @@ fn mounts_are_of(table: &str, folder: &Path) -> bool {
 
 /// Every supervisor of an embedded host on this computer that belongs to the caller: its process id and
 /// the folder it was started for, both from its command line.
-#[must_use]
 pub fn supervisors() -> Vec<(i32, PathBuf)> {
     let own = nix::unistd::geteuid().as_raw();
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
@@ -128,7 +122,6 @@ pub fn supervisors() -> Vec<(i32, PathBuf)> {
 }
 
 /// This program's own file, for starting itself again.
-#[must_use]
 pub fn own_program() -> PathBuf {
     PathBuf::from("/proc/self/exe")
 }

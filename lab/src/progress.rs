@@ -106,7 +106,6 @@ pub struct Progress {
 impl Progress {
     /// Chooses how to show: JSON on standard output if asked for, else on standard error, live where
     /// that is a terminal.
-    #[must_use]
     pub fn new(json: bool) -> Self {
         let mode = match (json, std::io::stderr().is_terminal()) {
             (true, _) => Mode::Json,
@@ -121,7 +120,6 @@ impl Progress {
     }
 
     /// Whether standard output is for events.
-    #[must_use]
     pub fn is_json(&self) -> bool {
         self.mode == Mode::Json
     }
@@ -136,13 +134,11 @@ impl Progress {
     }
 
     /// Since the command began.
-    #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.start.elapsed()
     }
 
     /// Begins to show a task.
-    #[must_use]
     pub fn task(&self, name: &str) -> Task {
         let bar = if self.mode == Mode::Live {
             // Cut at the width of the terminal: a line that wraps cannot be drawn over.
@@ -231,7 +227,6 @@ impl Task {
     }
 
     /// Since the task began.
-    #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.start.elapsed()
     }

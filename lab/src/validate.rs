@@ -180,7 +180,6 @@ pub async fn settle(
 }
 
 /// Where a machine of the lab was started so short ago that its cluster may still be on its way up: how long that may take.
-#[must_use]
 pub fn starting(lab: &Lab, state: &LabState) -> Option<Duration> {
     let emulated = lab.spec.machines.iter().any(|machine| machine.kind == MachineKind::Vm);
     let patience = if emulated { VM_STARTS } else { STARTS };

@@ -16,26 +16,22 @@ pub struct Deadline {
 
 impl Deadline {
     /// A deadline `length` from now.
-    #[must_use]
     pub fn after(length: Duration) -> Self {
         let start = Instant::now();
         Self { start, end: start + length }
     }
 
     /// How long it was when it was made.
-    #[must_use]
     pub fn length(&self) -> Duration {
         self.end - self.start
     }
 
     /// How long until it passes; zero once it has.
-    #[must_use]
     pub fn remaining(&self) -> Duration {
         self.end.saturating_duration_since(Instant::now())
     }
 
     /// Whichever is sooner: this deadline, or `length` from now.
-    #[must_use]
     pub fn at_most(&self, length: Duration) -> Self {
         let sooner = Self::after(length);
         if sooner.end < self.end { sooner } else { *self }

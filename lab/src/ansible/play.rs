@@ -54,7 +54,6 @@ pub fn share(cx: &Cx, checkout: &Checkout, environment: &Environment) -> anyhow:
 }
 
 /// A program of an environment, as it is to be started: settings, language, and nothing else of the caller's.
-#[must_use]
 pub fn ansible(environment: &Environment, program: &str, settings: &Path) -> Invocation {
     // Ansible refuses a locale that is not UTF-8.
     invocation(environment.program(program))
@@ -189,7 +188,6 @@ fn tell_of_slowness(cx: &Cx, lab: &Lab, environment: &Environment) {
 }
 
 /// The path, for an option that tells paths from words by a prefix.
-#[must_use]
 pub fn prefixed(prefix: &str, path: &Path) -> OsString {
     let mut text = OsString::from(prefix);
     text.push(path);

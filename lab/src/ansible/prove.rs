@@ -75,13 +75,11 @@ pub struct Report {
 
 impl Report {
     /// Whether a step has this verdict.
-    #[must_use]
     pub fn has(&self, verdict: &Verdict) -> bool {
         self.steps.iter().any(|step| step.verdict == *verdict)
     }
 
     /// The report for people.
-    #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
         for step in &self.steps {

@@ -67,7 +67,6 @@ pub enum Prints {
 
 impl Prints {
     /// What `--json` of a command that deploys means.
-    #[must_use]
     pub fn json(json: bool) -> Self {
         if json { Self::Events } else { Self::Tables }
     }
@@ -354,7 +353,6 @@ fn table(summary: &Summary) -> String {
 
 /// Where it is remembered how long a playbook of a Kubespray takes on the machines of a cluster: an emulated one needs ten
 /// times as long as a container.
-#[must_use]
 pub fn history(cx: &Cx, cluster: &str, playbook: &Path, commit: &str) -> PathBuf {
     let name = playbook.file_stem().unwrap_or_default().to_string_lossy();
     let commit = commit.get(..12).unwrap_or(commit);

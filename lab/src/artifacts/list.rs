@@ -113,7 +113,6 @@ pub fn look(store: &Store, cluster: Option<&str>, lock: &Lock) -> anyhow::Result
 
 impl List {
     /// The table for people.
-    #[must_use]
     pub fn text(&self) -> String {
         let count = |state| self.artifacts.iter().filter(|row| row.state == state).count();
         let own = self.artifacts.iter().filter(|row| row.source == Some(Source::OwnBuild)).count();

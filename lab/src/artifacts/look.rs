@@ -41,7 +41,6 @@ impl Held {
     }
 
     /// Whether it is there as its maker published it.
-    #[must_use]
     pub fn is_exact(&self) -> bool {
         self.state == State::Present && self.source != Some(Source::OwnBuild)
     }

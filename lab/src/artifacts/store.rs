@@ -74,32 +74,27 @@ impl std::ops::Deref for Writer {
 
 impl Store {
     /// The store of a checkout. It need not exist: then it is empty.
-    #[must_use]
     pub fn open(layout: &Layout) -> Self {
         Self { files: layout.artifacts() }
     }
 
     /// Where everything of it lies.
-    #[must_use]
     pub fn files(&self) -> &ArtifactFiles {
         &self.files
     }
 
     /// Where a blob lies or would lie.
-    #[must_use]
     pub fn path(&self, digest: &Digest) -> PathBuf {
         self.files.blobs().join(digest.hex())
     }
 
     /// Whether a blob is there. Its bytes are not read.
-    #[must_use]
     pub fn has(&self, digest: &Digest) -> bool {
         self.path(digest).is_file()
     }
 
     /// Whether a blob is there and has the size and the digest that a record says. Its bytes are read only when it was
     /// changed since they were digested.
-    #[must_use]
     pub fn has_whole(&self, blob: &Blob) -> bool {
         let path = self.path(&blob.sha256);
         let digest = || Ok(Digest::of_reader(&mut File::open(&path)?)?.hex().to_owned());
@@ -112,7 +107,6 @@ impl Store {
     }
 
     /// The size of a blob, where it is there.
-    #[must_use]
     pub fn size(&self, digest: &Digest) -> Option<u64> {
         self.path(digest).metadata().ok().filter(std::fs::Metadata::is_file).map(|found| found.len())
     }
@@ -127,7 +121,6 @@ impl Store {
     }
 
     /// Whether the store was found to have other bytes under this name, and they were set aside.
-    #[must_use]
     pub fn was_corrupt(&self, digest: &Digest) -> bool {
         !self.has(digest) && self.files.corrupt().join(digest.hex()).is_file()
     }

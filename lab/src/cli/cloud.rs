@@ -82,7 +82,6 @@ pub struct Of {
 
 impl Command {
     /// Whether standard output is for events.
-    #[must_use]
     pub fn prints_events(&self) -> bool {
         match self {
             Self::Start { json, .. } | Self::Stop { json, .. } | Self::Destroy { json, .. } => *json,

@@ -22,7 +22,6 @@ use super::{Cache, Command, Drawing, Image, Internal, Vm, cloud, inventory, kube
 impl Command {
     /// Whether it only reads and prints, so that it may be ended at any moment. A command that writes anything of a
     /// lab, a store or a checkout, or that makes folders for other programs, is none of these.
-    #[must_use]
     pub fn changes_nothing(&self) -> bool {
         match self {
             Self::Check(_)

@@ -40,7 +40,6 @@ pub fn control_planes(lab: &Lab) -> impl Iterator<Item = &MachineSpec> {
 }
 
 /// The port of every API server.
-#[must_use]
 pub fn api_port(lab: &Lab) -> u16 {
     let mut values = ["all", "k8s_cluster", "kube_control_plane"]
         .iter()
@@ -58,7 +57,6 @@ pub fn inner_server(lab: &Lab) -> anyhow::Result<String> {
 }
 
 /// The port of 127.0.0.1 at which a lab's API is found while `lab proxy` runs: the same for the life of the lab.
-#[must_use]
 pub fn proxied_port(lab: &LabId) -> u16 {
     let number = u64::from_str_radix(&lab.to_string(), 16).unwrap_or_default();
     FIRST_PORT + u16::try_from(number % u64::from(PORTS)).unwrap_or_default()

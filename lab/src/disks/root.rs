@@ -70,7 +70,6 @@ pub fn record(root: &RootFiles) -> anyhow::Result<Option<RootRecord>> {
 }
 
 /// Every root there is, by machine.
-#[must_use]
 pub fn all(files: &LabFiles) -> Vec<(String, ObservedDisk)> {
     let entries = std::fs::read_dir(files.roots()).into_iter().flatten().flatten();
     entries

@@ -96,7 +96,6 @@ pub fn images(spec: &ClusterSpec) -> anyhow::Result<BTreeMap<ImageSpec, String>>
 }
 
 /// The key of the image below a frozen disk, from the path of the disk. None for a disk that is no frozen layer.
-#[must_use]
 pub fn image_of(disk: &Path) -> Option<String> {
     let place = LayerFiles { folder: disk.parent()?.to_owned() };
     files::read_own::<LayerRecord>(&place.record()).ok().flatten().map(|record| record.image)

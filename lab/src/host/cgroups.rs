@@ -52,14 +52,12 @@ impl Hierarchy {
 }
 
 /// The name of a host's groups.
-#[must_use]
 fn name(folder: &Path) -> String {
     let digest = Sha256::digest(folder.as_os_str().as_encoded_bytes());
     format!("lab-{}", digest[..8].iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
 /// Why a host here can have no groups of its own; none if it can.
-#[must_use]
 pub fn obstacle() -> Option<String> {
     let found = match hierarchies() {
         Ok(found) => found,

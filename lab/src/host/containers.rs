@@ -6,7 +6,6 @@ use super::cgroups;
 use super::supervisor::driver_folder;
 
 /// Why containers cannot run here, as a sentence without its full stop; none if they can.
-#[must_use]
 pub fn obstacle() -> Option<String> {
     if !nix::unistd::geteuid().is_root() {
         // libvirt's LXC driver makes device nodes, which nobody may in a user namespace.

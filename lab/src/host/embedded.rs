@@ -36,13 +36,11 @@ pub struct EmbeddedHost {
 impl EmbeddedHost {
     /// The libvirt URI that reaches its libvirtd from outside: a path socket is found through the file
     /// system, whatever the network namespace, and /proc/PID/root keeps the path short enough for one.
-    #[must_use]
     pub fn uri(&self) -> String {
         self.uri_of("qemu")
     }
 
     /// The same for containers, where it runs them.
-    #[must_use]
     pub fn container_uri(&self) -> Option<String> {
         self.no_containers.is_none().then(|| self.uri_of("lxc"))
     }
@@ -126,7 +124,6 @@ pub fn start(files: &HostFiles, cache: &Path) -> anyhow::Result<Started> {
 }
 
 /// The last lines of a text file, or why there are none.
-#[must_use]
 pub fn last_lines(path: &Path, count: usize) -> String {
     let mut text = String::new();
     match std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text)) {
@@ -239,7 +236,6 @@ async fn end_record(folder: &Path, record: &HostRecord, cancel: &CancellationTok
 }
 
 /// Every process that lives inside the host whose supervisor has this record.
-#[must_use]
 pub fn survivors(folder: &Path, record: &HostRecord) -> Vec<i32> {
     let mut pids = record.process_namespace.map(|inode| in_namespace("pid", inode)).unwrap_or_default();
     pids.retain(|pid| sees_mounts_of(*pid, folder));

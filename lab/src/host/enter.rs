@@ -14,7 +14,6 @@ use crate::process::{Invocation, invocation};
 use crate::processes::{namespace, own_program};
 
 /// `inner`, wrapped so that it runs in the network of the process `pid`.
-#[must_use]
 pub fn wrap(pid: i32, inner: &Invocation) -> Invocation {
     Invocation {
         program: own_program().into_os_string(),

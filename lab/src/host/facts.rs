@@ -8,7 +8,6 @@ use lab_core::host::{DiskFacts, HostFacts};
 use lab_core::units::Bytes;
 
 /// Collects the facts; `folder` is on the disk that labs lie on. What cannot be read is left out.
-#[must_use]
 pub fn collect(folder: &Path) -> HostFacts {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     HostFacts {

@@ -33,7 +33,6 @@ struct Process {
 }
 
 /// Reads everything. An unreadable file is left out, and so are processes of other users for an ordinary user.
-#[must_use]
 pub fn collect() -> Usage {
     let hosts = processes::supervisors().into_iter().collect();
     let mut usage = read(Path::new("/proc"), nix::unistd::geteuid().as_raw(), &hosts);

@@ -81,7 +81,6 @@ fn sample() -> LoadSample {
 }
 
 /// The note before a longer wait: `this computer is busy (load 14 on 2 processors): waiting up to 28 s for the API`.
-#[must_use]
 pub fn note(overload: &Overload, what: &str, length: Duration) -> String {
     format!("this computer is busy ({}): waiting up to {} s for {what}", overload.evidence, length.as_secs())
 }

@@ -129,7 +129,6 @@ pub struct HostRecord {
 
 impl HostRecord {
     /// A host of which only the supervisor is known.
-    #[must_use]
     pub fn of(supervisor: ProcessId) -> Self {
         Self {
             supervisor,

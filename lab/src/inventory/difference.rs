@@ -75,7 +75,6 @@ fn difference(
 }
 
 /// All of them as one text. With `color`, for a terminal.
-#[must_use]
 pub fn text(differences: &[FileDifference], color: bool) -> String {
     let mut text = String::new();
     for line in differences.iter().flat_map(|difference| difference.diff.lines()) {

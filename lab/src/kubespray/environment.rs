@@ -56,13 +56,11 @@ pub struct Contents {
 
 impl Environment {
     /// One of its programs.
-    #[must_use]
     pub fn program(&self, name: &str) -> PathBuf {
         self.path.join("bin").join(name)
     }
 
     /// Whether it has what keeps one Python on each machine for a whole run.
-    #[must_use]
     pub fn has_mitogen(&self) -> bool {
         self.contents.packages.iter().any(|package| package.starts_with("mitogen=="))
     }

@@ -108,7 +108,6 @@ impl Request {
     }
 
     /// The source as messages show it: without what may be a password.
-    #[must_use]
     pub fn shown_source(&self) -> String {
         without_password(&self.source)
     }

@@ -68,7 +68,6 @@ pub async fn look(cx: &Cx) -> anyhow::Result<Vec<Found>> {
 }
 
 /// The commits that have a folder.
-#[must_use]
 pub fn commits(cx: &Cx) -> Vec<String> {
     let entries = std::fs::read_dir(cx.layout.kubespray().checkouts()).into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
@@ -100,7 +99,6 @@ pub fn labs(cx: &Cx, commit: &str) -> anyhow::Result<Vec<String>> {
 }
 
 /// The table for people.
-#[must_use]
 pub fn table(found: &[Found]) -> String {
     if found.is_empty() {
         return "no Kubespray is fetched; `cargo xtask kubespray fetch` fetches the default release\n"

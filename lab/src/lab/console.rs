@@ -51,7 +51,6 @@ fn meaning(line: &str) -> Option<ConsoleEvent> {
 }
 
 /// How long a console log is now: where watching has to begin for the next start.
-#[must_use]
 pub fn length(path: &Path) -> u64 {
     path.metadata().map_or(0, |metadata| metadata.len())
 }
@@ -138,7 +137,6 @@ impl Tail {
 }
 
 /// The last lines of a console log, for a message.
-#[must_use]
 pub fn last_lines(path: &Path, offset: u64, count: usize) -> String {
     let Ok(bytes) = std::fs::read(path) else { return "(the console log cannot be read)".to_owned() };
     let from = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());

@@ -30,7 +30,6 @@ pub struct Keys {
 
 impl Keys {
     /// Only the public halves.
-    #[must_use]
     pub fn public(&self) -> PublicKeys {
         let host = self.host.iter().map(|(name, key)| (name.clone(), key.public.clone())).collect();
         PublicKeys { login: self.login.clone(), host }

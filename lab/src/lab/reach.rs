@@ -38,7 +38,6 @@ const STATE_INTERVAL: Duration = Duration::from_secs(2);
 const LOGIN: Duration = Duration::from_secs(60);
 
 /// `ssh` to a machine of the lab, with the lab's own settings and nothing of the user's.
-#[must_use]
 pub fn ssh(lab: &Lab, machine: &str) -> Invocation {
     invocation("ssh").arg("-F").arg(lab.files.ssh_config()).args(["-o", "BatchMode=yes"]).arg(machine)
 }

@@ -50,7 +50,6 @@ pub const CLUSTER: &str = "cluster";
 
 impl LabState {
     /// Whether a machine was made or begun.
-    #[must_use]
     pub fn has_machines(&self) -> bool {
         self.resources.iter().any(|resource| resource.starts_with("machine/"))
     }
@@ -129,7 +128,6 @@ impl StateFile {
     }
 
     /// A copy of the state as it is.
-    #[must_use]
     pub fn get(&self) -> LabState {
         self.state.lock().expect("no holder of this lock panics").clone()
     }

@@ -11,55 +11,46 @@ pub struct ArtifactFiles {
 
 impl ArtifactFiles {
     /// Every file, manifest, configuration and layer, named by its digest.
-    #[must_use]
     pub fn blobs(&self) -> PathBuf {
         self.folder.join("blobs/sha256")
     }
 
     /// The records of files.
-    #[must_use]
     pub fn file_records(&self) -> PathBuf {
         self.folder.join("files")
     }
 
     /// The records of images.
-    #[must_use]
     pub fn image_records(&self) -> PathBuf {
         self.folder.join("images")
     }
 
     /// What is being written.
-    #[must_use]
     pub fn unfinished(&self) -> PathBuf {
         self.folder.join("unfinished")
     }
 
     /// Where own builds are made: folders of builds that go on, their locks and logs.
-    #[must_use]
     pub fn builds(&self) -> PathBuf {
         self.folder.join("builds")
     }
 
     /// What each cluster needs, one file a cluster, as its lock said when it was used last.
-    #[must_use]
     pub fn needs(&self) -> PathBuf {
         self.folder.join("needs")
     }
 
     /// Blobs that turned out to have other bytes than their names say.
-    #[must_use]
     pub fn corrupt(&self) -> PathBuf {
         self.folder.join("corrupt")
     }
 
     /// Stamps of the blobs whose bytes were digested, one file a blob.
-    #[must_use]
     pub fn stamps(&self) -> PathBuf {
         self.folder.join("stamps")
     }
 
     /// Shared by all that fill the store, held alone by who removes what is unused.
-    #[must_use]
     pub fn lock(&self) -> PathBuf {
         self.folder.join(".lock")
     }
@@ -75,31 +66,26 @@ pub struct KubesprayFiles {
 
 impl KubesprayFiles {
     /// One folder for each commit that was fetched.
-    #[must_use]
     pub fn checkouts(&self) -> PathBuf {
         self.folder.join("checkouts")
     }
 
     /// The checkout of a commit. It is whole when it is there: it is made beside and renamed.
-    #[must_use]
     pub fn checkout(&self, commit: &str) -> PathBuf {
         self.checkouts().join(commit)
     }
 
     /// Where the checkout of a commit is made.
-    #[must_use]
     pub fn unfinished(&self, commit: &str) -> PathBuf {
         self.checkouts().join(format!(".new-{commit}"))
     }
 
     /// Held by commands that make or remove the checkout of a commit, shared by those that use it.
-    #[must_use]
     pub fn lock(&self, commit: &str) -> PathBuf {
         self.checkouts().join(format!(".{commit}.lock"))
     }
 
     /// `build/3rd-party/kubespray/kubespray-src`: a link to the checkout that was fetched last, for people and their tools.
-    #[must_use]
     pub fn link(&self) -> &Path {
         &self.link
     }

@@ -11,49 +11,41 @@ pub struct ServedFiles {
 
 impl ServedFiles {
     /// Layouts of links to the store, named by what is in them.
-    #[must_use]
     pub fn trees(&self) -> PathBuf {
         self.folder.join("trees")
     }
 
     /// A link to the layout that is served.
-    #[must_use]
     pub fn current(&self) -> PathBuf {
         self.folder.join("current")
     }
 
     /// What is to be served: `up` says so.
-    #[must_use]
     pub fn wanted(&self) -> PathBuf {
         self.folder.join("wanted.json")
     }
 
     /// What answers: the keeper says so.
-    #[must_use]
     pub fn now(&self) -> PathBuf {
         self.folder.join("now.json")
     }
 
     /// Held by the living keeper.
-    #[must_use]
     pub fn lock(&self) -> PathBuf {
         self.folder.join("lock")
     }
 
     /// The registry's settings.
-    #[must_use]
     pub fn registry_settings(&self) -> PathBuf {
         self.folder.join("registry.yml")
     }
 
     /// What the file server was asked.
-    #[must_use]
     pub fn files_log(&self) -> PathBuf {
         self.folder.join("files.log")
     }
 
     /// What the registry says.
-    #[must_use]
     pub fn registry_log(&self) -> PathBuf {
         self.folder.join("registry.log")
     }

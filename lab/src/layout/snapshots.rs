@@ -11,43 +11,36 @@ pub struct SnapshotFiles {
 
 impl SnapshotFiles {
     /// Held by the command that takes, restores or removes.
-    #[must_use]
     pub fn lock(&self) -> PathBuf {
         self.folder.join(".lock")
     }
 
     /// All frozen layers.
-    #[must_use]
     pub fn layers(&self) -> PathBuf {
         self.folder.join("layers")
     }
 
     /// One frozen layer: what one machine wrote between two snapshots.
-    #[must_use]
     pub fn layer(&self, id: &str) -> LayerFiles {
         LayerFiles { folder: self.layers().join(id) }
     }
 
     /// The snapshots of all clusters.
-    #[must_use]
     pub fn clusters(&self) -> PathBuf {
         self.folder.join("clusters")
     }
 
     /// The snapshots of one cluster.
-    #[must_use]
     pub fn cluster(&self, cluster: &str) -> PathBuf {
         self.clusters().join(cluster)
     }
 
     /// The manifest of a snapshot: it is there when all else is.
-    #[must_use]
     pub fn manifest(&self, cluster: &str, name: &str) -> PathBuf {
         self.cluster(cluster).join(name).join("manifest.json")
     }
 
     /// The lab's own files that are kept with it.
-    #[must_use]
     pub fn kept(&self, cluster: &str, name: &str) -> PathBuf {
         self.cluster(cluster).join(name).join("files")
     }
@@ -62,25 +55,21 @@ pub struct LayerFiles {
 
 impl LayerFiles {
     /// What it is a layer of.
-    #[must_use]
     pub fn record(&self) -> PathBuf {
         self.folder.join("layer.json")
     }
 
     /// What a container wrote.
-    #[must_use]
     pub fn upper(&self) -> PathBuf {
         self.folder.join("upper")
     }
 
     /// A container's folder that cannot lie on an overlay, whole.
-    #[must_use]
     pub fn plain(&self) -> PathBuf {
         self.folder.join("containerd")
     }
 
     /// The disk of a virtual machine.
-    #[must_use]
     pub fn disk(&self) -> PathBuf {
         self.folder.join("disk.qcow2")
     }

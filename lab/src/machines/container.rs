@@ -53,7 +53,6 @@ pub fn write_identity(root: &RootFiles, identity: &MachineIdentity) -> anyhow::R
 }
 
 /// The machine's definition.
-#[must_use]
 pub fn definition(context: &ApplyContext, name: &str) -> String {
     let root = context.lab.files.root(name);
     container_xml(&ContainerPlan {
@@ -71,7 +70,6 @@ pub fn definition(context: &ApplyContext, name: &str) -> String {
 
 /// Brings a machine's root to where the lab's libvirtd sees it. To be called before every start. `below`: what it is an
 /// overlay on, the topmost first.
-#[must_use]
 pub fn mounting(host: &EmbeddedHost, root: &RootFiles, below: &[PathBuf]) -> Invocation {
     invocation(own_program())
         .args(["internal", "mount-root"])
@@ -81,7 +79,6 @@ pub fn mounting(host: &EmbeddedHost, root: &RootFiles, below: &[PathBuf]) -> Inv
 }
 
 /// Takes it away again.
-#[must_use]
 pub fn unmounting(host: &EmbeddedHost, root: &RootFiles) -> Invocation {
     invocation(own_program()).args(["internal", "unmount-root"]).arg(host.first.to_string()).arg(&root.folder)
 }

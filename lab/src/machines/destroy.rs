@@ -158,7 +158,6 @@ pub fn remove_from_libvirt(libvirt: &Libvirt, lab: &LabId) -> anyhow::Result<()>
 
 /// The lab that a storage pool belongs to: pools have no metadata, so its id is in the name
 /// (`lab_core::libvirt_xml::resource_name`).
-#[must_use]
 pub fn pool_lab(name: &str) -> Option<LabId> {
     name.strip_prefix("lab-")?.rsplit_once('-')?.1.parse().ok()
 }

@@ -102,7 +102,6 @@ fn word(observed: &Observed, name: &str) -> &'static str {
 }
 
 /// The state as a table.
-#[must_use]
 pub fn table(status: &LabStatus) -> String {
     let host = if status.host_running { "running" } else { "stopped" };
     let mut text = format!("lab {}, host {} ({host})\n\n", status.cluster, status.host);
@@ -131,7 +130,6 @@ pub fn table(status: &LabStatus) -> String {
 }
 
 /// Roles as a cluster file spells them.
-#[must_use]
 pub fn role_words(roles: &[Role]) -> String {
     let words: Vec<&str> = roles
         .iter()

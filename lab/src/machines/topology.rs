@@ -5,7 +5,6 @@ use lab_core::spec::{ClusterSpec, Egress, GpuRequest, MachineSpec};
 use super::status::{LabStatus, role_words};
 
 /// As a tree, for a terminal.
-#[must_use]
 pub fn tree(spec: &ClusterSpec, status: &LabStatus) -> String {
     let mut text = format!("{} on {}\n└─ network {}\n", spec.name, status.host, network(spec));
     for (index, machine) in spec.machines.iter().enumerate() {
@@ -22,7 +21,6 @@ pub fn tree(spec: &ClusterSpec, status: &LabStatus) -> String {
 }
 
 /// As a Mermaid flowchart, for a page.
-#[must_use]
 pub fn mermaid(spec: &ClusterSpec, status: &LabStatus) -> String {
     let mut text = format!("flowchart TD\n  network([\"{}\"])\n", network(spec));
     for (index, machine) in spec.machines.iter().enumerate() {

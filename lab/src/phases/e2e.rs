@@ -63,7 +63,6 @@ pub async fn default(cx: &Cx) -> anyhow::Result<Lab> {
 }
 
 /// Those of a verdict: it is about a deploy that was made, not about one that was kept, and the lab goes.
-#[must_use]
 pub fn options(options: Options) -> Options {
     let deploy = DeployOptions { fresh: true, keep: false, ..options.deploy };
     Options { deploy, new_machines: true, all_checks: true, stays: false, ..options }

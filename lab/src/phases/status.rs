@@ -76,7 +76,6 @@ pub enum Health {
 
 impl Health {
     /// As people read it.
-    #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Ready => "ready",
@@ -92,7 +91,6 @@ impl Health {
 
 impl CloudStatus {
     /// The exit code that it means: 0 only if nothing is wrong.
-    #[must_use]
     pub fn code(&self) -> u8 {
         match self.health {
             Health::Ready | Health::Starting => 0,
@@ -146,7 +144,6 @@ fn health(all_run: bool, has_kubeconfig: bool, answer: &anyhow::Result<Vec<Outco
 }
 
 /// What was deployed, as people read it.
-#[must_use]
 pub fn version(deployed: &Deployed) -> String {
     let Deployed { kubernetes, kubespray, at, .. } = deployed;
     let at = at.strftime("%Y-%m-%d %H:%M UTC");
@@ -154,7 +151,6 @@ pub fn version(deployed: &Deployed) -> String {
 }
 
 /// The state for people. Paths are shown from `root` where they lie in there; `words` name the cluster in commands.
-#[must_use]
 pub fn table(status: &CloudStatus, root: &Path, words: &str) -> String {
     let mut text = status::table(&status.lab);
     let mut line = |name: &str, what: &str| text.push_str(&format!("{name:10}  {what}\n"));

@@ -39,7 +39,6 @@ impl Libvirt {
     }
 
     /// The URI that machines of a kind are reached at.
-    #[must_use]
     pub fn uri(&self, kind: MachineKind) -> &str {
         match (kind, &self.containers) {
             (MachineKind::Container, Some((_, uri))) => uri,

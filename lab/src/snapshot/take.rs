@@ -32,7 +32,6 @@ const UNMOUNT: Duration = Duration::from_secs(60);
 const LONGEST_NAME: usize = 60;
 
 /// A name for a snapshot that nobody has named.
-#[must_use]
 pub fn fresh_name() -> String {
     Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string()
 }

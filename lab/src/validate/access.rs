@@ -80,7 +80,6 @@ impl Site {
     }
 
     /// Whether something that a machine said is of its present run. Clocks of machines are some tenths of a second apart.
-    #[must_use]
     pub fn is_of_this_run(&self, machine: &str, said: Timestamp) -> bool {
         const APART: i64 = 2;
         self.started.get(machine).is_none_or(|started| said.as_second() + APART >= *started)
@@ -142,7 +141,6 @@ fn told(error: &anyhow::Error) -> String {
 }
 
 /// Whether what is told of a check is that an answer was late, by the clock of the checks or that of the API.
-#[must_use]
 pub fn is_late(detail: &str) -> bool {
     detail.starts_with(LATE_ANSWER) || LATE_INSIDE.iter().any(|text| detail.contains(text))
 }

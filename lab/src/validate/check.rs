@@ -41,7 +41,6 @@ pub struct Context {
 
 impl Context {
     /// For the checks of one run.
-    #[must_use]
     pub fn new(site: Site) -> Self {
         Self { site, probes: Arc::default() }
     }
@@ -56,7 +55,6 @@ impl Context {
     }
 
     /// Whether probes were made, or tried to be.
-    #[must_use]
     pub fn has_probes(&self) -> bool {
         self.probes.initialized()
     }

@@ -26,7 +26,6 @@ pub struct Unanswered {
 
 impl Unanswered {
     /// Whether the computer was overloaded, so that nothing is known of the cluster.
-    #[must_use]
     pub fn is_slow(&self) -> bool {
         self.overload.is_some()
     }

@@ -14,7 +14,6 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
 
 /// The checks of these names, all where none is named. Where probes do not come up, that must fail, because the checks
 /// that need them are skipped then: the check of them runs beside those.
-#[must_use]
 pub fn chosen(ids: &[String]) -> Vec<&'static Check> {
     let named = |check: &Check| ids.is_empty() || ids.iter().any(|id| id == check.id);
     let needs_probes = all().any(|check| named(check) && check.needs.contains(&Need::Probes));

@@ -47,7 +47,6 @@ pub struct Place {
 
 impl Unit {
     /// `kubernetes 1.34.3`.
-    #[must_use]
     pub fn title(&self) -> String {
         format!("{} {}", self.module.name, self.version)
     }
@@ -139,7 +138,6 @@ impl Unit {
     }
 
     /// Where a compiled program lies.
-    #[must_use]
     pub fn program(&self, place: &Place, name: &str) -> PathBuf {
         let package = self.module.package(name).unwrap_or(name);
         let built = if package == "." { self.module.name } else { built_name(package) };

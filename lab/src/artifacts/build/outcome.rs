@@ -42,7 +42,6 @@ pub struct Outcome {
 }
 
 /// Counts, which programs are stand-ins, and what cannot be built, each with the reason.
-#[must_use]
 pub fn summary(outcomes: &[Outcome]) -> String {
     let count = |state| outcomes.iter().filter(|one| one.state == state).count();
     let mut text = format!(

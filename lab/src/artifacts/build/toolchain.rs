@@ -91,7 +91,6 @@ impl Toolchain {
     }
 
     /// A call of it for an architecture, `amd64`.
-    #[must_use]
     pub fn call(&self, architecture: &str) -> Invocation {
         environment(invocation(&self.program), &self.caches).env("GOARCH", architecture)
     }

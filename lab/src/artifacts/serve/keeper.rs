@@ -63,7 +63,6 @@ pub struct Now {
 
 impl Now {
     /// Whether everything of it is there.
-    #[must_use]
     pub fn is_all_of(&self, wanted: &Wanted) -> bool {
         self.wanted == *wanted && self.files && self.registry == wanted.registry.is_some()
     }

@@ -19,7 +19,6 @@ use super::tree::REGISTRY;
 const PROGRAM: &str = "docker-registry";
 
 /// The registry program: one on PATH, else the one that `cargo xtask setup` unpacked.
-#[must_use]
 pub fn program(cx: &Cx) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).map(|folder| folder.join(PROGRAM));
@@ -33,7 +32,6 @@ pub fn program(cx: &Cx) -> Option<PathBuf> {
 
 /// The registry's settings: it gives out what is there, to all of the lab's network, and takes nothing. They are
 /// JSON, which is YAML, so that no path can be read as anything else.
-#[must_use]
 pub fn settings(gateway: Ipv4Addr, root: &Path, certificate: &Certificate) -> String {
     let settings = json!({
         "version": 0.1,

@@ -42,7 +42,6 @@ pub struct Reference {
 impl Reference {
     /// Reads `registry.k8s.io/pause:3.10.1` as containerd does: without a registry it is one of Docker's. `None` for what
     /// no registry can have, or what asks by digest.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (rest, tag) = match text.rsplit_once(':') {
             Some((rest, tag)) if !tag.contains('/') => (rest, tag),
@@ -67,7 +66,6 @@ impl Reference {
     }
 
     /// Its repository in the lab's registry: each other registry is a folder of it.
-    #[must_use]
     pub fn repository(&self) -> String {
         format!("{}/{}", repository_of(&self.registry), self.path)
     }
@@ -75,7 +73,6 @@ impl Reference {
 
 /// The path below the file server's root of what machines ask for by a URL: its host and its path. Below a mirror that the
 /// cluster file names, hosts are folders already. `None` for a URL that no plain file can have.
-#[must_use]
 pub fn path_of(url: &str, mirror: Option<&str>) -> Option<String> {
     let below = mirror.and_then(|mirror| url.strip_prefix(mirror.trim_end_matches('/'))?.strip_prefix('/'));
     let path = match below {
@@ -142,7 +139,6 @@ impl ServedArtifacts {
     }
 
     /// What machines are told of it.
-    #[must_use]
     pub fn served(&self, gateway: Ipv4Addr, with_registry: bool) -> Served {
         Served {
             files: files_url(gateway),
@@ -153,7 +149,6 @@ impl ServedArtifacts {
     }
 
     /// The digest of everything by which two layouts differ.
-    #[must_use]
     pub fn digest(&self) -> Digest {
         let mut lines: Vec<String> =
             self.files.iter().map(|(path, digest)| format!("file {path} {digest}")).collect();

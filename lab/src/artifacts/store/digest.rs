@@ -13,7 +13,6 @@ pub struct Digest(String);
 
 impl Digest {
     /// Reads `<hex>` or `sha256:<hex>`; `None` for anything else.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let hex = text.strip_prefix("sha256:").unwrap_or(text);
         let good = hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -21,7 +20,6 @@ impl Digest {
     }
 
     /// The digest of some bytes.
-    #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         let mut hasher = Hasher::new();
         hasher.update(bytes);
@@ -46,13 +44,11 @@ impl Digest {
     }
 
     /// The 64 digits.
-    #[must_use]
     pub fn hex(&self) -> &str {
         &self.0
     }
 
     /// As registries write it: `sha256:<hex>`.
-    #[must_use]
     pub fn oci(&self) -> String {
         format!("sha256:{}", self.0)
     }
@@ -84,7 +80,6 @@ pub struct Hasher(Sha256);
 
 impl Hasher {
     /// Of nothing yet.
-    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
@@ -95,7 +90,6 @@ impl Hasher {
     }
 
     /// The digest of all of them.
-    #[must_use]
     pub fn finish(self) -> Digest {
         Digest(self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }

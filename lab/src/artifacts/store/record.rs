@@ -31,7 +31,6 @@ pub enum Source {
 
 impl Source {
     /// As people read it.
-    #[must_use]
     pub fn words(self) -> &'static str {
         match self {
             Self::Upstream => "upstream",
@@ -111,7 +110,6 @@ pub struct ImageRecord {
 
 impl ImageRecord {
     /// How many bytes all of it are.
-    #[must_use]
     pub fn size(&self) -> u64 {
         self.blobs.iter().map(|blob| blob.size).sum()
     }
@@ -202,13 +200,11 @@ impl Store {
     }
 
     /// Whether everything that a file consists of is there, by size.
-    #[must_use]
     pub fn has_file(&self, record: &FileRecord) -> bool {
         self.has_whole(&record.blob)
     }
 
     /// Whether everything that an image consists of is there, by size.
-    #[must_use]
     pub fn has_image(&self, record: &ImageRecord) -> bool {
         record.blobs.iter().all(|blob| self.has_whole(blob))
     }
