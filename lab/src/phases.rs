@@ -16,6 +16,7 @@ use crate::ansible::run::Prints;
 use crate::cx::Cx;
 use crate::deploy::DeployOptions;
 use crate::lab::Lab;
+use crate::layout::LabFiles;
 use crate::machines::limits::TooLow;
 use crate::progress::Kind;
 
@@ -29,6 +30,7 @@ mod inventory;
 mod kubeconfig;
 mod logins;
 mod prepare;
+mod record;
 pub mod status;
 #[cfg(test)]
 mod tests;
@@ -68,6 +70,8 @@ pub struct Phase {
     pub without: &'static str,
     /// The digest of everything that its result is made from; `None` where it has to look at the world each time.
     pub inputs: fn(&Run) -> anyhow::Result<Option<String>>,
+    /// The files that it leaves.
+    pub leaves: fn(&LabFiles) -> Vec<PathBuf>,
     /// Finds out what it has to do. Changes nothing that another command would miss.
     pub look: for<'a> fn(&'a Run) -> Work<'a, Next<'a>>,
 }
@@ -93,6 +97,11 @@ pub enum Effect {
 /// Of a phase that always looks at the world.
 pub fn no_inputs(_: &Run) -> anyhow::Result<Option<String>> {
     Ok(None)
+}
+
+/// Of a phase that leaves no file.
+pub fn no_files(_: &LabFiles) -> Vec<PathBuf> {
+    Vec::new()
 }
 
 /// How a command carries out its phases.
@@ -237,9 +246,9 @@ pub async fn carry_out(
             Err(error) => (Verdict::Failed, Some(redacted(&format!("{error:#}")).into_owned())),
         };
         let restored = matches!(done, Ok((Kind::Restored, _)));
-        let inputs = if done.is_ok() { (phase.inputs)(run)? } else { None };
         let name = phase.name.to_owned();
-        report.push(report::Phase { name, verdict, seconds, message, inputs, restored });
+        let (inputs, leaves) = if done.is_ok() { recorded(run, phase) } else { (None, Vec::new()) };
+        report.push(report::Phase { name, verdict, seconds, message, inputs, restored, leaves });
         match (done, task) {
             (Ok((kind, came_of_it)), Some(task)) => {
                 task.done_as(kind, &told(phase.title, &came_of_it, seconds));
@@ -276,6 +285,14 @@ async fn one(run: &Run, phase: &Phase) -> anyhow::Result<(Kind, String)> {
             Effect::Unchanged(what) => (Kind::Unchanged, what),
         },
     })
+}
+
+/// What the report says of a phase that was carried out. What cannot be found out is left out: the record of a run is worth
+/// less than the run.
+fn recorded(run: &Run, phase: &Phase) -> (Option<String>, Vec<String>) {
+    let files = run.lab.get().map(|lab| (phase.leaves)(&lab.files)).unwrap_or_default();
+    let there = files.iter().filter(|path| path.exists());
+    ((phase.inputs)(run).ok().flatten(), there.map(|path| run.cx.layout.shown(path)).collect())
 }
 
 fn number(index: usize, phases: &[Phase]) -> String {

@@ -52,6 +52,9 @@ pub struct Phase {
     /// What was made from the same before was restored instead.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restored: bool,
+    /// The files that it leaves, as paths from the checkout.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaves: Vec<String>,
 }
 
 impl Phase {
@@ -65,6 +68,7 @@ impl Phase {
             message: Some(why.to_owned()),
             inputs: None,
             restored: false,
+            leaves: Vec::new(),
         }
     }
 }

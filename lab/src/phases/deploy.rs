@@ -11,6 +11,7 @@ pub const PHASE: Phase = Phase {
     title: "run Kubespray",
     without: "the machines are not up",
     inputs: |run| inputs(&run.cx, run.lab()?).map(Some),
+    leaves: |files| vec![files.deployed(), files.kubeconfig()],
     look: |run| Box::pin(look(run)),
 };
 

@@ -2,13 +2,14 @@
 
 use crate::machines::destroy;
 
-use super::{Effect, Next, Phase, Run, no_inputs};
+use super::{Effect, Next, Phase, Run, no_files, no_inputs};
 
 pub const PHASE: Phase = Phase {
     name: "destroy",
     title: "remove the lab",
     without: "there is no lab",
     inputs: no_inputs,
+    leaves: no_files,
     look: |run| Box::pin(async move { Ok(Next::Run(Box::pin(remove(run)))) }),
 };
 

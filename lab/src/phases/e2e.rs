@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lab_core::libvirt_xml::Acceleration;
 use lab_core::phases::Range;
-use lab_core::report::{Phase, Report, VERSION, Verdict, counts, junit};
+use lab_core::report::{Phase, Verdict, counts};
 use lab_core::spec::ImageSpec;
 
 use crate::cluster::deployed::deployed;
@@ -19,12 +19,12 @@ use crate::deploy::prepare::{self, Needs};
 use crate::failure::{Failure, exit};
 use crate::files::{self, SECRET};
 use crate::host::acceleration;
-use crate::lab::{Lab, Reached, reach, run_id, running};
+use crate::lab::{Lab, Reached, reach, running};
 use crate::process::Invocation;
 use crate::wait::Deadline;
 use crate::{image, output};
 
-use super::{E2E, END, Options, Run, carry_out, destroy};
+use super::{E2E, END, Options, Run, carry_out, destroy, record};
 
 /// How long one piece of evidence may take to be got.
 const EVIDENCE: Duration = Duration::from_secs(60);
@@ -87,17 +87,7 @@ pub async fn run(
         files::private_folder(&lab.files.folder)?;
         files::write_atomic(&mark, b"", SECRET)?;
     }
-    let folder = lab.files.runs().join(run_id());
-    let mut report = Report {
-        version: VERSION,
-        cluster: lab.spec.name.clone(),
-        run: folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        kubespray: lab.spec.kubespray.version.clone(),
-        kubernetes: None,
-        phases: Vec::new(),
-        checks: Vec::new(),
-        evidence: Vec::new(),
-    };
+    let (folder, mut report) = record::begin(lab);
     let run = Run::of_lab(cx, lab, options);
     let done = carry_out(&run, E2E, range, None, &mut report.phases).await;
     report.checks = run.checks();
@@ -119,7 +109,7 @@ pub async fn run(
         }
         None => gone = carry_out(&run, END, &Range::default(), None, &mut report.phases).await,
     }
-    write(lab, &folder, &report)?;
+    record::write(lab, &folder, &report)?;
     if json {
         output::json(&report)?;
     }
@@ -136,16 +126,6 @@ pub async fn run(
         Failure::new(exit::CHECKS, format!("the cluster `{}` is not as it must be", lab.spec.name))
             .hint(format!("{shown}/report.json says what was seen, {shown}/evidence what the machines said"))
     );
-    Ok(())
-}
-
-fn write(lab: &Lab, folder: &Path, report: &Report) -> anyhow::Result<()> {
-    let secrets = lab.secrets();
-    for (name, text) in
-        [("report.json", serde_json::to_string_pretty(report)? + "\n"), ("junit.xml", junit(report)?)]
-    {
-        files::write_atomic(&folder.join(name), secrets.redacted(&text).as_bytes(), SECRET)?;
-    }
     Ok(())
 }
 

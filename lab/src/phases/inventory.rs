@@ -5,13 +5,14 @@ use lab_core::phases::generated;
 
 use crate::inventory;
 
-use super::{Effect, Next, Phase, Run, no_inputs};
+use super::{Effect, Next, Phase, Run, no_files, no_inputs};
 
 pub const PHASE: Phase = Phase {
     name: "inventory",
     title: "generate the inventory",
     without: "the machines are not up",
     inputs: no_inputs,
+    leaves: no_files,
     look: |run| Box::pin(async move { Ok(Next::Run(Box::pin(write(run)))) }),
 };
 

@@ -10,6 +10,7 @@ pub const PHASE: Phase = Phase {
     title: "hand out the kubeconfig",
     without: "there is no cluster",
     inputs: no_inputs,
+    leaves: |files| vec![files.kubeconfig()],
     look: |run| Box::pin(async move { Ok(Next::Run(Box::pin(hand_out(run)))) }),
 };
 

@@ -9,13 +9,14 @@ use crate::failure::{Failure, exit};
 use crate::lab::{reach, running};
 use crate::wait::Deadline;
 
-use super::{Effect, Next, Phase, Run, no_inputs};
+use super::{Effect, Next, Phase, Run, no_files, no_inputs};
 
 pub const PHASE: Phase = Phase {
     name: "ssh",
     title: "wait for SSH",
     without: "the machines are not up",
     inputs: no_inputs,
+    leaves: no_files,
     look: |run| Box::pin(async move { Ok(Next::Run(Box::pin(logins(run)))) }),
 };
 

@@ -13,6 +13,7 @@ pub const PHASE: Phase = Phase {
     title: "validate the configuration",
     without: "nothing is known of the cluster",
     inputs: no_inputs,
+    leaves: |files| vec![files.artifacts_lock()],
     look: |run| Box::pin(look(run)),
 };
 

@@ -14,7 +14,7 @@ use crate::lab::{Lab, running};
 use crate::machines::status::{self, LabStatus};
 use crate::validate::{self, HEALTH, NO_ANSWER, ON_THEIR_WAY, Unanswered};
 
-use super::{Effect, Next, Phase, no_inputs};
+use super::{Effect, Next, Phase, no_files, no_inputs};
 
 /// The phase `status`.
 pub const PHASE: Phase = Phase {
@@ -22,6 +22,7 @@ pub const PHASE: Phase = Phase {
     title: "show the status",
     without: "there is no cluster",
     inputs: no_inputs,
+    leaves: no_files,
     look: |run| {
         Box::pin(async move {
             Ok(Next::Run(Box::pin(async move {

@@ -10,7 +10,7 @@ use crate::progress::Progress;
 use super::*;
 
 const fn phase(name: &'static str, look: for<'a> fn(&'a Run) -> Work<'a, Next<'a>>) -> Phase {
-    Phase { name, title: "do it", without: "nothing is there", inputs: no_inputs, look }
+    Phase { name, title: "do it", without: "nothing is there", inputs: no_inputs, leaves: no_files, look }
 }
 
 const MADE: Phase = Phase {

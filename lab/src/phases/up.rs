@@ -42,6 +42,7 @@ pub const PHASE: Phase = Phase {
         hasher.update(&serde_json::to_vec(&*run.lab()?.spec)?);
         Ok(Some(hasher.finish().to_string()))
     },
+    leaves: |files| vec![files.state(), files.inventory(), files.ssh_config()],
     look: |run| Box::pin(look(run)),
 };
 

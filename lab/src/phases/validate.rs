@@ -6,13 +6,14 @@ use lab_core::phases::validated;
 use crate::lab::running;
 use crate::validate;
 
-use super::{Effect, Next, Phase, Run, no_inputs};
+use super::{Effect, Next, Phase, Run, no_files, no_inputs};
 
 pub const PHASE: Phase = Phase {
     name: "validate",
     title: "validate the cluster's health",
     without: "there is no cluster",
     inputs: no_inputs,
+    leaves: no_files,
     look: |run| Box::pin(async move { Ok(Next::Run(Box::pin(check(run)))) }),
 };
 

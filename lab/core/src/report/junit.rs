@@ -117,6 +117,7 @@ mod tests {
             message: message.map(str::to_owned),
             inputs: None,
             restored: false,
+            leaves: Vec::new(),
         };
         Report {
             version: VERSION,
