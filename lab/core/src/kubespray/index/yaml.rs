@@ -8,6 +8,8 @@ use std::collections::HashMap;
 
 use granit_parser::{Event, Parser, ScalarStyle, Span};
 
+use super::super::words::{self, Word};
+
 /// One value and its lines.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
@@ -30,6 +32,19 @@ pub(super) enum Value {
     List(Vec<Node>),
     /// In the order of the file.
     Map(Vec<(Node, Node)>),
+}
+
+impl Value {
+    fn scalar(text: &str, word: Word) -> Self {
+        let kind = match word {
+            Word::Null => return Self::Null,
+            Word::Bool(value) => Kind::Boolean(value),
+            Word::Integer(value) => Kind::Integer(value),
+            Word::Float(value) => Kind::Float(value),
+            Word::Text => Kind::Text,
+        };
+        Self::Scalar { text: text.to_owned(), kind }
+    }
 }
 
 /// What YAML 1.1 takes a scalar for.
@@ -133,10 +148,11 @@ impl Reader {
         }
         let node = match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let plain = style == ScalarStyle::Plain && tag.is_none();
+                let tag = tag.as_deref().map(granit_parser::Tag::original);
+                let word = words::scalar(&text, style == ScalarStyle::Plain, tag.as_deref());
                 // A block's span ends on the line behind it.
                 let end = line(span.end.line()).max(start);
-                let node = Node { line: start, end, value: scalar(&text, plain) };
+                let node = Node { line: start, end, value: Value::scalar(&text, word) };
                 self.remember(anchor, &node);
                 node
             }
@@ -192,9 +208,18 @@ fn pairs(items: Vec<Node>) -> Vec<(Node, Node)> {
     let mut merged: Vec<(Node, Node)> = Vec::new();
     let mut items = items.into_iter();
     while let (Some(key), Some(value)) = (items.next(), items.next()) {
-        match value.value {
-            Value::Map(more) if key.scalar() == Some("<<") => merged.extend(more),
-            _ => entries.push((key, value)),
+        if key.scalar() != Some("<<") {
+            entries.push((key, value));
+            continue;
+        }
+        let sources = match value.value {
+            Value::List(sources) => sources,
+            _ => vec![value],
+        };
+        for source in sources {
+            if let Value::Map(more) = source.value {
+                merged.extend(more);
+            }
         }
     }
     for (key, value) in merged {
@@ -223,92 +248,11 @@ fn depth(node: &Node) -> usize {
     }
 }
 
-/// A scalar as YAML 1.1 takes it. Quoted and tagged ones are texts.
-fn scalar(text: &str, plain: bool) -> Value {
-    if plain && matches!(text, "" | "~" | "null" | "Null" | "NULL") {
-        return Value::Null;
-    }
-    let kind = if plain { kind(text) } else { Kind::Text };
-    Value::Scalar { text: text.to_owned(), kind }
-}
-
-/// What YAML 1.1 takes an unquoted word for (<https://yaml.org/type/>, as PyYAML does it).
-pub(super) fn kind(text: &str) -> Kind {
-    match text {
-        "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return Kind::Boolean(true),
-        "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
-            return Kind::Boolean(false);
-        }
-        _ => {}
-    }
-    integer(text).map(Kind::Integer).or_else(|| float(text).map(Kind::Float)).unwrap_or(Kind::Text)
-}
-
-fn integer(text: &str) -> Option<i64> {
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(rest) => (-1, rest),
-        None => (1, text.strip_prefix('+').unwrap_or(text)),
-    };
-    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
-        return None;
-    }
-    let bare = digits.replace('_', "");
-    let value = if let Some(hexadecimal) = bare.strip_prefix("0x") {
-        i64::from_str_radix(hexadecimal, 16).ok()?
-    } else if let Some(binary) = bare.strip_prefix("0b") {
-        i64::from_str_radix(binary, 2).ok()?
-    } else if bare.len() > 1 && bare.starts_with('0') {
-        i64::from_str_radix(&bare, 8).ok()?
-    } else if let Some((first, rest)) = bare.split_once(':') {
-        // Base sixty: `1:30` is ninety.
-        rest.split(':').try_fold(first.parse::<i64>().ok()?, |sum, part| {
-            let part: i64 = part.parse().ok().filter(|part| (0..60).contains(part))?;
-            sum.checked_mul(60)?.checked_add(part)
-        })?
-    } else {
-        bare.parse().ok()?
-    };
-    Some(sign * value)
-}
-
-fn float(text: &str) -> Option<f64> {
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    // An exponent has to carry its sign.
-    let (mantissa, exponent) = digits.split_once(['e', 'E']).map_or((digits, None), |(m, e)| (m, Some(e)));
-    let fits = mantissa.contains('.')
-        && mantissa.starts_with(|c: char| c.is_ascii_digit() || c == '.')
-        && mantissa.chars().any(|c| c.is_ascii_digit())
-        && mantissa.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '_'))
-        && exponent.is_none_or(|e| {
-            e.strip_prefix(['-', '+']).is_some_and(|e| !e.is_empty() && e.chars().all(|c| c.is_ascii_digit()))
-        });
-    if fits { text.replace('_', "").parse().ok() } else { None }
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
     use super::*;
-
-    #[rstest]
-    #[case::yes("yes", Kind::Boolean(true))]
-    #[case::off("Off", Kind::Boolean(false))]
-    #[case::whole("10255", Kind::Integer(10255))]
-    #[case::octal("0640", Kind::Integer(416))]
-    #[case::sixty("1:30", Kind::Integer(90))]
-    #[case::negative("-1", Kind::Integer(-1))]
-    #[case::decimal("1.30", Kind::Float(1.3))]
-    #[case::version("1.34.3", Kind::Text)]
-    #[case::address("10.233.0.0/18", Kind::Text)]
-    #[case::exponent_without_sign("1.0e3", Kind::Text)]
-    #[case::not_octal("0900", Kind::Text)]
-    #[case::word("calico", Kind::Text)]
-    #[case::y("y", Kind::Text)]
-    #[case::too_large("99999999999999999999", Kind::Text)]
-    fn a_word_is_what_ansible_takes_it_for(#[case] text: &str, #[case] expected: Kind) {
-        assert_eq!(kind(text), expected);
-    }
 
     #[test]
     fn tags_documents_anchors_and_merge_keys_are_read() {
@@ -320,6 +264,16 @@ mod tests {
         assert_eq!(b.get("two").and_then(Node::scalar), Some("3"));
         assert_eq!(documents[0].get("c").map(|c| (c.line, c.scalar())), Some((3, Some("{{ no }}"))));
         assert_eq!(documents[1].items().len(), 2);
+    }
+
+    #[test]
+    fn merge_key_takes_a_list_whose_first_mapping_wins_and_tags_make_numbers() {
+        let text = "a: &x {one: 1}\nb: &y {one: 2, two: 2}\nc: {<<: [*x, *y]}\nd: !!int \"5\"\n";
+        let document = parse(text).unwrap().remove(0);
+        let c = document.get("c").unwrap();
+        assert_eq!(c.entries().len(), 2);
+        assert_eq!(c.get("one").and_then(Node::scalar), Some("1"));
+        assert!(matches!(document.get("d").unwrap().value, Value::Scalar { kind: Kind::Integer(5), .. }));
     }
 
     #[rstest]

@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, StructureStyle};
 use serde_json::Value;
 
+use super::super::words::{self, Word};
 use crate::source::{Code, Findings, Place, Severity, Span, brackets, suggest, yaml};
 
 /// Deeper than any inventory, and little enough for every stack.
@@ -136,10 +137,12 @@ impl Builder<'_> {
         match event {
             Event::Scalar(value, style, anchor, tag) => {
                 let tag = tag.as_deref().map(granit_parser::Tag::original);
-                let tree = if style == ScalarStyle::Plain && tag.is_none() {
-                    plain(&value)
-                } else {
-                    tagged(value.into_owned(), tag.as_deref())
+                let tree = match words::scalar(&value, style == ScalarStyle::Plain, tag.as_deref()) {
+                    Word::Null => Tree::Null,
+                    Word::Bool(value) => Tree::Bool(value),
+                    Word::Integer(value) => Tree::Integer(value),
+                    Word::Float(value) => Tree::Float(value),
+                    Word::Text => Tree::Text(value.into_owned()),
                 };
                 let span = self.span(&at);
                 self.node(Node { span, tree }, anchor);
@@ -278,93 +281,6 @@ fn merged(entries: Vec<(Node, Node)>) -> Vec<(Node, Node)> {
         }
     }
     result
-}
-
-/// A scalar in quotes, in a block, or with a tag.
-fn tagged(value: String, tag: Option<&str>) -> Tree {
-    match tag {
-        Some("!!int" | "!!float" | "!!bool" | "!!null") => plain(&value),
-        _ => Tree::Text(value),
-    }
-}
-
-/// What YAML 1.1 takes a plain scalar for (<https://yaml.org/type/>, as PyYAML has it).
-fn plain(value: &str) -> Tree {
-    let Some(first) = value.bytes().next() else { return Tree::Null };
-    // Most scalars are words: only these can start something else.
-    if !matches!(first, b'0'..=b'9' | b'+' | b'-' | b'.' | b'~')
-        && !matches!(first.to_ascii_lowercase(), b'y' | b'n' | b't' | b'f' | b'o')
-    {
-        return Tree::Text(value.to_owned());
-    }
-    match value {
-        "~" | "null" | "Null" | "NULL" => return Tree::Null,
-        "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return Tree::Bool(true),
-        "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => return Tree::Bool(false),
-        _ => {}
-    }
-    integer(value)
-        .map(Tree::Integer)
-        .or_else(|| float(value).map(Tree::Float))
-        .unwrap_or_else(|| Tree::Text(value.to_owned()))
-}
-
-/// `-12`, `1_000`, `0x1f`, `0b101`, `017` (octal), `1:30` (base 60).
-fn integer(value: &str) -> Option<i64> {
-    let (negative, digits) = match value.as_bytes().first()? {
-        b'-' => (true, &value[1..]),
-        b'+' => (false, &value[1..]),
-        _ => (false, value),
-    };
-    let number = |digits: &str, radix: u32| {
-        let clean: String = digits.chars().filter(|c| *c != '_').collect();
-        i64::from_str_radix(&clean, radix).ok().filter(|_| !clean.starts_with(['-', '+']))
-    };
-    let parsed = if let Some(hexadecimal) = digits.strip_prefix("0x") {
-        number(hexadecimal, 16)
-    } else if let Some(binary) = digits.strip_prefix("0b") {
-        number(binary, 2)
-    } else if digits == "0" {
-        Some(0)
-    } else if let Some(octal) = digits.strip_prefix('0') {
-        number(octal, 8)
-    } else if digits.starts_with(|c: char| c.is_ascii_digit()) {
-        let mut parts = digits.split(':');
-        let mut total = number(parts.next()?, 10)?;
-        for part in parts {
-            let part = Some(part).filter(|part| matches!(part.len(), 1 | 2))?;
-            let part = part.parse::<i64>().ok().filter(|part| (0..60).contains(part))?;
-            total = total.checked_mul(60)?.checked_add(part)?;
-        }
-        Some(total)
-    } else {
-        None
-    }?;
-    Some(if negative { -parsed } else { parsed })
-}
-
-/// `1.5`, `.5`, `1.`, `1.5e+3`; neither `1e3` nor an infinity, which JSON cannot say.
-fn float(value: &str) -> Option<f64> {
-    let unsigned = value.strip_prefix(['-', '+']).unwrap_or(value);
-    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
-        None => (unsigned, None),
-    };
-    let (whole, fraction) = mantissa.split_once('.')?;
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
-    let starts = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
-    let bare = whole.is_empty() && starts(fraction) && unsigned == value;
-    if !digits(whole) || !digits(fraction) || !(starts(whole) || bare) {
-        return None;
-    }
-    if let Some(exponent) = exponent {
-        let behind = exponent.strip_prefix(['-', '+'])?;
-        if behind.is_empty() || !behind.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-    }
-    let clean: String = value.chars().filter(|c| *c != '_').collect();
-    clean.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 /// Tells of every key that is there twice in one mapping, however deep. Ansible takes the last one.
