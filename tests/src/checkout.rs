@@ -35,7 +35,6 @@ impl Checkout {
     ///
     /// # Panics
     /// When it cannot be made, or the tests were not started by `cargo xtask test`.
-    #[must_use]
     pub fn new() -> Self {
         // Short, because paths of sockets may have 108 bytes and tests should not be what finds that out.
         let folder =
@@ -59,7 +58,6 @@ impl Checkout {
     ///
     /// # Panics
     /// As [`Checkout::new`].
-    #[must_use]
     pub fn with_own_cache() -> Self {
         let checkout = Self::with_empty_cache();
         checkout.share("environments");
@@ -70,7 +68,6 @@ impl Checkout {
     ///
     /// # Panics
     /// As [`Checkout::new`].
-    #[must_use]
     pub fn with_empty_cache() -> Self {
         let mut checkout = Self::new();
         checkout.cache = checkout.root().join("cache");
@@ -89,13 +86,11 @@ impl Checkout {
     }
 
     /// Its cache.
-    #[must_use]
     pub fn cache(&self) -> &Path {
         &self.cache
     }
 
     /// One with a cluster file.
-    #[must_use]
     pub fn with(cluster: &Cluster) -> Self {
         let checkout = Self::new();
         checkout.write(&cluster.name, &cluster.text());
@@ -113,19 +108,16 @@ impl Checkout {
     }
 
     /// Its folder.
-    #[must_use]
     pub fn root(&self) -> &Path {
         self.folder.path()
     }
 
     /// The home of the user who works with it.
-    #[must_use]
     pub fn home(&self) -> PathBuf {
         self.root().join("home")
     }
 
     /// The folder of a lab.
-    #[must_use]
     pub fn output(&self, cluster: &str) -> PathBuf {
         self.root().join("output").join(cluster)
     }
@@ -134,7 +126,6 @@ impl Checkout {
     ///
     /// # Panics
     /// When it cannot be made.
-    #[must_use]
     pub fn make_output(&self, cluster: &str) -> PathBuf {
         let folder = self.output(cluster);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).expect("a folder can be made");
@@ -160,14 +151,12 @@ impl Checkout {
     ///
     /// # Panics
     /// When there is none.
-    #[must_use]
     pub fn supervisor(&self, cluster: &str) -> i32 {
         let record = read_json(&self.output(cluster).join("host/host.json"));
         record["supervisor"]["pid"].as_i64().and_then(|pid| pid.try_into().ok()).expect("it names a process")
     }
 
     /// A program in the network of a lab's embedded host.
-    #[must_use]
     pub fn inside(&self, cluster: &str, program: &str) -> Run {
         self.lab(&["internal", "enter", &self.supervisor(cluster).to_string(), "--", program])
     }
@@ -176,7 +165,6 @@ impl Checkout {
     ///
     /// # Panics
     /// When the lab cannot be looked at or has no such machine.
-    #[must_use]
     pub fn state(&self, cluster: &str, machine: &str) -> String {
         let status = self.lab(&["status", cluster, "--json"]).answer().ok().json();
         let machines = status["machines"].as_array().expect("a status has machines");
@@ -188,7 +176,6 @@ impl Checkout {
     ///
     /// # Panics
     /// When it fails.
-    #[must_use]
     pub fn on(&self, cluster: &str, machine: &str, command: &str) -> String {
         self.lab(&["ssh", machine, "--cluster", cluster, "--", command]).answer().ok().stdout
     }
@@ -205,7 +192,6 @@ impl Checkout {
 
     /// Everything that a lab left in this checkout: paths below its folder, without the records and logs of runs and the
     /// snapshots, which outlive it.
-    #[must_use]
     pub fn left(&self) -> Vec<String> {
         let mut left = Vec::new();
         for top in ["output", "home"] {
@@ -264,7 +250,6 @@ fn tell(lab: &Path) {
 ///
 /// # Panics
 /// When it is none.
-#[must_use]
 pub fn read_json(path: &Path) -> serde_json::Value {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -284,13 +269,11 @@ pub fn walk(folder: &Path, found: &mut impl FnMut(&Path)) {
 ///
 /// # Panics
 /// Never: tests lie in it.
-#[must_use]
 pub fn real_root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package has a folder above it").to_owned()
 }
 
 /// The registry of this computer: the distribution's own, or the one that `cargo xtask setup` unpacked.
-#[must_use]
 pub fn registry() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let unpacked = Path::new(&variable("LAB_CACHE")).join("environments/registry-debian/usr/bin");
@@ -303,7 +286,6 @@ pub fn registry() -> Option<PathBuf> {
 ///
 /// # Panics
 /// When it is missing.
-#[must_use]
 pub fn variable(name: &str) -> String {
     std::env::var(name)
         .unwrap_or_else(|_| panic!("{name} is not set: run these tests with `cargo xtask test`"))

@@ -34,7 +34,6 @@ pub struct Machine {
 
 impl Cluster {
     /// A cluster on the embedded host, with a machine for each name.
-    #[must_use]
     pub fn new(name: &str, machines: &[&str]) -> Self {
         let mut cluster = Self {
             name: name.to_owned(),
@@ -50,20 +49,17 @@ impl Cluster {
     }
 
     /// The same with machines of another kind.
-    #[must_use]
     pub fn kind(self, kind: &'static str) -> Self {
         Self { kind, ..self }
     }
 
     /// The same with machines that are defined and not started: no time is spent on boots.
-    #[must_use]
     pub fn off(mut self) -> Self {
         self.machines.iter_mut().for_each(|machine| machine.auto_start = false);
         self
     }
 
     /// The file.
-    #[must_use]
     pub fn text(&self) -> String {
         let mut text = format!("apiVersion: lab/v1alpha1\nkind: Cluster\nname: {}\n", self.name);
         if let Some(host) = &self.host {
@@ -89,13 +85,11 @@ impl Cluster {
 
 impl Machine {
     /// One that `up` starts. No guest uses the memory that a control plane must have, so that it costs nothing.
-    #[must_use]
     pub fn new(name: &str) -> Self {
         Self { name: name.to_owned(), memory: "2GiB".to_owned(), auto_start: true }
     }
 
     /// One that is defined only: no time is spent on its boot.
-    #[must_use]
     pub fn off(name: &str) -> Self {
         Self { auto_start: false, ..Self::new(name) }
     }

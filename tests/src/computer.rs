@@ -18,7 +18,6 @@ const LIBVIRT: [&str; 5] =
 
 impl Computer {
     /// Looks. `root` is the checkout whose processes count: others may work on the same computer.
-    #[must_use]
     pub fn look(root: &Path) -> Self {
         let mut seen = BTreeSet::new();
         for mount in mounts() {
@@ -61,7 +60,6 @@ impl Computer {
     }
 
     /// What a second look sees that the first did not.
-    #[must_use]
     pub fn new_since(&self, root: &Path) -> Vec<String> {
         Self::look(root).seen.difference(&self.seen).cloned().collect()
     }
@@ -103,7 +101,6 @@ fn names(folder: &Path) -> Vec<String> {
 
 /// The processes that belong to a checkout: those that were told of it, or that see its mounts. libvirtd,
 /// dnsmasq and QEMU of an embedded host see them, whatever their command lines say.
-#[must_use]
 pub fn processes(root: &Path) -> Vec<(i32, String)> {
     let own = std::process::id().cast_signed();
     let root = root.display().to_string();

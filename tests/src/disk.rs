@@ -61,7 +61,6 @@ const SCRIPT: &str = r#"
 
 /// What makes the attempts on `folder` of the checkout, with the environment of `command`. It prints the exit code and the
 /// first error of each, and fails when the state before cannot be made.
-#[must_use]
 pub fn attempts(
     checkout: &Checkout,
     command: Run,

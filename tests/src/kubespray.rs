@@ -14,7 +14,6 @@ pub const TAGS: [&str; 4] = lab_core::kubespray::TAGS;
 const REACH: [&str; 4] = ["PIP_", "GIT_SSL_", "GIT_CONFIG_GLOBAL", "SSL_CERT_"];
 
 /// Why Kubespray cannot be fetched here; `None` where it can.
-#[must_use]
 pub fn unreachable() -> Option<String> {
     let ask = ["20", "git", "ls-remote", "--exit-code", UPSTREAM, "refs/tags/v2.30.0"];
     let answer = reaching(run("timeout").args(ask)).answer();
@@ -23,7 +22,6 @@ pub fn unreachable() -> Option<String> {
 }
 
 /// A program that reaches servers as the person does who runs the tests.
-#[must_use]
 pub fn reaching(run: Run) -> Run {
     let mut run = run.env("GIT_TERMINAL_PROMPT", "0");
     // The settings of git say where mirrors are; nothing else of the home takes part.
@@ -50,7 +48,6 @@ pub fn reaching(run: Run) -> Run {
 ///
 /// # Panics
 /// When it cannot be cloned.
-#[must_use]
 pub fn clone(tag: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("the system gives folders");
     let clone =

@@ -29,7 +29,6 @@ pub struct Living {
 ///
 /// # Panics
 /// When it is not there.
-#[must_use]
 pub fn quick() -> String {
     shipped("quick")
 }
@@ -38,7 +37,6 @@ pub fn quick() -> String {
 ///
 /// # Panics
 /// When there is none.
-#[must_use]
 pub fn shipped(name: &str) -> String {
     fs::read_to_string(real_root().join("inventories").join(name).join("cluster.yaml"))
         .expect("the project has this cluster file")
@@ -48,7 +46,6 @@ pub fn shipped(name: &str) -> String {
 ///
 /// # Panics
 /// When it takes hours.
-#[must_use]
 pub fn to_its_end(what: &str, run: Run) -> Answer {
     let mut started = run.start();
     wait::until(what, PATIENCE, || started.has_ended().then_some(()));
@@ -60,7 +57,6 @@ impl Living {
     ///
     /// # Panics
     /// When an artefact cannot be built.
-    #[must_use]
     pub fn planned(name: &'static str, text: &str) -> Self {
         let checkout = Checkout::new();
         checkout.write(name, text);
@@ -76,13 +72,11 @@ impl Living {
     ///
     /// # Panics
     /// When it takes hours.
-    #[must_use]
     pub fn deploy(&self, words: &[&str]) -> Answer {
         to_its_end("the deploy", self.checkout.lab(&["deploy"]).args(words))
     }
 
     /// kubectl, through the lab.
-    #[must_use]
     pub fn kubectl(&self, words: &str) -> Answer {
         self.checkout.lab(&["kubectl", "--cluster", self.name, "--"]).args(words.split(' ')).answer()
     }
@@ -94,7 +88,6 @@ impl Living {
     }
 
     /// The names of the nodes, each with a space behind it.
-    #[must_use]
     pub fn nodes(&self) -> String {
         self.kubectl("get nodes --output name").ok().stdout.replace("node/", "").replace('\n', " ")
     }
@@ -111,7 +104,6 @@ impl Living {
     ///
     /// # Panics
     /// When others fail, or none.
-    #[must_use]
     pub fn fails(&self, checks: &[&str], failing: &[&str]) -> BTreeMap<String, String> {
         let words = ["validate", self.name, "--json", "--patience", "20"];
         let answer = self.checkout.lab(&words).args(checks).answer().code(30);

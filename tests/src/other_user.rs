@@ -23,7 +23,6 @@ done 3>&1 >/dev/null 2>&1
 "#;
 
 /// A program, as this user, with no group of the caller's.
-#[must_use]
 pub fn run_as(user: u32, program: &Path) -> Run {
     let (uid, gid) = (format!("--reuid={user}"), format!("--regid={user}"));
     // setpriv itself looks its program up with the capabilities of the caller; a shell that it starts has none.
@@ -35,7 +34,6 @@ pub fn run_as(user: u32, program: &Path) -> Run {
 ///
 /// # Panics
 /// When the user cannot be looked as.
-#[must_use]
 pub fn visible(user: u32, paths: &[PathBuf]) -> Vec<PathBuf> {
     let mut list = Vec::new();
     for path in paths {
@@ -51,7 +49,6 @@ pub fn visible(user: u32, paths: &[PathBuf]) -> Vec<PathBuf> {
 ///
 /// # Panics
 /// When the user cannot be looked as.
-#[must_use]
 pub fn given_of_processes(user: u32, pids: &[i32]) -> Vec<String> {
     let look = run_as(user, Path::new("sh")).args(["-c", LOOK_AT_PROCESSES, "sh"]);
     let given = look.args(pids.iter().map(i32::to_string)).answer().ok().stdout;

@@ -14,7 +14,6 @@ const PASSED_ON: [&str; 6] =
     ["GOPROXY", "GONOPROXY", "GOSUMDB", "LAB_GO", "LAB_DEBIAN_MIRROR", "SSL_CERT_FILE"];
 
 /// A lock of Kubernetes 1.34.3 with these files (name, URL) and images (name, reference).
-#[must_use]
 pub fn lock(files: &[(&str, &str)], images: &[(&str, &str)]) -> Value {
     let file = |(name, url): &(&str, &str)| json!({"name": name, "url": url, "sha256": null, "dest": format!("/tmp/{name}"), "groups": []});
     let image =
@@ -31,7 +30,6 @@ pub fn lock(files: &[(&str, &str)], images: &[(&str, &str)]) -> Value {
 ///
 /// # Panics
 /// When the lock cannot be written.
-#[must_use]
 pub fn build(checkout: &Checkout, lock: &Value) -> Run {
     passed_on(with_lock(checkout, "build", lock))
 }
@@ -40,7 +38,6 @@ pub fn build(checkout: &Checkout, lock: &Value) -> Run {
 ///
 /// # Panics
 /// When the lock cannot be written.
-#[must_use]
 pub fn list(checkout: &Checkout, lock: &Value) -> Run {
     with_lock(checkout, "list", lock)
 }
@@ -57,21 +54,18 @@ fn with_lock(checkout: &Checkout, command: &str, lock: &Value) -> Run {
 }
 
 /// A run with what of the caller's environment decides how Go and apt reach what they download.
-#[must_use]
 pub fn passed_on(run: Run) -> Run {
     let passed_on = PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
     passed_on.fold(run, |run, (name, value)| run.env(name, value))
 }
 
 /// What became of each artefact, as `--json` says it: name and state.
-#[must_use]
 pub fn states(said: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     said.as_array().into_iter().flatten().map(|one| (text(&one["name"]), text(&one["state"]))).collect()
 }
 
 /// All records of the store, sorted by name.
-#[must_use]
 pub fn records(checkout: &Checkout) -> Vec<Value> {
     let mut records: Vec<Value> = record_paths(checkout).iter().map(|path| read_json(path)).collect();
     records.sort_by_key(|record| record["name"].to_string());
@@ -98,7 +92,6 @@ pub fn rewrite_record(checkout: &Checkout, record: &Value) {
 ///
 /// # Panics
 /// When there is none.
-#[must_use]
 pub fn record(checkout: &Checkout, name: &str) -> Value {
     let found = records(checkout).into_iter().find(|record| record["name"] == name);
     found.unwrap_or_else(|| panic!("the store has no `{name}`"))
@@ -108,7 +101,6 @@ pub fn record(checkout: &Checkout, name: &str) -> Value {
 ///
 /// # Panics
 /// When the value is no digest.
-#[must_use]
 pub fn blob(checkout: &Checkout, digest: &Value) -> PathBuf {
     let digest = digest.as_str().expect("a digest is a text");
     let digest = digest.strip_prefix("sha256:").unwrap_or(digest);
@@ -119,7 +111,6 @@ pub fn blob(checkout: &Checkout, digest: &Value) -> PathBuf {
 ///
 /// # Panics
 /// When it is not in the store.
-#[must_use]
 pub fn unpack_file(checkout: &Checkout, name: &str) -> PathBuf {
     let (from, to) =
         (blob(checkout, &record(checkout, name)["sha256"]), checkout.root().join("unpacked").join(name));
@@ -138,7 +129,6 @@ pub fn unpack_file(checkout: &Checkout, name: &str) -> PathBuf {
 ///
 /// # Panics
 /// When something of it is not in the store.
-#[must_use]
 pub fn unpack_image(checkout: &Checkout, name: &str) -> (PathBuf, String) {
     let to = checkout.root().join("unpacked").join(name);
     fs::create_dir_all(&to).expect("a folder can be made");

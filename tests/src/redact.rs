@@ -3,7 +3,6 @@
 use insta::Settings;
 
 /// Settings for snapshots of what `lab` says about the checkout at `root`.
-#[must_use]
 pub fn settings(root: &str) -> Settings {
     let mut settings = Settings::clone_current();
     settings.add_filter(&regex_escaped(root), "[ROOT]");

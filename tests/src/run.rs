@@ -42,48 +42,41 @@ pub fn run(program: impl AsRef<OsStr>) -> Run {
 
 impl Run {
     /// Adds one argument.
-    #[must_use]
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.words.push(argument.as_ref().to_owned());
         self
     }
 
     /// Adds arguments.
-    #[must_use]
     pub fn args<A: AsRef<OsStr>>(self, arguments: impl IntoIterator<Item = A>) -> Self {
         arguments.into_iter().fold(self, Self::arg)
     }
 
     /// Has it started by another program, whose own words come first: `sudo`, `nsenter` and the like.
-    #[must_use]
     pub fn through<A: AsRef<OsStr>>(mut self, words: &[A]) -> Self {
         self.words.splice(0..0, words.iter().map(|word| word.as_ref().to_owned()));
         self
     }
 
     /// Another program in the same place, with the same environment.
-    #[must_use]
     pub fn instead(mut self, program: &str, arguments: &[&str]) -> Self {
         self.words = [program].iter().chain(arguments).map(OsString::from).collect();
         self
     }
 
     /// Sets one variable of the environment.
-    #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.environment.push((name.to_owned(), value.as_ref().to_owned()));
         self
     }
 
     /// Sets the folder to start in.
-    #[must_use]
     pub fn directory(mut self, directory: &Path) -> Self {
         self.directory = Some(directory.to_owned());
         self
     }
 
     /// Gives bytes for standard input.
-    #[must_use]
     pub fn input(mut self, bytes: &[u8]) -> Self {
         self.input = Some(bytes.to_vec());
         self
@@ -204,7 +197,6 @@ pub struct Started {
 
 impl Started {
     /// What it has said so far, both streams.
-    #[must_use]
     pub fn so_far(&self) -> String {
         self.stdout.text() + &self.stderr.text()
     }
@@ -279,7 +271,6 @@ impl Started {
     ///
     /// # Panics
     /// When it is gone.
-    #[must_use]
     pub fn pid(&self) -> Pid {
         Pid::from_raw(self.child.as_ref().expect("it was not waited for").id().cast_signed())
     }
@@ -390,7 +381,6 @@ impl Answer {
     ///
     /// # Panics
     /// When it is none.
-    #[must_use]
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("`{}`: {error}:\n{self}", self.said))
     }

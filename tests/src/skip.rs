@@ -34,7 +34,6 @@ macro_rules! needs {
 ///
 /// # Panics
 /// At a need of a cluster, which no test has.
-#[must_use]
 pub fn lacks(need: Need) -> Option<String> {
     let program = |name: &str| {
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -56,7 +55,6 @@ pub fn lacks(need: Need) -> Option<String> {
 
 /// Why machines cannot be containers here, as far as a test may decide it: what is the product's to find out is not
 /// looked at.
-#[must_use]
 pub fn no_containers() -> Option<&'static str> {
     if !nix::unistd::geteuid().is_root() {
         return Some("containers need root");

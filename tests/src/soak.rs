@@ -63,7 +63,6 @@ pub struct Row {
 
 impl Row {
     /// Whether every kill was followed by the right end, and nothing was left.
-    #[must_use]
     pub fn is_good(&self) -> bool {
         self.kills == self.converged && self.leftovers.is_empty() && self.failures.is_empty()
     }
@@ -84,7 +83,6 @@ impl Soak {
     ///
     /// # Panics
     /// When the command fails without being killed.
-    #[must_use]
     pub fn begin(subject: Subject) -> Self {
         let mut soak = Self::of(subject, Duration::ZERO);
         (subject.reset)(&soak.checkout);
@@ -93,7 +91,6 @@ impl Soak {
     }
 
     /// Prepares a checkout for a command that takes about as long as `typical`.
-    #[must_use]
     pub fn of(subject: Subject, typical: Duration) -> Self {
         let checkout = (subject.prepare)();
         let before = Computer::look(checkout.root());
@@ -102,19 +99,16 @@ impl Soak {
     }
 
     /// The checkout that it is called in.
-    #[must_use]
     pub fn checkout(&self) -> &Checkout {
         &self.checkout
     }
 
     /// How often the command was killed.
-    #[must_use]
     pub fn kills(&self) -> u32 {
         self.row.kills
     }
 
     /// Whether every kill was followed by the right end, and nothing was left so far.
-    #[must_use]
     pub fn is_good(&self) -> bool {
         self.row.is_good()
     }
@@ -158,7 +152,6 @@ impl Soak {
     }
 
     /// Removes the labs of the checkout and compares the computer with what it was.
-    #[must_use]
     pub fn end(mut self) -> Row {
         let finished = catch_unwind(AssertUnwindSafe(|| (self.subject.finish)(&self.checkout)));
         if let Err(panic) = finished {
@@ -216,7 +209,6 @@ fn message(panic: &(dyn std::any::Any + Send)) -> String {
 
 /// Kills each of the commands in turn until the time is over, each at least `least` times. Commands that
 /// cannot run on this computer are returned with the reason.
-#[must_use]
 pub fn soak(
     subjects: &[Subject],
     seed: u64,
@@ -253,7 +245,6 @@ pub fn soak(
 }
 
 /// The table for people, and after it every leftover and failure.
-#[must_use]
 pub fn table(rows: &[Row], skipped: &[(&'static str, String)]) -> String {
     let mut text = format!("{:<14}{:>6}{:>11}  LEFTOVERS\n", "COMMAND", "KILLS", "CONVERGED");
     for row in rows {

@@ -32,7 +32,6 @@ impl Terminal {
     ///
     /// # Panics
     /// When there is no terminal, or the program cannot be started.
-    #[must_use]
     pub fn start(run: Run, columns: u16, rows: u16) -> Self {
         let master =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
@@ -81,7 +80,6 @@ impl Terminal {
     ///
     /// # Panics
     /// Never: no holder of the lock panics.
-    #[must_use]
     pub fn screen(&self) -> String {
         trimmed(&self.screen.lock().expect("no holder of this lock panics").screen().contents())
     }
@@ -91,7 +89,6 @@ impl Terminal {
     ///
     /// # Panics
     /// Never: no holder of the lock panics.
-    #[must_use]
     pub fn history(&self) -> String {
         let mut parser = self.screen.lock().expect("no holder of this lock panics");
         let screen = parser.screen_mut();
@@ -133,7 +130,6 @@ impl Terminal {
     ///
     /// # Panics
     /// When it does not end in time; with the screen.
-    #[must_use]
     pub fn answer(mut self) -> (i32, String) {
         let start = Instant::now();
         let status = loop {

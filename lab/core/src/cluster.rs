@@ -33,7 +33,6 @@ pub struct Checked {
 }
 
 /// Checks a cluster file. With `facts`, also against the computer it is meant for.
-#[must_use]
 pub fn check(source: &SourceFile, facts: Option<&HostFacts>) -> Checked {
     let mut findings = Findings::default();
     let spec = read(&source.text, facts, &mut findings);

@@ -42,13 +42,11 @@ pub struct ParseLabIdError {
 
 impl LabId {
     /// The id made of six random bytes.
-    #[must_use]
     pub fn from_bytes(bytes: [u8; 6]) -> Self {
         Self(hexadecimal(&bytes))
     }
 
     /// The twelve digits.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -115,7 +113,6 @@ pub struct MachineNumbers {
 /// Only 24 bits of a MAC address are free, so that two machines of a large lab may hash to the same
 /// one: the later in the file is then hashed again. A machine added at the end never changes an
 /// earlier one.
-#[must_use]
 pub fn machine_numbers<'a>(
     lab: &LabId,
     machines: impl IntoIterator<Item = &'a str>,
@@ -147,7 +144,6 @@ fn uuid(lab: &LabId, what: &str) -> Uuid {
 }
 
 /// The UUID of the lab's network. The name cannot be a machine's: it holds a slash.
-#[must_use]
 pub fn network_uuid(lab: &LabId) -> Uuid {
     uuid(lab, "/network")
 }
@@ -162,7 +158,6 @@ fn digest<const N: usize>(purpose: &str, lab: &LabId, name: &str, attempt: u32) 
 }
 
 /// A short digest of a public key, the same whatever its comment: for telling keys apart, not for trust.
-#[must_use]
 pub fn public_key_digest(public_key: &str) -> String {
     text_digest(&[&without_comment(public_key)])
 }
@@ -224,7 +219,6 @@ pub struct MachineIdentity {
 
 impl MachineIdentity {
     /// The identity of one machine of the cluster.
-    #[must_use]
     pub fn new(
         spec: &ClusterSpec,
         machine: &MachineSpec,
@@ -253,7 +247,6 @@ impl MachineIdentity {
 }
 
 /// The type and the base64 text of a public key, without its comment.
-#[must_use]
 pub fn without_comment(public_key: &str) -> String {
     public_key.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
 }

@@ -202,14 +202,12 @@ pub enum Boot {
 }
 
 /// The name of a machine's libvirt domain, `CLUSTER-MACHINE`.
-#[must_use]
 pub fn domain_name(cluster: &str, machine: &str) -> String {
     format!("{cluster}-{machine}")
 }
 
 /// The name of a lab's libvirt network and of its storage pool, `lab-CLUSTER-ID`. Pools have no
 /// metadata: the id in the name is what finds them.
-#[must_use]
 pub fn resource_name(cluster: &str, lab: &LabId) -> String {
     format!("lab-{cluster}-{lab}")
 }

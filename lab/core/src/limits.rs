@@ -80,7 +80,6 @@ impl Resource {
     ];
 
     /// The name of the limit for sysctl(8). Others may be lower.
-    #[must_use]
     pub const fn setting(self) -> &'static str {
         match self {
             Self::InotifyInstances => "fs.inotify.max_user_instances",
@@ -93,7 +92,6 @@ impl Resource {
     }
 
     /// Its name for people.
-    #[must_use]
     pub const fn noun(self) -> &'static str {
         match self {
             Self::InotifyInstances => "inotify instances",
@@ -113,7 +111,6 @@ impl Resource {
     /// Version 2 is counted, not measured: one more for systemd (its src/core/cgroup.c), and one with two watches for each
     /// container of a pod and for its sandbox (containerd's cgroup2/manager.go, `memoryEventNonBlockFD`). A node has three
     /// pods with one of a check, a control plane three more, and three run anywhere.
-    #[must_use]
     pub const fn need(self, cgroups: CgroupVersion) -> Need {
         let need = match self {
             Self::InotifyInstances => {
@@ -159,13 +156,11 @@ pub struct Containers {
 
 impl Containers {
     /// The containers of a cluster file, as they are when Kubernetes is deployed on them.
-    #[must_use]
     pub fn of(spec: &ClusterSpec) -> Self {
         Self::among(spec, |_| true)
     }
 
     /// The same, of those machines only that `counts` names.
-    #[must_use]
     pub fn among(spec: &ClusterSpec, counts: impl Fn(&str) -> bool) -> Self {
         let containers = || {
             let of_kind = spec.machines.iter().filter(|machine| machine.kind == MachineKind::Container);
@@ -183,13 +178,11 @@ impl Containers {
     }
 
     /// The same machines before Kubernetes is deployed on them.
-    #[must_use]
     pub fn bare(self) -> Self {
         Self { nodes: 0, control_planes: 0, ..self }
     }
 
     /// How much of a resource they use once everything runs.
-    #[must_use]
     pub fn need(self, resource: Resource, cgroups: CgroupVersion) -> u64 {
         let Need { lab, machine, node, control_plane, cluster, .. } = resource.need(cgroups);
         let once = |amount: u64, count: u64| if count > 0 { amount } else { 0 };
@@ -201,7 +194,6 @@ impl Containers {
     }
 
     /// How much of a resource there must be for them to start.
-    #[must_use]
     pub fn need_to_start(self, resource: Resource, cgroups: CgroupVersion) -> u64 {
         self.need(resource, cgroups) + resource.need(cgroups).start * self.machines
     }
@@ -250,7 +242,6 @@ pub struct Shortage {
 
 /// Every limit that is too low for the containers of a lab, which may live already. Other labs count with the need
 /// of their files, or with their usage where that is more.
-#[must_use]
 pub fn shortages(containers: Containers, facts: &Facts) -> Vec<Shortage> {
     if containers.machines == 0 {
         return Vec::new();

@@ -60,7 +60,6 @@ pub struct Options {
 }
 
 /// Judges an inventory that somebody else wrote.
-#[must_use]
 pub fn inventory(mut inventory: Inventory, kubespray: &Kubespray<'_>, options: &Options) -> Report {
     let findings = std::mem::take(&mut inventory.findings);
     let place = |setting: &Setting| match setting.origin {
@@ -83,7 +82,6 @@ pub fn inventory(mut inventory: Inventory, kubespray: &Kubespray<'_>, options: &
 }
 
 /// Judges what a cluster file comes to. `settings`: what it renders to.
-#[must_use]
 pub fn cluster(
     source: SourceFile,
     spec: &ClusterSpec,

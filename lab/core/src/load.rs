@@ -52,7 +52,6 @@ pub struct Overload {
 
 impl LoadSample {
     /// Reads `/proc/loadavg` and `/proc/pressure/{cpu,io,memory}`. Text that is missing or not understood says nothing.
-    #[must_use]
     pub fn parse(loadavg: &str, pressure: Option<[&str; 3]>, processors: u32) -> Self {
         let fields: Vec<&str> = loadavg.split_ascii_whitespace().collect();
         let average = fields.first().and_then(|field| field.parse::<f64>().ok());
@@ -77,7 +76,6 @@ fn stall_time(text: &str) -> Option<Duration> {
 }
 
 /// Whether the computer was overloaded between two samples that are `elapsed` apart; `None` where it was not.
-#[must_use]
 pub fn overload(before: &LoadSample, after: &LoadSample, elapsed: Duration) -> Option<Overload> {
     let mut reasons = Vec::new();
     match (&before.stalled, &after.stalled) {
@@ -122,13 +120,11 @@ fn factor(sample: &LoadSample) -> u32 {
 
 /// How many times longer than usual anything may take where it may take `times` as long already, because machines are
 /// emulated, and the computer is overloaded too.
-#[must_use]
 pub fn times_under(overload: &Overload, times: u32) -> u32 {
     times.saturating_mul(overload.factor).min(MAX_TIMES).max(times)
 }
 
 /// How long a wait of `length` may last where the computer is overloaded; never shorter than it was.
-#[must_use]
 pub fn wait_under(overload: &Overload, length: Duration) -> Duration {
     length.saturating_mul(overload.factor).min(MAX_WAIT).max(length)
 }

@@ -63,7 +63,6 @@ impl Range {
     }
 
     /// Why the phase at this place is left out; `None` where it is not.
-    #[must_use]
     pub fn why_not(&self, place: usize) -> Option<String> {
         match (&self.from, &self.until) {
             (Some((first, name)), _) if place < *first => Some(format!("--from {name}")),
@@ -74,7 +73,6 @@ impl Range {
 }
 
 /// What came of a configuration that holds.
-#[must_use]
 pub fn prepared(spec: &ClusterSpec, present: usize, wanted: usize) -> String {
     format!(
         "`{}` asks for {}, Kubespray {} takes it, {present} of {wanted} artefacts are here",
@@ -85,19 +83,16 @@ pub fn prepared(spec: &ClusterSpec, present: usize, wanted: usize) -> String {
 }
 
 /// What is told of a phase that is over.
-#[must_use]
 pub fn told(title: &str, came_of_it: &str, seconds: f64) -> String {
     format!("{title}: {came_of_it} ({seconds:.1} s)")
 }
 
 /// What came of a snapshot that took the place of a plan.
-#[must_use]
 pub fn brought_back(machines: usize) -> String {
     format!("{} brought back from a snapshot", machines_of(machines))
 }
 
 /// What a plan that was carried out came to.
-#[must_use]
 pub fn provisioned(plan: &Plan) -> String {
     let mut machines: BTreeMap<Action, usize> = BTreeMap::new();
     for machine in &plan.machines {
@@ -119,7 +114,6 @@ pub fn provisioned(plan: &Plan) -> String {
 }
 
 /// What writing the inventory for people came to; `folder` is `None` where the cluster file lies in no folder for one.
-#[must_use]
 pub fn generated(folder: Option<&str>, written: usize, removed: usize, unchanged: usize) -> String {
     match (folder, written + removed) {
         (None, _) => {
@@ -133,7 +127,6 @@ pub fn generated(folder: Option<&str>, written: usize, removed: usize, unchanged
 }
 
 /// What came of the checks.
-#[must_use]
 pub fn validated(checks: &[Outcome]) -> String {
     let passed = checks.iter().filter(|check| check.verdict == Verdict::Passed);
     let passed: Vec<&str> = passed.map(|check| check.id.as_str()).collect();
@@ -141,7 +134,6 @@ pub fn validated(checks: &[Outcome]) -> String {
 }
 
 /// `1 machine`, `2 machines`.
-#[must_use]
 pub fn machines_of(count: usize) -> String {
     format!("{count} machine{}", if count == 1 { "" } else { "s" })
 }

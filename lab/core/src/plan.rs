@@ -276,7 +276,6 @@ pub struct Desired {
 }
 
 /// What the spec asks for.
-#[must_use]
 pub fn desired(inputs: &Inputs<'_>) -> Desired {
     let Inputs { spec, lab, acceleration, images, keys } = inputs;
     let numbers = machine_numbers(lab, spec.machines.iter().map(|machine| machine.name.as_str()));
@@ -308,7 +307,6 @@ pub fn desired(inputs: &Inputs<'_>) -> Desired {
 }
 
 /// Compares what is wanted with what was observed.
-#[must_use]
 pub fn plan(inputs: &Inputs<'_>, observed: &Observed) -> Plan {
     let desired = desired(inputs);
     let network = network::actions(&desired.network, observed.network.as_ref());
@@ -328,21 +326,18 @@ pub fn plan(inputs: &Inputs<'_>, observed: &Observed) -> Plan {
 
 impl Plan {
     /// Whether there is nothing to do.
-    #[must_use]
     pub fn is_noop(&self) -> bool {
         self.network.steps.is_empty()
             && self.machines.iter().all(|machine| machine.before.is_empty() && machine.steps.is_empty())
     }
 
     /// Whether what is on some disk is lost.
-    #[must_use]
     pub fn destroys_data(&self) -> bool {
         self.machines.iter().any(|machine| machine.destroys_data)
     }
 
     /// How many machines are created, changed and so on, as a person reads it: `4 to create, 1 to
     /// keep`. A network that is not kept comes first.
-    #[must_use]
     pub fn summary(&self) -> String {
         let mut counts: BTreeMap<Action, usize> = BTreeMap::new();
         for machine in &self.machines {

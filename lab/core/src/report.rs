@@ -59,7 +59,6 @@ pub struct Phase {
 
 impl Phase {
     /// One that was not carried out.
-    #[must_use]
     pub fn skipped(name: &str, why: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -99,7 +98,6 @@ pub const VERSION: u32 = 1;
 
 impl Report {
     /// Whether everything was done and every check passed or was skipped for a reason, and at least one passed.
-    #[must_use]
     pub fn is_good(&self) -> bool {
         let failed = self.phases.iter().map(|phase| phase.verdict);
         let failed = failed.chain(self.checks.iter().map(|check| check.verdict));
@@ -109,7 +107,6 @@ impl Report {
 }
 
 /// How many passed, failed and were skipped: `9 passed, 1 failed, 0 skipped`.
-#[must_use]
 pub fn counts(checks: &[Outcome]) -> String {
     let count = |verdict| checks.iter().filter(|check| check.verdict == verdict).count();
     format!(

@@ -62,7 +62,6 @@ static SHAPES: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
 });
 
 /// The text without what looks like a secret.
-#[must_use]
 pub fn redacted(text: &str) -> Cow<'_, str> {
     let mut text = Cow::Borrowed(text);
     for (shape, instead) in SHAPES.iter() {
@@ -75,7 +74,6 @@ pub fn redacted(text: &str) -> Cow<'_, str> {
 
 /// The text of a file as people are shown it: each byte of a secret's value is a `*`, so that every other byte stays at
 /// its place.
-#[must_use]
 pub fn masked(text: &str) -> String {
     let text = ADDRESSES.replace_all(text, |found: &Captures<'_>| {
         found["name"].to_owned() + &"*".repeat(found["value"].len()) + &found["rest"]
@@ -145,7 +143,6 @@ pub struct Secrets {
 
 impl Secrets {
     /// Those of the variables of every group.
-    #[must_use]
     pub fn of(variables: &BTreeMap<String, BTreeMap<String, Value>>) -> Self {
         let mut values = Vec::new();
         for (name, value) in variables.values().flatten() {
@@ -167,7 +164,6 @@ impl Secrets {
     }
 
     /// The text without these, and without what looks like a secret.
-    #[must_use]
     pub fn redacted<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(text);
         for value in &self.values {

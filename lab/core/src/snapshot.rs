@@ -45,7 +45,6 @@ pub struct Manifest {
 
 /// Why a snapshot cannot be brought back with a cluster file as it is, a sentence each; none where it can. `images`
 /// holds the key of every image that the spec names.
-#[must_use]
 pub fn misfits(manifest: &Manifest, spec: &ClusterSpec, images: &BTreeMap<ImageSpec, String>) -> Vec<String> {
     let mut told = Vec::new();
     if spec.host != HostSpec::Embedded {

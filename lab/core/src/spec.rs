@@ -96,7 +96,6 @@ pub enum Strategy {
 
 impl Strategy {
     /// Its name among Ansible's plugins.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::LabLinear => "lab_linear",

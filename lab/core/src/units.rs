@@ -12,25 +12,21 @@ pub struct Bytes(pub u64);
 
 impl Bytes {
     /// `count` mebibytes.
-    #[must_use]
     pub const fn from_mib(count: u64) -> Self {
         Self(count << 20)
     }
 
     /// `count` gibibytes.
-    #[must_use]
     pub const fn from_gib(count: u64) -> Self {
         Self(count << 30)
     }
 
     /// Whole kibibytes, the unit of libvirt's `<memory>` when none is named.
-    #[must_use]
     pub const fn kib(self) -> u64 {
         self.0 >> 10
     }
 
     /// Whole mebibytes, rounded down.
-    #[must_use]
     pub const fn mib(self) -> u64 {
         self.0 >> 20
     }
@@ -48,7 +44,6 @@ impl fmt::Display for Bytes {
 }
 
 /// For people: `5.2 GiB`.
-#[must_use]
 pub fn gibibytes(bytes: Bytes) -> String {
     let tenths = bytes.mib().saturating_mul(10) / 1024;
     format!("{}.{} GiB", tenths / 10, tenths % 10)

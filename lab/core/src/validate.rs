@@ -31,7 +31,6 @@ pub struct Node {
 }
 
 /// The nodes that a cluster file asks for, with this version of Kubernetes (`1.34.3`) where one is known.
-#[must_use]
 pub fn expected(spec: &ClusterSpec, kubernetes: Option<&str>) -> Vec<Node> {
     let is_node =
         |roles: &BTreeSet<Role>| roles.contains(&Role::ControlPlane) || roles.contains(&Role::Worker);
@@ -64,13 +63,11 @@ pub fn expected(spec: &ClusterSpec, kubernetes: Option<&str>) -> Vec<Node> {
 }
 
 /// A taint as `kubectl taint` writes it.
-#[must_use]
 pub fn taint_text(key: &str, value: &str, effect: &str) -> String {
     if value.is_empty() { format!("{key}:{effect}") } else { format!("{key}={value}:{effect}") }
 }
 
 /// In what the nodes that are there differ from those that must be, a sentence each; none where they do not.
-#[must_use]
 pub fn differences(expected: &[Node], found: &[Node]) -> Vec<String> {
     let mut told = Vec::new();
     for node in found {

@@ -134,7 +134,6 @@ const OF_QUICK: Subject = Subject {
 };
 
 /// The command of this name.
-#[must_use]
 pub fn named(name: &str) -> Option<Subject> {
     SUBJECTS.into_iter().find(|subject| subject.name == name)
 }

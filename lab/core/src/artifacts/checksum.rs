@@ -2,7 +2,6 @@
 
 /// The variable that `downloads` reads the checksum of a file from: roles/kubespray_defaults/defaults/main/download.yml
 /// of v2.29 to v2.31. `None` for a file that has no variable of its own.
-#[must_use]
 pub fn checksum_variable(name: &str) -> Option<&'static str> {
     const VARIABLES: [(&str, &str); 21] = [
         ("calicoctl", "calicoctl_binary_checksum"),

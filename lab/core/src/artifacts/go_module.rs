@@ -57,7 +57,6 @@ const UNUSED_STAGING: [&str; 3] =
     ["k8s.io/sample-apiserver", "k8s.io/sample-cli-plugin", "k8s.io/sample-controller"];
 
 /// Writes the `go.mod` for a module in a version without `v`. Stubs lie in folders `stub-0`, `stub-1`… beside it.
-#[must_use]
 pub fn go_mod(module: &Module, version: &str, upstream: &Upstream) -> String {
     let go = upstream.go.as_deref().unwrap_or("1.24.0");
     let mut text = format!("module lab.invalid/{}\n\ngo {go}\n", module.name);

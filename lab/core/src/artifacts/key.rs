@@ -12,7 +12,6 @@ const ARCHIVE_FORMAT: u32 = 2;
 
 /// The key of one part, 16 hexadecimal digits. `version` is the one asked for, `kubernetes` the cluster's, `compiler`
 /// the version of Go. Packages of Debian are not part of it: they move on by themselves, and a build records them.
-#[must_use]
 pub fn key(part: &Part, version: &str, kubernetes: &str, architecture: &str, compiler: &str) -> String {
     let mut digest = Sha256::new();
     let mut add = |text: &str| {

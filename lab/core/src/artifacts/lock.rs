@@ -137,7 +137,6 @@ pub enum LockError {
 }
 
 /// Reads what one machine's task said; `None` for any other task.
-#[must_use]
 pub fn resolved(said: &Value) -> Option<Resolved> {
     let said = match said {
         Value::String(text) => serde_json::from_str(text).ok()?,

@@ -182,7 +182,6 @@ pub enum Stamped {
 
 impl Stamp {
     /// The argument of the linker's `-X` for a version without `v`.
-    #[must_use]
     pub fn argument(&self, version: &str) -> String {
         let number = |index: usize| version.split('.').nth(index).unwrap_or_default().to_owned();
         let value = match self.value {
@@ -198,7 +197,6 @@ impl Stamp {
 
 impl Member {
     /// The path for a version and an architecture.
-    #[must_use]
     pub fn path(&self, version: &str, architecture: &str) -> String {
         self.path.replace("{version}", version).replace("{architecture}", architecture)
     }
@@ -206,7 +204,6 @@ impl Member {
 
 impl Module {
     /// The Go package of a program.
-    #[must_use]
     pub fn package(&self, program: &str) -> Option<&'static str> {
         self.programs.iter().find(|one| one.name == program).map(|one| one.package)
     }
@@ -214,7 +211,6 @@ impl Module {
 
 impl Product {
     /// The module and the programs of it that this product needs.
-    #[must_use]
     pub fn programs(&self) -> Option<(&'static Module, Vec<&'static str>)> {
         let of = |members: &'static [Member]| members.iter().map(|member| member.program).collect();
         match self {
@@ -226,7 +222,6 @@ impl Product {
     }
 
     /// Whether it needs packages of Debian.
-    #[must_use]
     pub fn needs_debian(&self) -> bool {
         matches!(self, Self::Debian { .. } | Self::Image(Image { userland: true, .. }))
     }

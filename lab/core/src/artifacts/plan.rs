@@ -39,7 +39,6 @@ pub enum How {
 }
 
 /// Judges every entry of a lock, files first, in the lock's order.
-#[must_use]
 pub fn plan(lock: &Lock) -> Vec<Entry> {
     let files = lock.files.iter().map(|file| (Kind::File, &file.name, &file.url, of_file(&file.url)));
     let images =

@@ -8,7 +8,6 @@ use super::modules::{
 use super::parts::{Image, Kind, Member, Module, Part, Product};
 
 /// The part that a lock's entry is in a version without `v`; `None` for a name that the table does not know.
-#[must_use]
 pub fn part(kind: Kind, name: &str, version: &str) -> Option<&'static Part> {
     PARTS.iter().find(|part| {
         part.kind == kind

@@ -7,13 +7,11 @@
 /// assert_eq!(of("https://x/releases/download/v2.2.1/containerd-2.2.1-linux-amd64.tar.gz"), Some("2.2.1".to_owned()));
 /// assert_eq!(of("https://dl.k8s.io/release/v1.34.3/bin/linux/amd64/kubeadm"), Some("1.34.3".to_owned()));
 /// ```
-#[must_use]
 pub fn of_file(url: &str) -> Option<String> {
     url.rsplit('/').find_map(in_segment)
 }
 
 /// The version in the reference of an image, without `v`: its tag, unless that says no version.
-#[must_use]
 pub fn of_image(reference: &str) -> Option<String> {
     let (reference, _digest) = reference.split_once('@').unwrap_or((reference, ""));
     let (_, tag) = reference.rsplit_once('/').unwrap_or(("", reference)).1.split_once(':')?;
@@ -23,7 +21,6 @@ pub fn of_image(reference: &str) -> Option<String> {
 
 /// The version of the libraries that Kubernetes publishes with itself: `0.34.3` for 1.34.3. They are developed in its
 /// `staging/` folder and tagged together with it.
-#[must_use]
 pub fn staging(kubernetes: &str) -> Option<String> {
     Some(format!("0.{}", kubernetes.strip_prefix("1.")?))
 }

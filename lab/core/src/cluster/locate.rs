@@ -38,7 +38,6 @@ struct Branch {
 
 impl Places {
     /// Reads a cluster file. Of one that is no YAML nothing is found.
-    #[must_use]
     pub fn of(source: &SourceFile) -> Self {
         let file = yaml::parse(&source.text, &mut Findings::default()).map(Branch::new);
         let mut machines = HashMap::new();
@@ -53,7 +52,6 @@ impl Places {
 
     /// Where the key of a path stands. A machine is named, not numbered; what it does not say itself is
     /// looked for in the defaults. Of a key that is not there, the nearest one around it that is.
-    #[must_use]
     pub fn find(&self, path: &str) -> Option<Located> {
         let file = self.file.as_ref()?;
         let steps: Vec<&str> = path.split('.').collect();

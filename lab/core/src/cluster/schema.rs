@@ -8,7 +8,6 @@ use serde_json::Value;
 use super::raw;
 
 /// The JSON Schema (draft 7, which editors know best) of cluster files.
-#[must_use]
 pub fn schema() -> Value {
     let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
     settings

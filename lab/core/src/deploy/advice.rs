@@ -246,7 +246,6 @@ pub const CATALOGUE: &[Known] = &[
 
 /// The entry that knows a failure, by its task, message, command and error output, and by the end of the
 /// journals that were read after it.
-#[must_use]
 pub fn known(problem: &Problem, journal: &str) -> Option<&'static Known> {
     let Problem { task, message, command, stderr, item, .. } = problem;
     let parts = [Some(task), Some(message), command.as_ref(), stderr.as_ref(), item.as_ref()];
@@ -265,7 +264,6 @@ pub fn known(problem: &Problem, journal: &str) -> Option<&'static Known> {
 }
 
 /// The unit of systemd whose journal is worth reading after a failure.
-#[must_use]
 pub fn unit(problem: &Problem) -> Option<&'static str> {
     if let Some(unit) = known(problem, "").and_then(|known| known.unit) {
         return Some(unit);

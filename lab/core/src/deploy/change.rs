@@ -35,7 +35,6 @@ pub const PREPARE_CONTROL_PLANES: &str = "prepare-control-planes.yml";
 /// Whether control planes that join have to be prepared before Kubespray: it waits until they are ready
 /// (roles/kubernetes/control-plane/tasks/kubeadm-secondary.yml) before it lays what kube-router needs there
 /// (roles/network_plugin/kube-router/tasks/main.yml), without which they never are.
-#[must_use]
 pub fn prepares_control_planes(spec: &ClusterSpec) -> bool {
     let planes = spec.machines.iter().filter(|machine| machine.roles.contains(&Role::ControlPlane));
     spec.kubernetes.network.plugin == Some(NetworkPlugin::KubeRouter) && planes.count() > 1
@@ -172,7 +171,6 @@ impl Step {
 
     /// What `ansible-playbook` is given beside the playbook and the inventory. Variables go as JSON: in the short form each
     /// would be a text, and Kubespray asserts that booleans are none.
-    #[must_use]
     pub fn arguments(&self) -> Vec<String> {
         let mut arguments = Vec::new();
         if !self.limit.is_empty() {
@@ -283,7 +281,6 @@ fn counted(count: usize, what: &str) -> String {
 }
 
 /// A change as people read it before it is done.
-#[must_use]
 pub fn render(change: &Change) -> String {
     let mut text = format!("{} of `{}`:\n", change.operation, change.cluster);
     let width = change.machines.iter().map(|one| one.machine.len()).max().unwrap_or_default();

@@ -40,7 +40,6 @@ pub struct Estimate {
 
 impl Estimate {
     /// From what was learnt.
-    #[must_use]
     pub fn new(history: History) -> Self {
         let mut sum = 0.0;
         let mut left: Vec<Vec<f64>> = Vec::new();
@@ -60,7 +59,6 @@ impl Estimate {
     /// How many seconds are left at the time of the last event, where the run is one that is known. A task that is new
     /// takes no time; a run that leaves out what the earlier one did jumps ahead; a task that takes longer than before
     /// keeps back what comes after it.
-    #[must_use]
     pub fn left(&mut self, run: &Follower) -> Option<f64> {
         let now = run.history();
         let (plays, tasks) = (now.plays.len(), now.plays.last().map_or(0, |play| play.tasks.len()));

@@ -223,57 +223,48 @@ impl Follower {
     }
 
     /// The play that runs; empty before the first.
-    #[must_use]
     pub fn play(&self) -> &str {
         self.plays.last().map_or("", |play| play.name.as_str())
     }
 
     /// The task that runs; empty before the first.
-    #[must_use]
     pub fn task(&self) -> &str {
         self.plays.last().and_then(|play| play.tasks.last()).map_or("", |task| task.0.as_str())
     }
 
     /// What the task that runs came to so far, by machine in the order in which they told it.
-    #[must_use]
     pub fn machines(&self) -> &[(String, &'static str)] {
         &self.machines
     }
 
     /// How long the task that runs has taken, in seconds, at the time of the last event.
-    #[must_use]
     pub fn in_task(&self) -> f64 {
         self.now - self.task_began
     }
 
     /// How many changes were made so far, one for each task and machine.
-    #[must_use]
     pub fn changes(&self) -> usize {
         self.changed.iter().map(|change| change.hosts.len()).sum()
     }
 
     /// What failed so far.
-    #[must_use]
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
 
     /// How many machines failed for good, by Ansible's own count; `None` while it runs. A failure that other tasks
     /// mended (`rescue`) is not among them.
-    #[must_use]
     pub fn failed(&self) -> Option<usize> {
         let recap = self.recap.as_ref()?;
         Some(recap.values().filter(|counts| counts.failures + counts.unreachable > 0).count())
     }
 
     /// What was learnt about how long things take.
-    #[must_use]
     pub fn history(&self) -> History {
         History { plays: self.plays.clone() }
     }
 
     /// What is told at the end, with so many of the slowest tasks.
-    #[must_use]
     pub fn summary(&self, slowest: usize) -> Summary {
         let tasks = self.plays.iter().flat_map(|play| {
             let of = |(task, seconds): &(String, f64)| TaskTime {

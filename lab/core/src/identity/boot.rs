@@ -21,14 +21,12 @@ const USER_ID: u32 = 59_999;
 /// The archive to append to the image's initrd. It holds a private key: write it with mode 0600.
 ///
 /// The length of the initrd before it must be a multiple of 4.
-#[must_use]
 pub fn identity_archive(identity: &MachineIdentity) -> Vec<u8> {
     archive(&entries(identity))
 }
 
 /// The same files for a machine whose root the host itself can write: paths from the root of the machine, directories
 /// before what lies in them. One of them is a private key.
-#[must_use]
 pub fn identity_entries(identity: &MachineIdentity) -> Vec<Entry> {
     let below = |entry: Entry| {
         let path = entry.path.strip_prefix("identity/")?.to_owned();

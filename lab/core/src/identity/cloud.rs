@@ -41,7 +41,6 @@ const READY: &str = "lab: ssh ready";
 ///
 /// The instance id is made from everything in the seed: cloud-init applies a seed once per instance
 /// id, so that a changed identity is applied and an unchanged one costs nothing.
-#[must_use]
 pub fn seed(identity: &MachineIdentity) -> Seed {
     let user_data = document("#cloud-config\n", &user_data(identity));
     let network_config = document("", &network_config(identity));
@@ -58,7 +57,6 @@ const DISK_SIZE: usize = 1 << 20;
 ///
 /// # Panics
 /// If the documents are longer than a megabyte together, which no key is.
-#[must_use]
 pub fn seed_disk(seed: &Seed) -> Vec<u8> {
     let mut disk = vec![0; DISK_SIZE];
     write_disk(&mut disk, seed).expect("the seed of a machine fits onto its disk");

@@ -59,7 +59,6 @@ pub(super) fn check_path(path: &str) -> Result<(), AccessError> {
 
 /// The pinned host keys, by name and by address. `host_keys`: public keys by machine; a machine
 /// without one gets no line, and cannot be logged in to.
-#[must_use]
 pub fn known_hosts(spec: &ClusterSpec, host_keys: &BTreeMap<String, String>) -> String {
     let mut text = String::new();
     for machine in &spec.machines {

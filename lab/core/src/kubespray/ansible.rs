@@ -40,7 +40,6 @@ const SOCKET_NAME: usize = 1 + 10 + 1 + 16;
 
 impl AnsibleSettings {
     /// Whether connections can be shared: the path of a socket is short enough.
-    #[must_use]
     pub fn shares_connections(&self) -> bool {
         self.sockets.len() + SOCKET_NAME <= LONGEST_SOCKET
     }
@@ -48,7 +47,6 @@ impl AnsibleSettings {
     /// The variable `ansible_ssh_args` for a run that logs in to each machine once and keeps the connection for a
     /// minute after its last task. The inventory has one without sharing, because a connection that outlives
     /// its command keeps the network of a lab that is gone: the command that shares them must end them.
-    #[must_use]
     pub fn sharing_ssh_args(&self) -> String {
         format!("-F {} -o ControlMaster=auto -o ControlPersist=60s", quoted(&self.ssh_config))
     }

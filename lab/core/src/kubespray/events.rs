@@ -124,7 +124,6 @@ pub struct Counts {
 }
 
 /// Reads one line; `None` for one that is no event, such as a warning.
-#[must_use]
 pub fn read(line: &str) -> Option<Line> {
     serde_json::from_str(line).ok()
 }

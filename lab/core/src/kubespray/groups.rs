@@ -47,7 +47,6 @@ pub struct Group {
 
 impl Groups {
     /// The groups that every inventory has.
-    #[must_use]
     pub fn new() -> Self {
         let mut groups = Self::default();
         groups.group("all", None);
@@ -122,7 +121,6 @@ impl Groups {
     }
 
     /// Works out who is a member of what. To be called when every host and group is there.
-    #[must_use]
     pub fn finish(mut self) -> Self {
         let all = self.group("all", None);
         let children: HashSet<usize> =
@@ -247,37 +245,31 @@ impl Groups {
     }
 
     /// Every host, by its number.
-    #[must_use]
     pub fn hosts(&self) -> &[Host] {
         &self.hosts
     }
 
     /// Every group, by its number.
-    #[must_use]
     pub fn groups(&self) -> &[Group] {
         &self.groups
     }
 
     /// The number of a host.
-    #[must_use]
     pub fn host_number(&self, name: &str) -> Option<usize> {
         self.host_numbers.get(name).copied()
     }
 
     /// The number of a group.
-    #[must_use]
     pub fn group_number(&self, name: &str) -> Option<usize> {
         self.group_numbers.get(name).copied()
     }
 
     /// The numbers of a group's hosts, those of its children among them. Empty where there is no such group.
-    #[must_use]
     pub fn members(&self, group: &str) -> &[usize] {
         self.group_number(group).and_then(|number| self.members.get(number)).map_or(&[], Vec::as_slice)
     }
 
     /// The numbers of the groups that a host is in, those whose values win last.
-    #[must_use]
     pub fn groups_of(&self, host: usize) -> &[usize] {
         self.memberships.get(host).map_or(&[], Vec::as_slice)
     }
@@ -303,7 +295,6 @@ struct OfName {
 
 impl<'a> Values<'a> {
     /// Arranges settings. Of several for one scope in one kind of file, the last one counts.
-    #[must_use]
     pub fn new(groups: &'a Groups, settings: &'a [Setting]) -> Self {
         let mut by_name: HashMap<&str, OfName> = HashMap::new();
         for (number, setting) in settings.iter().enumerate() {
@@ -328,13 +319,11 @@ impl<'a> Values<'a> {
     }
 
     /// The setting that counts for a host, if any.
-    #[must_use]
     pub fn of_host(&self, name: &str, host: usize) -> Option<&'a Setting> {
         self.number_of_host(name, host).map(|number| &self.settings[number])
     }
 
     /// The number of the setting that counts for a host, if any.
-    #[must_use]
     pub fn number_of_host(&self, name: &str, host: usize) -> Option<usize> {
         let of_name = self.by_name.get(name)?;
         if let Some(&own) = of_name.hosts.get(&host) {
@@ -350,7 +339,6 @@ impl<'a> Values<'a> {
     }
 
     /// The settings that count for any of some hosts, each once, in the order of the settings.
-    #[must_use]
     pub fn of_hosts(&self, name: &str, hosts: &[usize]) -> Vec<&'a Setting> {
         if !self.by_name.contains_key(name) {
             return Vec::new();

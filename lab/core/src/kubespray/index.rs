@@ -165,14 +165,12 @@ const DEFAULTS_ROLES: [&str; 2] = ["roles/kubespray_defaults/", "roles/kubespray
 
 impl Index {
     /// `roles/…/main.yml:12`.
-    #[must_use]
     pub fn place(&self, place: Place) -> String {
         let file = usize::try_from(place.0).ok().and_then(|at| self.files.get(at));
         format!("{}:{}", file.map_or("?", String::as_str), place.1)
     }
 
     /// The oldest and the newest Kubernetes that it installs.
-    #[must_use]
     pub fn kubernetes(&self) -> Option<(&str, &str)> {
         let versions = self.components.get("kubelet")?.versions.get("amd64")?;
         Some((versions.last()?, versions.first()?))
@@ -180,7 +178,6 @@ impl Index {
 
     /// The default of a variable that counts in most plays: the one of the role of defaults, which every play
     /// has, before those of other roles, which count where these are run.
-    #[must_use]
     pub fn main_default<'a>(&self, variable: &'a Variable) -> Option<&'a DefaultValue> {
         let common = |default: &&DefaultValue| {
             let file = usize::try_from(default.place.0).ok().and_then(|at| self.files.get(at));
@@ -190,7 +187,6 @@ impl Index {
     }
 
     /// Add-ons: names with `_enabled` behind them in the sample inventory's `addons.yml`.
-    #[must_use]
     pub fn add_ons(&self) -> Vec<&str> {
         let shown = |example: &Example| {
             usize::try_from(example.place.0)
@@ -207,14 +203,12 @@ impl Index {
 
 impl Variable {
     /// Whether a value in an inventory has an effect on every machine.
-    #[must_use]
     pub const fn overridable(&self) -> bool {
         self.fixed.is_empty()
     }
 
     /// Whether the sample inventory shows it and nothing else in the checkout has to do with it: either
     /// nothing reads it any more, or it is for the inventory's own use.
-    #[must_use]
     pub const fn only_shown(&self) -> bool {
         self.defaults.is_empty()
             && self.fixed.is_empty()
@@ -224,7 +218,6 @@ impl Variable {
     }
 
     /// Whether it is neither defined nor shown anywhere, only used.
-    #[must_use]
     pub const fn only_used(&self) -> bool {
         self.defaults.is_empty()
             && self.fixed.is_empty()

@@ -53,7 +53,6 @@ pub struct Variables {
 }
 
 /// Reads the file of hosts.
-#[must_use]
 pub fn hosts(file: SourceFile) -> Reading {
     let mut findings = Findings::default();
     let hosts::Hosts { groups, settings } = hosts::read(&file.path, &file.text, 0, &mut findings);
@@ -63,7 +62,6 @@ pub fn hosts(file: SourceFile) -> Reading {
 }
 
 /// Reads one file of variables.
-#[must_use]
 pub fn variables(text: &str) -> Variables {
     let mut findings = Findings::default();
     let entries = entries(text, &mut findings);
@@ -71,7 +69,6 @@ pub fn variables(text: &str) -> Variables {
 }
 
 /// A file of variables that cannot be read because it is no text.
-#[must_use]
 pub fn no_text() -> Variables {
     let mut findings = Findings::default();
     let start = Span { start: 0, end: 0 };
@@ -134,7 +131,6 @@ impl Reading {
     /// The files of variables that Ansible would read, in its order, of all that lie in `group_vars` and
     /// `host_vars` beside the file of hosts. Tells of those that it passes over against expectation; `folder` is what
     /// messages put in front of their paths.
-    #[must_use]
     pub fn wanted(&mut self, entries: &[Entry], folder: &str) -> Vec<Wanted> {
         let (wanted, unread) = files::choose(&self.inventory.groups, entries);
         for unread in unread {
@@ -150,7 +146,6 @@ impl Reading {
     }
 
     /// The whole inventory, from the files that were wanted, in their order.
-    #[must_use]
     pub fn finish(self, files: impl IntoIterator<Item = (Scope, SourceFile, Variables)>) -> Inventory {
         let mut inventory = self.inventory;
         for (scope, source, variables) in files {
@@ -170,7 +165,6 @@ impl Reading {
     }
 
     /// Everything that stands in the file of hosts.
-    #[must_use]
     pub fn groups(&self) -> &Groups {
         &self.inventory.groups
     }

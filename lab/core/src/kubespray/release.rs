@@ -34,7 +34,6 @@ pub const TAGS: [&str; RELEASES.len()] = {
 pub const DEFAULT_RELEASE: &str = "v2.30.0";
 
 /// The release with this tag.
-#[must_use]
 pub fn release(tag: &str) -> Option<Release> {
     RELEASES.iter().copied().find(|release| release.tag == tag)
 }
@@ -44,7 +43,6 @@ pub const OLDEST_READABLE: &str = "v2.28.0";
 
 /// The tag of a release that may well exist and is not among [`RELEASES`]: `v2.28.0`, with or without its `v`. `None`
 /// for everything else, a known release without its `v` among it: that is a slip.
-#[must_use]
 pub fn other_release(written: &str) -> Option<String> {
     let numbers: Vec<&str> = written.strip_prefix('v').unwrap_or(written).split('.').collect();
     let is_number = |part: &&str| {
@@ -57,7 +55,6 @@ pub fn other_release(written: &str) -> Option<String> {
 }
 
 /// Whether the checkout of a release is too old to be read.
-#[must_use]
 pub fn is_too_old(tag: &str) -> bool {
     let version = |tag: &str| Version::parse(tag.trim_start_matches('v'));
     version(tag) < version(OLDEST_READABLE)
@@ -69,7 +66,6 @@ pub struct Version(Vec<u32>);
 
 impl Version {
     /// Reads `2.17.14`; `None` where there is no number in front.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut numbers = Vec::new();
         for part in text.trim().split('.') {
@@ -86,7 +82,6 @@ impl Version {
     }
 
     /// The first two numbers: `(2, 17)`.
-    #[must_use]
     pub fn series(&self) -> (u32, u32) {
         (self.0.first().copied().unwrap_or(0), self.0.get(1).copied().unwrap_or(0))
     }
@@ -103,7 +98,6 @@ pub struct AnsibleRange {
 
 impl AnsibleRange {
     /// Reads the range out of a checkout's `playbooks/ansible_version.yml`, which asserts it.
-    #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         let value = |name: &str| {
             let line = text.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':'))?;
@@ -114,7 +108,6 @@ impl AnsibleRange {
     }
 
     /// Whether a version is inside.
-    #[must_use]
     pub fn holds(&self, version: &str) -> bool {
         let [from, below, version] =
             [&self.from, &self.below, &version.to_owned()].map(|text| Version::parse(text));
@@ -123,7 +116,6 @@ impl AnsibleRange {
 
     /// The versions of Python 3 on which the series of ansible-core that the range begins with is known to
     /// run as a controller; `None` for a series that is not known here.
-    #[must_use]
     pub fn pythons(&self) -> Option<Pythons> {
         // From ansible-core's support matrix. The last column of our own: tried, though not documented.
         match Version::parse(&self.from)?.series() {
@@ -136,7 +128,6 @@ impl AnsibleRange {
 
     /// The release of mitogen, as a requirement of Python's, for the series of ansible-core that the range begins with;
     /// `None` for a series that is not known here. Whole deploys were seen to pass on 2.17, tasks of many kinds on 2.18.
-    #[must_use]
     pub fn mitogen(&self) -> Option<&'static str> {
         match Version::parse(&self.from)?.series() {
             (2, 17 | 18) => Some("mitogen==0.3.54"),

@@ -46,7 +46,6 @@ impl Entry {
 ///
 /// A variable that the user passes on takes the place of the lab's own. An add-on that the index does not
 /// have is set all the same where it is asked for, so that the lint can refuse it at its place.
-#[must_use]
 pub fn settings(spec: &ClusterSpec, index: &Index) -> Vec<Setting> {
     entries(spec, index).into_iter().map(|entry| entry.setting).collect()
 }

@@ -14,7 +14,6 @@ const WITHHELD: [&str; 2] = ["sys_module", "sys_time"];
 const DEVICES: [&str; 2] = ["/dev/kmsg", "/dev/fuse"];
 
 /// The container's definition (libvirt's docs: formatdomain, drvlxc).
-#[must_use]
 pub fn container_xml(plan: &ContainerPlan) -> String {
     let applied = &plan.applied;
     let quota = PERIOD * u64::from(applied.cpus);

@@ -4,7 +4,6 @@ use super::xml::{Element, element};
 use super::{Acceleration, Boot, MachinePlan, VolumeFormat, domain_name, machine_metadata};
 
 /// The machine's definition.
-#[must_use]
 pub fn domain_xml(plan: &MachinePlan) -> String {
     let applied = &plan.applied;
     let kind = match applied.acceleration {

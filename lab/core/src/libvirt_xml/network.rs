@@ -8,7 +8,6 @@ use crate::identity::{LabId, MachineNumbers, network_uuid};
 use crate::spec::{ClusterSpec, Egress, HostSpec};
 
 /// The network of a cluster. `numbers` has an entry for each of its machines.
-#[must_use]
 pub fn network_plan(
     spec: &ClusterSpec,
     lab: &LabId,
@@ -42,7 +41,6 @@ pub fn network_plan(
 }
 
 /// The network's definition.
-#[must_use]
 pub fn network_xml(plan: &NetworkPlan) -> String {
     let NetworkSettings { subnet, gateway, mtu, forward } = &plan.settings;
     let mut network = element("network")
@@ -76,7 +74,6 @@ pub fn network_xml(plan: &NetworkPlan) -> String {
 }
 
 /// The name of a lab's bridge, 15 bytes: as long as Linux lets the name of an interface be.
-#[must_use]
 pub fn bridge_name(lab: &LabId) -> String {
     format!("lab{lab}")
 }
@@ -86,7 +83,6 @@ pub fn bridge_name(lab: &LabId) -> String {
 ///
 /// The first is what [`read_network`](super::read_network) sees, so it is to be added last and deleted
 /// last. The second may be left over from an update that was broken off: delete it before it is added.
-#[must_use]
 pub fn network_host_xml(host: &NetworkHost) -> (String, String) {
     (dhcp_host(host).to_document(), dns_host(host).to_document())
 }

@@ -4,7 +4,6 @@ use super::xml::{Element, element};
 use super::{VolumeFormat, VolumePlan};
 
 /// A directory as a storage pool.
-#[must_use]
 pub fn pool_xml(name: &str, path: &str) -> String {
     element("pool")
         .attribute("type", "dir")
@@ -14,7 +13,6 @@ pub fn pool_xml(name: &str, path: &str) -> String {
 }
 
 /// A volume, to be made in a pool.
-#[must_use]
 pub fn volume_xml(plan: &VolumePlan) -> String {
     let mut target = element("target").child(format(plan.format));
     if plan.format == VolumeFormat::Qcow2 {

@@ -154,7 +154,6 @@ explanations! {
 }
 
 /// What is behind a code, where it is one of the lint.
-#[must_use]
 pub fn explanation(code: Code) -> Option<&'static Explanation> {
     EXPLANATIONS.iter().flat_map(|(_, chapter)| *chapter).find(|explanation| explanation.code == code)
 }
@@ -182,7 +181,6 @@ pub fn explain(word: &str) -> Result<String, (String, String)> {
 }
 
 /// `docs/lint.md`.
-#[must_use]
 pub fn documentation() -> String {
     let mut text = String::from(
         "# What the check finds\n\n\

@@ -37,7 +37,6 @@ impl Report {
 
     /// A report of findings in one cluster file: those that were found when it was checked, and those of the lint.
     /// Errors of the first kind cannot be allowed: without what they are about, there is no lab.
-    #[must_use]
     pub fn cluster(checked: Vec<Finding>, linted: Vec<Finding>, source: SourceFile) -> Self {
         let fixed: HashSet<(Code, Span)> = checked
             .iter()
@@ -58,19 +57,16 @@ impl Report {
     }
 
     /// How many findings are this bad.
-    #[must_use]
     pub fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|finding| finding.severity == severity).count()
     }
 
     /// Every finding with its lines. With `color`, for a terminal.
-    #[must_use]
     pub fn render(&self, color: bool) -> String {
         render_files(&self.findings, &self.files, color)
     }
 
     /// `2 errors, 1 warning, 1 allowed`; `nothing found` where there is nothing.
-    #[must_use]
     pub fn summary(&self) -> String {
         let counts = [
             (self.count(Severity::Error), "error", "errors"),
@@ -87,7 +83,6 @@ impl Report {
     }
 
     /// Everything, for a script. `kubespray`: the version that was judged against, if it came to that.
-    #[must_use]
     pub fn json(&self, kubespray: Option<&str>) -> Value {
         let allowed = self.allowed.iter().map(|allowed| {
             let mut value = self.finding(&allowed.finding);

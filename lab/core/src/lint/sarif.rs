@@ -11,7 +11,6 @@ use super::report::Report;
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
 /// The whole text. `version`: that of this program.
-#[must_use]
 pub fn sarif(report: &Report, version: &str) -> Value {
     let mut used: Vec<Code> = report
         .findings

@@ -9,7 +9,6 @@ use crate::libvirt_xml::{Forward, NetworkSettings};
 use crate::spec::MachineKind;
 
 /// The printed plan. `colour`: with ANSI escapes, for a terminal.
-#[must_use]
 pub fn render(plan: &Plan, colour: bool) -> String {
     let names = plan.machines.iter().map(|machine| machine.name.len());
     let width = names.chain(["network".len()]).max().unwrap_or_default();

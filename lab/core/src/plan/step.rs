@@ -58,7 +58,6 @@ pub enum MachineOperation {
 
 impl MachineOperation {
     /// As it appears in the id of a step.
-    #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
             Self::Stop => "stop",

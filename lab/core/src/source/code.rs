@@ -17,7 +17,6 @@ macro_rules! codes {
             pub const ALL: &[Self] = &[$(Self::$name,)+];
 
             /// The stable text, `unknown-key`.
-            #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$name => $text,)+
@@ -25,7 +24,6 @@ macro_rules! codes {
             }
 
             /// What kind of mistake it is, in one sentence.
-            #[must_use]
             pub fn summary(self) -> &'static str {
                 match self {
                     $(Self::$name => concat!($($doc),+).trim(),)+
@@ -33,13 +31,11 @@ macro_rules! codes {
             }
 
             /// Whether it is one of inventories and variables, and not of the cluster file itself.
-            #[must_use]
             pub fn is_of_lint(self) -> bool {
                 self >= Self::BadInventory
             }
 
             /// The code of this text.
-            #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|code| code.as_str() == text)
             }

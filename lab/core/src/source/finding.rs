@@ -39,7 +39,6 @@ pub enum Severity {
 
 impl Severity {
     /// `error`, `warning`, `note`.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",

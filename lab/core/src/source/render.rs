@@ -17,13 +17,11 @@ const MAX_SHOWN_FINDINGS: usize = 20;
 /// Findings with their files, lines, columns and the text that they are about, and a hint where there is
 /// one. Of each code and severity the first [`MAX_SHOWN_FINDINGS`], then the number of the others. With `color`, for a
 /// terminal. Empty for no findings.
-#[must_use]
 pub fn render(findings: &[Finding], source: &SourceFile, color: bool) -> String {
     render_files(findings, std::slice::from_ref(source), color)
 }
 
 /// The same for findings in several files.
-#[must_use]
 pub fn render_files(findings: &[Finding], files: &[SourceFile], color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let (shown, left_out) = limit_findings(findings);

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 /// `did you mean …?` where one of the known words is near, else all of them.
-#[must_use]
 pub fn one_of<'a>(plural: &str, written: &str, known: impl IntoIterator<Item = &'a &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().copied().collect();
     did_you_mean(nearest(written, &known), plural, &known)

@@ -150,7 +150,6 @@ macro_rules! words {
             pub const WORDS: &'static [(&'static str, Self)] = &[$(($word, Self::$variant),)+];
 
             /// The word.
-            #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)+

@@ -95,7 +95,6 @@ struct EndpointStatus {
 /// Makes sense of what a member says: `members` of `member list`, `health` of `endpoint health`, `status` of
 /// `endpoint status`, each as JSON. Without a majority nobody lists the members, and each answers for itself alone: then
 /// they are those of the cluster file.
-#[must_use]
 pub fn read_etcd(spec: &ClusterSpec, members: &str, health: &str, status: &str) -> Etcd {
     let health: Vec<EndpointHealth> = serde_json::from_str(health.trim()).unwrap_or_default();
     let status: Vec<EndpointStatus> = serde_json::from_str(status.trim()).unwrap_or_default();

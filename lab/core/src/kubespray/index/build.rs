@@ -58,7 +58,6 @@ const ANSIBLE_VERSION: &str = "playbooks/ansible_version.yml";
 const CHECKSUMS: &str = "vars/main/checksums.yml";
 
 /// Whether the index is made from a file, by its path relative to the checkout.
-#[must_use]
 pub fn wants(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     let yaml = is_yaml(path);

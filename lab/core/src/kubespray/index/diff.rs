@@ -141,7 +141,6 @@ pub enum Effect {
 }
 
 /// What the change from one Kubespray to another does.
-#[must_use]
 pub fn difference(from: &Index, to: &Index) -> Difference {
     let range = |index: &Index| index.kubernetes().map(|(old, new)| (old.to_owned(), new.to_owned()));
     let choices = from.choices.keys().chain(to.choices.keys()).filter_map(|name| {
@@ -214,7 +213,6 @@ impl<T: PartialEq> Change<T> {
 
 impl Names {
     /// Whether there is any.
-    #[must_use]
     pub fn changed(&self) -> bool {
         !self.added.is_empty() || !self.removed.is_empty()
     }
@@ -297,7 +295,6 @@ impl Default {
 }
 
 /// What of a change matters to an inventory. `settings`: what it sets, as it is made for `from`.
-#[must_use]
 pub fn uses(settings: &[Setting], from: &Index, to: &Index, difference: &Difference) -> Vec<Use> {
     let mut found: Vec<Use> = Vec::new();
     for setting in settings {

@@ -83,7 +83,6 @@ pub struct ToldComponent {
 }
 
 /// Everything that an index says of a variable. `None` where it does not know the name.
-#[must_use]
 pub fn tell(index: &Index, name: &str) -> Option<Told> {
     let refused = index.refused.iter().any(|refused| refused == name);
     // A refused variable is worth telling though nothing else is known of it.
@@ -141,7 +140,6 @@ pub fn tell(index: &Index, name: &str) -> Option<Told> {
 }
 
 /// What to do about a name that an index does not know: the nearest one that it does, or the releases that do.
-#[must_use]
 pub fn unknown_variable_hint(index: &Index, name: &str) -> Option<String> {
     let releases: Vec<&str> = known_tags()
         .filter(|tag| *tag != index.version)
@@ -157,7 +155,6 @@ pub fn unknown_variable_hint(index: &Index, name: &str) -> Option<String> {
 }
 
 /// One variable whole.
-#[must_use]
 pub fn variable_text(told: &Told) -> String {
     let mut text = format!("{}, in Kubespray {}\n", told.name, told.version);
     let mut row = |key: &str, value: &str| {
@@ -219,7 +216,6 @@ const fn shape_name(shape: Shape) -> &'static str {
 }
 
 /// An index in short.
-#[must_use]
 pub fn summary_text(index: &Index) -> String {
     let commit = index.commit.as_deref().map(|commit| format!(", commit {commit}")).unwrap_or_default();
     let mut text = format!("Kubespray {}{commit}\n\n", index.version);

@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::Index;
 
 /// The text of an index. The same index gives the same bytes.
-#[must_use]
 pub fn write(index: &Index) -> String {
     let mut text = String::from("{");
     line(&mut text, "version", &index.version);

@@ -50,7 +50,6 @@ const GROUPS: [(&str, &str); 3] = [
 
 /// What Kubespray refuses, from what failed: task, machine, reason. One refusal for all machines for which it is the
 /// same.
-#[must_use]
 pub fn refusals(failed: &[(String, String, Failure)], settings: &[Setting]) -> Vec<Refusal> {
     let mut found: Vec<Refusal> = Vec::new();
     for (task, machine, failure) in failed {

@@ -33,7 +33,6 @@ fn groups_of(roles: &BTreeSet<Role>) -> Vec<&'static str> {
 }
 
 /// What the inventory of a cluster is meant to say.
-#[must_use]
 pub fn meant(spec: &ClusterSpec, settings: &[Setting], login: &Login) -> Listing {
     let mut by_scope: BTreeMap<&Scope, Vec<&Setting>> = BTreeMap::new();
     for setting in settings {
@@ -71,7 +70,6 @@ fn ini(value: &str) -> Value {
 }
 
 /// Reads what `ansible-inventory --list` printed; `None` where it is no such thing.
-#[must_use]
 pub fn listed(printed: &Value) -> Option<Listing> {
     let printed = printed.as_object()?;
     let mut listing = Listing::default();
@@ -195,7 +193,6 @@ fn shown(variable: &str, value: &Value) -> String {
 }
 
 /// Every difference, groups first, then machines in their order.
-#[must_use]
 pub fn differences(meant: &Listing, got: &Listing) -> Vec<Difference> {
     let mut found = Vec::new();
     let nobody = BTreeSet::new();
@@ -253,7 +250,6 @@ fn is_same(one: &Value, other: &Value) -> bool {
 ///
 /// What is asked of Kubespray without a connection depends on nothing else, and asking it for a thousand
 /// machines takes an hour.
-#[must_use]
 pub fn representatives(spec: &ClusterSpec, settings: &[Setting]) -> BTreeMap<String, Vec<String>> {
     // What differs from machine to machine and decides nothing about files, images or versions.
     const OWN: [&str; 7] = [

@@ -28,7 +28,6 @@ pub(in crate::kubespray) fn first_line(spec: &ClusterSpec) -> String {
 }
 
 /// The lab that a file was made for, if it was made here, so that it may be written over and removed.
-#[must_use]
 pub fn made_for(text: &str) -> Option<&str> {
     text.lines().next()?.strip_prefix(FIRST)?.strip_suffix(FIRST_END)
 }

@@ -56,19 +56,16 @@ pub struct ArtifactsFile {
 }
 
 /// Whether machines are told to ask the lab for the files of a host.
-#[must_use]
 pub fn is_file_root(host: &str) -> bool {
     FILE_ROOTS.iter().any(|(_, known)| *known == host)
 }
 
 /// The name of a registry below the lab's own one: a repository's name has no colon, a port has.
-#[must_use]
 pub fn repository_of(registry: &str) -> String {
     registry.replace(':', "_")
 }
 
 /// Writes the file for a cluster.
-#[must_use]
 pub fn artifacts_file(spec: &ClusterSpec, served: &Served) -> ArtifactsFile {
     let text = first_line(spec) + "---\n";
     let mut file = Draft { spec, text, notes: Vec::new() };

@@ -10,7 +10,6 @@ use crate::source::suggest::visible;
 const LISTED: usize = 4;
 
 /// Everything that changes, in sections; a section without a change is left out.
-#[must_use]
 pub fn difference_text(difference: &Difference) -> String {
     let mut text = format!("Kubespray {} to {}\n", difference.from, difference.to);
     if let Some(Change { from, to }) = &difference.kubernetes {
@@ -73,7 +72,6 @@ pub fn difference_text(difference: &Difference) -> String {
 }
 
 /// What of it a cluster uses.
-#[must_use]
 pub fn use_text(cluster: &str, uses: &[Use]) -> String {
     if uses.is_empty() {
         return format!(
