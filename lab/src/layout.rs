@@ -2,6 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+/// A table of files in the folder of a type, each a function that gives its path.
+macro_rules! paths {
+    ($($(#[$doc:meta])* $name:ident: $path:literal;)*) => {
+        $($(#[$doc])*
+        pub fn $name(&self) -> PathBuf {
+            self.folder.join($path)
+        })*
+    };
+}
+
 mod cached;
 mod served;
 mod snapshots;
@@ -130,34 +140,52 @@ pub struct LabFiles {
 }
 
 impl LabFiles {
-    /// There while the lab is one that `e2e` made and will destroy.
-    pub fn of_e2e(&self) -> PathBuf {
-        self.folder.join("of-e2e")
-    }
-
-    /// The state: what was made, recorded before it is made.
-    pub fn state(&self) -> PathBuf {
-        self.folder.join("state.json")
-    }
-
-    /// Held by the one command that may change the lab.
-    pub fn lock(&self) -> PathBuf {
-        self.folder.join("lock")
+    paths! {
+        /// There while the lab is one that `e2e` made and will destroy.
+        of_e2e: "of-e2e";
+        /// The state: what was made, recorded before it is made.
+        state: "state.json";
+        /// Held by the one command that may change the lab.
+        lock: "lock";
+        /// Root disks and seeds; the target of the lab's libvirt storage pool on the embedded host.
+        disks: "disks";
+        /// The roots of all containers.
+        roots: "roots";
+        /// All machines' folders.
+        machines: "machines";
+        /// The private key that opens every machine.
+        login_key: "keys/id_ed25519";
+        /// The certificate of the lab's own authority.
+        authority: "keys/ca.crt";
+        /// Its private key.
+        authority_key: "keys/ca.key";
+        /// The pinned host keys of all machines.
+        known_hosts: "known_hosts";
+        /// OpenSSH's settings for all machines.
+        ssh_config: "ssh_config";
+        /// Kubespray's inventory of the living lab: hosts, and variables in folders beside them.
+        inventory_folder: "inventory";
+        /// Sockets of shared SSH connections. Its name is short because their paths may have 107 bytes.
+        sockets: "cp";
+        /// Ansible's settings for this lab.
+        ansible_settings: "ansible/ansible.cfg";
+        /// What Ansible remembers of the machines.
+        facts: "ansible/facts";
+        /// From what an upgrade that has not ended was begun.
+        upgrading: "upgrading.json";
+        /// From what the lab's cluster was deployed.
+        deployed: "deployed.json";
+        /// The kubeconfig of the lab's cluster, for people and for our own checks.
+        kubeconfig: "kubeconfig";
+        /// The kubectl of the cluster's own version.
+        kubectl: "bin/kubectl";
+        /// Records of single invocations.
+        runs: "runs";
     }
 
     /// Everything of the embedded host.
     pub fn host(&self) -> HostFiles {
         HostFiles { folder: self.folder.join("host") }
-    }
-
-    /// Root disks and seeds; the target of the lab's libvirt storage pool on the embedded host.
-    pub fn disks(&self) -> PathBuf {
-        self.folder.join("disks")
-    }
-
-    /// The roots of all containers.
-    pub fn roots(&self) -> PathBuf {
-        self.folder.join("roots")
     }
 
     /// The root of one container.
@@ -170,26 +198,6 @@ impl LabFiles {
         MachineFiles { folder: self.machines().join(name) }
     }
 
-    /// All machines' folders.
-    pub fn machines(&self) -> PathBuf {
-        self.folder.join("machines")
-    }
-
-    /// The private key that opens every machine.
-    pub fn login_key(&self) -> PathBuf {
-        self.folder.join("keys/id_ed25519")
-    }
-
-    /// The certificate of the lab's own authority.
-    pub fn authority(&self) -> PathBuf {
-        self.folder.join("keys/ca.crt")
-    }
-
-    /// Its private key.
-    pub fn authority_key(&self) -> PathBuf {
-        self.folder.join("keys/ca.key")
-    }
-
     /// The certificate of the lab's registry at an address; its private key lies beside it with `.key`.
     pub fn registry_certificate(&self, address: &str) -> PathBuf {
         self.folder.join(format!("keys/registry-{address}.crt"))
@@ -200,29 +208,9 @@ impl LabFiles {
         ServedFiles { folder: self.folder.join("served") }
     }
 
-    /// The pinned host keys of all machines.
-    pub fn known_hosts(&self) -> PathBuf {
-        self.folder.join("known_hosts")
-    }
-
-    /// OpenSSH's settings for all machines.
-    pub fn ssh_config(&self) -> PathBuf {
-        self.folder.join("ssh_config")
-    }
-
-    /// Kubespray's inventory of the living lab: hosts, and variables in folders beside them.
-    pub fn inventory_folder(&self) -> PathBuf {
-        self.folder.join("inventory")
-    }
-
     /// The hosts of that inventory: the file that Ansible is given.
     pub fn inventory(&self) -> PathBuf {
         self.inventory_folder().join("inventory.ini")
-    }
-
-    /// Sockets of shared SSH connections. Its name is short because their paths may have 107 bytes.
-    pub fn sockets(&self) -> PathBuf {
-        self.folder.join("cp")
     }
 
     /// Every file and image that a deploy will need, as `inventory check` found them.
@@ -230,45 +218,10 @@ impl LabFiles {
         self.inventory_folder().join("artifacts.lock.json")
     }
 
-    /// Ansible's settings for this lab.
-    pub fn ansible_settings(&self) -> PathBuf {
-        self.folder.join("ansible/ansible.cfg")
-    }
-
-    /// What Ansible remembers of the machines.
-    pub fn facts(&self) -> PathBuf {
-        self.folder.join("ansible/facts")
-    }
-
     /// Kubespray's inventory for the recovery of a control plane. It lies with the other one, so that the same files of
     /// variables count.
     pub fn recovery(&self) -> PathBuf {
         self.inventory_folder().join("recovery.ini")
-    }
-
-    /// From what an upgrade that has not ended was begun.
-    pub fn upgrading(&self) -> PathBuf {
-        self.folder.join("upgrading.json")
-    }
-
-    /// From what the lab's cluster was deployed.
-    pub fn deployed(&self) -> PathBuf {
-        self.folder.join("deployed.json")
-    }
-
-    /// The kubeconfig of the lab's cluster, for people and for our own checks.
-    pub fn kubeconfig(&self) -> PathBuf {
-        self.folder.join("kubeconfig")
-    }
-
-    /// The kubectl of the cluster's own version.
-    pub fn kubectl(&self) -> PathBuf {
-        self.folder.join("bin/kubectl")
-    }
-
-    /// Records of single invocations.
-    pub fn runs(&self) -> PathBuf {
-        self.folder.join("runs")
     }
 }
 
@@ -280,24 +233,15 @@ pub struct HostFiles {
 }
 
 impl HostFiles {
-    /// Who the supervisor is.
-    pub fn record(&self) -> PathBuf {
-        self.folder.join("host.json")
-    }
-
-    /// Held by the living supervisor.
-    pub fn lock(&self) -> PathBuf {
-        self.folder.join("lock")
-    }
-
-    /// Held by a command that has stopped all machines for a moment.
-    pub fn frozen(&self) -> PathBuf {
-        self.folder.join("frozen.lock")
-    }
-
-    /// What the supervisor and libvirtd say.
-    pub fn log(&self) -> PathBuf {
-        self.folder.join("host.log")
+    paths! {
+        /// Who the supervisor is.
+        record: "host.json";
+        /// Held by the living supervisor.
+        lock: "lock";
+        /// Held by a command that has stopped all machines for a moment.
+        frozen: "frozen.lock";
+        /// What the supervisor and libvirtd say.
+        log: "host.log";
     }
 }
 
@@ -309,34 +253,19 @@ pub struct MachineFiles {
 }
 
 impl MachineFiles {
-    /// The planned private host key; its public half lies beside it with `.pub`.
-    pub fn host_key(&self) -> PathBuf {
-        self.folder.join("ssh_host_ed25519_key")
-    }
-
-    /// The image's initrd with the machine's identity behind it.
-    pub fn initrd(&self) -> PathBuf {
-        self.folder.join("initrd")
-    }
-
-    /// The NoCloud seed of a cloud image.
-    pub fn seed(&self) -> PathBuf {
-        self.folder.join("seed.img")
-    }
-
-    /// Everything the machine wrote to its serial console, over all its boots.
-    pub fn console(&self) -> PathBuf {
-        self.folder.join("console.log")
-    }
-
-    /// The frozen layers that the disk of a virtual machine stands on.
-    pub fn layers(&self) -> PathBuf {
-        self.folder.join("layers.json")
-    }
-
-    /// The domain as it was defined, for people.
-    pub fn domain(&self) -> PathBuf {
-        self.folder.join("domain.xml")
+    paths! {
+        /// The planned private host key; its public half lies beside it with `.pub`.
+        host_key: "ssh_host_ed25519_key";
+        /// The image's initrd with the machine's identity behind it.
+        initrd: "initrd";
+        /// The NoCloud seed of a cloud image.
+        seed: "seed.img";
+        /// Everything the machine wrote to its serial console, over all its boots.
+        console: "console.log";
+        /// The frozen layers that the disk of a virtual machine stands on.
+        layers: "layers.json";
+        /// The domain as it was defined, for people.
+        domain: "domain.xml";
     }
 }
 
@@ -348,33 +277,18 @@ pub struct RootFiles {
 }
 
 impl RootFiles {
-    /// What it is an overlay on; written when the rest is there.
-    pub fn record(&self) -> PathBuf {
-        self.folder.join("root.json")
-    }
-
-    /// What the machine wrote.
-    pub fn upper(&self) -> PathBuf {
-        self.folder.join("upper")
-    }
-
-    /// The kernel's own, beside what the machine wrote.
-    pub fn work(&self) -> PathBuf {
-        self.folder.join("work")
-    }
-
-    /// Where the whole is mounted, for the lab's host alone.
-    pub fn mounted(&self) -> PathBuf {
-        self.folder.join("mounted")
-    }
-
-    /// What cannot lie on an overlay.
-    pub fn plain(&self) -> PathBuf {
-        self.folder.join("containerd")
-    }
-
-    /// What is copied over the root at every start.
-    pub fn identity(&self) -> PathBuf {
-        self.folder.join("identity")
+    paths! {
+        /// What it is an overlay on; written when the rest is there.
+        record: "root.json";
+        /// What the machine wrote.
+        upper: "upper";
+        /// The kernel's own, beside what the machine wrote.
+        work: "work";
+        /// Where the whole is mounted, for the lab's host alone.
+        mounted: "mounted";
+        /// What cannot lie on an overlay.
+        plain: "containerd";
+        /// What is copied over the root at every start.
+        identity: "identity";
     }
 }

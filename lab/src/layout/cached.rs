@@ -10,49 +10,25 @@ pub struct ArtifactFiles {
 }
 
 impl ArtifactFiles {
-    /// Every file, manifest, configuration and layer, named by its digest.
-    pub fn blobs(&self) -> PathBuf {
-        self.folder.join("blobs/sha256")
-    }
-
-    /// The records of files.
-    pub fn file_records(&self) -> PathBuf {
-        self.folder.join("files")
-    }
-
-    /// The records of images.
-    pub fn image_records(&self) -> PathBuf {
-        self.folder.join("images")
-    }
-
-    /// What is being written.
-    pub fn unfinished(&self) -> PathBuf {
-        self.folder.join("unfinished")
-    }
-
-    /// Where own builds are made: folders of builds that go on, their locks and logs.
-    pub fn builds(&self) -> PathBuf {
-        self.folder.join("builds")
-    }
-
-    /// What each cluster needs, one file a cluster, as its lock said when it was used last.
-    pub fn needs(&self) -> PathBuf {
-        self.folder.join("needs")
-    }
-
-    /// Blobs that turned out to have other bytes than their names say.
-    pub fn corrupt(&self) -> PathBuf {
-        self.folder.join("corrupt")
-    }
-
-    /// Stamps of the blobs whose bytes were digested, one file a blob.
-    pub fn stamps(&self) -> PathBuf {
-        self.folder.join("stamps")
-    }
-
-    /// Shared by all that fill the store, held alone by who removes what is unused.
-    pub fn lock(&self) -> PathBuf {
-        self.folder.join(".lock")
+    paths! {
+        /// Every file, manifest, configuration and layer, named by its digest.
+        blobs: "blobs/sha256";
+        /// The records of files.
+        file_records: "files";
+        /// The records of images.
+        image_records: "images";
+        /// What is being written.
+        unfinished: "unfinished";
+        /// Where own builds are made: folders of builds that go on, their locks and logs.
+        builds: "builds";
+        /// What each cluster needs, one file a cluster, as its lock said when it was used last.
+        needs: "needs";
+        /// Blobs that turned out to have other bytes than their names say.
+        corrupt: "corrupt";
+        /// Stamps of the blobs whose bytes were digested, one file a blob.
+        stamps: "stamps";
+        /// Shared by all that fill the store, held alone by who removes what is unused.
+        lock: ".lock";
     }
 }
 

@@ -10,43 +10,22 @@ pub struct ServedFiles {
 }
 
 impl ServedFiles {
-    /// Layouts of links to the store, named by what is in them.
-    pub fn trees(&self) -> PathBuf {
-        self.folder.join("trees")
-    }
-
-    /// A link to the layout that is served.
-    pub fn current(&self) -> PathBuf {
-        self.folder.join("current")
-    }
-
-    /// What is to be served: `up` says so.
-    pub fn wanted(&self) -> PathBuf {
-        self.folder.join("wanted.json")
-    }
-
-    /// What answers: the keeper says so.
-    pub fn now(&self) -> PathBuf {
-        self.folder.join("now.json")
-    }
-
-    /// Held by the living keeper.
-    pub fn lock(&self) -> PathBuf {
-        self.folder.join("lock")
-    }
-
-    /// The registry's settings.
-    pub fn registry_settings(&self) -> PathBuf {
-        self.folder.join("registry.yml")
-    }
-
-    /// What the file server was asked.
-    pub fn files_log(&self) -> PathBuf {
-        self.folder.join("files.log")
-    }
-
-    /// What the registry says.
-    pub fn registry_log(&self) -> PathBuf {
-        self.folder.join("registry.log")
+    paths! {
+        /// Layouts of links to the store, named by what is in them.
+        trees: "trees";
+        /// A link to the layout that is served.
+        current: "current";
+        /// What is to be served: `up` says so.
+        wanted: "wanted.json";
+        /// What answers: the keeper says so.
+        now: "now.json";
+        /// Held by the living keeper.
+        lock: "lock";
+        /// The registry's settings.
+        registry_settings: "registry.yml";
+        /// What the file server was asked.
+        files_log: "files.log";
+        /// What the registry says.
+        registry_log: "registry.log";
     }
 }

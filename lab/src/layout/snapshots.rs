@@ -10,24 +10,18 @@ pub struct SnapshotFiles {
 }
 
 impl SnapshotFiles {
-    /// Held by the command that takes, restores or removes.
-    pub fn lock(&self) -> PathBuf {
-        self.folder.join(".lock")
-    }
-
-    /// All frozen layers.
-    pub fn layers(&self) -> PathBuf {
-        self.folder.join("layers")
+    paths! {
+        /// Held by the command that takes, restores or removes.
+        lock: ".lock";
+        /// All frozen layers.
+        layers: "layers";
+        /// The snapshots of all clusters.
+        clusters: "clusters";
     }
 
     /// One frozen layer: what one machine wrote between two snapshots.
     pub fn layer(&self, id: &str) -> LayerFiles {
         LayerFiles { folder: self.layers().join(id) }
-    }
-
-    /// The snapshots of all clusters.
-    pub fn clusters(&self) -> PathBuf {
-        self.folder.join("clusters")
     }
 
     /// The snapshots of one cluster.
@@ -54,23 +48,14 @@ pub struct LayerFiles {
 }
 
 impl LayerFiles {
-    /// What it is a layer of.
-    pub fn record(&self) -> PathBuf {
-        self.folder.join("layer.json")
-    }
-
-    /// What a container wrote.
-    pub fn upper(&self) -> PathBuf {
-        self.folder.join("upper")
-    }
-
-    /// A container's folder that cannot lie on an overlay, whole.
-    pub fn plain(&self) -> PathBuf {
-        self.folder.join("containerd")
-    }
-
-    /// The disk of a virtual machine.
-    pub fn disk(&self) -> PathBuf {
-        self.folder.join("disk.qcow2")
+    paths! {
+        /// What it is a layer of.
+        record: "layer.json";
+        /// What a container wrote.
+        upper: "upper";
+        /// A container's folder that cannot lie on an overlay, whole.
+        plain: "containerd";
+        /// The disk of a virtual machine.
+        disk: "disk.qcow2";
     }
 }
