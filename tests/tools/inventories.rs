@@ -154,6 +154,23 @@ all:
             two
       vars: &shared {shared: [1, {a: b}], date: '2001-01-01'}
     k8s_cluster: {children: {kube_control_plane: , kube_node: }, vars: {<<: *shared, merged: true}}
+    words:
+      hosts: {lonely: }
+      vars:
+        fraction: .5
+        signed_fraction: -.5
+        not_octal: 0900
+        hexadecimal: -0x1f
+        binary: 0b1_0
+        hours: 190:20:30
+        minutes: 1:70
+        ends_in_a_point: 1.
+        tagged_number: !!int \"5\"
+        tagged_fraction: !!float \"5\"
+        tagged_truth: !!bool \"yes\"
+        first: &first {one: 1}
+        second: &second {one: 2, two: 2}
+        both: {<<: [*first, *second], two: 3}
 ";
 
 /// The variables in every layout that Ansible reads, and some that it does not.
