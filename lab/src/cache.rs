@@ -80,7 +80,7 @@ fn own_root(layout: &Layout) -> PathBuf {
 /// The notes of checkouts, with what they say. One that another command removes meanwhile is none.
 fn noted(layout: &Layout) -> anyhow::Result<Vec<(PathBuf, PathBuf)>> {
     let mut found = Vec::new();
-    for name in files::names(&layout.checkouts())? {
+    for name in files::names_of_whole_files(&layout.checkouts())? {
         let note = layout.checkouts().join(name);
         match std::fs::read(&note) {
             Ok(root) => found.push((note, PathBuf::from(OsString::from_vec(root)))),
@@ -148,6 +148,16 @@ mod tests {
         std::fs::create_dir(folder.path().join("new")).unwrap();
         enter(&of("new")).unwrap();
         assert_eq!(notes(), 3, "the one of a checkout that is gone went");
+        // Another command is writing its note: the first bytes name no folder.
+        let unfinished = of("new").checkouts().join(".0123456789abcdef.1.ThreadId(1).tmp");
+        std::fs::write(&unfinished, "/no").unwrap();
+        std::fs::remove_file(
+            of("one").checkouts().join(short_digest(own_root(&of("one")).as_os_str().as_encoded_bytes())),
+        )
+        .unwrap();
+        enter(&of("one")).unwrap();
+        assert!(unfinished.exists(), "what another command writes stays");
+        std::fs::remove_file(&unfinished).unwrap();
         std::fs::remove_dir(folder.path().join("new")).unwrap();
         let found = checkouts(&of("other")).unwrap();
         let roots: Vec<_> = found.iter().map(|layout| layout.root().file_name().unwrap()).collect();

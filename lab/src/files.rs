@@ -267,6 +267,15 @@ pub fn names(folder: &Path) -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
+/// The same for a folder of files of our own: one that [`write_atomic`] is still writing has no name yet.
+///
+/// # Errors
+/// As [`names`].
+pub fn names_of_whole_files(folder: &Path) -> anyhow::Result<Vec<String>> {
+    let is_whole = |name: &String| !(name.starts_with('.') && name.ends_with(".tmp"));
+    Ok(names(folder)?.into_iter().filter(is_whole).collect())
+}
+
 /// Removes a file or a whole folder; nothing there is success. A folder in which something is mounted stays
 /// whole: files of another file system are not ours.
 ///

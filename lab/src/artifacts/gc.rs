@@ -131,7 +131,7 @@ fn locks(cx: &Cx, store: &Store, gone: &mut Vec<PathBuf>) -> anyhow::Result<Vec<
         }
     }
     let folder = store.files().needs();
-    for name in files::names(&folder)? {
+    for name in files::names_of_whole_files(&folder)? {
         let path = folder.join(&name);
         let remembered =
             files::read_own::<Remembered>(&path)?.filter(|remembered| is_known(&remembered.cluster_file));

@@ -109,7 +109,7 @@ pub fn recalled(cx: &Cx, lab: &Lab) -> anyhow::Result<Option<Lock>> {
     }
     // Another checkout may have found out the same.
     let needs = Store::open(&cx.layout).files().needs();
-    for name in files::names(&needs)? {
+    for name in files::names_of_whole_files(&needs)? {
         let remembered = files::read_own::<Remembered>(&needs.join(name))?;
         if let Some(lock) = remembered.map(|remembered| remembered.lock).filter(|lock| lock.inputs == inputs)
         {
