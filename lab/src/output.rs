@@ -51,7 +51,8 @@ pub fn bytes(bytes: &[u8]) -> anyhow::Result<()> {
         let mut out = std::io::stdout().lock();
         out.write_all(bytes).and_then(|()| out.flush())
     };
-    match if std::io::stdout().is_terminal() { undisturbed(write) } else { write() } {
+    let written = if std::io::stdout().is_terminal() { undisturbed(write) } else { write() };
+    match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(ReaderGone.into()),
         written => Ok(written?),
     }

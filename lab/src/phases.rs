@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
 
 use lab_core::phases::{Range, told};
@@ -94,6 +94,11 @@ pub enum Effect {
     Unchanged(String),
 }
 
+/// What a phase has to do that always runs.
+fn always<'a>(work: impl Future<Output = anyhow::Result<Effect>> + 'a) -> Work<'a, Next<'a>> {
+    Box::pin(async move { Ok(Next::Run(Box::pin(work))) })
+}
+
 /// Of a phase that always looks at the world.
 pub fn no_inputs(_: &Run) -> anyhow::Result<Option<String>> {
     Ok(None)
@@ -156,7 +161,7 @@ pub struct Run {
     cluster: String,
     lab: OnceLock<Lab>,
     options: Options,
-    found: Arc<Mutex<Found>>,
+    found: Mutex<Found>,
 }
 
 impl Run {
@@ -167,7 +172,7 @@ impl Run {
             cluster: cluster.to_owned(),
             lab: OnceLock::new(),
             options,
-            found: Arc::default(),
+            found: Mutex::default(),
         }
     }
 
@@ -195,21 +200,22 @@ impl Run {
 
     /// What the checks of this run said.
     pub fn checks(&self) -> Vec<Outcome> {
-        self.found.lock().expect("no holder of this lock panics").checks.clone()
+        self.found().checks.clone()
     }
 
     /// What there was at the end; none where the run did not get there.
     pub fn status(&self) -> Option<CloudStatus> {
-        self.found.lock().expect("no holder of this lock panics").status.take()
+        self.found().status.take()
     }
 
-    fn note(&self, change: impl FnOnce(&mut Found)) {
-        change(&mut self.found.lock().expect("no holder of this lock panics"));
+    /// Not to be held while something is awaited.
+    fn found(&self) -> MutexGuard<'_, Found> {
+        self.found.lock().expect("no holder of this lock panics")
     }
 }
 
 /// Carries out phases until one fails. Phases outside `range`, and those after a failure, are reported as skipped. `again`
-/// begins the command that goes on: with it each phase is shown with its number.
+/// begins the command that goes on: with it each phase is shown with its number. Without a `report` nothing is found out for one.
 ///
 /// # Errors
 /// The failure of a phase. The report is whole all the same.
@@ -218,7 +224,7 @@ pub async fn carry_out(
     phases: &[Phase],
     range: &Range,
     again: Option<&str>,
-    report: &mut Vec<report::Phase>,
+    mut report: Option<&mut Vec<report::Phase>>,
 ) -> anyhow::Result<()> {
     let mut failed = None;
     for (index, phase) in phases.iter().enumerate() {
@@ -227,7 +233,9 @@ pub async fn carry_out(
             (None, why) => why,
         };
         if let Some(why) = skipped {
-            report.push(report::Phase::skipped(phase.name, &why));
+            if let Some(report) = &mut report {
+                report.push(report::Phase::skipped(phase.name, &why));
+            }
             if again.is_some() && failed.is_none() {
                 let task = run.cx.progress.task(&number(index, phases));
                 task.skipped(&format!("{} ({why})", phase.title));
@@ -241,14 +249,9 @@ pub async fn carry_out(
         }
         let done = one(run, phase).await;
         let seconds = start.elapsed().as_secs_f64();
-        let (verdict, message) = match &done {
-            Ok(_) => (Verdict::Passed, None),
-            Err(error) => (Verdict::Failed, Some(redacted(&format!("{error:#}")).into_owned())),
-        };
-        let restored = matches!(done, Ok((Kind::Restored, _)));
-        let name = phase.name.to_owned();
-        let (inputs, leaves) = if done.is_ok() { recorded(run, phase) } else { (None, Vec::new()) };
-        report.push(report::Phase { name, verdict, seconds, message, inputs, restored, leaves });
+        if let Some(report) = &mut report {
+            report.push(recorded(run, phase, &done, seconds));
+        }
         match (done, task) {
             (Ok((kind, came_of_it)), Some(task)) => {
                 task.done_as(kind, &told(phase.title, &came_of_it, seconds));
@@ -266,13 +269,12 @@ pub async fn carry_out(
     failed.map_or(Ok(()), Err)
 }
 
-/// Carries out all phases of a list for a cluster, without showing them.
+/// Carries out all phases of a list, without showing or reporting them.
 ///
 /// # Errors
 /// As [`carry_out`].
-pub async fn carry_out_all(cx: &Cx, cluster: &str, phases: &[Phase], options: Options) -> anyhow::Result<()> {
-    let run = Run::of(cx, cluster, options);
-    carry_out(&run, phases, &Range::default(), None, &mut Vec::new()).await
+pub async fn carry_out_all(run: &Run, phases: &[Phase]) -> anyhow::Result<()> {
+    carry_out(run, phases, &Range::default(), None, None).await
 }
 
 /// What came of a phase.
@@ -287,12 +289,29 @@ async fn one(run: &Run, phase: &Phase) -> anyhow::Result<(Kind, String)> {
     })
 }
 
-/// What the report says of a phase that was carried out. What cannot be found out is left out: the record of a run is worth
+/// The report of a phase that was carried out. What cannot be found out is left out: the record of a run is worth
 /// less than the run.
-fn recorded(run: &Run, phase: &Phase) -> (Option<String>, Vec<String>) {
+fn recorded(run: &Run, phase: &Phase, done: &anyhow::Result<(Kind, String)>, seconds: f64) -> report::Phase {
+    let failed = |error: &anyhow::Error| report::Phase {
+        verdict: Verdict::Failed,
+        seconds,
+        ..report::Phase::skipped(phase.name, &redacted(&format!("{error:#}")))
+    };
+    let kind = match done {
+        Ok((kind, _)) => *kind,
+        Err(error) => return failed(error),
+    };
     let files = run.lab.get().map(|lab| (phase.leaves)(&lab.files)).unwrap_or_default();
     let there = files.iter().filter(|path| path.exists());
-    ((phase.inputs)(run).ok().flatten(), there.map(|path| run.cx.layout.shown(path)).collect())
+    report::Phase {
+        name: phase.name.to_owned(),
+        verdict: Verdict::Passed,
+        seconds,
+        message: None,
+        inputs: (phase.inputs)(run).ok().flatten(),
+        restored: kind == Kind::Restored,
+        leaves: there.map(|path| run.cx.layout.shown(path)).collect(),
+    }
 }
 
 fn number(index: usize, phases: &[Phase]) -> String {

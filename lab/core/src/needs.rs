@@ -1,5 +1,5 @@
-//! What checks of a cluster and tests of ours need: data, so that what is not met is told as a skip with its reason. Who
-//! runs them finds out whether a need is met.
+//! Needs of checks and of our own tests, as data: a need that is not met becomes a skip with its reason. The runner of a check
+//! or a test finds out whether a need is met.
 
 /// Something that has to be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

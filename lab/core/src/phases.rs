@@ -1,4 +1,4 @@
-//! Phases of commands: which of a list are carried out, and the sentences that tell what came of each.
+//! Phases of commands: which of a list are carried out, and a sentence for the result of each.
 
 use std::collections::BTreeMap;
 

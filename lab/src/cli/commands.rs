@@ -2,7 +2,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use lab_core::phases::Range;
 use lab_core::secrets;
 use lab_core::spec::ImageSpec;
 
@@ -14,7 +13,7 @@ use crate::failure::exit;
 use crate::lab::{Lab, running};
 use crate::machines::limits::TooLow;
 use crate::machines::{destroy, down, gc, image_use, shell, single, status, topology};
-use crate::phases::{self, E2E, Options, Run, UP, carry_out, e2e, up};
+use crate::phases::{E2E, Options, Run, UP, carry_out_all, e2e, up};
 use crate::{contents, image, output, proxy, validate};
 
 use super::{Cache, Command, Drawing, Image, Internal, Vm, cloud, inventory, kubespray};
@@ -54,7 +53,7 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
         Command::Plan { cluster, json } => up::show_plan(cx, &Lab::open(cx, &cluster.cluster)?, json).await?,
         Command::Up { cluster, fresh, .. } => {
             let options = Options { new_machines: fresh, ..of_up() };
-            phases::carry_out_all(cx, &cluster.cluster, UP, options).await?;
+            carry_out_all(&Run::of(cx, &cluster.cluster, options), UP).await?;
         }
         Command::Down { cluster, .. } => down::down(cx, &Lab::open(cx, &cluster.cluster)?).await?,
         Command::Destroy { cluster, .. } => {
@@ -229,7 +228,7 @@ fn of_up() -> Options {
 
 async fn start_one(cx: &Cx, lab: &Lab, machine: String) -> anyhow::Result<()> {
     let run = Run::of_lab(cx, lab, Options { only: Some(machine), ..of_up() });
-    carry_out(&run, UP, &Range::default(), None, &mut Vec::new()).await
+    carry_out_all(&run, UP).await
 }
 
 async fn images(cx: &Cx, command: Image) -> anyhow::Result<u8> {

@@ -8,7 +8,7 @@ use crate::change::{ChangeOptions, Operation, change};
 use crate::cx::Cx;
 use crate::lab::Lab;
 use crate::machines::limits::TooLow;
-use crate::phases::{self, DEPLOY, Options};
+use crate::phases::{DEPLOY, Options, Run, carry_out_all};
 
 use super::{Cluster, Limits};
 
@@ -115,7 +115,7 @@ pub async fn run(cx: &Cx, arguments: Deploy) -> anyhow::Result<()> {
             let Deploy { cluster, json, fresh, no_snapshot, limits, .. } = arguments;
             let mut options = Options::new(Prints::json(json), limits.too_low());
             (options.deploy.fresh, options.deploy.keep) = (fresh, !no_snapshot);
-            return phases::carry_out_all(cx, &cluster.cluster, DEPLOY, options).await;
+            return carry_out_all(&Run::of(cx, &cluster.cluster, options), DEPLOY).await;
         }
         Some(Change::Scale { of, limits }) => {
             too_low = limits.too_low();

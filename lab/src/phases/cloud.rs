@@ -23,7 +23,7 @@ pub async fn start(
 ) -> anyhow::Result<u8> {
     let run = Run::of(cx, cluster, options);
     let mut phases = Vec::new();
-    let done = carry_out(&run, CLOUD, range, Some("cargo xtask cloud start"), &mut phases).await;
+    let done = carry_out(&run, CLOUD, range, Some("cargo xtask cloud start"), Some(&mut phases)).await;
     let recorded = record(&run, phases);
     done?;
     recorded?;

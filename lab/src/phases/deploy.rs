@@ -18,15 +18,13 @@ pub const PHASE: Phase = Phase {
 async fn look(run: &Run) -> anyhow::Result<Next<'_>> {
     let (cx, lab, options) = (&run.cx, run.lab()?, run.options.deploy);
     let held = lab.hold()?;
+    let what = move || anyhow::Ok(deployed(lab)?.map(|deployed| version(&deployed)).unwrap_or_default());
     let came_of_it = move || {
-        run.note(|found| found.is_new = true);
-        Ok(deployed(lab)?.map(|deployed| version(&deployed)).unwrap_or_default())
+        run.found().is_new = true;
+        what()
     };
     Ok(match deploy::look(cx, lab, options).await? {
-        deploy::Next::Nothing => {
-            let what = deployed(lab)?.map(|deployed| version(&deployed)).unwrap_or_default();
-            Next::Done(format!("nothing to do: {what}"))
-        }
+        deploy::Next::Nothing => Next::Done(format!("nothing to do: {}", what()?)),
         deploy::Next::Restore(kept) => Next::Restore(Box::pin(async move {
             let _held = held;
             deploy::restore(cx, lab, &kept, options).await?;

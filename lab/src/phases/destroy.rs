@@ -2,7 +2,7 @@
 
 use crate::machines::destroy;
 
-use super::{Effect, Next, Phase, Run, no_files, no_inputs};
+use super::{Effect, Phase, Run, always, no_files, no_inputs};
 
 pub const PHASE: Phase = Phase {
     name: "destroy",
@@ -10,7 +10,7 @@ pub const PHASE: Phase = Phase {
     without: "there is no lab",
     inputs: no_inputs,
     leaves: no_files,
-    look: |run| Box::pin(async move { Ok(Next::Run(Box::pin(remove(run)))) }),
+    look: |run| always(remove(run)),
 };
 
 async fn remove(run: &Run) -> anyhow::Result<Effect> {

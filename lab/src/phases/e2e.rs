@@ -89,7 +89,7 @@ pub async fn run(
     }
     let (folder, mut report) = record::begin(lab);
     let run = Run::of_lab(cx, lab, options);
-    let done = carry_out(&run, E2E, range, None, &mut report.phases).await;
+    let done = carry_out(&run, E2E, range, None, Some(&mut report.phases)).await;
     report.checks = run.checks();
     report.kubernetes = deployed(lab)?.map(|deployed| deployed.kubernetes);
     if done.is_err() {
@@ -107,7 +107,7 @@ pub async fn run(
             report.phases.push(Phase::skipped(destroy::PHASE.name, why));
             lab.stays()?;
         }
-        None => gone = carry_out(&run, END, &Range::default(), None, &mut report.phases).await,
+        None => gone = carry_out(&run, END, &Range::default(), None, Some(&mut report.phases)).await,
     }
     record::write(lab, &folder, &report)?;
     if json {

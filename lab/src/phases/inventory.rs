@@ -5,7 +5,7 @@ use lab_core::phases::generated;
 
 use crate::inventory;
 
-use super::{Effect, Next, Phase, Run, no_files, no_inputs};
+use super::{Effect, Phase, Run, always, no_files, no_inputs};
 
 pub const PHASE: Phase = Phase {
     name: "inventory",
@@ -13,7 +13,7 @@ pub const PHASE: Phase = Phase {
     without: "the machines are not up",
     inputs: no_inputs,
     leaves: no_files,
-    look: |run| Box::pin(async move { Ok(Next::Run(Box::pin(write(run)))) }),
+    look: |run| always(write(run)),
 };
 
 async fn write(run: &Run) -> anyhow::Result<Effect> {

@@ -9,7 +9,7 @@ use crate::failure::{Failure, exit};
 use crate::lab::{reach, running};
 use crate::wait::Deadline;
 
-use super::{Effect, Next, Phase, Run, no_files, no_inputs};
+use super::{Effect, Phase, Run, always, no_files, no_inputs};
 
 pub const PHASE: Phase = Phase {
     name: "ssh",
@@ -17,7 +17,7 @@ pub const PHASE: Phase = Phase {
     without: "the machines are not up",
     inputs: no_inputs,
     leaves: no_files,
-    look: |run| Box::pin(async move { Ok(Next::Run(Box::pin(logins(run)))) }),
+    look: |run| always(logins(run)),
 };
 
 /// How long the logins to all machines may take that were logged in to a moment ago. Emulated ones take seconds.

@@ -6,7 +6,7 @@ use lab_core::phases::prepared;
 use crate::check;
 use crate::deploy::prepare;
 
-use super::{Effect, Next, Phase, Run, no_inputs};
+use super::{Effect, Phase, Run, always, no_inputs};
 
 pub const PHASE: Phase = Phase {
     name: "prepare",
@@ -14,14 +14,12 @@ pub const PHASE: Phase = Phase {
     without: "nothing is known of the cluster",
     inputs: no_inputs,
     leaves: |files| vec![files.artifacts_lock()],
-    look: |run| Box::pin(look(run)),
+    look: |run| always(check(run)),
 };
 
-async fn look(run: &Run) -> anyhow::Result<Next<'_>> {
+async fn check(run: &Run) -> anyhow::Result<Effect> {
     let (cx, lab) = (&run.cx, run.lab()?);
-    Ok(Next::Run(Box::pin(async move {
-        check::refuse(cx, lab).await?;
-        let needs = prepare::check(cx, lab, run.options.deploy.too_low).await?;
-        Ok(Effect::Done(prepared(&lab.spec, needs.wanted - needs.missing, needs.wanted)))
-    })))
+    check::refuse(cx, lab).await?;
+    let needs = prepare::check(cx, lab, run.options.deploy.too_low).await?;
+    Ok(Effect::Done(prepared(&lab.spec, needs.wanted - needs.missing, needs.wanted)))
 }

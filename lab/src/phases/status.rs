@@ -14,7 +14,7 @@ use crate::lab::{Lab, running};
 use crate::machines::status::{self, LabStatus};
 use crate::validate::{self, HEALTH, NO_ANSWER, ON_THEIR_WAY, Unanswered};
 
-use super::{Effect, Next, Phase, no_files, no_inputs};
+use super::{Effect, Phase, Run, always, no_files, no_inputs};
 
 /// The phase `status`.
 pub const PHASE: Phase = Phase {
@@ -23,17 +23,15 @@ pub const PHASE: Phase = Phase {
     without: "there is no cluster",
     inputs: no_inputs,
     leaves: no_files,
-    look: |run| {
-        Box::pin(async move {
-            Ok(Next::Run(Box::pin(async move {
-                let status = look(&run.cx, run.lab()?).await?;
-                let word = status.health.word().to_owned();
-                run.note(|found| found.status = Some(status));
-                Ok(Effect::Done(word))
-            })))
-        })
-    },
+    look: |run| always(show(run)),
 };
+
+async fn show(run: &Run) -> anyhow::Result<Effect> {
+    let status = look(&run.cx, run.lab()?).await?;
+    let word = status.health.word().to_owned();
+    run.found().status = Some(status);
+    Ok(Effect::Done(word))
+}
 
 /// How long the cluster may take to say how it is. Who asks for a status does not want to wait.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(4);

@@ -35,7 +35,7 @@ fn carried_out(phases: &[Phase], from: Option<&str>, until: Option<&str>) -> (Ve
     let range = Range::between(&names, from, until).unwrap();
     let run = Run::of(&cx, "quick", Options::new(Prints::Nothing, TooLow::Refuse));
     let mut report = Vec::new();
-    let done = block_on(carry_out(&run, phases, &range, None, &mut report));
+    let done = block_on(carry_out(&run, phases, &range, None, Some(&mut report)));
     let lines = report.iter().map(|phase| {
         let message = phase.message.as_deref().unwrap_or_default();
         let inputs = phase.inputs.as_deref().unwrap_or_default();

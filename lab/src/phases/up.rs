@@ -61,11 +61,11 @@ async fn look(run: &Run) -> anyhow::Result<Next<'_>> {
     Ok(match kept {
         Some(kept) => Next::Restore(Box::pin(async move {
             let _held = held;
-            told_what_is_left(cx, lab, bring_back(cx, lab, &kept, options.ping).await).await
+            with_leftovers_reported(cx, lab, bring_back(cx, lab, &kept, options.ping).await).await
         })),
         None => Next::Run(Box::pin(async move {
             let _held = held;
-            told_what_is_left(cx, lab, provision(cx, lab, state, only, options.ping).await).await
+            with_leftovers_reported(cx, lab, provision(cx, lab, state, only, options.ping).await).await
         })),
     })
 }
@@ -120,14 +120,14 @@ async fn greet(cx: &Cx, lab: &Lab, state: &StateFile, made: &Made, ping: bool) -
 }
 
 /// After an interruption or a failure: what there is now, and what to do with it.
-async fn told_what_is_left<T>(cx: &Cx, lab: &Lab, done: anyhow::Result<T>) -> anyhow::Result<T> {
+async fn with_leftovers_reported<T>(cx: &Cx, lab: &Lab, done: anyhow::Result<T>) -> anyhow::Result<T> {
     if done.is_err() {
-        tell_what_is_left(cx, lab).await;
+        report_leftovers(cx, lab).await;
     }
     done
 }
 
-async fn tell_what_is_left(cx: &Cx, lab: &Lab) {
+async fn report_leftovers(cx: &Cx, lab: &Lab) {
     let Ok(status) = status::look(cx, lab).await else { return };
     let machines = status.machines.iter().filter(|machine| machine.state != "absent");
     let mut there: Vec<String> =

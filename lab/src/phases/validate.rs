@@ -6,7 +6,7 @@ use lab_core::phases::validated;
 use crate::lab::running;
 use crate::validate;
 
-use super::{Effect, Next, Phase, Run, no_files, no_inputs};
+use super::{Effect, Phase, Run, always, no_files, no_inputs};
 
 pub const PHASE: Phase = Phase {
     name: "validate",
@@ -14,19 +14,19 @@ pub const PHASE: Phase = Phase {
     without: "there is no cluster",
     inputs: no_inputs,
     leaves: no_files,
-    look: |run| Box::pin(async move { Ok(Next::Run(Box::pin(check(run)))) }),
+    look: |run| always(check(run)),
 };
 
 async fn check(run: &Run) -> anyhow::Result<Effect> {
     let (cx, lab) = (&run.cx, run.lab()?);
     let reached = running(cx, lab).await?;
-    let is_new = run.found.lock().expect("no holder of this lock panics").is_new;
+    let is_new = run.found().is_new;
     let checks = if is_new || run.options.all_checks {
         validate::look(cx, lab, &reached, &[], None).await?
     } else {
         validate::health(cx, lab, &reached).await?
     };
-    run.note(|found| found.checks.clone_from(&checks));
+    run.found().checks.clone_from(&checks);
     validate::judge(&checks)?;
     Ok(Effect::Done(validated(&checks)))
 }

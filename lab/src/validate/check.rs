@@ -30,6 +30,16 @@ pub struct Check {
     pub run: for<'a> fn(&'a Context) -> Pin<Box<dyn Future<Output = Looked> + Send + 'a>>,
 }
 
+/// What most checks share: they need nothing, disturb nothing, and wait by themselves.
+pub const BASE: Check = Check {
+    id: "",
+    title: "",
+    needs: &[],
+    disturbs: false,
+    deadline: |_| Duration::ZERO,
+    run: |_| Box::pin(async { Err(vec!["nothing was looked at".to_owned()]) }),
+};
+
 /// What a check looks at.
 #[derive(Clone)]
 pub struct Context {

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use kube::Config;
 use lab_core::needs::Need;
 
+use crate::validate::check::BASE;
+
 use super::*;
 
 static LOOKS: AtomicU32 = AtomicU32::new(0);
@@ -14,15 +16,13 @@ static ORDER: Mutex<Vec<&str>> = Mutex::new(Vec::new());
 const PASSES: Check = Check {
     id: "passes",
     title: "all is well",
-    needs: &[],
-    disturbs: false,
-    deadline: |_| Duration::ZERO,
     run: |_| {
         Box::pin(async {
             ORDER.lock().unwrap().push("passes");
             Ok(vec!["one".to_owned()])
         })
     },
+    ..BASE
 };
 const FAILS: Check =
     Check { id: "fails", run: |_| Box::pin(async { Err(vec!["it is broken".to_owned()]) }), ..PASSES };

@@ -15,8 +15,8 @@ use serde::Deserialize;
 
 use crate::wait::{Deadline, Probe, until};
 
-use super::super::access::{Looked, Site};
-use super::super::check::Check;
+use crate::validate::access::{Looked, Site};
+use crate::validate::check::{BASE, Check};
 
 /// How long one question to the metrics API may take. One that is asked while metrics-server becomes ready may never be
 /// answered, and the next is.
@@ -35,38 +35,28 @@ pub const CHECKS: &[Check] = &[
         id: "nodes",
         title: "the nodes are those of the cluster file",
         run: |context| Box::pin(nodes(&context.site)),
-        ..WATCHES
+        ..BASE
     },
     Check {
         id: "system-pods",
         title: "every pod of the system is ready",
         run: |context| Box::pin(system_pods(&context.site)),
-        ..WATCHES
+        ..BASE
     },
     Check {
         id: "leases",
         title: "nodes and controllers renew their leases",
         run: |context| Box::pin(leases(&context.site)),
-        ..WATCHES
+        ..BASE
     },
     Check {
         id: "top",
         title: "nodes and pods are measured",
         needs: &[Need::MetricsServer],
         run: |context| Box::pin(top(&context.site)),
-        ..WATCHES
+        ..BASE
     },
 ];
-
-/// What these checks share.
-const WATCHES: Check = Check {
-    id: "",
-    title: "",
-    needs: &[],
-    disturbs: false,
-    deadline: |_| Duration::ZERO,
-    run: |_| Box::pin(async { Err(vec!["nothing was looked at".to_owned()]) }),
-};
 
 /// Exactly the nodes of the cluster file, ready, with its roles, labels, taints, addresses and version.
 pub async fn nodes(site: &Site) -> Looked {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use granit_parser::{Event, Parser, ScalarStyle, Span};
 
-use super::super::words::{self, Word};
+use crate::kubespray::words::{self, Word};
 
 /// One value and its lines.
 #[derive(Debug, Clone)]

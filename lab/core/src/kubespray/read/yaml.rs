@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, StructureStyle};
 use serde_json::Value;
 
-use super::super::words::{self, Word};
+use crate::kubespray::words::{self, Word};
 use crate::source::{Code, Findings, Place, Severity, Span, brackets, suggest, yaml};
 
 /// Deeper than any inventory, and little enough for every stack.
