@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use nix::unistd::geteuid;
 use sha2::{Digest as _, Sha256};
 
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::files::{self, SECRET};
 use crate::layout::Layout;
 
@@ -40,7 +40,7 @@ pub fn refuse_others(layout: &Layout) -> anyhow::Result<()> {
         }
         true => return Ok(()),
     };
-    Err(Failure::new(exit::HOST, message).hint("set LAB_CACHE to a folder of your own").into())
+    Err(Failure::new(FailureKind::Host, message).hint("set LAB_CACHE to a folder of your own").into())
 }
 
 /// Makes the cache, for its user alone, and notes that this checkout shares it.

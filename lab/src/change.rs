@@ -21,7 +21,7 @@ use crate::artifacts::serve::warn_of_missing_artifacts;
 use crate::cluster::deployed::{Deployed, deployed, inputs, wanted};
 use crate::cluster::kubeconfig;
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::files::{self, PUBLIC};
 use crate::kubespray::source::Request;
 use crate::lab::{Lab, Reached, running};
@@ -176,7 +176,7 @@ async fn decide(
             let words = situation.words;
             let from = from.with_context(|| {
                 let message = format!("it is not known from what the cluster `{}` was deployed", lab.spec.name);
-                Failure::new(exit::PLAN, message).hint(format!(
+                Failure::new(FailureKind::Plan, message).hint(format!(
                     "`cargo xtask deploy {words}` with the versions that it has in the cluster file finds that out"
                 ))
             })?;
@@ -190,7 +190,7 @@ async fn decide(
 }
 
 fn refusal(Refusal { why, hint }: Refusal) -> Failure {
-    Failure::new(exit::PLAN, why).hint(hint)
+    Failure::new(FailureKind::Plan, why).hint(hint)
 }
 
 fn versions(deployed: &Deployed) -> Versions {
@@ -340,7 +340,7 @@ async fn have_gone(cx: &Cx, lab: &Lab, reached: &Reached, machines: &[&str]) -> 
     let there: Vec<&str> =
         nodes.iter().map(|node| node.name.as_str()).filter(|name| machines.contains(name)).collect();
     let message = format!("Kubespray ended well, and the cluster still has {}", there.join(", "));
-    anyhow::ensure!(there.is_empty(), Failure::new(exit::DEPLOY, message));
+    anyhow::ensure!(there.is_empty(), Failure::new(FailureKind::Deploy, message));
     Ok(())
 }
 
@@ -361,7 +361,7 @@ pub fn refuse_old_inventory(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
     let words = lab.cluster_words(cx);
     let message =
         format!("the cluster file of `{}` is newer than its machines and their inventory", lab.spec.name);
-    Err(Failure::new(exit::PLAN, message).hint(format!("run `cargo xtask lab up {words}`")).into())
+    Err(Failure::new(FailureKind::Plan, message).hint(format!("run `cargo xtask lab up {words}`")).into())
 }
 
 /// Refuses to change versions by a deploy, which would not go from machine to machine.
@@ -382,5 +382,5 @@ pub fn refuse_upgrade(cx: &Cx, lab: &Lab, last: Option<&Deployed>, wanted: &Depl
     let hint = format!(
         "`cargo xtask deploy upgrade {words}` goes there; `cargo xtask deploy reset {words}` makes room for a new cluster"
     );
-    Err(Failure::new(exit::PLAN, message).hint(hint).into())
+    Err(Failure::new(FailureKind::Plan, message).hint(hint).into())
 }

@@ -12,7 +12,7 @@ use lab_core::source::{Finding, Severity, SourceFile};
 use lab_core::spec::{ClusterSpec, HostSpec};
 
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::files::{self, PUBLIC};
 use crate::host::facts;
 use crate::kubespray::{index, read};
@@ -54,7 +54,7 @@ pub async fn refuse(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
         return Ok(());
     }
     let words = lab.cluster_words(cx);
-    Err(Failure::new(exit::PLAN, "Kubespray would refuse this cluster")
+    Err(Failure::new(FailureKind::Plan, "Kubespray would refuse this cluster")
         .hint(format!("`cargo xtask check {words}` says why"))
         .into())
 }
@@ -73,7 +73,7 @@ fn judge(
     Report::cluster(checked, linted, source)
 }
 
-/// Checks a cluster file, and what it renders to. `kubespray`: another one than the file names. Returns the exit code.
+/// Checks a cluster file, and what it renders to. `kubespray`: another one than the file names. Returns whether it is right.
 ///
 /// # Errors
 /// When the file cannot be read, or there is no such Kubespray.
@@ -83,7 +83,7 @@ pub async fn cluster(
     kubespray: Option<&Path>,
     options: &Options,
     telling: &Telling,
-) -> anyhow::Result<u8> {
+) -> anyhow::Result<bool> {
     let path = lab::cluster_file(cx, cluster)?;
     let (source, checked) = lab::read(cx, &path)?;
     let Some(spec) = &checked.spec else {
@@ -104,7 +104,7 @@ pub async fn cluster(
     tell(&report, Some(&index.version), telling, Some(&right))
 }
 
-/// Checks an inventory that somebody else wrote. Returns the exit code.
+/// Checks an inventory that somebody else wrote. Returns whether it is right.
 ///
 /// # Errors
 /// When a file cannot be read, or there is no such Kubespray.
@@ -114,7 +114,7 @@ pub async fn inventory(
     kubespray: Option<&Path>,
     options: &Options,
     telling: &Telling,
-) -> anyhow::Result<u8> {
+) -> anyhow::Result<bool> {
     let index = index::of(cx, kubespray.unwrap_or(Path::new(DEFAULT_RELEASE))).await?.index;
     let path = given.to_owned();
     let read = cx.blocking(move || read::inventory(&path)).await?;
@@ -142,7 +142,7 @@ fn counted(count: usize, what: &str) -> String {
 pub fn explain(code: &str) -> anyhow::Result<()> {
     match lint::codes::explain(code) {
         Ok(text) => output::print(text),
-        Err((message, hint)) => Err(Failure::new(exit::USAGE, message).hint(hint).into()),
+        Err((message, hint)) => Err(Failure::new(FailureKind::Usage, message).hint(hint).into()),
     }
 }
 
@@ -151,13 +151,13 @@ fn others() -> Vec<Index> {
     known_tags().filter_map(Index::known).collect()
 }
 
-/// Prints a report. `right`: what to say where there is nothing to mend.
+/// Prints a report, and returns whether it is good. `right`: what to say where there is nothing to mend.
 fn tell(
     report: &Report,
     kubespray: Option<&str>,
     telling: &Telling,
     right: Option<&str>,
-) -> anyhow::Result<u8> {
+) -> anyhow::Result<bool> {
     let (errors, warnings) = (report.count(Severity::Error), report.count(Severity::Warning));
     let bad = errors > 0 || (telling.strict && warnings > 0);
     let to_output = telling.sarif.as_deref() == Some(Path::new("-"));
@@ -179,5 +179,5 @@ fn tell(
             None => output::line(report.summary())?,
         }
     }
-    Ok(if bad { exit::USAGE } else { 0 })
+    Ok(!bad)
 }

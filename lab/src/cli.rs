@@ -11,6 +11,7 @@ pub mod check;
 pub mod cloud;
 pub mod commands;
 pub mod deploy;
+pub mod exit_code;
 pub mod inventory;
 pub mod kubespray;
 pub mod phases;

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::output;
 
 /// Asks whether this may be lost, unless every question was answered with yes beforehand.
@@ -14,8 +14,9 @@ pub fn ask(cx: &Cx, lost: &str) -> anyhow::Result<()> {
     if cx.yes {
         return Ok(());
     }
-    let refused =
-        || Failure::new(exit::PLAN, format!("{lost} would be lost")).hint("add `--yes` if that is meant");
+    let refused = || {
+        Failure::new(FailureKind::Plan, format!("{lost} would be lost")).hint("add `--yes` if that is meant")
+    };
     anyhow::ensure!(std::io::stdin().is_terminal() && !cx.progress.is_json(), refused());
     let answer = output::undisturbed(|| {
         eprint!("{lost} will be lost. Go on? [y/N] ");

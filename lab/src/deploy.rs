@@ -17,7 +17,7 @@ use crate::cluster::deployed::{Deployed, deployed, inputs, wanted};
 use crate::cluster::kubeconfig;
 use crate::cx::Cx;
 use crate::disks::snapshots;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::files::{self, PUBLIC};
 use crate::lab::state::{CLUSTER, StateFile};
 use crate::lab::{Lab, Reached, running};
@@ -238,7 +238,7 @@ fn why_again(
             let hint = format!(
                 "call it again when this computer has less to do; `cargo xtask deploy {words} --fresh` runs Kubespray all the same"
             );
-            Err(anyhow::Error::from(slow).context(Failure::new(exit::CHECKS, message).hint(hint)))
+            Err(anyhow::Error::from(slow).context(Failure::new(FailureKind::Checks, message).hint(hint)))
         }
     }
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{StatVfs, StatVfsMountFlags, statvfs};
 
-use crate::exit_code;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
+use crate::failure_kind;
 use crate::layout::Layout;
 
 /// A file system with less room than this is full: hardly anything of ours is smaller.
@@ -41,7 +41,10 @@ pub fn explained(layout: &Layout, error: anyhow::Error) -> anyhow::Error {
     }
     // Programs that fail on a full disk do not always say so.
     let by_folder = || {
-        let is_ours = matches!(exit_code::of(&error), exit::UNEXPECTED | exit::HOST | exit::PROVISION);
+        let is_ours = matches!(
+            failure_kind::of(&error),
+            FailureKind::Unexpected | FailureKind::Host | FailureKind::Provision
+        );
         folders.iter().filter(|_| is_ours).find_map(|folder| Some((folder.clone(), state(folder)?)))
     };
     let by_text = named(&error, &text).map(|obstacle| {
@@ -54,9 +57,9 @@ pub fn explained(layout: &Layout, error: anyhow::Error) -> anyhow::Error {
         path => format!(" of `{path}`"),
     };
     error.context(match obstacle {
-        Obstacle::Full => Failure::new(exit::HOST, format!("the disk{of} is full"))
+        Obstacle::Full => Failure::new(FailureKind::Host, format!("the disk{of} is full"))
             .hint("make room and call the same command again: it goes on from what is there"),
-        Obstacle::ReadOnly => Failure::new(exit::HOST, format!("the file system{of} is read-only"))
+        Obstacle::ReadOnly => Failure::new(FailureKind::Host, format!("the file system{of} is read-only"))
             .hint("mount it for writing and call the same command again"),
     })
 }
@@ -148,6 +151,6 @@ mod tests {
         assert_eq!(format!("{error:#}"), "no such machine");
         let error = explained(&layout, of_kind(ErrorKind::StorageFull));
         assert!(format!("{error:#}").starts_with("the disk is full: cannot write `x`"), "{error:#}");
-        assert_eq!(exit_code::of(&error), exit::HOST);
+        assert_eq!(failure_kind::of(&error), FailureKind::Host);
     }
 }

@@ -1,46 +1,45 @@
-//! What an error carries for the person who reads it, and the exit codes that there are.
+//! The error that people read: its kind, a sentence, a hint. `cli` chooses the exit code of a kind.
 
 use std::fmt;
 
-/// Exit codes of `lab`. Stable; scripts depend on them.
-pub mod exit {
-    /// Something that no other code names.
-    pub const UNEXPECTED: u8 = 1;
-    /// `inventory diff` found a difference, as `diff` says it. Its own failures have other codes.
-    pub const DIFFERENT: u8 = 1;
+/// The kinds of failure that a caller tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// None of the others.
+    Unexpected,
     /// The arguments or the cluster file are wrong.
-    pub const USAGE: u8 = 2;
+    Usage,
     /// The computer lacks something.
-    pub const HOST: u8 = 10;
-    /// The plan was refused, by us or by the user.
-    pub const PLAN: u8 = 11;
+    Host,
+    /// The lab or the user refused the plan.
+    Plan,
     /// Machines could not be made or reached.
-    pub const PROVISION: u8 = 20;
+    Provision,
     /// A playbook failed.
-    pub const DEPLOY: u8 = 21;
+    Deploy,
     /// A check of the living lab failed.
-    pub const CHECKS: u8 = 30;
+    Checks,
     /// Something of a lab was left behind.
-    pub const LEFTOVERS: u8 = 40;
+    Leftovers,
     /// The user asked to stop.
-    pub const INTERRUPTED: u8 = 130;
+    Interrupted,
 }
 
-/// One layer of an error: a sentence, the exit code it means, and what to do about it.
+/// One layer of an error.
 #[derive(Debug)]
 pub struct Failure {
     /// Lower case, no full stop.
     pub message: String,
-    /// See [`exit`].
-    pub code: u8,
+    /// The kind of the whole error, where this is its outermost layer.
+    pub kind: FailureKind,
     /// Text that can be pasted or followed.
     pub hint: Option<String>,
 }
 
 impl Failure {
     /// A failure without advice.
-    pub fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { message: message.into(), code, hint: None }
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { message: message.into(), kind, hint: None }
     }
 
     /// Adds advice.
@@ -86,7 +85,7 @@ mod tests {
     fn an_error_shows_its_causes_and_its_hint() {
         let cause: anyhow::Result<()> = Err(anyhow::anyhow!("no such device"));
         let error = cause
-            .context(Failure::new(exit::HOST, "cannot start `dev-a`").hint("run `cargo xtask doctor`"))
+            .context(Failure::new(FailureKind::Host, "cannot start `dev-a`").hint("run `cargo xtask doctor`"))
             .unwrap_err();
         insta::assert_snapshot!(render(&error), @r"
         error: cannot start `dev-a`

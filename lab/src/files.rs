@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use nix::sys::stat::{Mode, umask};
 use serde::de::DeserializeOwned;
 
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::{input, mounts};
 
 /// Permission bits of a file that holds a secret.
@@ -290,7 +290,7 @@ pub fn remove(path: &Path) -> anyhow::Result<()> {
                     path.display(),
                     point.display()
                 );
-                return Err(Failure::new(exit::LEFTOVERS, message)
+                return Err(Failure::new(FailureKind::Leftovers, message)
                     .hint("`cargo xtask lab gc --remove` detaches what killed commands left; `umount` detaches the rest")
                     .into());
             }

@@ -24,7 +24,7 @@ use lab_core::units::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::process::invocation;
 use crate::wait::Deadline;
 use crate::{cache, files};
@@ -251,7 +251,7 @@ async fn unchanged(cx: &Cx, store: PathBuf, manifest: Manifest) -> anyhow::Resul
     }
     let message = format!("the image `{}` is not as it was made: {}", image.key, differences.join(", "));
     let hint = format!("destroy the labs that use it, then rm -r '{}': it is made anew", folder.display());
-    Err(Failure::new(exit::HOST, message).hint(hint).into())
+    Err(Failure::new(FailureKind::Host, message).hint(hint).into())
 }
 
 fn base_image(store: &Path, manifest: &Manifest) -> BaseImage {

@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 
 /// How large a file of some role may be.
 #[derive(Debug, Clone, Copy)]
@@ -107,7 +107,7 @@ impl PathKind {
 /// # Errors
 /// With the path and the system's reason, when it cannot be looked at.
 pub fn kind_of(path: &Path) -> anyhow::Result<PathKind> {
-    PathKind::of(path).with_context(|| Failure::new(exit::USAGE, unreadable(path)))
+    PathKind::of(path).with_context(|| Failure::new(FailureKind::Usage, unreadable(path)))
 }
 
 fn unreadable(path: &Path) -> String {
@@ -116,7 +116,7 @@ fn unreadable(path: &Path) -> String {
 
 /// The refusal of a path that is no ordinary file.
 pub fn not_a_file(path: &Path, kind: &str) -> Failure {
-    Failure::new(exit::USAGE, format!("`{}` is {kind}, not a file", path.display()))
+    Failure::new(FailureKind::Usage, format!("`{}` is {kind}, not a file", path.display()))
         .hint("put an ordinary file there, or move it away")
 }
 
@@ -144,7 +144,11 @@ pub fn open(path: &Path) -> anyhow::Result<File> {
 /// As [`open`], or when it is larger: with its size and the limit.
 pub fn read(path: &Path, limit: Limit) -> anyhow::Result<Vec<u8>> {
     read_within(path, limit).map_err(|error| {
-        if error.is::<Failure>() { error } else { error.context(Failure::new(exit::USAGE, unreadable(path))) }
+        if error.is::<Failure>() {
+            error
+        } else {
+            error.context(Failure::new(FailureKind::Usage, unreadable(path)))
+        }
     })
 }
 
@@ -153,7 +157,7 @@ fn read_within(path: &Path, limit: Limit) -> anyhow::Result<Vec<u8>> {
     let too_large = |size: u64| {
         let (size, most) = (mebibytes(size), mebibytes(limit.bytes));
         let message = format!("`{}` has {size}, and {} has at most {most}", path.display(), limit.role);
-        Failure::new(exit::USAGE, message).hint(limit.hint)
+        Failure::new(FailureKind::Usage, message).hint(limit.hint)
     };
     let size = file.metadata().with_context(|| unreadable(path))?.len();
     if size > limit.bytes {
@@ -224,7 +228,7 @@ mod tests {
         make(kind, &path);
         let error = read(&path, TEST).unwrap_err();
         assert_eq!(error.to_string(), format!("`{}` is {named}, not a file", path.display()));
-        assert_eq!(crate::exit_code::of(&error), exit::USAGE);
+        assert_eq!(crate::failure_kind::of(&error), FailureKind::Usage);
     }
 
     #[test]
@@ -234,7 +238,7 @@ mod tests {
             let error = read(&path, TEST).unwrap_err();
             assert_eq!(error.to_string(), format!("cannot read `{}`", path.display()));
             assert!(error.root_cause().is::<std::io::Error>(), "{error:?}");
-            assert_eq!(crate::exit_code::of(&error), exit::USAGE);
+            assert_eq!(crate::failure_kind::of(&error), FailureKind::Usage);
         }
     }
 

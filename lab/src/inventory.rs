@@ -12,7 +12,7 @@ use lab_core::spec::ClusterSpec;
 use serde::Serialize;
 
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::files::{self, PUBLIC, SECRET};
 use crate::input;
 use crate::lab::Lab;
@@ -27,7 +27,7 @@ const FOLDERS: [&str; 2] = ["group_vars", "host_vars"];
 
 /// What a person is told when the paths of a lab cannot be said to OpenSSH and Ansible.
 pub fn unsayable() -> Failure {
-    Failure::new(exit::HOST, "the lab's folder cannot be used for SSH")
+    Failure::new(FailureKind::Host, "the lab's folder cannot be used for SSH")
         .hint("move the checkout to a folder whose path has only letters, digits, blanks and . _ - /")
 }
 
@@ -79,7 +79,7 @@ fn way(root: &Path, from: &Path, to: &Path) -> PathBuf {
 }
 
 fn utf8(path: &Path) -> anyhow::Result<String> {
-    let unsayable = || Failure::new(exit::HOST, format!("the path `{}` is not UTF-8", path.display()));
+    let unsayable = || Failure::new(FailureKind::Host, format!("the path `{}` is not UTF-8", path.display()));
     path.to_str().map(str::to_owned).with_context(unsayable)
 }
 
@@ -93,7 +93,7 @@ pub fn check_owner(folder: &Path, lab: &str) -> anyhow::Result<()> {
     match made_for(&text).filter(|owner| *owner != lab) {
         None => Ok(()),
         Some(owner) => Err(Failure::new(
-            exit::USAGE,
+            FailureKind::Usage,
             format!("`{}` is the inventory of the lab `{owner}`, not of `{lab}`", path.display()),
         )
         .hint("choose another folder; if the cluster was renamed, remove the file first")
@@ -236,5 +236,5 @@ fn in_the_way(path: &Path, what: &str, ours: &str) -> anyhow::Error {
         }
         _ => "move it away, and say what it says in the cluster file".to_owned(),
     };
-    Failure::new(exit::USAGE, format!("`{}` {what}", path.display())).hint(hint).into()
+    Failure::new(FailureKind::Usage, format!("`{}` {what}", path.display())).hint(hint).into()
 }

@@ -16,7 +16,7 @@ use lab_core::source::{self, Severity, SourceFile};
 use lab_core::spec::{ClusterSpec, HostSpec};
 
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::files;
 use crate::host::embedded::{self, EmbeddedHost, Started};
 use crate::host::{enter, facts};
@@ -74,7 +74,7 @@ pub fn cluster_file(cx: &Cx, cluster: &str) -> anyhow::Result<PathBuf> {
         Some(folder) => format!("the folder `{}` has no {CLUSTER_FILE}", folder.display()),
         None => format!("there is no cluster `{cluster}`, neither a name under inventories/ nor a path"),
     };
-    Err(Failure::new(exit::USAGE, message)
+    Err(Failure::new(FailureKind::Usage, message)
         .hint(format!("the clusters of this checkout are: {}", names.join(", ")))
         .into())
 }
@@ -86,7 +86,7 @@ pub fn cluster_file(cx: &Cx, cluster: &str) -> anyhow::Result<PathBuf> {
 pub fn read(cx: &Cx, path: &Path) -> anyhow::Result<(SourceFile, Checked)> {
     let bytes = input::read(path, input::CLUSTER_FILE)?;
     let text = String::from_utf8(bytes)
-        .map_err(|_| Failure::new(exit::USAGE, format!("`{}` is not UTF-8 text", path.display())))?;
+        .map_err(|_| Failure::new(FailureKind::Usage, format!("`{}` is not UTF-8 text", path.display())))?;
     let shown = cx.layout.shown(path);
     let source = SourceFile { path: shown, text };
     let mut facts = facts::collect(cx.layout.root());
@@ -120,7 +120,7 @@ fn checked(cx: &Cx, path: &Path) -> anyhow::Result<ClusterSpec> {
     checked.spec.ok_or_else(|| {
         let count = checked.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
         let mistakes = if count == 1 { "mistake" } else { "mistakes" };
-        Failure::new(exit::USAGE, format!("`{}` has {count} {mistakes}", source.path)).into()
+        Failure::new(FailureKind::Usage, format!("`{}` has {count} {mistakes}", source.path)).into()
     })
 }
 
@@ -173,7 +173,7 @@ impl Lab {
         if made_from != self.cluster_file && made_from.exists() {
             let (made, given) = (made_from.display(), self.cluster_file.display());
             return Err(Failure::new(
-                exit::USAGE,
+                FailureKind::Usage,
                 format!("a lab named `{}` was made from `{made}`, not from `{given}`", self.spec.name),
             )
             .hint("give the other cluster another `name`, or run `cargo xtask lab destroy` with the file it was made from")
@@ -202,8 +202,11 @@ impl Lab {
     pub fn machine(&self, name: &str) -> anyhow::Result<&lab_core::spec::MachineSpec> {
         self.spec.machines.iter().find(|machine| machine.name == name).with_context(|| {
             let names: Vec<&str> = self.spec.machines.iter().map(|machine| machine.name.as_str()).collect();
-            Failure::new(exit::USAGE, format!("the cluster `{}` has no machine `{name}`", self.spec.name))
-                .hint(format!("its machines are: {}", names.join(", ")))
+            Failure::new(
+                FailureKind::Usage,
+                format!("the cluster `{}` has no machine `{name}`", self.spec.name),
+            )
+            .hint(format!("its machines are: {}", names.join(", ")))
         })
     }
 }
@@ -215,7 +218,7 @@ impl Lab {
 pub fn hold(files: &LabFiles, cluster: &str) -> anyhow::Result<File> {
     files::private_folder(&files.folder)?;
     files::try_lock(&files.lock())?.ok_or_else(|| {
-        Failure::new(exit::PLAN, format!("another command is changing the lab `{cluster}`"))
+        Failure::new(FailureKind::Plan, format!("another command is changing the lab `{cluster}`"))
             .hint("wait for it to end, or end it; a lock never outlives its command")
             .into()
     })
@@ -256,9 +259,9 @@ async fn start_embedded(cx: &Cx, lab: &Lab) -> anyhow::Result<EmbeddedHost> {
     let hint = "`cargo xtask doctor` shows what is missing";
     match waited.await {
         Err(WaitError::Fatal { source, .. }) => {
-            Err(source.context(Failure::new(exit::HOST, message).hint(hint)))
+            Err(source.context(Failure::new(FailureKind::Host, message).hint(hint)))
         }
-        waited => waited.context(Failure::new(exit::HOST, message).hint(hint)),
+        waited => waited.context(Failure::new(FailureKind::Host, message).hint(hint)),
     }
 }
 
@@ -327,7 +330,7 @@ impl Reached {
                 }
             })
             .await
-            .context(Failure::new(exit::HOST, "cannot reach the host of the lab").hint(
+            .context(Failure::new(FailureKind::Host, "cannot reach the host of the lab").hint(
             "`cargo xtask doctor` shows what is missing; `host:` in the cluster file says where machines run",
         ))?;
         let name = &lab.spec.name;
@@ -371,7 +374,7 @@ pub async fn running(cx: &Cx, lab: &Lab) -> anyhow::Result<Reached> {
     let name = &lab.spec.name;
     let words = lab.cluster_words(cx);
     let not_up = || {
-        Failure::new(exit::PROVISION, format!("the lab `{name}` does not run"))
+        Failure::new(FailureKind::Provision, format!("the lab `{name}` does not run"))
             .hint(format!("run `cargo xtask lab up {words}`"))
     };
     let state = lab.state()?.with_context(not_up)?;

@@ -14,8 +14,8 @@ mod cx;
 mod deploy;
 mod disk;
 mod disks;
-mod exit_code;
 mod failure;
+mod failure_kind;
 mod files;
 mod host;
 mod image;
@@ -49,7 +49,7 @@ use clap::Parser as _;
 use tokio_util::sync::CancellationToken;
 
 use cli::{Arguments, Command, Internal};
-use failure::{Failure, exit};
+use failure::{Failure, FailureKind};
 use signals::OnFirstSignal;
 
 fn main() -> ExitCode {
@@ -68,7 +68,7 @@ fn main() -> ExitCode {
         Err(error) if error.is::<output::ReaderGone>() => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{}", failure::render(&error));
-            ExitCode::from(exit_code::of(&error))
+            ExitCode::from(cli::exit_code::of(failure_kind::of(&error)))
         }
     }
 }
@@ -137,7 +137,8 @@ fn run(command: Command, yes: bool) -> anyhow::Result<u8> {
 /// The cache: `LAB_CACHE`, which `cargo xtask` sets.
 fn cache_folder() -> anyhow::Result<PathBuf> {
     let folder = std::env::var_os("LAB_CACHE").filter(|folder| !folder.is_empty()).with_context(|| {
-        Failure::new(exit::USAGE, "no cache is named").hint("call it as `cargo xtask lab`, or set LAB_CACHE")
+        Failure::new(FailureKind::Usage, "no cache is named")
+            .hint("call it as `cargo xtask lab`, or set LAB_CACHE")
     })?;
     Ok(PathBuf::from(folder))
 }
@@ -151,7 +152,7 @@ fn root() -> anyhow::Result<PathBuf> {
     let found = current.ancestors().find(|folder| folder.join("inventories").is_dir());
     Ok(found
         .with_context(|| {
-            Failure::new(exit::USAGE, "this is not a checkout of the lab")
+            Failure::new(FailureKind::Usage, "this is not a checkout of the lab")
                 .hint("call it as `cargo xtask lab`, or set LAB_ROOT")
         })?
         .to_owned())

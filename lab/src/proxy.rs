@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use tokio::io::copy_bidirectional;
 
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::host::enter;
 use crate::lab::{Lab, Reached};
 use crate::output;
@@ -32,7 +32,7 @@ pub struct Forward {
 /// When it is something else, or no machine has this name.
 pub fn parse(lab: &Lab, text: &str) -> anyhow::Result<Forward> {
     let wrong = || {
-        Failure::new(exit::USAGE, format!("`{text}` is not [LOCAL_PORT:]MACHINE:PORT"))
+        Failure::new(FailureKind::Usage, format!("`{text}` is not [LOCAL_PORT:]MACHINE:PORT"))
             .hint("for example control-plane:6443")
     };
     let parts: Vec<&str> = text.split(':').collect();
@@ -56,7 +56,10 @@ pub async fn serve(cx: &Cx, reached: &Reached, forwards: &[Forward]) -> anyhow::
         let run = invocation(own_program()).args(["internal", "forward", &host.pid.to_string()]).args(words);
         let status = run.interactive(&cx.cancel).await?;
         let asked = cx.cancel.is_cancelled();
-        anyhow::ensure!(status.success() || asked, Failure::new(exit::PROVISION, "the forwarder ended"));
+        anyhow::ensure!(
+            status.success() || asked,
+            Failure::new(FailureKind::Provision, "the forwarder ended")
+        );
         return Ok(());
     }
     carry(listen(forwards)?, async { cx.cancel.cancelled().await }).await
@@ -91,7 +94,7 @@ fn listen(forwards: &[Forward]) -> anyhow::Result<Vec<(TcpListener, SocketAddrV4
     for forward in forwards {
         let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, forward.local));
         let listener = TcpListener::bind(wanted).with_context(|| {
-            Failure::new(exit::HOST, format!("cannot listen on {wanted}"))
+            Failure::new(FailureKind::Host, format!("cannot listen on {wanted}"))
                 .hint("give another local port: LOCAL_PORT:MACHINE:PORT")
         })?;
         listener.set_nonblocking(true)?;

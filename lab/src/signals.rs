@@ -3,7 +3,6 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::failure::exit;
 use crate::output;
 
 /// The effect of the first SIGINT or SIGTERM.
@@ -49,5 +48,6 @@ pub fn listen(cancel: CancellationToken, first: OnFirstSignal) -> anyhow::Result
 #[expect(clippy::disallowed_methods, reason = "an order to stop waits for no destructor")]
 fn leave() -> ! {
     crate::process::group::end_all();
-    std::process::exit(exit::INTERRUPTED.into())
+    // 128 and the number of SIGINT, as shells have it: `cli::exit_code` gives the same to an interrupted command.
+    std::process::exit(128 + nix::sys::signal::Signal::SIGINT as i32)
 }

@@ -16,7 +16,7 @@ use lab_core::report::{Outcome, Verdict, counts};
 use lab_core::spec::MachineKind;
 
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::host::{acceleration, load};
 use crate::lab::state::LabState;
 use crate::lab::{Lab, Reached};
@@ -94,7 +94,7 @@ pub async fn run(
 pub fn judge(outcomes: &[Outcome]) -> anyhow::Result<()> {
     let failed = outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Failed).count();
     let checks = if failed == 1 { "check" } else { "checks" };
-    anyhow::ensure!(failed == 0, Failure::new(exit::CHECKS, format!("{failed} {checks} failed")));
+    anyhow::ensure!(failed == 0, Failure::new(FailureKind::Checks, format!("{failed} {checks} failed")));
     Ok(())
 }
 
@@ -134,8 +134,11 @@ fn has_kubeconfig(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
     let words = lab.cluster_words(cx);
     anyhow::ensure!(
         lab.files.kubeconfig().is_file(),
-        Failure::new(exit::PROVISION, format!("the lab `{}` has no cluster that is known of", lab.spec.name))
-            .hint(format!("`cargo xtask deploy {words}` makes it"))
+        Failure::new(
+            FailureKind::Provision,
+            format!("the lab `{}` has no cluster that is known of", lab.spec.name)
+        )
+        .hint(format!("`cargo xtask deploy {words}` makes it"))
     );
     Ok(())
 }

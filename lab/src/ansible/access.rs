@@ -9,7 +9,7 @@ use lab_core::kubespray::{ARTIFACTS_FILE, Access, AnsibleSettings, known_hosts, 
 
 use crate::artifacts::serve::Serving;
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::files::{self, PUBLIC};
 use crate::inventory::{self, unsayable};
 use crate::kubespray::source::Pin;
@@ -74,6 +74,6 @@ pub fn access(lab: &Lab) -> anyhow::Result<Access> {
 }
 
 fn utf8(path: &Path) -> anyhow::Result<String> {
-    let unsayable = || Failure::new(exit::HOST, format!("the path `{}` is not UTF-8", path.display()));
+    let unsayable = || Failure::new(FailureKind::Host, format!("the path `{}` is not UTF-8", path.display()));
     path.to_str().map(str::to_owned).with_context(unsayable)
 }

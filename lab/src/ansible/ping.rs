@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::lab::state::StateFile;
 use crate::lab::{Lab, Reached, reach};
 use crate::process::invocation;
@@ -44,13 +44,14 @@ pub async fn once(cx: &Cx, lab: &Lab, reached: &Reached, state: &StateFile) -> a
 /// When there is none.
 pub fn ansible(program: &str) -> anyhow::Result<PathBuf> {
     let folder = std::env::var_os("LAB_ANSIBLE").map(PathBuf::from).with_context(|| {
-        Failure::new(exit::HOST, "the Ansible environment is not known")
+        Failure::new(FailureKind::Host, "the Ansible environment is not known")
             .hint("call this through `cargo xtask lab`, or set LAB_ANSIBLE to a folder with bin/ansible")
     })?;
     let path = folder.join("bin").join(program);
     anyhow::ensure!(
         path.exists(),
-        Failure::new(exit::HOST, format!("`{}` is missing", path.display())).hint("run `cargo xtask setup`")
+        Failure::new(FailureKind::Host, format!("`{}` is missing", path.display()))
+            .hint("run `cargo xtask setup`")
     );
     Ok(path)
 }
@@ -80,7 +81,7 @@ async fn ping(
     let complaint = || {
         let failed: Vec<&str> = output.stdout.lines().filter(|line| !line.contains("| SUCCESS =>")).collect();
         Failure::new(
-            exit::PROVISION,
+            FailureKind::Provision,
             format!(
                 "Ansible reached {answered} of {} machines:\n{}\n{}",
                 machines.len(),

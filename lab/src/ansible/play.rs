@@ -14,7 +14,7 @@ use lab_core::spec::Strategy;
 use serde_json::json;
 
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::files;
 use crate::inventory::unsayable;
 use crate::kubespray::checkout::Checkout;
@@ -43,7 +43,7 @@ pub struct Share {
 pub fn share(cx: &Cx, checkout: &Checkout, environment: &Environment) -> anyhow::Result<Share> {
     let take = |path: PathBuf| {
         files::try_share(&path)?.with_context(|| {
-            Failure::new(exit::HOST, "another command is fetching or removing this Kubespray")
+            Failure::new(FailureKind::Host, "another command is fetching or removing this Kubespray")
                 .hint("call this again when it has ended")
         })
     };
@@ -85,7 +85,7 @@ pub fn playbook(cx: &Cx, checkout: &Checkout, word: &str) -> anyhow::Result<Path
     }
     names.sort();
     let message = format!("there is no playbook `{word}`, neither a file nor one of ours or of Kubespray's");
-    Err(Failure::new(exit::USAGE, message).hint(format!("there are: {}", names.join(", "))).into())
+    Err(Failure::new(FailureKind::Usage, message).hint(format!("there are: {}", names.join(", "))).into())
 }
 
 /// A playbook that is to be run on a living lab.
@@ -128,8 +128,11 @@ pub async fn play(cx: &Cx, lab: &Lab, play: &Play<'_>) -> anyhow::Result<Summary
     let reached = running(cx, lab).await?;
     anyhow::ensure!(
         lab.files.inventory().is_file(),
-        Failure::new(exit::PLAN, format!("the lab `{}` has no inventory for Kubespray", lab.spec.name))
-            .hint(format!("`cargo xtask check {}` says why, `lab up` writes it", lab.cluster_words(cx)))
+        Failure::new(
+            FailureKind::Plan,
+            format!("the lab `{}` has no inventory for Kubespray", lab.spec.name)
+        )
+        .hint(format!("`cargo xtask check {}` says why, `lab up` writes it", lab.cluster_words(cx)))
     );
     let request = Request::of_lab(lab)?;
     let Fetched { checkout, environment, .. } = kubespray::fetch(cx, &request).await?;

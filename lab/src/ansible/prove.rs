@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::artifacts::lock::{self, RESOLVE};
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::files::{self, PUBLIC};
 use crate::inventory;
 use crate::kubespray;
@@ -333,12 +333,12 @@ pub async fn resolve(cx: &Cx, lab: &Lab, fetches: bool) -> anyhow::Result<Lock> 
             lab.spec.name, request.pin.version
         );
         let hint = format!("cargo xtask kubespray fetch --cluster {}", lab.cluster_words(cx));
-        return Err(Failure::new(exit::HOST, message).hint(hint).into());
+        return Err(Failure::new(FailureKind::Host, message).hint(hint).into());
     };
     locked(&bench(cx, lab)?, &kubespray).await?.map_err(|found| {
         let message = format!("Kubespray cannot say what `{}` needs", lab.spec.name);
         let hint = format!("cargo xtask inventory check {}", lab.cluster_words(cx));
-        anyhow::anyhow!(found.join("\n")).context(Failure::new(exit::CHECKS, message).hint(hint))
+        anyhow::anyhow!(found.join("\n")).context(Failure::new(FailureKind::Checks, message).hint(hint))
     })
 }
 
@@ -385,11 +385,11 @@ fn last_words(output: &Output) -> String {
     if said.is_empty() { format!("it ended with {}", output.status) } else { said }
 }
 
-/// `inventory check`. Returns the exit code.
+/// `inventory check`.
 ///
 /// # Errors
 /// As [`check`].
-pub async fn run(cx: &Cx, lab: &Lab, require_checkout: bool, json: bool) -> anyhow::Result<u8> {
+pub async fn run(cx: &Cx, lab: &Lab, require_checkout: bool, json: bool) -> anyhow::Result<()> {
     let report = check(cx, lab).await?;
     if json {
         crate::output::json(&report)?;
@@ -398,12 +398,12 @@ pub async fn run(cx: &Cx, lab: &Lab, require_checkout: bool, json: bool) -> anyh
     }
     if report.has(&Verdict::Refuted) {
         let message = format!("the inventory of `{}` does not hold", report.cluster);
-        return Err(Failure::new(exit::CHECKS, message).into());
+        return Err(Failure::new(FailureKind::Checks, message).into());
     }
     if require_checkout && report.has(&Verdict::NotProven) {
         let message = format!("not everything about the inventory of `{}` was proven", report.cluster);
         let hint = format!("cargo xtask kubespray fetch --cluster {}", lab.cluster_words(cx));
-        return Err(Failure::new(exit::CHECKS, message).hint(hint).into());
+        return Err(Failure::new(FailureKind::Checks, message).hint(hint).into());
     }
-    Ok(0)
+    Ok(())
 }

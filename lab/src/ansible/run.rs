@@ -17,7 +17,7 @@ use lab_core::kubespray::events::{self, Counts, Event, Line};
 use lab_core::secrets::Secrets;
 
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::lab::{Lab, Reached, reach};
 use crate::process::Invocation;
 use crate::progress::Task;
@@ -91,7 +91,9 @@ pub async fn run(cx: &Cx, run: &Run<'_>, program: &Invocation) -> anyhow::Result
             shown.task.failed(&format!("ended after {seconds:.0} s"));
             let hint = format!("{} goes on; the log is {}", run.again, shown.log.shown(cx));
             let message = format!("the {} was ended before its end", run.what);
-            return Err(anyhow::Error::new(error).context(Failure::new(exit::DEPLOY, message).hint(hint)));
+            return Err(
+                anyhow::Error::new(error).context(Failure::new(FailureKind::Deploy, message).hint(hint))
+            );
         }
     };
     let summary = shown.follower.summary(SLOWEST);
@@ -255,7 +257,7 @@ async fn failure(cx: &Cx, run: &Run<'_>, summary: &Summary, log: &str, stderr: &
     let Some(problem) = summary.problems.last() else {
         let last = stderr.trim().lines().last().unwrap_or("it said nothing").to_owned();
         return anyhow::anyhow!("{}", secrets.redacted(&last)).context(
-            Failure::new(exit::DEPLOY, format!("Ansible could not do the {}", run.what)).hint(hint),
+            Failure::new(FailureKind::Deploy, format!("Ansible could not do the {}", run.what)).hint(hint),
         );
     };
     let unit = advice::unit(problem).filter(|_| !problem.unreachable);
@@ -282,7 +284,7 @@ async fn failure(cx: &Cx, run: &Run<'_>, summary: &Summary, log: &str, stderr: &
         let last = lines[lines.len().saturating_sub(TOLD_LINES)..].join("\n");
         let _ = writeln!(told_more, "the journal of {unit} on {} ends:\n{last}", problem.host);
     }
-    let failure = Failure::new(exit::DEPLOY, secrets.redacted(&told(problem)).into_owned()).hint(hint);
+    let failure = Failure::new(FailureKind::Deploy, secrets.redacted(&told(problem)).into_owned()).hint(hint);
     match told_more.trim() {
         "" => failure.into(),
         more => anyhow::anyhow!("{}", secrets.redacted(more)).context(failure),

@@ -33,7 +33,7 @@ use self::toolchain::Toolchain;
 use self::userland::Packages;
 use crate::artifacts::store::{Source, Store, Writer};
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::progress::Task;
 use crate::wait::{Deadline, Probe};
 use crate::{files, wait};
@@ -199,7 +199,7 @@ async fn make(
             let names: Vec<&str> = errors.iter().map(|(title, _)| title.as_str()).collect();
             let message = format!("{count} parts could not be built: {}", names.join(", "));
             let causes: Vec<String> = errors.iter().map(|(_, error)| error.to_string()).collect();
-            Err(anyhow::anyhow!(causes.join("\n")).context(Failure::new(exit::HOST, message)))
+            Err(anyhow::anyhow!(causes.join("\n")).context(Failure::new(FailureKind::Host, message)))
         }
     }
 }

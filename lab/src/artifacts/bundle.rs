@@ -14,7 +14,7 @@ use lab_core::artifacts::lock::Lock;
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 
 use super::list::shown;
 use super::lock;
@@ -97,7 +97,7 @@ pub async fn export(
     if !lacking.is_empty() && !incomplete {
         let message = format!("{} artefacts are not in the store: {}", lacking.len(), lacking.join(", "));
         let hint = "fetch or build them first, or export what there is with --incomplete";
-        return Err(Failure::new(exit::CHECKS, message).hint(hint).into());
+        return Err(Failure::new(FailureKind::Checks, message).hint(hint).into());
     }
     let task = cx.progress.task("artifacts");
     let moved = Moved {
@@ -123,7 +123,7 @@ fn write(
 ) -> anyhow::Result<()> {
     // Nothing that is used may go while it is copied.
     let writer = store.writer()?;
-    let unwritten = || Failure::new(exit::HOST, format!("cannot write `{}`", path.display()));
+    let unwritten = || Failure::new(FailureKind::Host, format!("cannot write `{}`", path.display()));
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut beside = tempfile::NamedTempFile::new_in(folder).with_context(unwritten)?;
     {
@@ -145,7 +145,7 @@ fn write(
             if found != *digest {
                 let message = format!("the blob {digest} has other bytes than its name says");
                 let hint = "`cargo xtask artifacts verify` sets it aside, then fetch or build it again";
-                return Err(Failure::new(exit::CHECKS, message).hint(hint).into());
+                return Err(Failure::new(FailureKind::Checks, message).hint(hint).into());
             }
         }
         archive.into_inner().and_then(|mut file| file.flush()).with_context(unwritten)?;
@@ -211,9 +211,10 @@ pub async fn import(cx: &Cx, store: &Store, path: &Path) -> anyhow::Result<Moved
 
 fn read(store: &Store, path: &Path, cancel: &tokio_util::sync::CancellationToken) -> anyhow::Result<Moved> {
     let bundle = path.display();
-    let wrong = |why: &str| Failure::new(exit::CHECKS, format!("`{bundle}` is no whole bundle: {why}"));
-    let file =
-        File::open(path).with_context(|| Failure::new(exit::USAGE, format!("cannot read `{bundle}`")))?;
+    let wrong =
+        |why: &str| Failure::new(FailureKind::Checks, format!("`{bundle}` is no whole bundle: {why}"));
+    let file = File::open(path)
+        .with_context(|| Failure::new(FailureKind::Usage, format!("cannot read `{bundle}`")))?;
     let mut archive = tar::Archive::new(std::io::BufReader::with_capacity(1 << 18, file));
     let mut entries = archive.entries().with_context(|| wrong("it is no tar archive"))?;
     let first = entries.next().with_context(|| wrong("it is empty"))?;

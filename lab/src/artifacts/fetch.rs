@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::progress::Task;
 use crate::wait::Deadline;
 
@@ -194,7 +194,7 @@ async fn for_each_concurrently<T: Send + 'static>(
 }
 
 fn full(error: anyhow::Error) -> anyhow::Error {
-    error.context(Failure::new(exit::HOST, "there is no space left for artefacts").hint(
+    error.context(Failure::new(FailureKind::Host, "there is no space left for artefacts").hint(
         "make room (`cargo xtask artifacts gc` says what could go), then call it again: it goes on from here",
     ))
 }
@@ -230,7 +230,7 @@ fn announce(shared: &Shared, planned: &[Planned]) -> anyhow::Result<()> {
                 folder.display()
             );
             let hint = "make room; `cargo xtask artifacts gc` says what could go";
-            return Err(Failure::new(exit::HOST, message).hint(hint).into());
+            return Err(Failure::new(FailureKind::Host, message).hint(hint).into());
         }
     }
     Ok(())
@@ -387,7 +387,7 @@ impl Missed {
                 bundle (`cargo xtask artifacts import FILE`), or build here (`cargo xtask artifacts build`)"
             }
         };
-        let failure = Failure::new(exit::HOST, message).hint(hint);
+        let failure = Failure::new(FailureKind::Host, message).hint(hint);
         let mut causes = self.refused;
         causes.extend(self.unreachable.into_iter().map(|(host, (cause, _))| format!("{host}: {cause}")));
         Some(anyhow::anyhow!(causes.join("\n")).context(failure))

@@ -9,7 +9,7 @@ use lab_core::artifacts::lock::Lock;
 use serde::Serialize;
 
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::{cache, files};
 
 use super::lock::{self, Remembered};
@@ -38,7 +38,7 @@ pub struct Unused {
 /// When somebody fills the store, or a lock cannot be read: what it names must not go.
 pub fn collect(cx: &Cx, store: &Store, remove: bool) -> anyhow::Result<Unused> {
     let Some(_alone) = store.alone()? else {
-        return Err(Failure::new(exit::HOST, "another command is filling the store of artefacts")
+        return Err(Failure::new(FailureKind::Host, "another command is filling the store of artefacts")
             .hint("wait until it has ended")
             .into());
     };

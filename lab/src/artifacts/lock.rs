@@ -12,7 +12,7 @@ use lab_core::artifacts::{Kind, of_file, of_image};
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::files::{self, PUBLIC};
 use crate::kubespray::source::Request;
 use crate::lab::Lab;
@@ -140,9 +140,9 @@ pub fn keep(cx: &Cx, lab: &Lab, lock: Lock) -> anyhow::Result<Lock> {
 pub fn read(path: &Path) -> anyhow::Result<Lock> {
     let shown = path.display();
     let text = files::read_if_present(path)?
-        .with_context(|| Failure::new(exit::USAGE, format!("there is no file `{shown}`")))?;
+        .with_context(|| Failure::new(FailureKind::Usage, format!("there is no file `{shown}`")))?;
     serde_json::from_str(&text).with_context(|| {
-        Failure::new(exit::USAGE, format!("`{shown}` is no lock of artefacts")).hint(
+        Failure::new(FailureKind::Usage, format!("`{shown}` is no lock of artefacts")).hint(
             "`cargo xtask inventory check` writes one as output/<cluster>/inventory/artifacts.lock.json",
         )
     })
@@ -159,7 +159,7 @@ pub fn items(lock: &Lock) -> anyhow::Result<Vec<Item>> {
         None => Ok(None),
         Some(text) => Digest::parse(text).map(Some).with_context(|| {
             Failure::new(
-                exit::USAGE,
+                FailureKind::Usage,
                 format!("the lock has `{text}` for `{name}`, which is no SHA-256 digest"),
             )
         }),
@@ -217,6 +217,6 @@ mod tests {
     fn a_digest_that_is_none_is_named() {
         let error = items(&lock("../../etc")).unwrap_err();
         assert_eq!(error.to_string(), "the lock has `../../etc` for `a`, which is no SHA-256 digest");
-        assert_eq!(crate::exit_code::of(&error), exit::USAGE);
+        assert_eq!(crate::failure_kind::of(&error), FailureKind::Usage);
     }
 }

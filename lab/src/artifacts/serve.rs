@@ -19,7 +19,7 @@ use lab_core::spec::HostSpec;
 use serde::Serialize;
 
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::files::{PUBLIC, read_if_present, read_own, remove, write_atomic};
 use crate::host::embedded::last_lines;
 use crate::host::load::{self, until_even_if_overloaded};
@@ -61,8 +61,11 @@ pub fn look(cx: &Cx, lab: &Lab) -> anyhow::Result<Option<Serving>> {
     let Some(text) = read_if_present(&lab.files.artifacts_lock())? else { return Ok(None) };
     let lock: Lock = serde_json::from_str(&text).with_context(|| {
         let words = lab.cluster_words(cx);
-        Failure::new(exit::HOST, format!("cannot understand `{}`", lab.files.artifacts_lock().display()))
-            .hint(format!("`cargo xtask inventory check {words}` writes it anew"))
+        Failure::new(
+            FailureKind::Host,
+            format!("cannot understand `{}`", lab.files.artifacts_lock().display()),
+        )
+        .hint(format!("`cargo xtask inventory check {words}` writes it anew"))
     })?;
     let artifacts =
         ServedArtifacts::fill(&Store::open(&cx.layout), &lock, lab.spec.mirrors.files.as_deref())?;
@@ -149,7 +152,7 @@ pub async fn ready(cx: &Cx, lab: &Lab, serving: &Serving) -> anyhow::Result<()> 
         let words = lab.cluster_words(cx);
         let said = [served.files_log(), served.registry_log()].map(|path| last_lines(&path, 4)).join("\n");
         Failure::new(
-            exit::PROVISION,
+            FailureKind::Provision,
             format!("the lab does not serve its artefacts; the last words were:\n{said}"),
         )
         .hint(format!("`cargo xtask lab logs --host --cluster {words}` shows what the host said"))

@@ -25,7 +25,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::layout::{ArtifactFiles, Layout};
 use crate::wait::{self, Deadline, Probe};
 use crate::{files, stamp};
@@ -155,7 +155,7 @@ impl Store {
         ];
         for folder in folders {
             files::private_folder(&folder)
-                .with_context(|| Failure::new(exit::HOST, "the store of artefacts cannot be made"))?;
+                .with_context(|| Failure::new(FailureKind::Host, "the store of artefacts cannot be made"))?;
         }
         Ok(())
     }
@@ -256,7 +256,7 @@ impl Writer {
         let blob = Blob { sha256: hasher.finish(), size };
         if let Some(expected) = expected.filter(|expected| **expected != blob.sha256) {
             let message = format!("these bytes have the digest {}, not {expected}", blob.sha256);
-            return Err(Failure::new(exit::HOST, message).into());
+            return Err(Failure::new(FailureKind::Host, message).into());
         }
         self.keep(&file, path, &blob)?;
         Ok(blob)
@@ -302,7 +302,7 @@ impl Writer {
 
 /// One sentence for what could not be written, with the advice that a full disk calls for.
 fn unwritten(path: &Path) -> Failure {
-    Failure::new(exit::HOST, format!("cannot write `{}`", path.display()))
+    Failure::new(FailureKind::Host, format!("cannot write `{}`", path.display()))
         .hint("see that there is space left; `cargo xtask artifacts gc` says what could go")
 }
 

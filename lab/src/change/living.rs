@@ -14,7 +14,7 @@ use lab_core::spec::Role;
 
 use crate::cluster::kubeconfig::{ADMIN, api_port, control_planes};
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::host::load::{self, Answer, Attempt, Question};
 use crate::lab::{Lab, Reached, reach};
 use crate::process::{Output, ProcessError};
@@ -82,7 +82,7 @@ fn known(answer: Answer<Seen>, words: &str) -> Result<Living, Failure> {
                 LOGIN_SECONDS * times,
                 overload.evidence
             );
-            Err(Failure::new(exit::PROVISION, message).hint(format!(
+            Err(Failure::new(FailureKind::Provision, message).hint(format!(
                 "call it again when this computer has less to do; `cargo xtask lab vm stop {} --cluster {words}` stops a machine that is lost",
                 late[0]
             )))
@@ -234,7 +234,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::{exit_code, failure};
+    use crate::{failure, failure_kind};
 
     fn seen(late: &[&str]) -> Seen {
         let reached = BTreeSet::from(["k1".to_owned()]);
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn machines_that_are_slow_are_not_taken_for_lost() {
         let error = anyhow::Error::from(known(slow(&["k2", "k3"]), "quick").unwrap_err());
-        assert_eq!(exit_code::of(&error), exit::PROVISION);
+        assert_eq!(failure_kind::of(&error), FailureKind::Provision);
         insta::assert_snapshot!(failure::render(&error), @r"
         error: it is not known whether `k2`, `k3` can be reached: no login within 35 s while this computer was busy (load 14 on 2 processors)
 

@@ -10,7 +10,7 @@ use crate::artifacts::list::{self, shown};
 use crate::artifacts::store::Store;
 use crate::artifacts::{build, bundle, fetch, gc, lock, verify};
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::lab::Lab;
 use crate::output;
 
@@ -195,7 +195,7 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
                 let blobs = if count == 1 { "blob has" } else { "blobs have" };
                 let message = format!("{count} {blobs} other bytes than the digest says, and were set aside");
                 let hint = "`cargo xtask artifacts fetch` or `build` brings the right ones";
-                return Err(Failure::new(exit::CHECKS, message).hint(hint).into());
+                return Err(Failure::new(FailureKind::Checks, message).hint(hint).into());
             }
         }
         Command::Export { of, output: path, incomplete, json } => {

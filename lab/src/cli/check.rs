@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use lab_core::lint::Options;
 
+use super::exit_code;
 use crate::check::{self, Telling};
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 
 /// What to check, and how to tell it.
 #[derive(Debug, Args)]
@@ -50,14 +51,15 @@ pub async fn run(cx: &Cx, arguments: Check) -> anyhow::Result<u8> {
     }
     if json && sarif.as_deref() == Some("-".as_ref()) {
         let message = "only one of JSON and SARIF can be on standard output";
-        return Err(Failure::new(exit::USAGE, message)
+        return Err(Failure::new(FailureKind::Usage, message)
             .hint("write the other to a file: --sarif FILE")
             .into());
     }
     let telling = Telling { json, sarif, strict };
     let options = Options { own_prefixes: own_prefix };
-    match inventory {
-        Some(inventory) => check::inventory(cx, &inventory, kubespray.as_deref(), &options, &telling).await,
-        None => check::cluster(cx, &cluster, kubespray.as_deref(), &options, &telling).await,
-    }
+    let right = match inventory {
+        Some(inventory) => check::inventory(cx, &inventory, kubespray.as_deref(), &options, &telling).await?,
+        None => check::cluster(cx, &cluster, kubespray.as_deref(), &options, &telling).await?,
+    };
+    Ok(exit_code::unless(right, FailureKind::Usage))
 }

@@ -13,6 +13,7 @@ use crate::output;
 use crate::phases::{CLOUD, Options, cloud, status};
 
 use super::Limits;
+use super::exit_code;
 use super::phases::Phases;
 
 /// What can be done with a whole cluster.
@@ -99,7 +100,8 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
         Command::Start { of, merge, json, limits, range } => {
             let merge = merge.map(|file| file.map_or_else(kubeconfig::of_user, Ok)).transpose()?;
             let options = Options { merge, ..Options::new(Prints::json(json), limits.too_low()) };
-            return cloud::start(cx, &of.cluster, options, &range.of(CLOUD)?, json).await;
+            let failure = cloud::start(cx, &of.cluster, options, &range.of(CLOUD)?, json).await?;
+            return Ok(failure.map_or(0, exit_code::of));
         }
         Command::Stop { of, .. } => down::down(cx, &Lab::open(cx, &of.cluster)?).await?,
         Command::Status { of, json } => {
@@ -110,7 +112,7 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
             } else {
                 output::print(status::table(&status, cx.layout.root(), &lab.cluster_words(cx)))?;
             }
-            return Ok(status.code());
+            return Ok(status.failure().map_or(0, exit_code::of));
         }
         Command::Destroy { of, .. } => {
             let (name, files) = destroy::find(cx, &of.cluster)?;

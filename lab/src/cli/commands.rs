@@ -9,13 +9,14 @@ use crate::ansible::run::Prints;
 use crate::cluster::{kubeconfig, kubectl};
 use crate::cx::Cx;
 use crate::deploy::plain;
-use crate::failure::exit;
+use crate::failure::FailureKind;
 use crate::lab::{Lab, running};
 use crate::machines::limits::TooLow;
 use crate::machines::{destroy, down, gc, image_use, shell, single, status, topology};
 use crate::phases::{E2E, Options, Run, UP, carry_out_all, e2e, up};
 use crate::{contents, image, output, proxy, validate};
 
+use super::exit_code;
 use super::{Cache, Command, Drawing, Image, Internal, Vm, cloud, inventory, kubespray};
 
 impl Command {
@@ -70,14 +71,18 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
             }
         }
         Command::Ssh { machine, of, words } => {
-            return shell::ssh(cx, &Lab::open(cx, &of.cluster)?, &machine, &words).await;
+            return shell::ssh(cx, &Lab::open(cx, &of.cluster)?, &machine, &words)
+                .await
+                .map(exit_code::of_status);
         }
         Command::Exec { machines, all, of, json, words } => {
             let lab = Lab::open(cx, &of.cluster)?;
             return shell::exec(cx, &lab, (!all).then_some(machines), &words, json).await;
         }
         Command::Console { machine, of } => {
-            return shell::console(cx, &Lab::open(cx, &of.cluster)?, &machine).await;
+            return shell::console(cx, &Lab::open(cx, &of.cluster)?, &machine)
+                .await
+                .map(exit_code::of_status);
         }
         Command::Logs { machine, follow, of, files, registry, .. } => {
             let lab = Lab::open(cx, &of.cluster)?;
@@ -87,7 +92,7 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
                 None if registry => lab.files.served().registry_log(),
                 None => lab.files.host().log(),
             };
-            return shell::logs(cx, &path, follow).await;
+            shell::logs(cx, &path, follow).await?;
         }
         Command::Topology { cluster, format } => {
             let lab = Lab::open(cx, &cluster.cluster)?;
@@ -104,7 +109,7 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
         }
         Command::Proxy { forwards, of } => proxy(cx, &Lab::open(cx, &of.cluster)?, &forwards).await?,
         Command::Enter { of, words } => {
-            return shell::enter(cx, &Lab::open(cx, &of.cluster)?, &words).await;
+            return shell::enter(cx, &Lab::open(cx, &of.cluster)?, &words).await.map(exit_code::of_status);
         }
         Command::Gc { uri, remove } => {
             let found = gc::find(cx, uri.as_deref()).await?;
@@ -114,7 +119,7 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
             if remove {
                 gc::remove(cx, found).await?;
             } else if !found.is_empty() {
-                return Ok(exit::LEFTOVERS);
+                return Ok(exit_code::of(FailureKind::Leftovers));
             }
         }
         Command::Snapshot { cluster, name } => {
@@ -148,7 +153,7 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
         }
         Command::Kubectl { of, words } => {
             let lab = Lab::open(cx, &of.cluster)?;
-            return kubectl::run(cx, &lab, &running(cx, &lab).await?, &words).await;
+            return kubectl::run(cx, &lab, &running(cx, &lab).await?, &words).await.map(exit_code::of_status);
         }
         Command::Kubeconfig { cluster, merge } => {
             let lab = Lab::open(cx, &cluster.cluster)?;
@@ -215,7 +220,7 @@ async fn one_machine(cx: &Cx, vm: Vm) -> anyhow::Result<u8> {
                 .find(|machine| machine.name == one.machine)
                 .map_or("absent", |machine| machine.state);
             output::line(state)?;
-            return Ok(if state == "running" { 0 } else { exit::PROVISION });
+            return Ok(exit_code::unless(state == "running", FailureKind::Provision));
         }
     }
     Ok(0)
@@ -260,7 +265,7 @@ async fn images(cx: &Cx, command: Image) -> anyhow::Result<u8> {
                 }
                 wrong += problems.len();
             }
-            return Ok(if wrong == 0 { 0 } else { exit::CHECKS });
+            return Ok(exit_code::unless(wrong == 0, FailureKind::Checks));
         }
         Image::Gc => {
             let mut keep: Vec<String> = image_use::users(cx)?.into_keys().collect();

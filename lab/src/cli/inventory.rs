@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::ansible::prove;
 use crate::artifacts::serve;
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::inventory::difference::{self, FileDifference};
 use crate::inventory::{self, Written};
 use crate::lab::Lab;
@@ -19,6 +19,7 @@ use crate::machines::make::planned;
 use crate::{check, output};
 
 use super::Cluster;
+use super::exit_code;
 
 /// What can be done with inventories.
 #[derive(Debug, Subcommand)]
@@ -86,7 +87,7 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
                 let count = refused.findings.len();
                 let mistakes = if count == 1 { "mistake" } else { "mistakes" };
                 let message = format!("`{}` has {count} {mistakes}", refused.files[0].path);
-                return Err(Failure::new(exit::USAGE, message)
+                return Err(Failure::new(FailureKind::Usage, message)
                     .hint("nothing was written; a finding that is meant can be allowed, see docs/lint.md")
                     .into());
             }
@@ -97,7 +98,8 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
             diff(cx, &Lab::open(cx, &cluster.cluster)?, output.as_deref(), json).await
         }
         Command::Check { cluster, require_checkout, json } => {
-            prove::run(cx, &Lab::open(cx, &cluster.cluster)?, require_checkout, json).await
+            prove::run(cx, &Lab::open(cx, &cluster.cluster)?, require_checkout, json).await?;
+            Ok(0)
         }
     }
 }
@@ -118,7 +120,7 @@ fn folder(cx: &Cx, lab: &Lab, command: &str, output: Option<&Path>) -> anyhow::R
         Some(output) => Ok(std::path::absolute(output)?),
         None => inventory::beside(cx, lab).with_context(|| {
             let words = lab.cluster_words(cx);
-            Failure::new(exit::USAGE, format!("`{words}` is not under inventories/"))
+            Failure::new(FailureKind::Usage, format!("`{words}` is not under inventories/"))
                 .hint(format!("name the folder: cargo xtask inventory {command} {words} --output DIR"))
         }),
     }
@@ -167,7 +169,11 @@ struct Found {
 async fn diff(cx: &Cx, lab: &Lab, output: Option<&Path>, json: bool) -> anyhow::Result<u8> {
     let found = find(cx, lab, output).await.map_err(|error| {
         // The code of whatever nobody foresaw is the one that says that something differs.
-        if error.is::<Failure>() { error } else { error.context(Failure::new(exit::HOST, "cannot compare")) }
+        if error.is::<Failure>() {
+            error
+        } else {
+            error.context(Failure::new(FailureKind::Host, "cannot compare"))
+        }
     })?;
     let differs = !found.files.is_empty() || found.plan.as_ref().is_some_and(|plan| !plan.is_noop());
     if json {
@@ -180,7 +186,7 @@ async fn diff(cx: &Cx, lab: &Lab, output: Option<&Path>, json: bool) -> anyhow::
             output::print(render(&plan, color))?;
         }
     }
-    Ok(if differs { exit::DIFFERENT } else { 0 })
+    Ok(if differs { exit_code::DIFFERENT } else { 0 })
 }
 
 async fn find(cx: &Cx, lab: &Lab, output: Option<&Path>) -> anyhow::Result<Found> {

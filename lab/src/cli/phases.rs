@@ -3,7 +3,7 @@
 use clap::Args;
 use lab_core::phases::{Range, RangeError};
 
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::phases::Phase;
 
 /// Which phases of a command are carried out.
@@ -26,7 +26,7 @@ impl Phases {
         let names: Vec<&str> = list.iter().map(|phase| phase.name).collect();
         let range = Range::between(&names, self.from.as_deref(), self.until.as_deref());
         range.map_err(|error| {
-            let failure = Failure::new(exit::USAGE, error.to_string());
+            let failure = Failure::new(FailureKind::Usage, error.to_string());
             match error {
                 RangeError::Unknown { hint, .. } => failure.hint(hint).into(),
                 RangeError::Backwards { .. } => failure.into(),

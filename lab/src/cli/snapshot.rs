@@ -2,9 +2,10 @@
 
 use anyhow::Context as _;
 
+use super::exit_code;
 use crate::cx::Cx;
 use crate::disks::snapshots::{self, Shown};
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::lab::Lab;
 use crate::{consent, output, snapshot};
 
@@ -29,7 +30,7 @@ pub async fn restore(cx: &Cx, lab: &Lab, name: Option<String>) -> anyhow::Result
     let manifest = match name {
         Some(name) => snapshots::find(&store, cluster, &name)?,
         None => snapshots::list(&store, cluster)?.pop().with_context(|| {
-            Failure::new(exit::USAGE, format!("the cluster `{cluster}` has no snapshot"))
+            Failure::new(FailureKind::Usage, format!("the cluster `{cluster}` has no snapshot"))
                 .hint(format!("`cargo xtask lab snapshot {words}` takes one"))
         })?,
     };
@@ -78,7 +79,7 @@ pub async fn list(cx: &Cx, lab: &Lab, verify: bool, remove: &[String], json: boo
         }
         wrong += told.len();
     }
-    Ok(if wrong == 0 { 0 } else { exit::CHECKS })
+    Ok(exit_code::unless(wrong == 0, FailureKind::Checks))
 }
 
 fn text(shown: &[Shown]) -> String {

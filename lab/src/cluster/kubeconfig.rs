@@ -16,7 +16,7 @@ use lab_core::identity::LabId;
 use lab_core::spec::{HostSpec, MachineSpec, Role};
 
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::files::{self, SECRET};
 use crate::lab::{Lab, Reached, reach};
 use crate::output;
@@ -105,7 +105,7 @@ pub async fn fetch(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<()> 
         }
     }
     let words = lab.cluster_words(cx);
-    let failure = Failure::new(exit::DEPLOY, format!("the lab `{}` has no kubeconfig", lab.spec.name));
+    let failure = Failure::new(FailureKind::Deploy, format!("the lab `{}` has no kubeconfig", lab.spec.name));
     Err(last.context(failure.hint(format!("`cargo xtask deploy {words}` makes the cluster that has one"))))
 }
 
@@ -134,7 +134,7 @@ pub async fn show(cx: &Cx, lab: &Lab, reached: &Reached, merge: Option<PathBuf>)
 /// When there is no home.
 pub fn of_user() -> anyhow::Result<PathBuf> {
     let home = std::env::var_os("HOME").filter(|home| !home.is_empty()).with_context(|| {
-        Failure::new(exit::USAGE, "there is no HOME to look for a kubeconfig in")
+        Failure::new(FailureKind::Usage, "there is no HOME to look for a kubeconfig in")
             .hint("give a file: --merge=FILE")
     })?;
     Ok(PathBuf::from(home).join(".kube/config"))
@@ -153,7 +153,7 @@ pub fn add_to(cx: &Cx, lab: &Lab, file: &Path) -> anyhow::Result<()> {
     let before = files::read_if_present(&file)?;
     let shown = file.display();
     let told = || {
-        Failure::new(exit::USAGE, format!("`{shown}` cannot take the context `{name}`; nothing was changed")).hint(
+        Failure::new(FailureKind::Usage, format!("`{shown}` cannot take the context `{name}`; nothing was changed")).hint(
             format!("`kubectl --kubeconfig {shown} config delete-context {name}`, and the same with `delete-cluster {name}` and `delete-user {name}-admin`, remove what an earlier lab left"),
         )
     };

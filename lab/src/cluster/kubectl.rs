@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 
 use anyhow::Context as _;
 use lab_core::artifacts::lock::Lock;
@@ -11,33 +12,31 @@ use crate::artifacts::lock;
 use crate::artifacts::look::held;
 use crate::artifacts::store::Store;
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::files;
 use crate::lab::{Lab, Reached};
 use crate::process::{self, Invocation};
 
 use super::kubeconfig::inner_server;
 
-/// Runs kubectl; the exit code is its own.
+/// Runs kubectl, and returns how it ended.
 ///
 /// # Errors
 /// When the lab has no kubeconfig, there is no kubectl, or it cannot be started.
-pub async fn run(cx: &Cx, lab: &Lab, reached: &Reached, words: &[OsString]) -> anyhow::Result<u8> {
+pub async fn run(cx: &Cx, lab: &Lab, reached: &Reached, words: &[OsString]) -> anyhow::Result<ExitStatus> {
     if !lab.files.kubeconfig().is_file() {
         super::kubeconfig::fetch(cx, lab, reached).await?;
     }
-    let status =
-        reached.inside(&invocation(cx, lab, words)?).interactive(&cx.cancel).await.with_context(|| {
-            let words = lab.cluster_words(cx);
-            Failure::new(
-                exit::HOST,
-                "there is no kubectl, neither among the artefacts of the cluster nor on PATH",
-            )
-            .hint(format!(
-                "`cargo xtask artifacts fetch {words}` or `cargo xtask artifacts build {words}` gets it"
-            ))
-        })?;
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::INTERRUPTED))
+    reached.inside(&invocation(cx, lab, words)?).interactive(&cx.cancel).await.with_context(|| {
+        let words = lab.cluster_words(cx);
+        Failure::new(
+            FailureKind::Host,
+            "there is no kubectl, neither among the artefacts of the cluster nor on PATH",
+        )
+        .hint(format!(
+            "`cargo xtask artifacts fetch {words}` or `cargo xtask artifacts build {words}` gets it"
+        ))
+    })
 }
 
 /// kubectl with the lab's kubeconfig, to be run inside its network.

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::ansible::play::{prefixed, share};
 use crate::cluster::kubeconfig;
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::files;
 use crate::kubespray::source::Request;
 use crate::kubespray::{self, Fetched};
@@ -61,7 +61,7 @@ pub async fn deploy(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
     files::remove(&lab.files.deployed())?;
     let failed = || {
         let message = "Kubespray did not deploy the cluster plainly";
-        Failure::new(exit::DEPLOY, message).hint(format!("the log is {}", log.display()))
+        Failure::new(FailureKind::Deploy, message).hint(format!("the log is {}", log.display()))
     };
     let ended = reached.inside(&program).stream(&cx.cancel, Deadline::after(DAY), |_| ()).await;
     connections::close(&lab.files).await;

@@ -8,7 +8,7 @@ use crate::artifacts::look::State;
 use crate::artifacts::store::Store;
 use crate::cluster::deployed::deployed;
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::host::embedded;
 use crate::lab::Lab;
 use crate::machines::limits::{self, TooLow};
@@ -55,7 +55,7 @@ pub async fn check(cx: &Cx, lab: &Lab, too_low: TooLow) -> anyhow::Result<Needs>
         let hint = format!(
             "`cargo xtask artifacts fetch {words}` or `cargo xtask artifacts build {words}` gets them"
         );
-        return Err(Failure::new(exit::PLAN, message).hint(hint).into());
+        return Err(Failure::new(FailureKind::Plan, message).hint(hint).into());
     }
     Ok(needs)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lab_core::load::Overload;
 
-use crate::{exit_code, failure};
+use crate::{failure, failure_kind};
 
 use super::*;
 
@@ -30,7 +30,7 @@ fn kubespray_runs_on_a_cluster_that_is_slow_only_where_that_is_asked_for() {
         "it is not known whether the cluster is well: the API did not answer within 56 s while this computer was busy (load 14 on 2 processors)"
     );
     let error = why_again(Err(slow()), false, "quick").unwrap_err();
-    assert_eq!(exit_code::of(&error), exit::CHECKS);
+    assert_eq!(failure_kind::of(&error), FailureKind::Checks);
     insta::assert_snapshot!(failure::render(&error), @r"
     error: it is not known whether the cluster is well, and Kubespray was not started
       caused by: the API did not answer within 56 s while this computer was busy (load 14 on 2 processors)

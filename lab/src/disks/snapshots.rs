@@ -11,7 +11,7 @@ use lab_core::spec::{ClusterSpec, ImageSpec};
 use serde::Serialize;
 
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::layout::{LabFiles, LayerFiles, SnapshotFiles};
 use crate::{files, image};
 
@@ -37,7 +37,7 @@ pub struct Shown {
 pub fn hold(store: &SnapshotFiles) -> anyhow::Result<File> {
     files::private_folder(&store.folder)?;
     files::try_lock(&store.lock())?.ok_or_else(|| {
-        Failure::new(exit::PLAN, "another command is taking, restoring or removing a snapshot")
+        Failure::new(FailureKind::Plan, "another command is taking, restoring or removing a snapshot")
             .hint("wait for it to end, or end it; a lock never outlives its command")
             .into()
     })
@@ -71,7 +71,7 @@ pub fn find(store: &SnapshotFiles, cluster: &str, name: &str) -> anyhow::Result<
         names => suggest::one_of("snapshots", name, names),
     };
     let message = format!("the cluster `{cluster}` has no snapshot `{name}`");
-    Err(Failure::new(exit::USAGE, message).hint(hint).into())
+    Err(Failure::new(FailureKind::Usage, message).hint(hint).into())
 }
 
 /// The snapshot that was kept right after a deploy from these inputs, if it can be restored.

@@ -9,7 +9,7 @@ use lab_core::units::Bytes;
 use sha2::Sha512;
 
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::process::invocation;
 use crate::progress::Task;
 use crate::wait::Deadline;
@@ -71,7 +71,7 @@ pub(super) async fn fetch(
         .read(&cx.cancel, deadline)
         .await
         .with_context(|| {
-            Failure::new(exit::HOST, format!("cannot look into the image `{shown}`"))
+            Failure::new(FailureKind::Host, format!("cannot look into the image `{shown}`"))
                 .hint("run `cargo xtask setup`")
         })?;
     let (format, virtual_size) = understood(&information, shown)?;
@@ -107,7 +107,7 @@ async fn check(cx: &Cx, path: &Path, source: &str, sha512: &str) -> anyhow::Resu
     }
     let words = format!("the image `{source}` is not the one that the cluster file names");
     Err(anyhow::anyhow!("its sha512 is {found}, not {sha512}").context(
-        Failure::new(exit::USAGE, words).hint("compare both with the digest that its publisher gives"),
+        Failure::new(FailureKind::Usage, words).hint("compare both with the digest that its publisher gives"),
     ))
 }
 
@@ -126,7 +126,7 @@ async fn curl(cx: &Cx, deadline: Deadline, source: &str, part: &Path) -> anyhow:
         .await;
     files::remove(&settings)?;
     ended.with_context(|| {
-        Failure::new(exit::HOST, format!("cannot download `{}`", redacted(source)))
+        Failure::new(FailureKind::Host, format!("cannot download `{}`", redacted(source)))
             .hint("run the command again: it goes on where it was")
     })?;
     Ok(())
@@ -159,7 +159,7 @@ pub(super) fn understood(text: &str, source: &str) -> anyhow::Result<(String, By
         // QEMU would open whatever that name leads to.
         let words =
             format!("the image `{source}` is an overlay on `{other}`, which its sha512 says nothing about");
-        return Err(Failure::new(exit::USAGE, words)
+        return Err(Failure::new(FailureKind::Usage, words)
             .hint("qemu-img convert -O qcow2 OVERLAY WHOLE.qcow2")
             .into());
     }

@@ -11,7 +11,7 @@ use lab_core::units::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::process::{ProcessError, invocation};
 use crate::progress::Task;
 use crate::wait::Deadline;
@@ -166,7 +166,9 @@ pub(super) async fn build(
     if std::env::consts::ARCH != "x86_64" {
         let words =
             format!("the lab's own image is made for x86_64 only, not for {}", std::env::consts::ARCH);
-        return Err(Failure::new(exit::HOST, words).hint("name a cloud image in the cluster file").into());
+        return Err(Failure::new(FailureKind::Host, words)
+            .hint("name a cloud image in the cluster file")
+            .into());
     }
     let mirror = the_mirror();
     let work = WorkFolder::make(cx, claim, deadline).await?;
@@ -302,7 +304,7 @@ pub(super) fn explained(error: ProcessError, log: &Path, mirror: Option<&str>) -
         ProcessError::Cancelled { .. } => return error.into(),
         ProcessError::Start { .. } => {
             let hint = "run `cargo xtask setup`";
-            return anyhow::Error::new(error).context(Failure::new(exit::HOST, WHAT).hint(hint));
+            return anyhow::Error::new(error).context(Failure::new(FailureKind::Host, WHAT).hint(hint));
         }
         _ => {}
     }
@@ -315,16 +317,19 @@ pub(super) fn explained(error: ProcessError, log: &Path, mirror: Option<&str>) -
         "does not have a Release file",
     ];
     let failure = if says(&["No space left on device", "You don't have enough free space"]) {
-        Failure::new(exit::HOST, format!("{WHAT}: the disk is full"))
+        Failure::new(FailureKind::Host, format!("{WHAT}: the disk is full"))
             .hint("make some 4 GiB of room and try again")
     } else if says(&unreachable) {
         let mirror = mirror.unwrap_or("of Debian");
-        Failure::new(exit::HOST, format!("{WHAT}: the mirror {mirror} did not give what was asked of it"))
-            .hint(format!("name another one in {MIRROR_VARIABLE}"))
+        Failure::new(
+            FailureKind::Host,
+            format!("{WHAT}: the mirror {mirror} did not give what was asked of it"),
+        )
+        .hint(format!("name another one in {MIRROR_VARIABLE}"))
     } else if let ProcessError::Late { seconds, .. } = error {
-        Failure::new(exit::HOST, format!("{WHAT}: it was not done after {seconds:.0} s"))
+        Failure::new(FailureKind::Host, format!("{WHAT}: it was not done after {seconds:.0} s"))
     } else {
-        Failure::new(exit::HOST, format!("{WHAT}: mmdebstrap failed"))
+        Failure::new(FailureKind::Host, format!("{WHAT}: mmdebstrap failed"))
     };
     let lines: Vec<&str> = text.lines().collect();
     let last = lines[lines.len().saturating_sub(12)..].join("\n");

@@ -98,7 +98,7 @@ fn what_is_in_the_way_is_refused_before_anything_is_written(#[case] path: &str, 
     let wanted = files(&["inventory.ini", "group_vars/all/all.yml", "host_vars/one.yml"]);
     let error = write(folder.path(), &wanted).unwrap_err();
     assert!(error.to_string().contains(says), "{error}");
-    assert_eq!(crate::exit_code::of(&error), exit::USAGE);
+    assert_eq!(crate::failure_kind::of(&error), FailureKind::Usage);
     assert_eq!(found(&folder), before);
 }
 

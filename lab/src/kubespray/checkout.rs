@@ -14,7 +14,7 @@ use lab_core::kubespray::AnsibleRange;
 use serde::Serialize;
 
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::process::Output;
 use crate::progress::Task;
 use crate::wait::Deadline;
@@ -46,7 +46,7 @@ impl Checkout {
     pub fn read(&self, file: &str) -> anyhow::Result<String> {
         let not_kubespray = || {
             Failure::new(
-                exit::USAGE,
+                FailureKind::Usage,
                 format!("commit {} is not one of Kubespray: it has no `{file}`", self.commit),
             )
         };
@@ -60,7 +60,7 @@ impl Checkout {
     pub fn ansible_range(&self) -> anyhow::Result<AnsibleRange> {
         let file = "playbooks/ansible_version.yml";
         AnsibleRange::read(&self.read(file)?).with_context(|| {
-            Failure::new(exit::USAGE, format!("`{file}` of commit {} asserts no Ansible", self.commit))
+            Failure::new(FailureKind::Usage, format!("`{file}` of commit {} asserts no Ansible", self.commit))
         })
     }
 }
@@ -168,7 +168,7 @@ async fn bring(
             pin.commit
         );
         let hint = "a tag that was moved is no release: fetch from another source";
-        return Err(Failure::new(exit::HOST, message).hint(hint).into());
+        return Err(Failure::new(FailureKind::Host, message).hint(hint).into());
     }
     Ok(())
 }
@@ -190,7 +190,7 @@ fn unfetched(request: &Request, output: &Output) -> anyhow::Error {
             let (source, pin) = (request.shown_source(), &request.pin);
             let message = format!("`{source}` has no commit {}", pin.commit);
             let message = if pin.tag.is_some() { format!("{message} ({})", pin.version) } else { message };
-            Failure::new(exit::HOST, message)
+            Failure::new(FailureKind::Host, message)
         }
         false => complaint(request, &words),
     };
@@ -202,13 +202,16 @@ fn complaint(request: &Request, words: &str) -> Failure {
     let source = request.shown_source();
     if words.contains("No space left on device") || words.contains("Disk quota exceeded") {
         return Failure::new(
-            exit::HOST,
+            FailureKind::Host,
             format!("the disk is full: Kubespray {} was not fetched", request.pin.version),
         )
         .hint("make room, then fetch again");
     }
-    Failure::new(exit::HOST, format!("Kubespray {} cannot be fetched from `{source}`", request.pin.version))
-        .hint("`--source` takes any git URL or directory that has the commit: a mirror, a clone on a disk")
+    Failure::new(
+        FailureKind::Host,
+        format!("Kubespray {} cannot be fetched from `{source}`", request.pin.version),
+    )
+    .hint("`--source` takes any git URL or directory that has the commit: a mirror, a clone on a disk")
 }
 
 /// Checks that a folder is a checkout of exactly the pinned commit.
@@ -219,12 +222,12 @@ async fn verify(cx: &Cx, folder: &Path, pin: &Pin, deadline: Deadline) -> anyhow
     let commit = state.as_ref().and_then(|state| state.commit.clone());
     let Some((state, commit)) = state.zip(commit) else {
         let message = format!("`{shown}` is not a whole checkout of Kubespray {}", pin.version);
-        return Err(Failure::new(exit::HOST, message).hint(again).into());
+        return Err(Failure::new(FailureKind::Host, message).hint(again).into());
     };
     if commit != pin.commit {
         let message =
             format!("`{shown}` is commit {commit}, not the pinned {} ({})", pin.commit, pin.version);
-        return Err(Failure::new(exit::HOST, message).hint(again).into());
+        return Err(Failure::new(FailureKind::Host, message).hint(again).into());
     }
     if let Some(first) = state.changed.first() {
         let others = match state.changed.len() - 1 {
@@ -233,7 +236,7 @@ async fn verify(cx: &Cx, folder: &Path, pin: &Pin, deadline: Deadline) -> anyhow
             more => format!(" and {more} other files"),
         };
         let message = format!("the checkout `{shown}` was changed: `{first}`{others}");
-        return Err(Failure::new(exit::HOST, message).hint(again).into());
+        return Err(Failure::new(FailureKind::Host, message).hint(again).into());
     }
     Ok(())
 }
@@ -252,7 +255,7 @@ pub fn lead_to(cx: &Cx, checkout: &Checkout) -> anyhow::Result<()> {
     if link.symlink_metadata().is_ok_and(|metadata| !metadata.is_symlink()) {
         let message = format!("`{}` is not ours: it is no link", link.display());
         let hint = format!("mv '{0}' '{0}.old', then fetch again", link.display());
-        return Err(Failure::new(exit::HOST, message).hint(hint).into());
+        return Err(Failure::new(FailureKind::Host, message).hint(hint).into());
     }
     let folder = link.parent().context("a link lies in a folder")?;
     files::make_folder(folder)?;
@@ -269,7 +272,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::exit_code;
+    use crate::failure_kind;
     use crate::layout::Layout;
     use crate::process::invocation;
     use crate::progress::Progress;
@@ -361,7 +364,7 @@ mod tests {
             error.to_string(),
             format!("the tag v2.30.0 of `{source}` is commit {}, not the pinned {pinned}", world.commit)
         );
-        assert_eq!(exit_code::of(&error), exit::HOST);
+        assert_eq!(failure_kind::of(&error), FailureKind::Host);
         assert!(find(&world.cx, &Pin::new("v2.30.0").unwrap()).await.unwrap().is_none());
     }
 

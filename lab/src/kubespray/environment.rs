@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::process::invocation;
 use crate::progress::Task;
 use crate::wait::Deadline;
@@ -115,7 +115,7 @@ fn accept(range: &AnsibleRange, ansible_core: &str, checkout: &Checkout) -> anyh
         checkout.commit
     );
     let hint = "its requirements.txt and its playbooks disagree: fetch a release";
-    Err(Failure::new(exit::HOST, message).hint(hint).into())
+    Err(Failure::new(FailureKind::Host, message).hint(hint).into())
 }
 
 /// The environment of a checkout, made if it is not there.
@@ -206,10 +206,13 @@ async fn fill(
     let failed = |error: crate::process::ProcessError| {
         let full = error.to_string().contains("No space left on device");
         let failure = if full {
-            Failure::new(exit::HOST, "the disk is full: the Python environment for Kubespray was not made")
-                .hint("make room for half a gigabyte, then fetch again")
+            Failure::new(
+                FailureKind::Host,
+                "the disk is full: the Python environment for Kubespray was not made",
+            )
+            .hint("make room for half a gigabyte, then fetch again")
         } else {
-            Failure::new(exit::HOST, "the Python environment for Kubespray could not be made")
+            Failure::new(FailureKind::Host, "the Python environment for Kubespray could not be made")
                 .hint("pip reads PIP_INDEX_URL and its own configuration: a mirror of Python's package index serves")
         };
         anyhow::Error::from(error).context(failure)
@@ -317,7 +320,7 @@ fn no_python(found: &[Python], range: &AnsibleRange) -> Failure {
     let there: Vec<&str> = found.iter().map(|python| python.version.as_str()).collect();
     let there =
         if there.is_empty() { "there is none".to_owned() } else { format!("there is {}", there.join(", ")) };
-    Failure::new(exit::HOST, format!("ansible-core {} needs {fitting}, and {there}", range.from))
+    Failure::new(FailureKind::Host, format!("ansible-core {} needs {fitting}, and {there}", range.from))
         .hint("install one beside the others and put it on PATH, or choose another release of Kubespray")
 }
 

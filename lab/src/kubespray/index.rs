@@ -9,7 +9,7 @@ use lab_core::kubespray::{DEFAULT_RELEASE, OLDEST_READABLE, RELEASES, TAGS, is_t
 use lab_core::source::{SourceFile, suggest};
 
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::process::invocation;
 use crate::wait::Deadline;
 use crate::{files, input, output};
@@ -40,7 +40,9 @@ pub async fn answer(cx: &Cx, question: &Question) -> anyhow::Result<()> {
     if let Some(to) = &question.write {
         if problems.iter().any(|problem| problem.missing) {
             let message = format!("the index is not written: it would lack files of `{}`", what.display());
-            anyhow::bail!(Failure::new(exit::USAGE, message).hint("mend the checkout, or fetch it again"));
+            anyhow::bail!(
+                Failure::new(FailureKind::Usage, message).hint("mend the checkout, or fetch it again")
+            );
         }
         files::write_if_changed(to, write(&index).as_bytes(), files::PUBLIC)?;
         return Ok(());
@@ -56,7 +58,8 @@ pub async fn answer(cx: &Cx, question: &Question) -> anyhow::Result<()> {
 }
 
 fn unknown_variable(index: &Index, name: &str) -> Failure {
-    let failure = Failure::new(exit::USAGE, format!("Kubespray {} has no variable `{name}`", index.version));
+    let failure =
+        Failure::new(FailureKind::Usage, format!("Kubespray {} has no variable `{name}`", index.version));
     match summary::unknown_variable_hint(index, name) {
         Some(hint) => failure.hint(hint),
         None => failure,
@@ -87,7 +90,7 @@ pub async fn of(cx: &Cx, what: &Path) -> anyhow::Result<Built> {
             suggest::one_of("releases", &written, &TAGS)
         };
         let message = format!("`{written}` is neither a known Kubespray nor a folder");
-        return Err(Failure::new(exit::USAGE, message).hint(hint).into());
+        return Err(Failure::new(FailureKind::Usage, message).hint(hint).into());
     }
     let built = of_folder(cx, what).await?;
     for problem in &built.problems {
@@ -102,9 +105,9 @@ fn not_built_in(tag: &str) -> Failure {
     let built_in = TAGS.join(", ");
     if is_too_old(tag) {
         let message = format!("Kubespray {tag} is older than {OLDEST_READABLE}, the oldest that can be read");
-        return Failure::new(exit::USAGE, message).hint(format!("{built_in} are built in"));
+        return Failure::new(FailureKind::Usage, message).hint(format!("{built_in} are built in"));
     }
-    Failure::new(exit::USAGE, format!("Kubespray {tag} is not built in")).hint(format!(
+    Failure::new(FailureKind::Usage, format!("Kubespray {tag} is not built in")).hint(format!(
         "{built_in} are; of another one give the folder of its checkout: git clone --depth 1 --branch {tag} {UPSTREAM}"
     ))
 }
@@ -116,7 +119,7 @@ fn not_built_in(tag: &str) -> Failure {
 pub async fn of_folder(cx: &Cx, folder: &Path) -> anyhow::Result<Built> {
     let at = folder
         .canonicalize()
-        .with_context(|| Failure::new(exit::USAGE, format!("cannot read `{}`", folder.display())))?;
+        .with_context(|| Failure::new(FailureKind::Usage, format!("cannot read `{}`", folder.display())))?;
     let (version, commit) = git(cx, &at).await;
     cx.blocking(move || {
         let mut files = Vec::new();
@@ -125,7 +128,7 @@ pub async fn of_folder(cx: &Cx, folder: &Path) -> anyhow::Result<Built> {
         build(&checkout).map_err(|error| {
             let hint = "give the folder of a Kubespray checkout, or a known tag";
             let message = format!("`{}` is not a Kubespray of {OLDEST_READABLE} or newer", at.display());
-            anyhow::Error::from(error).context(Failure::new(exit::USAGE, message).hint(hint))
+            anyhow::Error::from(error).context(Failure::new(FailureKind::Usage, message).hint(hint))
         })
     })
     .await
@@ -134,7 +137,8 @@ pub async fn of_folder(cx: &Cx, folder: &Path) -> anyhow::Result<Built> {
 /// Reads every file that the index is made from. A link counts where it leads to a file of the checkout.
 fn walk(root: &Path, relative: &str, files: &mut Vec<SourceFile>) -> anyhow::Result<()> {
     let folder = root.join(relative);
-    let unreadable = |path: &Path| Failure::new(exit::USAGE, format!("cannot read `{}`", path.display()));
+    let unreadable =
+        |path: &Path| Failure::new(FailureKind::Usage, format!("cannot read `{}`", path.display()));
     for entry in std::fs::read_dir(&folder).with_context(|| unreadable(&folder))? {
         let entry = entry.with_context(|| unreadable(&folder))?;
         // A name that is no text is none of Kubespray's.
@@ -224,6 +228,6 @@ mod tests {
         let file = fs::File::create(folder.path().join("site.yml")).unwrap();
         file.set_len(input::KUBESPRAY_FILE.bytes + 1).unwrap();
         let error = walk(folder.path(), "", &mut Vec::new()).unwrap_err();
-        assert_eq!(crate::exit_code::of(&error), exit::USAGE);
+        assert_eq!(crate::failure_kind::of(&error), FailureKind::Usage);
     }
 }

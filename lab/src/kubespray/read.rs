@@ -9,7 +9,7 @@ use lab_core::kubespray::Scope;
 use lab_core::kubespray::read::{self, Entry, HOSTS_FILES, Inventory, Variables, Wanted};
 use lab_core::source::SourceFile;
 
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::input::{self, PathKind};
 
 /// Fewer files than this are read by one thread.
@@ -24,7 +24,7 @@ pub fn inventory(given: &Path) -> anyhow::Result<Inventory> {
     let folder = hosts.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let text = String::from_utf8(bytes(&hosts)?).map_err(|_| {
         let message = format!("`{}` is not UTF-8 text", hosts.display());
-        Failure::new(exit::USAGE, message)
+        Failure::new(FailureKind::Usage, message)
     })?;
     if text.starts_with("#!") {
         let message = format!("`{}` is a program, and nothing is run here", hosts.display());
@@ -32,7 +32,7 @@ pub fn inventory(given: &Path) -> anyhow::Result<Inventory> {
             "write down what it says: ansible-inventory -i {} --list --yaml --output hosts.yaml",
             hosts.display()
         );
-        return Err(Failure::new(exit::USAGE, message).hint(hint).into());
+        return Err(Failure::new(FailureKind::Usage, message).hint(hint).into());
     }
     let mut reading = read::hosts(SourceFile { path: shown(&hosts), text });
     let mut entries = Vec::new();
@@ -62,7 +62,7 @@ fn hosts_file(given: &Path) -> anyhow::Result<PathBuf> {
         PathKind::Other(kind) => return Err(input::not_a_file(given, kind).into()),
         PathKind::Missing => {
             let message = format!("there is no inventory `{}`", given.display());
-            return Err(Failure::new(exit::USAGE, message)
+            return Err(Failure::new(FailureKind::Usage, message)
                 .hint("give its folder, or its file of hosts")
                 .into());
         }
@@ -87,13 +87,13 @@ fn hosts_file(given: &Path) -> anyhow::Result<PathBuf> {
                 "it is looked for as {}; give the file itself if it is named otherwise",
                 HOSTS_FILES.join(", ")
             );
-            Err(Failure::new(exit::USAGE, message).hint(hint).into())
+            Err(Failure::new(FailureKind::Usage, message).hint(hint).into())
         }
         [first, ..] => {
             let names: Vec<_> = found.iter().filter_map(|path| path.file_name()?.to_str()).collect();
             let message = format!("`{}` has several files of hosts: {}", given.display(), names.join(", "));
             let hint = format!("say which one: --inventory {}", first.display());
-            Err(Failure::new(exit::USAGE, message).hint(hint).into())
+            Err(Failure::new(FailureKind::Usage, message).hint(hint).into())
         }
     }
 }

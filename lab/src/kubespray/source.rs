@@ -7,7 +7,7 @@ use lab_core::kubespray::{DEFAULT_RELEASE, TAGS, other_release, release};
 use lab_core::source::suggest;
 
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::lab::Lab;
 
 /// Where Kubespray's own project keeps it.
@@ -61,7 +61,7 @@ impl Pin {
             ),
         };
         let message = format!("{unknown}; another one is named by its whole commit");
-        Err(Failure::new(exit::USAGE, message).hint(hint).into())
+        Err(Failure::new(FailureKind::Usage, message).hint(hint).into())
     }
 }
 
@@ -160,7 +160,7 @@ mod tests {
             "F4CCDB5E72395EAF9F3444056EBD1A6625DDB89A",
         ] {
             let error = Pin::new(wrong).unwrap_err();
-            assert_eq!(crate::exit_code::of(&error), exit::USAGE, "{wrong}");
+            assert_eq!(crate::failure_kind::of(&error), FailureKind::Usage, "{wrong}");
         }
         let refusals = ["2.30.0", "v2.28.0"].map(|tag| crate::failure::render(&Pin::new(tag).unwrap_err()));
         insta::assert_snapshot!(refusals.join("\n\n"));

@@ -10,7 +10,7 @@ use lab_core::spec::{HostSpec, MachineKind};
 use tokio::task::JoinSet;
 
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::process::{Invocation, ProcessError, invocation};
 use crate::progress::Task;
 use crate::wait::{Deadline, WaitError};
@@ -66,7 +66,7 @@ pub async fn wait(
         let lines = console::last_lines(&log, started_at.unwrap_or(0), 12);
         error.context(
             Failure::new(
-                exit::PROVISION,
+                FailureKind::Provision,
                 format!("`{machine}` cannot be logged in to; its console said last:\n{lines}"),
             )
             .hint(format!("`cargo xtask lab logs {machine}` shows the whole console")),

@@ -14,7 +14,7 @@ use lab_core::identity::LabId;
 use lab_core::spec::HostSpec;
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::files::{self, PUBLIC};
 use crate::layout::LabFiles;
 
@@ -71,13 +71,13 @@ impl StateFile {
         let path = files.state();
         let Some(text) = files::read_if_present(&path)? else { return Ok(None) };
         let damaged = || {
-            Failure::new(exit::USAGE, format!("`{}` is not a lab's state", path.display()))
+            Failure::new(FailureKind::Usage, format!("`{}` is not a lab's state", path.display()))
                 .hint("`cargo xtask lab destroy` removes the lab without it")
         };
         let state: LabState = serde_json::from_str(&text).with_context(damaged)?;
         if state.version > VERSION {
             return Err(Failure::new(
-                exit::USAGE,
+                FailureKind::Usage,
                 format!("`{}` is of a newer version of this program", path.display()),
             )
             .into());

@@ -15,7 +15,7 @@ use lab_core::spec::{HostSpec, ImageSpec, MachineKind};
 
 use crate::cx::Cx;
 use crate::disks::{disk_name, root};
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::files;
 use crate::image::BaseImage;
 use crate::lab::keys::Keys;
@@ -115,9 +115,9 @@ async fn all_machines(
                 all.push_str(&format!("\n{error:#}"));
             }
             let interrupted =
-                failed.iter().all(|(_, error)| crate::exit_code::of(error) == exit::INTERRUPTED);
-            let code = if interrupted { exit::INTERRUPTED } else { exit::PROVISION };
-            Err(Failure::new(code, format!("{} machines failed: {}{all}", failed.len(), names.join(", ")))
+                failed.iter().all(|(_, error)| crate::failure_kind::of(error) == FailureKind::Interrupted);
+            let kind = if interrupted { FailureKind::Interrupted } else { FailureKind::Provision };
+            Err(Failure::new(kind, format!("{} machines failed: {}{all}", failed.len(), names.join(", ")))
                 .into())
         }
     }
@@ -141,7 +141,10 @@ async fn one_machine(
             started_at = Some(console::length(&context.lab.files.machine(&machine.name).console()));
         }
         one_step(cx, context, machine, &step.operation, started_at, task).await.with_context(|| {
-            Failure::new(exit::PROVISION, format!("cannot {} `{}`", words(&step.operation), machine.name))
+            Failure::new(
+                FailureKind::Provision,
+                format!("cannot {} `{}`", words(&step.operation), machine.name),
+            )
         })?;
         kill_point(&step.id, "after");
     }
@@ -378,7 +381,7 @@ async fn network(cx: &Cx, context: &ApplyContext, plan: &Plan) -> anyhow::Result
             }
         })
         .await
-        .with_context(|| Failure::new(exit::PROVISION, format!("cannot carry out `{}`", step.id)))?;
+        .with_context(|| Failure::new(FailureKind::Provision, format!("cannot carry out `{}`", step.id)))?;
         kill_point(&step.id, "after");
     }
     Ok(())

@@ -10,7 +10,7 @@ use lab_core::spec::HostSpec;
 
 use crate::cx::Cx;
 use crate::disks::snapshots;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::files;
 use crate::host::embedded;
 use crate::lab::state::StateFile;
@@ -54,7 +54,7 @@ pub fn find(cx: &Cx, cluster: &str) -> anyhow::Result<(String, LabFiles)> {
     } else {
         format!("the labs are: {}", names.join(", "))
     };
-    Err(Failure::new(exit::USAGE, format!("there is no lab `{cluster}`")).hint(hint).into())
+    Err(Failure::new(FailureKind::Usage, format!("there is no lab `{cluster}`")).hint(hint).into())
 }
 
 /// Removes the lab of a cluster. Its cluster file need not be there any more, nor be right.
@@ -79,7 +79,7 @@ pub async fn destroy(cx: &Cx, cluster: &str, files: &LabFiles) -> anyhow::Result
     let task = cx.progress.task(cluster);
     task.step("removing");
     let left = || {
-        Failure::new(exit::LEFTOVERS, format!("something of the lab `{cluster}` is left"))
+        Failure::new(FailureKind::Leftovers, format!("something of the lab `{cluster}` is left"))
             .hint("call destroy again; `cargo xtask lab gc` lists what is left of all labs")
     };
     if let Some(state) = &state

@@ -8,7 +8,7 @@ use lab_core::limits::{Containers, Facts, LivingLab, Shortage, shortages};
 use lab_core::source::SourceFile;
 
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::host::limits::{self, Usage};
 use crate::lab::Lab;
 use crate::lab::state::{CLUSTER, StateFile};
@@ -62,7 +62,7 @@ pub async fn check_before_deploy(cx: &Cx, lab: &Lab, too_low: TooLow) -> anyhow:
     }
     let others = short.iter().any(|shortage| !shortage.others.is_empty());
     let room = if others { ", or destroy another lab" } else { "" };
-    Err(Failure::new(exit::HOST, message)
+    Err(Failure::new(FailureKind::Host, message)
         .hint(format!("`{RAISE}` raises the limits{room}; `--ignore-limits` deploys all the same"))
         .into())
 }

@@ -14,7 +14,7 @@ use crate::artifacts::lock;
 use crate::artifacts::serve::{self, Serving};
 use crate::artifacts::store::Store;
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::host::acceleration::{self, Decision};
 use crate::host::embedded;
 use crate::image::{self, BaseImage};
@@ -239,7 +239,7 @@ fn moved(lab: &Lab, state: &StateFile) -> anyhow::Result<()> {
         return state.change(|state| state.host = lab.spec.host.clone());
     }
     Err(Failure::new(
-        exit::PLAN,
+        FailureKind::Plan,
         format!("the lab `{}` lives on another host than its cluster file says", made.cluster),
     )
     .hint(format!("run `cargo xtask lab destroy {}` first: machines do not move", made.cluster))
@@ -302,7 +302,9 @@ fn runs_containers(lab: &Lab, reached: &Reached) -> anyhow::Result<()> {
     match (wanted, why) {
         (Some(machine), Some(why)) => {
             let message = format!("`{}` cannot be a container here: {why}", machine.name);
-            Err(Failure::new(exit::HOST, message).hint("`cargo xtask doctor` shows what is missing").into())
+            Err(Failure::new(FailureKind::Host, message)
+                .hint("`cargo xtask doctor` shows what is missing")
+                .into())
         }
         _ => Ok(()),
     }
@@ -315,7 +317,7 @@ fn fits(lab: &Lab, images: &BTreeMap<ImageSpec, BaseImage>) -> anyhow::Result<()
         if machine.disk < least {
             let message =
                 format!("the disk of `{}` is {}, and its image needs {least}", machine.name, machine.disk);
-            return Err(Failure::new(exit::PLAN, message).hint(format!("set `disk: {least}`")).into());
+            return Err(Failure::new(FailureKind::Plan, message).hint(format!("set `disk: {least}`")).into());
         }
     }
     Ok(())

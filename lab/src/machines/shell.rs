@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,7 +12,7 @@ use lab_core::spec::MachineKind;
 use serde::Serialize;
 
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::kubespray::source::Request;
 use crate::kubespray::{checkout, environment};
 use crate::lab::{Lab, Reached, console, reach, running};
@@ -19,19 +20,20 @@ use crate::output;
 use crate::process::invocation;
 use crate::wait::Deadline;
 
+/// The exit code of a command on a machine that a signal ended: 128 and SIGINT, as shells have it.
+const SIGNALLED: i32 = 130;
 /// A command on machines may take a day; it is ended by its user, not by us.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Logs in, or runs one command; the exit code is the remote one.
+/// Logs in, or runs one command; returns how the remote one ended.
 ///
 /// # Errors
 /// When the lab does not run or `ssh` cannot be started.
-pub async fn ssh(cx: &Cx, lab: &Lab, machine: &str, words: &[OsString]) -> anyhow::Result<u8> {
+pub async fn ssh(cx: &Cx, lab: &Lab, machine: &str, words: &[OsString]) -> anyhow::Result<ExitStatus> {
     lab.machine(machine)?;
     let reached = running(cx, lab).await?;
     let run = invocation("ssh").arg("-F").arg(lab.files.ssh_config()).arg(machine).arg("--").args(words);
-    let status = reached.inside(&run).interactive(&cx.cancel).await?;
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::INTERRUPTED))
+    Ok(reached.inside(&run).interactive(&cx.cancel).await?)
 }
 
 /// What a command did on one machine.
@@ -82,7 +84,7 @@ pub async fn exec(
     let mut worst = 0;
     for machine in work {
         let done = machine.await.context("a command on a machine broke off")??;
-        worst = worst.max(done.exit_code.unwrap_or(i32::from(exit::INTERRUPTED)));
+        worst = worst.max(done.exit_code.unwrap_or(SIGNALLED));
         if json {
             output::line(serde_json::to_string(&done)?)?;
         } else {
@@ -109,7 +111,7 @@ async fn running_machines(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Resu
         lab.spec.machines.iter().map(|machine| machine.name.clone()).filter(|name| runs(name)).collect();
     anyhow::ensure!(
         !machines.is_empty(),
-        Failure::new(exit::PROVISION, "no machine runs").hint("run `cargo xtask lab up`")
+        Failure::new(FailureKind::Provision, "no machine runs").hint("run `cargo xtask lab up`")
     );
     Ok(machines)
 }
@@ -118,7 +120,7 @@ async fn running_machines(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Resu
 ///
 /// # Errors
 /// When the lab does not run or `virsh` cannot be started.
-pub async fn console(cx: &Cx, lab: &Lab, machine: &str) -> anyhow::Result<u8> {
+pub async fn console(cx: &Cx, lab: &Lab, machine: &str) -> anyhow::Result<ExitStatus> {
     let kind = lab.machine(machine)?.kind;
     let reached = running(cx, lab).await?;
     let run = invocation("virsh").args(["--connect", reached.libvirt.uri(kind)]);
@@ -127,16 +129,15 @@ pub async fn console(cx: &Cx, lab: &Lab, machine: &str) -> anyhow::Result<u8> {
         // The first console is read by its keeper; the second is for people.
         run = run.args(["--devname", "console1"]);
     }
-    let status = run.interactive(&cx.cancel).await?;
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::INTERRUPTED))
+    Ok(run.interactive(&cx.cancel).await?)
 }
 
-/// Runs a program of this computer in the lab's network; the exit code is its own. Ansible finds the lab's settings,
+/// Runs a program of this computer in the lab's network, and returns how it ended. Ansible finds the lab's settings,
 /// and the programs of the lab's Kubespray where it is fetched.
 ///
 /// # Errors
 /// When the lab does not run or the program cannot be started.
-pub async fn enter(cx: &Cx, lab: &Lab, words: &[OsString]) -> anyhow::Result<u8> {
+pub async fn enter(cx: &Cx, lab: &Lab, words: &[OsString]) -> anyhow::Result<ExitStatus> {
     let reached = running(cx, lab).await?;
     let run = match words.split_first() {
         Some((program, words)) => invocation(program).args(words),
@@ -154,17 +155,16 @@ pub async fn enter(cx: &Cx, lab: &Lab, words: &[OsString]) -> anyhow::Result<u8>
     // Ansible refuses a locale that is not UTF-8.
     let run =
         run.env("PATH", path).env("ANSIBLE_CONFIG", lab.files.ansible_settings()).env("LC_ALL", "C.UTF-8");
-    let status = reached.inside(&run).interactive(&cx.cancel).await?;
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::INTERRUPTED))
+    Ok(reached.inside(&run).interactive(&cx.cancel).await?)
 }
 
 /// Prints a log, and goes on as it grows if asked.
 ///
 /// # Errors
 /// When there is no such log.
-pub async fn logs(cx: &Cx, path: &Path, follow: bool) -> anyhow::Result<u8> {
+pub async fn logs(cx: &Cx, path: &Path, follow: bool) -> anyhow::Result<()> {
     let mut file = std::fs::File::open(path).with_context(|| {
-        Failure::new(exit::USAGE, format!("there is no log `{}`", path.display()))
+        Failure::new(FailureKind::Usage, format!("there is no log `{}`", path.display()))
             .hint("machines write it when `cargo xtask lab up` starts them")
     })?;
     let mut growth = if follow { Some(console::growth(path)?) } else { None };
@@ -174,10 +174,10 @@ pub async fn logs(cx: &Cx, path: &Path, follow: bool) -> anyhow::Result<u8> {
         file.seek(SeekFrom::Start(position))?;
         position += file.read_to_end(&mut bytes)? as u64;
         output::bytes(&bytes)?;
-        let Some(growth) = &mut growth else { return Ok(0) };
+        let Some(growth) = &mut growth else { return Ok(()) };
         tokio::select! {
-            grown = growth.recv() => if grown.is_none() { return Ok(0) },
-            () = cx.cancel.cancelled() => return Ok(0),
+            grown = growth.recv() => if grown.is_none() { return Ok(()) },
+            () = cx.cancel.cancelled() => return Ok(()),
         }
     }
 }

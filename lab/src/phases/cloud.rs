@@ -5,12 +5,13 @@ use lab_core::report;
 
 use crate::cluster::deployed::deployed;
 use crate::cx::Cx;
+use crate::failure::FailureKind;
 use crate::output;
 
 use super::{CLOUD, Options, Run, carry_out, record, status};
 
 /// Carries out the phases of [`CLOUD`]; those that find nothing to do say so. Leaves a report in the run's folder. Returns the
-/// exit code that the status means.
+/// kind of failure that the status is.
 ///
 /// # Errors
 /// When a phase fails; the next call goes on there.
@@ -20,20 +21,20 @@ pub async fn start(
     options: Options,
     range: &Range,
     json: bool,
-) -> anyhow::Result<u8> {
+) -> anyhow::Result<Option<FailureKind>> {
     let run = Run::of(cx, cluster, options);
     let mut phases = Vec::new();
     let done = carry_out(&run, CLOUD, range, Some("cargo xtask cloud start"), Some(&mut phases)).await;
     let recorded = record(&run, phases);
     done?;
     recorded?;
-    let Some(status) = run.status() else { return Ok(0) };
+    let Some(status) = run.status() else { return Ok(None) };
     if json {
         output::line(serde_json::to_string(&status)?)?;
     } else {
         output::print(status::table(&status, cx.layout.root(), &run.lab()?.cluster_words(cx)))?;
     }
-    Ok(status.code())
+    Ok(status.failure())
 }
 
 /// Writes the report; without a lab there is no folder for it.

@@ -16,7 +16,7 @@ use crate::cluster::kubectl;
 use crate::cx::Cx;
 use crate::deploy::DeployOptions;
 use crate::deploy::prepare::{self, Needs};
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::files::{self, SECRET};
 use crate::host::acceleration;
 use crate::lab::{Lab, Reached, reach, running};
@@ -123,7 +123,7 @@ pub async fn run(
     let is_judged = range.why_not(E2E.len() - 1).is_none();
     anyhow::ensure!(
         !is_judged || report.is_good(),
-        Failure::new(exit::CHECKS, format!("the cluster `{}` is not as it must be", lab.spec.name))
+        Failure::new(FailureKind::Checks, format!("the cluster `{}` is not as it must be", lab.spec.name))
             .hint(format!("{shown}/report.json says what was seen, {shown}/evidence what the machines said"))
     );
     Ok(())

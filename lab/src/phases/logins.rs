@@ -5,7 +5,7 @@ use std::time::Duration;
 use lab_core::phases::machines_of;
 use tokio::task::JoinSet;
 
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::lab::{reach, running};
 use crate::wait::Deadline;
 
@@ -42,7 +42,10 @@ async fn logins(run: &Run) -> anyhow::Result<Effect> {
     }
     anyhow::ensure!(
         refused.is_empty(),
-        Failure::new(exit::PROVISION, format!("cannot log in to every machine: {}", refused.join("; ")))
+        Failure::new(
+            FailureKind::Provision,
+            format!("cannot log in to every machine: {}", refused.join("; "))
+        )
     );
     Ok(Effect::Done(format!("{} can be logged in to", machines_of(count))))
 }

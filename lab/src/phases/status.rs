@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::cluster::deployed::{Deployed, deployed};
 use crate::cx::Cx;
-use crate::failure::exit;
+use crate::failure::FailureKind;
 use crate::lab::{Lab, running};
 use crate::machines::status::{self, LabStatus};
 use crate::validate::{self, HEALTH, NO_ANSWER, ON_THEIR_WAY, Unanswered};
@@ -89,12 +89,14 @@ impl Health {
 }
 
 impl CloudStatus {
-    /// The exit code that it means: 0 only if nothing is wrong.
-    pub fn code(&self) -> u8 {
+    /// The kind of failure that it is; none only if nothing is wrong.
+    pub fn failure(&self) -> Option<FailureKind> {
         match self.health {
-            Health::Ready | Health::Starting => 0,
-            Health::Stopped => exit::PROVISION,
-            Health::NotReady | Health::NoAnswer | Health::Slow | Health::NotDeployed => exit::CHECKS,
+            Health::Ready | Health::Starting => None,
+            Health::Stopped => Some(FailureKind::Provision),
+            Health::NotReady | Health::NoAnswer | Health::Slow | Health::NotDeployed => {
+                Some(FailureKind::Checks)
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use lab_core::snapshot::{Manifest, misfits};
 
 use crate::cx::Cx;
 use crate::disks::{digest, layers, snapshots};
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::files::{self, SECRET};
 use crate::host::load::{self, Answer, Attempt, Question};
 use crate::lab::state::{CLUSTER, StateFile};
@@ -40,7 +40,7 @@ pub async fn restore(cx: &Cx, lab: &Lab, manifest: &Manifest) -> anyhow::Result<
     anyhow::ensure!(
         told.is_empty(),
         Failure::new(
-            exit::PLAN,
+            FailureKind::Plan,
             format!("the snapshot `{name}` does not fit the cluster file: {}", told.join("; "))
         )
         .hint(format!("`cargo xtask lab snapshots {words}` shows which fit"))
@@ -91,7 +91,9 @@ pub async fn restore(cx: &Cx, lab: &Lab, manifest: &Manifest) -> anyhow::Result<
                 format!("the snapshot `{name}` was brought back, and its cluster is not as it must be");
             let hint =
                 format!("`cargo xtask validate {words}` shows more, `cargo xtask deploy {words}` mends it");
-            return Err(anyhow::anyhow!("{why}").context(Failure::new(exit::DEPLOY, message).hint(hint)));
+            return Err(
+                anyhow::anyhow!("{why}").context(Failure::new(FailureKind::Deploy, message).hint(hint))
+            );
         }
     }
     let what = match (manifest.well, &manifest.kubernetes) {
@@ -116,7 +118,7 @@ fn kept_files(cx: &Cx, manifest: &Manifest) -> anyhow::Result<Vec<(String, Vec<u
         let place = folder.join(path);
         let damaged = || {
             Failure::new(
-                exit::PLAN,
+                FailureKind::Plan,
                 format!("the snapshot `{}` is damaged: `{path}` is not what it was", manifest.name),
             )
         };
@@ -168,7 +170,10 @@ async fn clocks_and_certificates(cx: &Cx, lab: &Lab, reached: &Reached) -> anyho
         let after = Timestamp::now().as_second();
         anyhow::ensure!(
             (before - CLOCK..=after + CLOCK).contains(&clock),
-            Failure::new(exit::PROVISION, format!("the clock of `{name}` is {} s off", clock - before))
+            Failure::new(
+                FailureKind::Provision,
+                format!("the clock of `{name}` is {} s off", clock - before)
+            )
         );
         told.extend(lines.iter().map(|line| {
             format!("warning: a certificate of `{name}` ends within a week or has ended: {line}; `cargo xtask deploy upgrade` or kubeadm's `certs renew` makes new ones")

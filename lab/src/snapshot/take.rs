@@ -15,7 +15,7 @@ use crate::cluster::deployed::deployed;
 use crate::cx::Cx;
 use crate::disks::layers::{self, Planned};
 use crate::disks::{digest, snapshots};
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::files::{self, PUBLIC, SECRET};
 use crate::lab::{Lab, Reached};
 use crate::machines::apply::kill_point;
@@ -66,21 +66,24 @@ pub async fn take(cx: &Cx, lab: &Lab, name: &str) -> anyhow::Result<Manifest> {
     anyhow::ensure!(
         lab.spec.host == HostSpec::Embedded,
         Failure::new(
-            exit::PLAN,
+            FailureKind::Plan,
             "snapshots are of labs on the embedded host; this one is on another libvirt"
         )
         .hint("virsh has snapshots of its own")
     );
     let state = lab.state()?.with_context(|| {
-        Failure::new(exit::PLAN, format!("there is no lab `{}`", lab.spec.name))
+        Failure::new(FailureKind::Plan, format!("there is no lab `{}`", lab.spec.name))
             .hint(format!("`cargo xtask lab up {words}` makes it"))
     })?;
     let files = cx.layout.snapshots();
     let _store = snapshots::hold(&files)?;
     anyhow::ensure!(
         !files.manifest(&lab.spec.name, name).exists(),
-        Failure::new(exit::USAGE, format!("the cluster `{}` has a snapshot `{name}` already", lab.spec.name))
-            .hint(format!("`cargo xtask lab snapshots {words} --remove {name}` removes it"))
+        Failure::new(
+            FailureKind::Usage,
+            format!("the cluster `{}` has a snapshot `{name}` already", lab.spec.name)
+        )
+        .hint(format!("`cargo xtask lab snapshots {words} --remove {name}` removes it"))
     );
     let reached = Reached::find(cx, lab, &state).await?;
     let observed = match &reached {
@@ -155,7 +158,7 @@ async fn ready_again(cx: &Cx, lab: &Lab, reached: &Reached, task: &Task) -> anyh
     match not_ready(cx, lab, reached, &["nodes"]).await {
         None => Ok(()),
         Some(why) => Err(anyhow::anyhow!("{why}").context(Failure::new(
-            exit::DEPLOY,
+            FailureKind::Deploy,
             "the snapshot was taken, and after it the cluster did not become ready again",
         ))),
     }
@@ -166,14 +169,17 @@ fn named(name: &str) -> anyhow::Result<()> {
     let fine = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     anyhow::ensure!(
         !name.is_empty() && name.len() <= LONGEST_NAME && name.chars().all(fine) && !name.starts_with('.'),
-        Failure::new(exit::USAGE, format!("`{name}` cannot be the name of a snapshot")).hint(format!(
+        Failure::new(FailureKind::Usage, format!("`{name}` cannot be the name of a snapshot")).hint(format!(
             "letters, digits, `-`, `_` and `.`, at most {LONGEST_NAME} of them, and no dot in front"
         ))
     );
     anyhow::ensure!(
         !name.starts_with(KEPT),
-        Failure::new(exit::USAGE, format!("names that begin with `{KEPT}` are those that `deploy` gives"))
-            .hint("take another name")
+        Failure::new(
+            FailureKind::Usage,
+            format!("names that begin with `{KEPT}` are those that `deploy` gives")
+        )
+        .hint("take another name")
     );
     Ok(())
 }
@@ -186,7 +192,7 @@ pub(super) fn whole(lab: &Lab, observed: &Observed) -> anyhow::Result<BTreeMap<S
     let of = |name: &str| {
         let found = observed.machines.get(name).filter(|found| found.disk.is_some());
         found.and_then(|found| found.domain.as_ref()?.applied.clone()).with_context(|| {
-            Failure::new(exit::PLAN, format!("the machine `{name}` is not made yet, or not whole"))
+            Failure::new(FailureKind::Plan, format!("the machine `{name}` is not made yet, or not whole"))
                 .hint("`cargo xtask lab up` makes all machines of the cluster file")
         })
     };

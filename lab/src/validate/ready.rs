@@ -7,7 +7,7 @@ use lab_core::report::{Outcome, Verdict};
 
 use crate::cluster::deployed::deployed;
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::lab::{Lab, Reached};
 
 use super::{HEALTH, Unanswered, once};
@@ -29,7 +29,7 @@ pub async fn settle(cx: &Cx, lab: &Lab, reached: &Reached, checks: &[&str]) -> a
         task.failed("it is not as it must be");
         let message = "nothing failed, and the cluster is not as it must be";
         let hint = format!("`cargo xtask validate {}` shows more", lab.cluster_words(cx));
-        return Err(anyhow::anyhow!("{why}").context(Failure::new(exit::DEPLOY, message).hint(hint)));
+        return Err(anyhow::anyhow!("{why}").context(Failure::new(FailureKind::Deploy, message).hint(hint)));
     }
     task.done("every node is ready and every system pod runs");
     Ok(())
@@ -53,7 +53,7 @@ pub async fn is_well(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<bo
         return Ok(false);
     }
     let unwell = unwell(cx, lab, reached).await.context(
-        Failure::new(exit::CHECKS, "it is not known whether the cluster is well")
+        Failure::new(FailureKind::Checks, "it is not known whether the cluster is well")
             .hint("call it again when this computer has less to do"),
     )?;
     Ok(unwell.is_none())

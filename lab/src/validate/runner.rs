@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use lab_core::report::{Outcome, Verdict};
 use tokio::task::JoinSet;
 
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::output;
 use crate::wait::{Deadline, pause};
 
@@ -24,7 +24,7 @@ pub fn known(ids: &[String]) -> anyhow::Result<()> {
     let all: Vec<&str> = suites::all().map(|check| check.id).collect();
     for id in ids {
         if !all.contains(&id.as_str()) {
-            return Err(Failure::new(exit::USAGE, format!("there is no check `{id}`"))
+            return Err(Failure::new(FailureKind::Usage, format!("there is no check `{id}`"))
                 .hint(lab_core::source::suggest::one_of("checks", id, &all))
                 .into());
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 
 /// How many of the last lines of a log an error quotes.
 const QUOTED_LINES: usize = 8;
@@ -11,7 +11,7 @@ const OTHER_VERSION: &str = "ask for another version in the cluster file, or tak
 
 /// A failure that names the log.
 pub fn failure(what: &str, log: &Path) -> Failure {
-    Failure::new(exit::HOST, format!("{what} (the log is `{}`)", log.display()))
+    Failure::new(FailureKind::Host, format!("{what} (the log is `{}`)", log.display()))
 }
 
 /// Reads what Go said when it could not prepare or compile something.

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use serde::Deserialize;
 
 use crate::cx::Cx;
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 use crate::process::{Invocation, ProcessError, invocation};
 use crate::wait::Deadline;
 use crate::{cache, files};
@@ -56,13 +56,14 @@ impl Toolchain {
         let said = match ask.read(&cx.cancel, deadline.at_most(PATIENCE)).await {
             Ok(said) => said,
             Err(error @ ProcessError::Start { .. }) => {
-                let failure = Failure::new(exit::HOST, "own builds need a Go toolchain, and there is none");
+                let failure =
+                    Failure::new(FailureKind::Host, "own builds need a Go toolchain, and there is none");
                 return Err(anyhow::Error::new(error).context(failure.hint(HINT)));
             }
             Err(error @ ProcessError::Cancelled { .. }) => return Err(error.into()),
             Err(error) => {
                 let name = Path::new(&program).display().to_string();
-                let failure = Failure::new(exit::HOST, format!("`{name}` does not say what it is"));
+                let failure = Failure::new(FailureKind::Host, format!("`{name}` does not say what it is"));
                 return Err(anyhow::Error::new(error).context(failure.hint(HINT)));
             }
         };
@@ -73,7 +74,9 @@ impl Toolchain {
         if settings.gosumdb == "off" {
             let message =
                 "Go's checksum database is switched off (GOSUMDB=off), and own builds are checked against it";
-            return Err(Failure::new(exit::HOST, message).hint("go env -u GOSUMDB; unset GOSUMDB").into());
+            return Err(Failure::new(FailureKind::Host, message)
+                .hint("go env -u GOSUMDB; unset GOSUMDB")
+                .into());
         }
         Ok(found)
     }
@@ -87,7 +90,7 @@ impl Toolchain {
             return Ok(());
         }
         let message = format!("{what} needs Go {oldest} or newer, and there is {}", self.version);
-        Err(Failure::new(exit::HOST, message).hint(HINT).into())
+        Err(Failure::new(FailureKind::Host, message).hint(HINT).into())
     }
 
     /// A call of it for an architecture, `amd64`.

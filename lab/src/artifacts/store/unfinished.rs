@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use crate::failure::{Failure, exit};
+use crate::failure::{Failure, FailureKind};
 
 use super::{Blob, Digest, Hasher, Writer, unwritten};
 
@@ -75,7 +75,7 @@ impl<'a> Unfinished<'a> {
             let message =
                 format!("what came ({} bytes) has the digest {}, not {expected}", blob.size, blob.sha256);
             crate::files::remove(&self.path)?;
-            return Err(Failure::new(exit::HOST, message).into());
+            return Err(Failure::new(FailureKind::Host, message).into());
         }
         self.writer.keep(&self.lock, &self.path, &blob)?;
         Ok(blob)

@@ -43,34 +43,40 @@ fn unanswered(is_slow: bool) -> anyhow::Error {
 }
 
 #[rstest]
-#[case::ready(true, true, Ok(passed()), Health::Ready, 0)]
-#[case::starting(true, true, Ok(starting()), Health::Starting, 0)]
-#[case::not_ready(true, true, Ok(not_ready()), Health::NotReady, exit::CHECKS)]
-#[case::silent(true, true, Ok(silent()), Health::NoAnswer, exit::CHECKS)]
-#[case::not_in_time(true, true, Err(unanswered(false)), Health::NoAnswer, exit::CHECKS)]
-#[case::not_in_time_on_a_busy_computer(true, true, Err(unanswered(true)), Health::Slow, exit::CHECKS)]
-#[case::not_asked(true, true, Err(anyhow::anyhow!("no host")), Health::NoAnswer, exit::CHECKS)]
-#[case::not_deployed(true, false, Ok(vec![]), Health::NotDeployed, exit::CHECKS)]
-#[case::stopped(false, true, Ok(vec![]), Health::Stopped, exit::PROVISION)]
-#[case::a_machine_is_off(false, true, Ok(not_ready()), Health::Stopped, exit::PROVISION)]
+#[case::ready(true, true, Ok(passed()), Health::Ready, None)]
+#[case::starting(true, true, Ok(starting()), Health::Starting, None)]
+#[case::not_ready(true, true, Ok(not_ready()), Health::NotReady, Some(FailureKind::Checks))]
+#[case::silent(true, true, Ok(silent()), Health::NoAnswer, Some(FailureKind::Checks))]
+#[case::not_in_time(true, true, Err(unanswered(false)), Health::NoAnswer, Some(FailureKind::Checks))]
+#[case::not_in_time_on_a_busy_computer(
+    true,
+    true,
+    Err(unanswered(true)),
+    Health::Slow,
+    Some(FailureKind::Checks)
+)]
+#[case::not_asked(true, true, Err(anyhow::anyhow!("no host")), Health::NoAnswer, Some(FailureKind::Checks))]
+#[case::not_deployed(true, false, Ok(vec![]), Health::NotDeployed, Some(FailureKind::Checks))]
+#[case::stopped(false, true, Ok(vec![]), Health::Stopped, Some(FailureKind::Provision))]
+#[case::a_machine_is_off(false, true, Ok(not_ready()), Health::Stopped, Some(FailureKind::Provision))]
 #[case::a_machine_is_off_and_the_computer_busy(
     false,
     true,
     Err(unanswered(true)),
     Health::Stopped,
-    exit::PROVISION
+    Some(FailureKind::Provision)
 )]
-#[case::never_made(false, false, Ok(vec![]), Health::Stopped, exit::PROVISION)]
+#[case::never_made(false, false, Ok(vec![]), Health::Stopped, Some(FailureKind::Provision))]
 fn health_is_what_was_seen(
     #[case] all_run: bool,
     #[case] has_kubeconfig: bool,
     #[case] answer: anyhow::Result<Vec<Outcome>>,
     #[case] expected: Health,
-    #[case] code: u8,
+    #[case] failure: Option<FailureKind>,
 ) {
     let health = health(all_run, has_kubeconfig, &answer);
     assert_eq!(health, expected);
-    assert_eq!(status(health, answer.unwrap_or_default()).code(), code);
+    assert_eq!(status(health, answer.unwrap_or_default()).failure(), failure);
 }
 
 fn status(health: Health, checks: Vec<Outcome>) -> CloudStatus {
