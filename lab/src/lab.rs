@@ -24,7 +24,9 @@ use crate::input::{self, PathKind};
 use crate::layout::LabFiles;
 use crate::output;
 use crate::process::Invocation;
+use crate::provider::fake::{self, Fake};
 use crate::provider::libvirt::Libvirt;
+use crate::provider::{self, Provider};
 use crate::wait::{self, Deadline, Probe, WaitError};
 
 use self::state::StateFile;
@@ -268,8 +270,8 @@ async fn start_embedded(cx: &Cx, lab: &Lab) -> anyhow::Result<EmbeddedHost> {
 /// The host of a lab, reached.
 #[derive(Clone)]
 pub struct Reached {
-    /// libvirt on it.
-    pub libvirt: Arc<Libvirt>,
+    /// What makes its machines.
+    pub provider: Arc<dyn Provider>,
     /// The embedded host, where it is one.
     pub embedded: Option<EmbeddedHost>,
     /// Name of the lab's network and of its storage pool.
@@ -286,6 +288,7 @@ impl Reached {
     pub async fn find(cx: &Cx, lab: &Lab, state: &StateFile) -> anyhow::Result<Option<Self>> {
         let embedded = match &lab.spec.host {
             HostSpec::Libvirt(_) => None,
+            HostSpec::Embedded if fake::requested().is_some() => None,
             HostSpec::Embedded => match embedded::find(&lab.files.host())? {
                 Some(host) => Some(host),
                 None => return Ok(None),
@@ -303,7 +306,7 @@ impl Reached {
             HostSpec::Libvirt(_) => None,
             HostSpec::Embedded => {
                 state.record("host")?;
-                Some(start_embedded(cx, lab).await?)
+                if fake::requested().is_some() { None } else { Some(start_embedded(cx, lab).await?) }
             }
         };
         Self::connect(cx, lab, state, embedded).await
@@ -315,24 +318,20 @@ impl Reached {
         state: &StateFile,
         embedded: Option<EmbeddedHost>,
     ) -> anyhow::Result<Self> {
-        let uri = match (&lab.spec.host, &embedded) {
-            (HostSpec::Libvirt(uri), _) => uri.clone(),
-            (HostSpec::Embedded, Some(host)) => host.uri(),
-            (HostSpec::Embedded, None) => anyhow::bail!("the lab's host does not run"),
-        };
-        let containers = embedded.as_ref().and_then(EmbeddedHost::container_uri);
-        let libvirt = cx
-            .blocking(move || {
-                let libvirt = Libvirt::open(&uri)?;
-                match &containers {
-                    Some(uri) => libvirt.with_containers(uri),
-                    None => Ok(libvirt),
+        let (files, host, reached) = (lab.files.clone(), lab.spec.host.clone(), embedded.clone());
+        let provider = cx
+            .blocking(move || match (&host, &reached) {
+                (HostSpec::Libvirt(uri), _) => provider::open(uri),
+                (HostSpec::Embedded, Some(host)) => {
+                    let libvirt = Libvirt::open(&host.uri())?.with_containers(host.container_uri())?;
+                    Ok(Arc::new(libvirt) as Arc<dyn Provider>)
                 }
+                (HostSpec::Embedded, None) => Ok(Arc::new(Fake::embedded(&files))),
             })
             .await
             .context(Failure::new(FailureKind::Host, "cannot reach the host of the lab").hint(
-            "`cargo xtask doctor` shows what is missing; `host:` in the cluster file says where machines run",
-        ))?;
+                "`cargo xtask doctor` shows what is missing; `host:` in the cluster file says where machines run",
+            ))?;
         let name = &lab.spec.name;
         let domains = lab
             .spec
@@ -340,12 +339,7 @@ impl Reached {
             .iter()
             .map(|machine| (machine.name.clone(), domain_name(name, &machine.name)))
             .collect();
-        Ok(Self {
-            libvirt: Arc::new(libvirt),
-            embedded,
-            resource: resource_name(name, &state.get().lab),
-            domains,
-        })
+        Ok(Self { provider, embedded, resource: resource_name(name, &state.get().lab), domains })
     }
 
     /// `inner`, made to run where the lab's network is.

@@ -74,7 +74,7 @@ pub struct NetworkSettings {
 }
 
 /// A machine as the network's DHCP and name server knows it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct NetworkHost {
     /// Host name.
     pub name: String,

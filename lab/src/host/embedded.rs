@@ -41,8 +41,11 @@ impl EmbeddedHost {
     }
 
     /// The same for containers, where it runs them.
-    pub fn container_uri(&self) -> Option<String> {
-        self.no_containers.is_none().then(|| self.uri_of("lxc"))
+    pub fn container_uri(&self) -> Result<String, String> {
+        match &self.no_containers {
+            None => Ok(self.uri_of("lxc")),
+            Some(why) => Err(why.clone()),
+        }
     }
 
     fn uri_of(&self, driver: &str) -> String {

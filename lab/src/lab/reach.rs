@@ -166,10 +166,10 @@ pub async fn login(
 }
 
 async fn running(cx: &Cx, reached: &Reached, machine: &str) -> anyhow::Result<()> {
-    let (libvirt, domain) = (reached.libvirt.clone(), reached.domains[machine].clone());
-    match cx.blocking(move || libvirt.domain_state(&domain)).await?.map(|(state, _)| state) {
+    let (provider, domain) = (reached.provider.clone(), reached.domains[machine].clone());
+    match cx.blocking(move || provider.domain_state(&domain)).await?.map(|(state, _)| state) {
         Some(MachineState::Running) => Ok(()),
-        Some(MachineState::Crashed) => Err(Panicked("libvirt says that it crashed".to_owned()).into()),
+        Some(MachineState::Crashed) => Err(Panicked("its provider says that it crashed".to_owned()).into()),
         Some(MachineState::Paused) => anyhow::bail!("it was paused: the computer's disk may be full"),
         Some(MachineState::ShutOff) => anyhow::bail!("it stopped by itself"),
         None => anyhow::bail!("its domain is gone"),
@@ -181,8 +181,8 @@ async fn running(cx: &Cx, reached: &Reached, machine: &str) -> anyhow::Result<()
 /// # Errors
 /// When libvirt does not answer.
 pub async fn runs(cx: &Cx, reached: &Reached, id: &LabId) -> anyhow::Result<BTreeMap<String, String>> {
-    let libvirt = reached.libvirt.clone();
-    let domains = cx.blocking(move || libvirt.domains()).await?;
+    let provider = reached.provider.clone();
+    let domains = cx.blocking(move || provider.domains()).await?;
     let runs = domains
         .into_iter()
         .filter(|found| found.record.lab == *id && found.state == MachineState::Running)

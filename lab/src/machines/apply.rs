@@ -197,7 +197,7 @@ async fn one_step(
     let name = machine.name.as_str();
     let resource = format!("machine/{name}");
     let domain = lab_core::libvirt_xml::domain_name(&context.lab.spec.name, name);
-    let libvirt = context.reached.libvirt.clone();
+    let provider = context.reached.provider.clone();
     let pool = context.reached.resource.clone();
     let disk = disk_name(name);
     match operation {
@@ -207,13 +207,13 @@ async fn one_step(
         }
         MachineOperation::PowerOff => {
             task.step("taking its power");
-            cx.blocking(move || libvirt.power_off_domain(&domain)).await
+            cx.blocking(move || provider.power_off_domain(&domain)).await
         }
         MachineOperation::RemoveIdentity => {
             task.step("removing");
             let (lab, name) = (context.lab.clone(), name.to_owned());
             cx.blocking(move || {
-                remove_placed(&lab, &libvirt, &pool, &name)?;
+                remove_placed(&lab, &*provider, &pool, &name)?;
                 files::remove(&lab.files.machine(&name).folder)
             })
             .await
@@ -223,9 +223,9 @@ async fn one_step(
             if root.folder.exists() {
                 return remove_root(cx, context, &root).await;
             }
-            cx.blocking(move || libvirt.remove_volume(&pool, &disk)).await
+            cx.blocking(move || provider.remove_volume(&pool, &disk)).await
         }
-        MachineOperation::RemoveDomain => cx.blocking(move || libvirt.remove_domain(&domain)).await,
+        MachineOperation::RemoveDomain => cx.blocking(move || provider.remove_domain(&domain)).await,
         MachineOperation::CreateDisk { size, image } => {
             task.step("making its disk");
             context.state.record(&resource)?;
@@ -240,14 +240,14 @@ async fn one_step(
                 .context("the image is not in the store")?;
             let (lab, base, size) = (context.lab.clone(), base.clone(), *size);
             cx.blocking(move || {
-                let backing = place_base(&lab, &libvirt, &pool, &base)?;
+                let backing = place_base(&lab, &*provider, &pool, &base)?;
                 let plan = VolumePlan {
                     name: disk.clone(),
                     capacity: size,
                     format: VolumeFormat::Qcow2,
                     backing: Some(Backing { path: backing, format: VolumeFormat::Qcow2 }),
                 };
-                libvirt.create_volume(&pool, &disk, &volume_xml(&plan))?;
+                provider.create_volume(&pool, &disk, &volume_xml(&plan))?;
                 Ok(())
             })
             .await
@@ -255,7 +255,7 @@ async fn one_step(
         MachineOperation::GrowDisk { to, .. } => {
             task.step("growing its disk");
             let to = *to;
-            cx.blocking(move || libvirt.grow_volume(&pool, &disk, to)).await
+            cx.blocking(move || provider.grow_volume(&pool, &disk, to)).await
         }
         MachineOperation::WriteIdentity => {
             context.state.record(&resource)?;
@@ -274,11 +274,11 @@ async fn one_step(
             if kind_of(context, name) == Some(MachineKind::Container) {
                 return start_container(cx, context, name, domain).await;
             }
-            cx.blocking(move || libvirt.start_domain(&domain)).await?;
+            cx.blocking(move || provider.start_domain(&domain)).await?;
             Ok(())
         }
         MachineOperation::Resume => {
-            cx.blocking(move || libvirt.resume_domain(&domain)).await?;
+            cx.blocking(move || provider.resume_domain(&domain)).await?;
             Ok(())
         }
         MachineOperation::WaitReachable => wait_reachable(cx, context, name, &domain, started_at, task).await,
@@ -294,7 +294,6 @@ fn kind_of(context: &ApplyContext, name: &str) -> Option<MachineKind> {
 const ROOT: Duration = Duration::from_secs(60);
 
 async fn start_container(cx: &Cx, context: &ApplyContext, name: &str, domain: String) -> anyhow::Result<()> {
-    let host = context.reached.embedded.clone().context("containers run on the embedded host only")?;
     let image = &context.lab.machine(name)?.image;
     let tree = context.trees.get(image).context("the image has no root tree")?;
     let root = context.lab.files.root(name);
@@ -302,11 +301,18 @@ async fn start_container(cx: &Cx, context: &ApplyContext, name: &str, domain: St
     let frozen = root::settled(&root, &store)?.layers;
     let mut below: Vec<PathBuf> = frozen.iter().map(|layer| store.layer(layer).upper()).collect();
     below.push(tree.clone());
-    container::mounting(&host, &root, &below).read(&cx.cancel, Deadline::after(ROOT)).await?;
-    let (libvirt, log) = (context.reached.libvirt.clone(), context.lab.files.machine(name).console());
+    // A fake runs nothing, so that nothing is mounted for it.
+    let host = context.reached.embedded.clone();
+    if let Some(host) = &host {
+        container::mounting(host, &root, &below).read(&cx.cancel, Deadline::after(ROOT)).await?;
+    }
+    let (provider, log) = (context.reached.provider.clone(), context.lab.files.machine(name).console());
     cx.blocking(move || {
-        libvirt.start_domain(&domain)?;
-        container::keep_console(&host, &libvirt.console_terminal(&domain)?, &log)
+        provider.start_domain(&domain)?;
+        match &host {
+            Some(host) => container::keep_console(host, &provider.console_terminal(&domain)?, &log),
+            None => Ok(()),
+        }
     })
     .await
 }
@@ -334,18 +340,18 @@ async fn wait_reachable(
     let panicked = result.as_ref().is_err_and(|error| error.downcast_ref::<reach::Panicked>().is_some());
     if panicked && acceleration == Acceleration::Tcg {
         cx.progress.note(&format!("`{name}` died while it started under emulation; it is started once more"));
-        let (libvirt, again) = (context.reached.libvirt.clone(), domain.to_owned());
+        let (provider, again) = (context.reached.provider.clone(), domain.to_owned());
         let offset = console::length(&context.lab.files.machine(name).console());
         cx.blocking(move || {
-            libvirt.power_off_domain(&again)?;
-            libvirt.start_domain(&again)
+            provider.power_off_domain(&again)?;
+            provider.start_domain(&again)
         })
         .await?;
         result = reach::wait(cx, &context.lab, &context.reached, name, Some(offset), deadline, task).await;
     }
     result?;
-    let (libvirt, domain) = (context.reached.libvirt.clone(), domain.to_owned());
-    let run = cx.blocking(move || libvirt.domain_state(&domain)).await?;
+    let (provider, domain) = (context.reached.provider.clone(), domain.to_owned());
+    let run = cx.blocking(move || provider.domain_state(&domain)).await?;
     if let Some((MachineState::Running, Some(run))) = run {
         let run = context.reached.run_name(run);
         context.state.change(|state| {
@@ -363,21 +369,21 @@ async fn network(cx: &Cx, context: &ApplyContext, plan: &Plan) -> anyhow::Result
             // libvirt would make it so that other users may pass.
             files::private_folder(&context.lab.files.disks())?;
         }
-        let (libvirt, pool, path) =
-            (context.reached.libvirt.clone(), context.reached.resource.clone(), pool_path(context));
-        cx.blocking(move || libvirt.ensure_pool(&pool, &path)).await?;
+        let (provider, pool, path) =
+            (context.reached.provider.clone(), context.reached.resource.clone(), pool_path(context));
+        cx.blocking(move || provider.ensure_pool(&pool, &path)).await?;
     }
     for step in &plan.network.steps {
         kill_point(&step.id, "before");
         context.state.record("network")?;
-        let (libvirt, network, operation) =
-            (context.reached.libvirt.clone(), network.clone(), step.operation.clone());
+        let (provider, network, operation) =
+            (context.reached.provider.clone(), network.clone(), step.operation.clone());
         cx.blocking(move || match operation {
-            NetworkOperation::Remove => libvirt.remove_network(&network.name),
-            NetworkOperation::Define => libvirt.define_network(&network_xml(&network)),
-            NetworkOperation::Start => libvirt.start_network(&network.name),
+            NetworkOperation::Remove => provider.remove_network(&network.name),
+            NetworkOperation::Define => provider.define_network(&network_xml(&network)),
+            NetworkOperation::Start => provider.start_network(&network.name),
             NetworkOperation::UpdateHosts { remove, add } => {
-                libvirt.update_network_hosts(&network.name, &remove, &add)
+                provider.update_network_hosts(&network.name, &remove, &add)
             }
         })
         .await

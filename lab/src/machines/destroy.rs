@@ -17,7 +17,7 @@ use crate::lab::state::StateFile;
 use crate::lab::{Lab, cluster_file, connections, hold};
 use crate::layout::LabFiles;
 use crate::progress::Kind;
-use crate::provider::libvirt::Libvirt;
+use crate::provider::{self, Provider};
 
 /// The name and the files of the lab that a name or a path on the command line means. Neither the cluster file nor
 /// what is in it is needed: a lab must be removable after its file was lost or broken.
@@ -86,7 +86,7 @@ pub async fn destroy(cx: &Cx, cluster: &str, files: &LabFiles) -> anyhow::Result
         && let HostSpec::Libvirt(uri) = &state.host
     {
         let (uri, lab) = (uri.clone(), state.lab.clone());
-        cx.blocking(move || remove_from_libvirt(&Libvirt::open(&uri)?, &lab)).await.with_context(left)?;
+        cx.blocking(move || remove_from(&*provider::open(&uri)?, &lab)).await.with_context(left)?;
     }
     clear(cx, files).await.with_context(left)?;
     let owned = files.clone();
@@ -139,18 +139,18 @@ pub async fn clear(cx: &Cx, files: &LabFiles) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// With libvirt's reason.
-pub fn remove_from_libvirt(libvirt: &Libvirt, lab: &LabId) -> anyhow::Result<()> {
-    for found in libvirt.domains()? {
+pub fn remove_from(provider: &dyn Provider, lab: &LabId) -> anyhow::Result<()> {
+    for found in provider.domains()? {
         if found.record.lab == *lab {
-            libvirt.remove_domain(&found.record.name)?;
+            provider.remove_domain(&found.record.name)?;
         }
     }
-    for pool in libvirt.pools(|name| pool_lab(name).as_ref() == Some(lab))? {
-        libvirt.remove_pool(&pool)?;
+    for pool in provider.pools()?.into_iter().filter(|name| pool_lab(name).as_ref() == Some(lab)) {
+        provider.remove_pool(&pool)?;
     }
-    for (network, _) in libvirt.networks()? {
+    for (network, _) in provider.networks()? {
         if network.lab == *lab {
-            libvirt.remove_network(&network.name)?;
+            provider.remove_network(&network.name)?;
         }
     }
     Ok(())

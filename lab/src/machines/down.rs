@@ -40,10 +40,10 @@ pub async fn stop_machine(
         let press = looks % LOOKS_A_PRESS == 0;
         looks += 1;
         async move {
-            let (libvirt, domain) = (reached.libvirt.clone(), domain.to_owned());
+            let (provider, domain) = (reached.provider.clone(), domain.to_owned());
             let looked = cx.blocking(move || {
-                let pressed = if press { libvirt.shut_down_domain(&domain) } else { Ok(()) };
-                Ok((libvirt.domain_state(&domain)?, pressed))
+                let pressed = if press { provider.shut_down_domain(&domain) } else { Ok(()) };
+                Ok((provider.domain_state(&domain)?, pressed))
             });
             match looked.await {
                 Ok((None | Some((MachineState::ShutOff, _)), _)) => Probe::Ready(None),
@@ -61,8 +61,8 @@ pub async fn stop_machine(
         Err(error) => return Err(error.into()),
     };
     task.step(&format!("{reason}; taking its power"));
-    let (libvirt, domain) = (reached.libvirt.clone(), domain.to_owned());
-    cx.blocking(move || libvirt.power_off_domain(&domain)).await
+    let (provider, domain) = (reached.provider.clone(), domain.to_owned());
+    cx.blocking(move || provider.power_off_domain(&domain)).await
 }
 
 /// Stops every machine of the lab at once, then its network or its whole embedded host. Disks stay.
@@ -98,8 +98,8 @@ pub async fn stop(
     only: Option<&[&str]>,
 ) -> anyhow::Result<()> {
     let id = state.get().lab;
-    let libvirt = reached.libvirt.clone();
-    let domains = cx.blocking(move || libvirt.domains()).await?;
+    let provider = reached.provider.clone();
+    let domains = cx.blocking(move || provider.domains()).await?;
     let mut work = tokio::task::JoinSet::new();
     for found in domains {
         let is_one = only.is_none_or(|only| only.contains(&found.record.machine.as_str()));

@@ -19,10 +19,10 @@ use crate::host::{embedded, supervisor};
 use crate::lab::state::StateFile;
 use crate::layout::LabFiles;
 use crate::orphans::{self, Orphans};
-use crate::provider::libvirt::Libvirt;
+use crate::provider::{self, Provider};
 use crate::{image, processes};
 
-use super::destroy::{pool_lab, remove_from_libvirt};
+use super::destroy::{pool_lab, remove_from};
 
 /// Something that nobody owns.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,7 +114,7 @@ pub async fn find(cx: &Cx, uri: Option<&str>) -> anyhow::Result<Vec<Leftover>> {
     }
     for uri in uris {
         let (known, place) = (known.clone(), uri.clone());
-        found.extend(cx.blocking(move || in_libvirt(&Libvirt::open(&place)?, &known)).await?);
+        found.extend(cx.blocking(move || found_in(&*provider::open(&place)?, &known)).await?);
     }
     found.sort();
     Ok(found)
@@ -128,20 +128,20 @@ fn abandoned(cx: &Cx) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// What a libvirt has of labs that are not among `known`.
-fn in_libvirt(libvirt: &Libvirt, known: &BTreeSet<LabId>) -> anyhow::Result<Vec<Leftover>> {
+fn found_in(provider: &dyn Provider, known: &BTreeSet<LabId>) -> anyhow::Result<Vec<Leftover>> {
     let mut labs: std::collections::BTreeMap<LabId, Vec<String>> = std::collections::BTreeMap::new();
-    for found in libvirt.domains()? {
+    for found in provider.domains()? {
         labs.entry(found.record.lab).or_default().push(format!("domain {}", found.record.name));
     }
-    for (network, _) in libvirt.networks()? {
+    for (network, _) in provider.networks()? {
         labs.entry(network.lab).or_default().push(format!("network {}", network.name));
     }
-    for pool in libvirt.pools(|name| pool_lab(name).is_some())? {
+    for pool in provider.pools()? {
         if let Some(lab) = pool_lab(&pool) {
             labs.entry(lab).or_default().push(format!("pool {pool}"));
         }
     }
-    let uri = libvirt.uri(MachineKind::Vm);
+    let uri = provider.uri(MachineKind::Vm);
     Ok(labs
         .into_iter()
         .filter(|(lab, _)| !known.contains(lab))
@@ -164,7 +164,7 @@ pub async fn remove(cx: &Cx, leftovers: Vec<Leftover>) -> anyhow::Result<()> {
                 cx.blocking(move || orphans::end(&folder)).await?;
             }
             Leftover::Lab { uri, lab, .. } => {
-                cx.blocking(move || remove_from_libvirt(&Libvirt::open(&uri)?, &lab)).await?;
+                cx.blocking(move || remove_from(&*provider::open(&uri)?, &lab)).await?;
             }
         }
     }

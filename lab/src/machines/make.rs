@@ -199,8 +199,8 @@ async fn know_disks(cx: &Cx, lab: &Lab, reached: &Reached, state: &StateFile) ->
     }
     state.record("pool")?;
     files::private_folder(&disks)?;
-    let (libvirt, pool) = (reached.libvirt.clone(), reached.resource.clone());
-    cx.blocking(move || libvirt.ensure_pool(&pool, &disks.display().to_string())).await
+    let (provider, pool) = (reached.provider.clone(), reached.resource.clone());
+    cx.blocking(move || provider.ensure_pool(&pool, &disks.display().to_string())).await
 }
 
 /// Gives the machines of a lab that runs what they need now, and tells Ansible of it.
@@ -295,11 +295,7 @@ async fn accelerated(cx: &Cx, lab: &Lab, image: Option<&BaseImage>) -> anyhow::R
 /// Whether the lab's host can run the containers that its file asks for.
 fn runs_containers(lab: &Lab, reached: &Reached) -> anyhow::Result<()> {
     let wanted = lab.spec.machines.iter().find(|machine| machine.kind == MachineKind::Container);
-    let why = match &reached.embedded {
-        Some(host) => host.no_containers.clone(),
-        None => Some("they run on the embedded host only".to_owned()),
-    };
-    match (wanted, why) {
+    match (wanted, reached.provider.without_containers()) {
         (Some(machine), Some(why)) => {
             let message = format!("`{}` cannot be a container here: {why}", machine.name);
             Err(Failure::new(FailureKind::Host, message)

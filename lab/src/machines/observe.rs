@@ -15,9 +15,9 @@ use crate::layout::LabFiles;
 /// # Errors
 /// When libvirt does not answer.
 pub async fn observe(cx: &Cx, lab: &Lab, reached: &Reached, state: &LabState) -> anyhow::Result<Observed> {
-    let (libvirt, resource, id) = (reached.libvirt.clone(), reached.resource.clone(), state.lab.clone());
+    let (provider, resource, id) = (reached.provider.clone(), reached.resource.clone(), state.lab.clone());
     let (networks, domains, volumes) = cx
-        .blocking(move || Ok((libvirt.networks()?, libvirt.domains()?, libvirt.volumes(&resource)?)))
+        .blocking(move || Ok((provider.networks()?, provider.domains()?, provider.volumes(&resource)?)))
         .await?;
     let network = networks
         .into_iter()

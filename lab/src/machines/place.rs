@@ -15,7 +15,7 @@ use crate::disks::disk_name;
 use crate::files::{self, PUBLIC, SECRET};
 use crate::image::{self, BaseImage};
 use crate::lab::Lab;
-use crate::provider::libvirt::Libvirt;
+use crate::provider::Provider;
 
 use super::apply::ApplyContext;
 use super::container;
@@ -34,7 +34,7 @@ pub(super) fn pool_path(context: &ApplyContext) -> String {
 /// computer's files; another libvirt is given a copy in the lab's pool.
 fn place(
     lab: &Lab,
-    libvirt: &Libvirt,
+    provider: &dyn Provider,
     pool: &str,
     name: &str,
     file: &Path,
@@ -43,7 +43,7 @@ fn place(
     if lab.spec.host == HostSpec::Embedded {
         return Ok(file.display().to_string());
     }
-    if let Some(path) = libvirt.volume_path(pool, name)?
+    if let Some(path) = provider.volume_path(pool, name)?
         && !again
     {
         return Ok(path);
@@ -54,10 +54,10 @@ fn place(
         format: VolumeFormat::Raw,
         backing: None,
     };
-    let path = libvirt.create_volume(pool, name, &volume_xml(&plan))?;
+    let path = provider.create_volume(pool, name, &volume_xml(&plan))?;
     // A volume that was not filled whole must not be found by the next try.
-    if let Err(error) = libvirt.upload_volume(pool, name, file) {
-        libvirt.remove_volume(pool, name)?;
+    if let Err(error) = provider.upload_volume(pool, name, file) {
+        provider.remove_volume(pool, name)?;
         return Err(error);
     }
     Ok(path)
@@ -69,23 +69,28 @@ fn place(
 /// When it is another host and does not take it.
 pub(super) fn place_base(
     lab: &Lab,
-    libvirt: &Libvirt,
+    provider: &dyn Provider,
     pool: &str,
     base: &BaseImage,
 ) -> anyhow::Result<String> {
-    place(lab, libvirt, pool, &format!("{BASE_PREFIX}{}.qcow2", base.key), &base.disk, false)
+    place(lab, provider, pool, &format!("{BASE_PREFIX}{}.qcow2", base.key), &base.disk, false)
 }
 
 /// Removes a machine's own files from the pool of another computer.
 ///
 /// # Errors
 /// When that does not remove them.
-pub(super) fn remove_placed(lab: &Lab, libvirt: &Libvirt, pool: &str, machine: &str) -> anyhow::Result<()> {
+pub(super) fn remove_placed(
+    lab: &Lab,
+    provider: &dyn Provider,
+    pool: &str,
+    machine: &str,
+) -> anyhow::Result<()> {
     if lab.spec.host == HostSpec::Embedded {
         return Ok(());
     }
     for kind in ["initrd", "seed"] {
-        libvirt.remove_volume(pool, &format!("{machine}.{kind}"))?;
+        provider.remove_volume(pool, &format!("{machine}.{kind}"))?;
     }
     Ok(())
 }
@@ -141,34 +146,35 @@ pub(super) async fn define(cx: &Cx, context: &ApplyContext, name: &str) -> anyho
     let context = context.clone();
     let name = name.to_owned();
     cx.blocking(move || {
-        let (libvirt, pool) = (&context.reached.libvirt, &context.reached.resource);
+        let (provider, pool) = (&*context.reached.provider, &context.reached.resource);
         let machine = context.lab.machine(&name)?;
         let own = context.lab.files.machine(&name);
         if machine.kind == MachineKind::Container {
             let xml = container::definition(&context, &name);
             files::write_if_changed(&own.domain(), xml.as_bytes(), PUBLIC)?;
-            return libvirt.define_domain(machine.kind, &xml);
+            return provider.define_domain(machine.kind, &xml);
         }
         let base = &context.images[&machine.image];
         let boot = match &base.boot {
             image::Boot::Direct { kernel, command_line, .. } => Boot::Kernel {
                 kernel: place(
                     &context.lab,
-                    libvirt,
+                    provider,
                     pool,
                     &format!("{BASE_PREFIX}{}.kernel", base.key),
                     kernel,
                     false,
                 )?,
-                initrd: place(&context.lab, libvirt, pool, &format!("{name}.initrd"), &own.initrd(), true)?,
+                initrd: place(&context.lab, provider, pool, &format!("{name}.initrd"), &own.initrd(), true)?,
                 command_line: told(command_line, context.acceleration),
             },
             image::Boot::Disk => Boot::Disk {
-                seed: place(&context.lab, libvirt, pool, &format!("{name}.seed"), &own.seed(), true)?,
+                seed: place(&context.lab, provider, pool, &format!("{name}.seed"), &own.seed(), true)?,
             },
         };
-        let root_disk =
-            libvirt.volume_path(pool, &disk_name(&name))?.with_context(|| format!("`{name}` has no disk"))?;
+        let root_disk = provider
+            .volume_path(pool, &disk_name(&name))?
+            .with_context(|| format!("`{name}` has no disk"))?;
         let console_log = match context.lab.spec.host {
             HostSpec::Embedded => own.console().display().to_string(),
             HostSpec::Libvirt(_) => format!("{}/{name}.console.log", pool_path(&context)),
@@ -186,7 +192,7 @@ pub(super) async fn define(cx: &Cx, context: &ApplyContext, name: &str) -> anyho
         };
         let xml = domain_xml(&plan);
         files::write_if_changed(&own.domain(), xml.as_bytes(), PUBLIC)?;
-        libvirt.define_domain(machine.kind, &xml)
+        provider.define_domain(machine.kind, &xml)
     })
     .await
 }

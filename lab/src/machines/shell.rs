@@ -100,8 +100,8 @@ pub async fn exec(
 }
 
 async fn running_machines(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<Vec<String>> {
-    let libvirt = reached.libvirt.clone();
-    let domains = cx.blocking(move || libvirt.domains()).await?;
+    let provider = reached.provider.clone();
+    let domains = cx.blocking(move || provider.domains()).await?;
     let runs = |name: &str| {
         domains.iter().any(|found| {
             Some(&found.record.name) == reached.domains.get(name) && found.state == MachineState::Running
@@ -123,7 +123,7 @@ async fn running_machines(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Resu
 pub async fn console(cx: &Cx, lab: &Lab, machine: &str) -> anyhow::Result<ExitStatus> {
     let kind = lab.machine(machine)?.kind;
     let reached = running(cx, lab).await?;
-    let run = invocation("virsh").args(["--connect", reached.libvirt.uri(kind)]);
+    let run = invocation("virsh").args(["--connect", reached.provider.uri(kind)]);
     let mut run = run.args(["console", &reached.domains[machine]]);
     if kind == MachineKind::Container {
         // The first console is read by its keeper; the second is for people.

@@ -1,7 +1,4 @@
-//! The connection to libvirt, and what all resources share. The only room that names `virt::`.
-//!
-//! Every call blocks, so callers run them where blocking is allowed. A call that asks for what is there
-//! already, or for the end of what is gone already, succeeds.
+//! The connection to libvirt, and what all of its resources share. The only room that names `virt::`.
 
 mod domain;
 mod network;
@@ -12,12 +9,14 @@ use lab_core::spec::MachineKind;
 use virt::connect::Connect;
 use virt::error::{Error, ErrorNumber};
 
+use super::Provider;
+
 /// A connection to one libvirt. Its drivers have connections of their own; networks and storage are seen through any.
 pub struct Libvirt {
     connection: Connect,
     uri: String,
-    /// The driver of containers, where this libvirt has one.
-    containers: Option<(Connect, String)>,
+    /// The driver of containers with its URI, or why there is none.
+    containers: Result<(Connect, String), String>,
 }
 
 impl Libvirt {
@@ -26,42 +25,48 @@ impl Libvirt {
     /// # Errors
     /// When nothing answers at the URI.
     pub fn open(uri: &str) -> anyhow::Result<Self> {
-        Ok(Self { connection: connect(uri)?, uri: uri.to_owned(), containers: None })
+        let containers = Err("they run on the embedded host only".to_owned());
+        Ok(Self { connection: connect(uri)?, uri: uri.to_owned(), containers })
     }
 
-    /// Opens a connection to the driver of containers too.
+    /// Opens a connection to the driver of containers too, or notes why there is none.
     ///
     /// # Errors
     /// When nothing answers at the URI.
-    pub fn with_containers(mut self, uri: &str) -> anyhow::Result<Self> {
-        self.containers = Some((connect(uri)?, uri.to_owned()));
+    pub fn with_containers(mut self, uri: Result<String, String>) -> anyhow::Result<Self> {
+        self.containers = match uri {
+            Ok(uri) => Ok((connect(&uri)?, uri)),
+            Err(why) => Err(why),
+        };
         Ok(self)
-    }
-
-    /// The URI that machines of a kind are reached at.
-    pub fn uri(&self, kind: MachineKind) -> &str {
-        match (kind, &self.containers) {
-            (MachineKind::Container, Some((_, uri))) => uri,
-            _ => &self.uri,
-        }
     }
 
     /// The connection for machines of a kind: the one place where the two are told apart here.
     fn driver(&self, kind: MachineKind) -> anyhow::Result<&Connect> {
-        match kind {
-            MachineKind::Vm => Ok(&self.connection),
-            MachineKind::Container => {
-                let (connection, _) =
-                    self.containers.as_ref().context("the lab's libvirt runs no containers")?;
-                Ok(connection)
-            }
+        match (kind, &self.containers) {
+            (MachineKind::Vm, _) => Ok(&self.connection),
+            (MachineKind::Container, Ok((connection, _))) => Ok(connection),
+            (MachineKind::Container, Err(why)) => anyhow::bail!("this libvirt runs no containers: {why}"),
         }
     }
 
     fn drivers(&self) -> impl Iterator<Item = &Connect> {
-        [Some(&self.connection), self.containers.as_ref().map(|(connection, _)| connection)]
+        [Some(&self.connection), self.containers.as_ref().ok().map(|(connection, _)| connection)]
             .into_iter()
             .flatten()
+    }
+}
+
+impl Provider for Libvirt {
+    fn uri(&self, kind: MachineKind) -> &str {
+        match (kind, &self.containers) {
+            (MachineKind::Container, Ok((_, uri))) => uri,
+            _ => &self.uri,
+        }
+    }
+
+    fn without_containers(&self) -> Option<&str> {
+        self.containers.as_ref().err().map(String::as_str)
     }
 }
 
@@ -102,6 +107,3 @@ fn ended(result: Result<(), Error>) -> Result<(), Error> {
         _ => Ok(()),
     }
 }
-
-#[cfg(test)]
-mod tests;

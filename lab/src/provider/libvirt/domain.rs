@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use lab_core::libvirt_xml::{DomainRecord, read_console, read_domain};
+use lab_core::libvirt_xml::{read_console, read_domain};
 use lab_core::plan::MachineState;
 use lab_core::spec::MachineKind;
 use virt::domain::{Domain, DomainState};
@@ -12,6 +12,7 @@ use virt::sys;
 
 use crate::wait::{Deadline, Probe, until_blocking};
 
+use super::super::{Domains, FoundDomain};
 use super::{Libvirt, ended, optional};
 
 /// How often a container is started that libvirt loses each time. One in ten is lost beside a virtual machine.
@@ -21,23 +22,8 @@ const STARTS: u32 = 8;
 const KNOWN_WITHIN: Duration = Duration::from_millis(1_000);
 const KNOWN_INTERVAL: Duration = Duration::from_millis(2);
 
-/// A domain of some lab, as libvirt has it.
-#[derive(Debug, Clone)]
-pub struct FoundDomain {
-    /// What its definition says.
-    pub record: DomainRecord,
-    /// Whether it runs.
-    pub state: MachineState,
-    /// libvirt's number for this run of it; none while it does not run.
-    pub run: Option<u32>,
-}
-
-impl Libvirt {
-    /// Every domain that carries a lab's metadata.
-    ///
-    /// # Errors
-    /// When libvirt does not answer.
-    pub fn domains(&self) -> anyhow::Result<Vec<FoundDomain>> {
+impl Domains for Libvirt {
+    fn domains(&self) -> anyhow::Result<Vec<FoundDomain>> {
         let mut found = Vec::new();
         let mut domains = Vec::new();
         for driver in self.drivers() {
@@ -53,20 +39,12 @@ impl Libvirt {
         Ok(found)
     }
 
-    /// Defines a domain, or defines it anew.
-    ///
-    /// # Errors
-    /// With libvirt's reason.
-    pub fn define_domain(&self, kind: MachineKind, xml: &str) -> anyhow::Result<()> {
+    fn define_domain(&self, kind: MachineKind, xml: &str) -> anyhow::Result<()> {
         self.driver(kind)?.define_domain_xml(xml).context("libvirt refused the machine's definition")?;
         Ok(())
     }
 
-    /// Starts a defined domain; one that runs already is left alone. Returns libvirt's number for the run.
-    ///
-    /// # Errors
-    /// With libvirt's reason.
-    pub fn start_domain(&self, name: &str) -> anyhow::Result<u32> {
+    fn start_domain(&self, name: &str) -> anyhow::Result<u32> {
         let domain = self.domain(name)?;
         if state(&domain)? == MachineState::ShutOff {
             let started = match is_container(&domain)? {
@@ -78,21 +56,13 @@ impl Libvirt {
         domain.id().with_context(|| format!("`{name}` ended as soon as it was started"))
     }
 
-    /// Lets a paused domain go on.
-    ///
-    /// # Errors
-    /// With libvirt's reason.
-    pub fn resume_domain(&self, name: &str) -> anyhow::Result<u32> {
+    fn resume_domain(&self, name: &str) -> anyhow::Result<u32> {
         let domain = self.domain(name)?;
         domain.resume().with_context(|| format!("cannot let `{name}` go on"))?;
         domain.id().with_context(|| format!("`{name}` ended as soon as it went on"))
     }
 
-    /// Presses the domain's power button. A container has none: its first process is told.
-    ///
-    /// # Errors
-    /// With libvirt's reason.
-    pub fn shut_down_domain(&self, name: &str) -> anyhow::Result<()> {
+    fn shut_down_domain(&self, name: &str) -> anyhow::Result<()> {
         let Some(domain) = self.find(name)? else { return Ok(()) };
         let asked =
             if is_container(&domain)? { heard(tell_to_power_off(&domain)) } else { domain.shutdown() };
@@ -105,29 +75,17 @@ impl Libvirt {
         }
     }
 
-    /// Takes the domain's power.
-    ///
-    /// # Errors
-    /// With libvirt's reason.
-    pub fn power_off_domain(&self, name: &str) -> anyhow::Result<()> {
+    fn power_off_domain(&self, name: &str) -> anyhow::Result<()> {
         let Some(domain) = self.find(name)? else { return Ok(()) };
         ended(domain.destroy()).with_context(|| format!("cannot take the power of `{name}`"))
     }
 
-    /// Whether a domain runs, and which run it is; none if it is not defined.
-    ///
-    /// # Errors
-    /// With libvirt's reason.
-    pub fn domain_state(&self, name: &str) -> anyhow::Result<Option<(MachineState, Option<u32>)>> {
+    fn domain_state(&self, name: &str) -> anyhow::Result<Option<(MachineState, Option<u32>)>> {
         let Some(domain) = self.find(name)? else { return Ok(None) };
         Ok(Some((state(&domain)?, domain.id())))
     }
 
-    /// Takes the domain's power and removes its definition.
-    ///
-    /// # Errors
-    /// With libvirt's reason.
-    pub fn remove_domain(&self, name: &str) -> anyhow::Result<()> {
+    fn remove_domain(&self, name: &str) -> anyhow::Result<()> {
         self.power_off_domain(name)?;
         let Some(domain) = self.find(name)? else { return Ok(()) };
         // A definition with firmware variables, snapshots or a saved state is not removed without saying so.
@@ -142,15 +100,13 @@ impl Libvirt {
         removed.with_context(|| format!("cannot remove the definition of `{name}`"))
     }
 
-    /// The terminal on the computer behind a running container's first console: `/dev/pts/3`.
-    ///
-    /// # Errors
-    /// When it does not run, or libvirt does not say.
-    pub fn console_terminal(&self, name: &str) -> anyhow::Result<String> {
+    fn console_terminal(&self, name: &str) -> anyhow::Result<String> {
         let definition = self.domain(name)?.xml_desc(0)?;
         read_console(&definition)?.with_context(|| format!("`{name}` has no console"))
     }
+}
 
+impl Libvirt {
     fn domain(&self, name: &str) -> anyhow::Result<Domain> {
         self.find(name)?.with_context(|| format!("libvirt has no domain `{name}`"))
     }

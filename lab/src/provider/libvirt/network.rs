@@ -6,17 +6,14 @@ use virt::error::ErrorNumber;
 use virt::network::Network;
 use virt::sys;
 
+use super::super::Networks;
 use super::{Libvirt, ended, optional};
 
 const ADD: sys::virNetworkUpdateCommand = sys::VIR_NETWORK_UPDATE_COMMAND_ADD_LAST;
 const DELETE: sys::virNetworkUpdateCommand = sys::VIR_NETWORK_UPDATE_COMMAND_DELETE;
 
-impl Libvirt {
-    /// Every network that carries a lab's metadata, and whether it is active.
-    ///
-    /// # Errors
-    /// When libvirt does not answer.
-    pub fn networks(&self) -> anyhow::Result<Vec<(NetworkRecord, bool)>> {
+impl Networks for Libvirt {
+    fn networks(&self) -> anyhow::Result<Vec<(NetworkRecord, bool)>> {
         let mut found = Vec::new();
         for network in self.connection.list_all_networks(0).context("cannot list the networks")? {
             let definition = match network.xml_desc(sys::VIR_NETWORK_XML_INACTIVE) {
@@ -34,20 +31,12 @@ impl Libvirt {
         Ok(found)
     }
 
-    /// Defines a network, or defines it anew.
-    ///
-    /// # Errors
-    /// With libvirt's reason.
-    pub fn define_network(&self, xml: &str) -> anyhow::Result<()> {
+    fn define_network(&self, xml: &str) -> anyhow::Result<()> {
         self.connection.define_network_xml(xml).context("libvirt refused the network's definition")?;
         Ok(())
     }
 
-    /// Starts a defined network; an active one is left alone.
-    ///
-    /// # Errors
-    /// With libvirt's reason.
-    pub fn start_network(&self, name: &str) -> anyhow::Result<()> {
+    fn start_network(&self, name: &str) -> anyhow::Result<()> {
         let network = self.network(name)?;
         if !network.is_active()? {
             network.create().with_context(|| format!("cannot start the network `{name}`"))?;
@@ -55,11 +44,7 @@ impl Libvirt {
         Ok(())
     }
 
-    /// Tells a living network, and its definition, which machines came and went.
-    ///
-    /// # Errors
-    /// With libvirt's reason.
-    pub fn update_network_hosts(
+    fn update_network_hosts(
         &self,
         name: &str,
         remove: &[NetworkHost],
@@ -91,16 +76,14 @@ impl Libvirt {
         Ok(())
     }
 
-    /// Stops a network and removes its definition.
-    ///
-    /// # Errors
-    /// With libvirt's reason.
-    pub fn remove_network(&self, name: &str) -> anyhow::Result<()> {
+    fn remove_network(&self, name: &str) -> anyhow::Result<()> {
         let Some(network) = optional(self.connection.lookup_network_by_name(name))? else { return Ok(()) };
         ended(network.destroy()).with_context(|| format!("cannot stop the network `{name}`"))?;
         ended(network.undefine()).with_context(|| format!("cannot remove the network `{name}`"))
     }
+}
 
+impl Libvirt {
     fn network(&self, name: &str) -> anyhow::Result<Network> {
         self.connection
             .lookup_network_by_name(name)

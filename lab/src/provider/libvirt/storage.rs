@@ -11,17 +11,14 @@ use virt::storage_pool::StoragePool;
 use virt::storage_vol::StorageVol;
 use virt::stream::Stream;
 
+use super::super::Storage;
 use super::{Libvirt, ended, optional};
 
 /// How much of a file is handed to libvirt at once; its own protocol carries at most 4 MiB.
 const CHUNK: usize = 1 << 20;
 
-impl Libvirt {
-    /// Makes the pool where it is missing, makes its folder, starts it, and finds out what is in it.
-    ///
-    /// # Errors
-    /// With libvirt's reason.
-    pub fn ensure_pool(&self, name: &str, path: &str) -> anyhow::Result<()> {
+impl Storage for Libvirt {
+    fn ensure_pool(&self, name: &str, path: &str) -> anyhow::Result<()> {
         let pool = match optional(self.connection.lookup_storage_pool_by_name(name))? {
             Some(pool) => pool,
             None => self
@@ -36,11 +33,7 @@ impl Libvirt {
         pool.create(0).with_context(|| format!("cannot start the storage pool `{name}`"))
     }
 
-    /// The volumes of a pool; none where there is no such pool or it is not active.
-    ///
-    /// # Errors
-    /// With libvirt's reason.
-    pub fn volumes(&self, pool: &str) -> anyhow::Result<Vec<VolumeRecord>> {
+    fn volumes(&self, pool: &str) -> anyhow::Result<Vec<VolumeRecord>> {
         let Some(pool) = optional(self.connection.lookup_storage_pool_by_name(pool))? else {
             return Ok(vec![]);
         };
@@ -55,12 +48,7 @@ impl Libvirt {
         Ok(found)
     }
 
-    /// Makes a volume, and returns its path. One of that name that is there is left of a try that was
-    /// broken off, and is made anew.
-    ///
-    /// # Errors
-    /// With libvirt's reason.
-    pub fn create_volume(&self, pool: &str, name: &str, xml: &str) -> anyhow::Result<String> {
+    fn create_volume(&self, pool: &str, name: &str, xml: &str) -> anyhow::Result<String> {
         self.remove_volume(pool, name)?;
         let pool = self.pool(pool)?;
         let volume = StorageVol::create_xml(&pool, xml, 0)
@@ -68,29 +56,17 @@ impl Libvirt {
         Ok(volume.path()?)
     }
 
-    /// Makes a volume bigger.
-    ///
-    /// # Errors
-    /// With libvirt's reason.
-    pub fn grow_volume(&self, pool: &str, name: &str, capacity: Bytes) -> anyhow::Result<()> {
+    fn grow_volume(&self, pool: &str, name: &str, capacity: Bytes) -> anyhow::Result<()> {
         let volume = self.pool(pool)?.lookup_storage_vol_by_name(name)?;
         volume.resize(capacity.0, 0).with_context(|| format!("cannot make the disk `{name}` bigger"))
     }
 
-    /// The path of a volume; none if it is not there.
-    ///
-    /// # Errors
-    /// With libvirt's reason.
-    pub fn volume_path(&self, pool: &str, name: &str) -> anyhow::Result<Option<String>> {
+    fn volume_path(&self, pool: &str, name: &str) -> anyhow::Result<Option<String>> {
         let volume = optional(self.pool(pool)?.lookup_storage_vol_by_name(name))?;
         volume.map(|volume| volume.path().map_err(Into::into)).transpose()
     }
 
-    /// Fills a volume with the bytes of a file on this computer, wherever the machines run.
-    ///
-    /// # Errors
-    /// With libvirt's or the system's reason.
-    pub fn upload_volume(&self, pool: &str, name: &str, from: &Path) -> anyhow::Result<()> {
+    fn upload_volume(&self, pool: &str, name: &str, from: &Path) -> anyhow::Result<()> {
         let volume = self.pool(pool)?.lookup_storage_vol_by_name(name)?;
         let mut file = File::open(from).with_context(|| format!("cannot open `{}`", from.display()))?;
         let length = file.metadata()?.len();
@@ -113,31 +89,18 @@ impl Libvirt {
         stream.finish().with_context(|| format!("cannot fill the disk `{name}`"))
     }
 
-    /// Removes a volume.
-    ///
-    /// # Errors
-    /// With libvirt's reason.
-    pub fn remove_volume(&self, pool: &str, name: &str) -> anyhow::Result<()> {
+    fn remove_volume(&self, pool: &str, name: &str) -> anyhow::Result<()> {
         let Some(pool) = optional(self.connection.lookup_storage_pool_by_name(pool))? else { return Ok(()) };
         let Some(volume) = optional(pool.lookup_storage_vol_by_name(name))? else { return Ok(()) };
         ended(volume.delete(0)).with_context(|| format!("cannot remove the disk `{name}`"))
     }
 
-    /// Every pool whose name `wanted` accepts.
-    ///
-    /// # Errors
-    /// When libvirt does not answer.
-    pub fn pools(&self, wanted: impl Fn(&str) -> bool) -> anyhow::Result<Vec<String>> {
+    fn pools(&self) -> anyhow::Result<Vec<String>> {
         let pools = self.connection.list_all_storage_pools(0).context("cannot list the storage pools")?;
-        let names = pools.iter().map(StoragePool::name).collect::<Result<Vec<_>, _>>()?;
-        Ok(names.into_iter().filter(|name| wanted(name)).collect())
+        Ok(pools.iter().map(StoragePool::name).collect::<Result<_, _>>()?)
     }
 
-    /// Removes a pool, everything in it, and its folder.
-    ///
-    /// # Errors
-    /// With libvirt's reason.
-    pub fn remove_pool(&self, name: &str) -> anyhow::Result<()> {
+    fn remove_pool(&self, name: &str) -> anyhow::Result<()> {
         let Some(pool) = optional(self.connection.lookup_storage_pool_by_name(name))? else { return Ok(()) };
         if !pool.is_active()? {
             // Only an active pool knows what lies in its folder. A folder that is gone already cannot be made active.
@@ -154,7 +117,9 @@ impl Libvirt {
         }
         ended(pool.undefine()).with_context(|| format!("cannot remove the storage pool `{name}`"))
     }
+}
 
+impl Libvirt {
     fn pool(&self, name: &str) -> anyhow::Result<StoragePool> {
         self.connection
             .lookup_storage_pool_by_name(name)
