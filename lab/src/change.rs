@@ -64,7 +64,7 @@ pub struct ChangeOptions {
 /// # Errors
 /// When the lab does not run, the change is refused, a playbook fails, or the cluster is not well afterwards.
 pub async fn change(cx: &Cx, lab: &Lab, operation: &Operation, options: ChangeOptions) -> anyhow::Result<()> {
-    let _held = lab.hold()?;
+    let _held = lab.hold_made(cx)?;
     let reached = running(cx, lab).await?;
     refuse_old_inventory(cx, lab)?;
     if *operation == Operation::Upgrade {

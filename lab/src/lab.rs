@@ -12,7 +12,7 @@ use lab_core::cluster::{self, Checked};
 use lab_core::identity::LabId;
 use lab_core::libvirt_xml::{bridge_name, domain_name, resource_name};
 use lab_core::secrets::Secrets;
-use lab_core::source::{self, Severity, SourceFile};
+use lab_core::source::{self, Severity, SourceFile, suggest};
 use lab_core::spec::{ClusterSpec, HostSpec};
 
 use crate::cx::Cx;
@@ -70,15 +70,14 @@ pub fn cluster_file(cx: &Cx, cluster: &str) -> anyhow::Result<PathBuf> {
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
     names.sort();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let folder =
         [cx.layout.inventories().join(cluster), given.to_owned()].into_iter().find(|path| path.is_dir());
     let message = match folder.filter(|_| !cluster.is_empty()) {
         Some(folder) => format!("the folder `{}` has no {CLUSTER_FILE}", folder.display()),
         None => format!("there is no cluster `{cluster}`, neither a name under inventories/ nor a path"),
     };
-    Err(Failure::new(FailureKind::Usage, message)
-        .hint(format!("the clusters of this checkout are: {}", names.join(", ")))
-        .into())
+    Err(Failure::new(FailureKind::Usage, message).hint(suggest::one_of("clusters", cluster, &names)).into())
 }
 
 /// Reads a cluster file and checks it against this computer.
@@ -165,6 +164,21 @@ impl Lab {
         hold(&self.files, &self.spec.name)
     }
 
+    /// Takes a lab that is there. One that is not leaves nothing behind.
+    ///
+    /// # Errors
+    /// When it was never made, or another command holds it.
+    pub fn hold_made(&self, cx: &Cx) -> anyhow::Result<File> {
+        self.state()?.with_context(|| self.not_up(cx))?;
+        self.hold()
+    }
+
+    /// That the lab does not run, and what starts it.
+    fn not_up(&self, cx: &Cx) -> Failure {
+        Failure::new(FailureKind::Provision, format!("the lab `{}` does not run", self.spec.name))
+            .hint(format!("run `cargo xtask lab up {}`", self.cluster_words(cx)))
+    }
+
     /// The state of the lab; none if it was never made.
     ///
     /// # Errors
@@ -208,7 +222,7 @@ impl Lab {
                 FailureKind::Usage,
                 format!("the cluster `{}` has no machine `{name}`", self.spec.name),
             )
-            .hint(format!("its machines are: {}", names.join(", ")))
+            .hint(suggest::one_of("machines", name, &names))
         })
     }
 }
@@ -365,14 +379,8 @@ impl Reached {
 /// # Errors
 /// When the lab does not run, or its host does not answer.
 pub async fn running(cx: &Cx, lab: &Lab) -> anyhow::Result<Reached> {
-    let name = &lab.spec.name;
-    let words = lab.cluster_words(cx);
-    let not_up = || {
-        Failure::new(FailureKind::Provision, format!("the lab `{name}` does not run"))
-            .hint(format!("run `cargo xtask lab up {words}`"))
-    };
-    let state = lab.state()?.with_context(not_up)?;
-    Reached::find(cx, lab, &state).await?.with_context(not_up)
+    let state = lab.state()?.with_context(|| lab.not_up(cx))?;
+    Reached::find(cx, lab, &state).await?.with_context(|| lab.not_up(cx))
 }
 
 /// A name for the record of this run, the newest last in order.

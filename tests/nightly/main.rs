@@ -7,6 +7,7 @@ mod day_two;
 mod e2e;
 mod full_disk;
 mod join;
+mod killed;
 mod likeness;
 mod only_rust;
 mod recover;

@@ -1,6 +1,7 @@
 //! A checkout of a test's own: its cluster files, its labs, its user's home. The cache is the one that the tests were
 //! given, because what is in it takes minutes to make.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use tempfile::TempDir;
 use crate::cluster::Cluster;
 use crate::computer::Computer;
 use crate::run::{Run, run};
+use crate::stand_ins;
 
 /// A checkout that goes with its labs when it is dropped.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub struct Checkout {
     pub ansible: PathBuf,
     /// What each call of it begins with; see [`Run::through`].
     pub prefix: Vec<String>,
+    /// Variables that each call of it has beside the usual ones.
+    environment: Vec<(&'static str, OsString)>,
 }
 
 impl Default for Checkout {
@@ -36,16 +40,36 @@ impl Checkout {
     /// # Panics
     /// When it cannot be made, or the tests were not started by `cargo xtask test`.
     pub fn new() -> Self {
-        // Short, because paths of sockets may have 108 bytes and tests should not be what finds that out.
-        let folder =
-            tempfile::Builder::new().prefix("lab-").tempdir().expect("a temporary folder can be made");
-        let checkout = Self {
-            folder,
-            cache: variable("LAB_CACHE").into(),
-            program: variable("LAB_BIN").into(),
-            ansible: variable("LAB_ANSIBLE").into(),
-            prefix: vec![],
-        };
+        let [cache, program, ansible] = ["LAB_CACHE", "LAB_BIN", "LAB_ANSIBLE"].map(variable);
+        Self::of(temporary_folder(), cache.into(), program.into(), ansible.into())
+    }
+
+    /// One whose `lab` meets stand-ins for everything outside of it; see [`stand_ins`].
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn with_stand_ins(program: &Path) -> Self {
+        let folder = temporary_folder();
+        let root = folder.path().to_owned();
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(root.join("cache"))
+            .expect("a folder can be made in a new one");
+        let programs = root.join(stand_ins::PROGRAMS);
+        let ansible = programs.parent().expect("the folder of programs is in another").to_owned();
+        let mut checkout = Self::of(folder, root.join("cache"), program.to_owned(), ansible);
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths([programs].into_iter().chain(std::env::split_paths(&path)));
+        checkout.environment = vec![
+            ("PATH", path.expect("no folder on PATH has a colon in its name")),
+            ("LAB_TEST_PROVIDER", root.join(stand_ins::PROVIDER).into()),
+        ];
+        stand_ins::lay_out(&checkout);
+        checkout
+    }
+
+    fn of(folder: TempDir, cache: PathBuf, program: PathBuf, ansible: PathBuf) -> Self {
+        let checkout = Self { folder, cache, program, ansible, prefix: vec![], environment: vec![] };
         for name in ["inventories", "home"] {
             fs::create_dir(checkout.root().join(name)).expect("a folder can be made in a new one");
         }
@@ -137,9 +161,10 @@ impl Checkout {
     /// # Panics
     /// When the tests were not started by `cargo xtask test`.
     pub fn lab(&self, words: &[&str]) -> Run {
-        run(&self.program)
-            .args(words)
-            .through(&self.prefix)
+        let run = run(&self.program).args(words).through(&self.prefix);
+        let variables = self.environment.iter();
+        variables
+            .fold(run, |run, (name, value)| run.env(name, value))
             .env("LAB_ROOT", self.root())
             .env("LAB_CACHE", &self.cache)
             .env("LAB_ANSIBLE", &self.ansible)
@@ -229,6 +254,11 @@ impl Drop for Checkout {
             }
         }
     }
+}
+
+/// A folder with a short path: paths of sockets may have 108 bytes.
+fn temporary_folder() -> TempDir {
+    tempfile::Builder::new().prefix("lab-").tempdir().expect("a temporary folder can be made")
 }
 
 /// Shows what a lab said before it is destroyed with its test.

@@ -17,6 +17,7 @@ pub mod redact;
 pub mod run;
 pub mod skip;
 pub mod soak;
+pub mod stand_ins;
 pub mod terminal;
 pub mod wait;
 

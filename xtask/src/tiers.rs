@@ -52,7 +52,7 @@ impl Tier {
         match self {
             // Only the first does without libvirt's headers.
             Self::Core => ("core", &["xtask", "lab-core"], "", 150),
-            Self::Cli => ("cli", &["lab"], "", 60),
+            Self::Cli => ("cli", &["lab"], "", 180),
             Self::Tools => ("tools", &["lab-tests"], "lab-tests::tools", 120),
             Self::Smoke => ("smoke", &["lab-tests"], "lab-tests::lab", 240),
             Self::Kubespray => ("kubespray", &["lab-tests"], "lab-tests::kubespray", 1200),

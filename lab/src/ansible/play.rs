@@ -110,7 +110,7 @@ pub struct Play<'a> {
 /// As [`play`].
 pub async fn run(cx: &Cx, lab: &Lab, word: &str, arguments: &[OsString], json: bool) -> anyhow::Result<()> {
     let again = format!("`cargo xtask kubespray play {} {word}`", lab.cluster_words(cx));
-    let _held = lab.hold()?;
+    let _held = lab.hold_made(cx)?;
     play(
         cx,
         lab,

@@ -15,7 +15,7 @@ use crate::{consent, output, snapshot};
 /// As [`snapshot::take`].
 pub async fn take(cx: &Cx, lab: &Lab, name: Option<String>) -> anyhow::Result<()> {
     let name = name.unwrap_or_else(snapshot::fresh_name);
-    let _held = lab.hold()?;
+    let _held = lab.hold_made(cx)?;
     let taken = snapshot::take(cx, lab, &name).await?;
     output::line(taken.name)
 }

@@ -6,6 +6,7 @@
 
 use anyhow::Context as _;
 use lab_core::identity::LabId;
+use lab_core::source::suggest;
 use lab_core::spec::HostSpec;
 
 use crate::cx::Cx;
@@ -52,7 +53,8 @@ pub fn find(cx: &Cx, cluster: &str) -> anyhow::Result<(String, LabFiles)> {
     let hint = if names.is_empty() {
         "there are no labs".to_owned()
     } else {
-        format!("the labs are: {}", names.join(", "))
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        suggest::one_of("labs", cluster, &names)
     };
     Err(Failure::new(FailureKind::Usage, format!("there is no lab `{cluster}`")).hint(hint).into())
 }

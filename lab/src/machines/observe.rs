@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::Context as _;
 use lab_core::plan::{Observed, ObservedDisk, ObservedDomain, ObservedMachine, ObservedNetwork};
 
 use crate::cx::Cx;
 use crate::disks::{root, snapshots};
+use crate::failure::{Failure, FailureKind};
 use crate::lab::state::LabState;
 use crate::lab::{Lab, Reached};
 use crate::layout::LabFiles;
@@ -18,7 +20,13 @@ pub async fn observe(cx: &Cx, lab: &Lab, reached: &Reached, state: &LabState) ->
     let (provider, resource, id) = (reached.provider.clone(), reached.resource.clone(), state.lab.clone());
     let (networks, domains, volumes) = cx
         .blocking(move || Ok((provider.networks()?, provider.domains()?, provider.volumes(&resource)?)))
-        .await?;
+        .await
+        .with_context(|| {
+            Failure::new(
+                FailureKind::Provision,
+                format!("the host of the lab `{}` does not say what there is", lab.spec.name),
+            )
+        })?;
     let network = networks
         .into_iter()
         .find(|(record, _)| record.lab == id)

@@ -111,7 +111,8 @@ async fn running_machines(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Resu
         lab.spec.machines.iter().map(|machine| machine.name.clone()).filter(|name| runs(name)).collect();
     anyhow::ensure!(
         !machines.is_empty(),
-        Failure::new(FailureKind::Provision, "no machine runs").hint("run `cargo xtask lab up`")
+        Failure::new(FailureKind::Provision, "no machine runs")
+            .hint(format!("run `cargo xtask lab up {}`", lab.cluster_words(cx)))
     );
     Ok(machines)
 }
