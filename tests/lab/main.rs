@@ -5,7 +5,6 @@
 mod change;
 mod container;
 mod disk;
-mod errors;
 mod gc;
 mod image;
 mod interrupted;

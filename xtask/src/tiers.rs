@@ -13,7 +13,7 @@ pub enum Tier {
     Cli,
     /// Real Ansible and libvirt, no machines.
     Tools,
-    /// A handful of real machines of both kinds: up, ssh, ping, kill, destroy, errors, events.
+    /// A handful of real machines of both kinds: up, ssh, ping, kill, destroy, events.
     Smoke,
     /// Real Kubespray, no machines.
     Kubespray,
@@ -43,7 +43,7 @@ pub const REQUIRED: [Tier; 8] = [
 ];
 
 /// The tests of `lab-tests::lab` that are the tier `smoke`, by how their names begin.
-const SMOKE: [&str; 4] = ["errors::", "interrupted::", "life::", "killed::containers_survive_"];
+const SMOKE: [&str; 3] = ["interrupted::", "life::", "killed::containers_survive_"];
 
 impl Tier {
     /// What people call it; the packages to be built for it; its binary, where it is one; the seconds that its tests

@@ -1,6 +1,7 @@
 //! The real `lab` against stand-ins: every command with good and bad words, exit codes, JSON, and the end of the program at
 //! every call of its provider. Starts no machine and no daemon, needs no network and no root.
 
+mod errors;
 mod faults;
 mod killed;
 mod stories;
