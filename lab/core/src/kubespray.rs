@@ -12,7 +12,7 @@ pub mod read;
 mod release;
 pub(crate) mod render;
 mod setting;
-mod words;
+mod yaml;
 
 pub use access::{Access, AccessError, known_hosts, ssh_config};
 pub use ansible::AnsibleSettings;

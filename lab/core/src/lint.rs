@@ -37,7 +37,8 @@ pub use sarif::sarif;
 use crate::cluster::Places;
 use crate::host::{DiskFacts, HostFacts};
 use crate::kubespray::index::{Index, Variable};
-use crate::kubespray::read::{self, Inventory, yaml};
+use crate::kubespray::read::parts::{Parts, Step};
+use crate::kubespray::read::{self, Inventory};
 use crate::kubespray::{Groups, Origin, Scope, Setting, Values};
 use crate::source::{Code, Finding, Findings, Place, Severity, SourceFile, Span};
 use crate::spec::{ClusterSpec, HostSpec, MachineKind, Role};
@@ -197,7 +198,7 @@ enum Part<'p> {
     Name,
     Value,
     /// A part of the value.
-    Inside(yaml::Step<'p>),
+    Inside(Step<'p>),
 }
 
 /// The other known Kubesprays, each oldest first.
@@ -232,13 +233,13 @@ struct Lint<'a> {
 #[derive(Default)]
 struct PartsOfFile {
     file: Option<usize>,
-    parts: yaml::Parts,
+    parts: Parts,
 }
 
 impl PartsOfFile {
-    fn find(&mut self, name: Place, file: &SourceFile, step: yaml::Step<'_>) -> Option<Span> {
+    fn find(&mut self, name: Place, file: &SourceFile, step: Step<'_>) -> Option<Span> {
         if self.file != Some(name.file) {
-            *self = Self { file: Some(name.file), parts: yaml::Parts::of(&file.text) };
+            *self = Self { file: Some(name.file), parts: Parts::of(&file.text) };
         }
         self.parts.find(name.span, step)
     }

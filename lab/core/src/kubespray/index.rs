@@ -14,7 +14,6 @@ pub mod summary;
 mod variables;
 mod versions;
 mod write;
-mod yaml;
 
 use std::collections::BTreeMap;
 

@@ -4,14 +4,15 @@
 //! that Ansible takes; [`super::lint`] does. The caller collects the files: nothing here
 //! does I/O.
 
+mod document;
 mod files;
 mod hosts;
 mod ini;
 mod literal;
+pub(crate) mod parts;
 mod pattern;
 #[cfg(test)]
 mod tests;
-pub(crate) mod yaml;
 
 use serde_json::Value;
 
@@ -19,6 +20,7 @@ pub use files::{Entry, HOSTS_FILES, Wanted};
 
 use super::groups::Groups;
 use super::setting::{Origin, Scope, Setting};
+use super::yaml::{self, Word};
 use crate::source::{Code, Findings, Place, Severity, SourceFile, Span};
 
 /// How a file begins that `ansible-vault` has encrypted.
@@ -83,11 +85,11 @@ fn entries(text: &str, findings: &mut Findings) -> Vec<(String, Value, Span, Spa
         findings.at(Severity::Note, Code::NotJudged, place, message);
         return Vec::new();
     }
-    let Some(tree) = yaml::parse(text, findings) else { return Vec::new() };
-    yaml::tell_duplicates(&tree, 0, findings);
-    let entries = match tree.tree {
-        yaml::Tree::Null => return Vec::new(),
-        yaml::Tree::Map(entries) => entries,
+    let Some(tree) = document::parse(text, findings) else { return Vec::new() };
+    document::report_duplicates(&tree, 0, findings);
+    let entries = match tree.value {
+        yaml::Value::Scalar(_, Word::Null) => return Vec::new(),
+        yaml::Value::Map(entries) => entries,
         _ => {
             findings
                 .error(Code::WrongType, tree.span, "a file of variables is a mapping of names to values")
@@ -103,7 +105,7 @@ fn entries(text: &str, findings: &mut Findings) -> Vec<(String, Value, Span, Spa
                 findings.error(Code::BadVariable, key.span, "the name of a variable is a word");
                 return None;
             };
-            let (at, value) = (value.span, value.into_value());
+            let (at, value) = (value.span, value.into_json());
             if is_encrypted(&value) {
                 encrypted.get_or_insert(key.span);
             }

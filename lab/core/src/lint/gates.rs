@@ -9,7 +9,7 @@ use crate::source::suggest::{KnownWords, quote};
 use crate::source::{Code, Severity};
 
 use super::versions::minor;
-use super::{Lint, Part, described, yaml};
+use super::{Lint, Part, Step, described};
 
 /// Each line: a gate, the first and the last minor version of Kubernetes that know it.
 const TABLE: &str = include_str!("feature-gates.txt");
@@ -76,7 +76,7 @@ pub(super) fn check(lint: &mut Lint<'_>) {
                         severity,
                         Code::DuplicateFeatureGate,
                         setting,
-                        Part::Inside(yaml::Step::Item(at)),
+                        Part::Inside(Step::Item(at)),
                         message,
                     )
                     .hint("keep one of the two");
@@ -98,7 +98,7 @@ fn form<'v>(
     at: usize,
     item: &'v Value,
 ) -> Option<(&'v str, &'v str)> {
-    let path = yaml::Step::Item(at);
+    let path = Step::Item(at);
     let bad = |lint: &mut Lint<'_>, message: String, hint: String| {
         let source = lint.source_of(&setting.name);
         let finding = lint.tell(Severity::Error, Code::BadFeatureGate, setting, Part::Inside(path), message);
@@ -154,7 +154,7 @@ fn known(
     if matches!(gate, "AllAlpha" | "AllBeta") {
         return;
     }
-    let path = yaml::Step::Item(at);
+    let path = Step::Item(at);
     let start = "the components that are given it do not start";
     let told = match table.get(gate) {
         Some(Known { last: Some(last), .. }) if number > *last => Some((

@@ -9,7 +9,7 @@ use crate::kubespray::{Scope, Setting};
 use crate::source::suggest::quote;
 use crate::source::{Code, Severity};
 
-use super::{Lint, Part, described, is_judged, is_template, shown, truth, yaml};
+use super::{Lint, Part, Step, described, is_judged, is_template, shown, truth};
 
 pub(super) fn check(lint: &mut Lint<'_>) {
     labels(lint);
@@ -53,19 +53,14 @@ fn labels(lint: &mut Lint<'_>) {
             } else {
                 format!("the label {} is {}, not a text", quote(key), described(value))
             };
-            let finding = lint.tell(
-                Severity::Error,
-                Code::BadLabel,
-                setting,
-                Part::Inside(yaml::Step::Key(key)),
-                message,
-            );
+            let finding =
+                lint.tell(Severity::Error, Code::BadLabel, setting, Part::Inside(Step::Key(key)), message);
             finding.hint(format!("put the labels of each machine into its own host_vars, like host_vars/{}.yml, as `node_labels: {{key: \"text\"}}`", crate::source::suggest::shorten(key)));
             finding.source.clone_from(&source);
             continue;
         }
         for (key, value) in entries {
-            let step = |value| if value { yaml::Step::Value(key) } else { yaml::Step::Key(key) };
+            let step = |value| if value { Step::Value(key) } else { Step::Key(key) };
             if let Err(problem) = qualified_name(key) {
                 let message = format!("the label key {} {problem}", quote(key));
                 let finding =
@@ -143,13 +138,8 @@ fn taints(lint: &mut Lint<'_>) {
                 }
                 value => (format!("a taint is one text, and here it is {}", described(value)), None),
             };
-            let finding = lint.tell(
-                Severity::Error,
-                Code::BadTaint,
-                setting,
-                Part::Inside(yaml::Step::Item(at)),
-                message,
-            );
+            let finding =
+                lint.tell(Severity::Error, Code::BadTaint, setting, Part::Inside(Step::Item(at)), message);
             finding.hint = hint;
             finding.source.clone_from(&source);
         }

@@ -6,8 +6,8 @@ use super::references::References;
 use super::release::{self, Assertions, Playbooks};
 use super::variables::{Role, Variables, role};
 use super::versions::{self, Versions};
-use super::yaml::{self, Node};
 use super::{Component, DEFAULTS_ROLES, Index, Variable};
+use crate::kubespray::yaml::{self, Node};
 use crate::source::SourceFile;
 
 /// The files of a checkout, as `lab` reads them.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::jinja::{self, Uses};
-use super::yaml::{Node, Value};
+use crate::kubespray::yaml::{Node, Value, Word};
 
 /// What the files of a checkout use.
 #[derive(Debug, Default)]
@@ -80,8 +80,8 @@ impl References {
 
     fn node(&mut self, file: &File<'_>, key: Option<&str>, node: &Node) {
         match &node.value {
-            Value::Null => {}
-            Value::Scalar { text, .. } => self.scalar(file, key, node, text),
+            Value::Scalar(_, Word::Null) => {}
+            Value::Scalar(text, _) => self.scalar(file, key, node, text),
             Value::List(items) => items.iter().for_each(|item| self.node(file, key, item)),
             Value::Map(entries) => {
                 for (name, value) in entries {
@@ -166,8 +166,8 @@ fn has_word(line: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::yaml;
     use super::*;
+    use crate::kubespray::yaml;
 
     #[test]
     fn uses_have_their_lines_and_names_of_the_tasks_own_are_told_apart() {

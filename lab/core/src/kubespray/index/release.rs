@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::jinja;
-use super::yaml::Node;
+use crate::kubespray::yaml::Node;
 
 /// The ansible-core versions of `playbooks/ansible_version.yml`: from, below.
 pub(super) fn ansible_core(document: &Node) -> Option<(String, String)> {

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest as _, Sha256};
 
 use super::references::{References, settable};
-use super::yaml::{self, Kind, Node, Value};
 use super::{DefaultValue, Example, Place, Shape, Variable};
+use crate::kubespray::yaml::{self, Node, Value, Word};
 
 /// Where the variables of a file take part.
 #[derive(Clone, Copy, PartialEq)]
@@ -140,9 +140,9 @@ impl<'a> Variables<'a> {
 fn digest(node: &Node) -> Option<String> {
     fn add(node: &Node, digest: &mut Sha256) {
         match &node.value {
-            Value::Null => digest.update([0]),
-            Value::Scalar { text, kind } => {
-                digest.update([if *kind == Kind::Text { 1 } else { 2 }]);
+            Value::Scalar(_, Word::Null) => digest.update([0]),
+            Value::Scalar(text, word) => {
+                digest.update([if *word == Word::Text { 1 } else { 2 }]);
                 digest.update(text.trim_end());
             }
             Value::List(items) => {
@@ -159,7 +159,7 @@ fn digest(node: &Node) -> Option<String> {
         }
         digest.update([5]);
     }
-    if matches!(node.value, Value::Null) {
+    if matches!(node.value, Value::Scalar(_, Word::Null)) {
         return None;
     }
     let mut digest = Sha256::new();
@@ -173,14 +173,14 @@ const LONGEST: usize = 120;
 /// What kind of value a node is, and the value where it is a plain one.
 fn shape(node: &Node) -> (Shape, Option<serde_json::Value>) {
     match &node.value {
-        Value::Null => (Shape::Null, None),
-        Value::Scalar { kind: Kind::Boolean(yes), .. } => (Shape::Boolean, Some((*yes).into())),
-        Value::Scalar { kind: Kind::Integer(number), .. } => (Shape::Number, Some((*number).into())),
-        Value::Scalar { kind: Kind::Float(number), .. } => {
+        Value::Scalar(_, Word::Null) => (Shape::Null, None),
+        Value::Scalar(_, Word::Bool(yes)) => (Shape::Boolean, Some((*yes).into())),
+        Value::Scalar(_, Word::Integer(number)) => (Shape::Number, Some((*number).into())),
+        Value::Scalar(_, Word::Float(number)) => {
             (Shape::Number, serde_json::Number::from_f64(*number).map(Into::into))
         }
-        Value::Scalar { text, .. } if text.contains("{{") || text.contains("{%") => (Shape::Computed, None),
-        Value::Scalar { text, .. } => {
+        Value::Scalar(text, _) if text.contains("{{") || text.contains("{%") => (Shape::Computed, None),
+        Value::Scalar(text, _) => {
             let plain = text.len() <= LONGEST && !text.contains(char::is_control);
             (Shape::Text, plain.then(|| text.as_str().into()))
         }

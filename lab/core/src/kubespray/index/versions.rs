@@ -13,7 +13,7 @@ use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 
 use super::Component;
 use super::jinja;
-use super::yaml::{Kind, Node, Value as Yaml};
+use crate::kubespray::yaml::{Node, Value as Yaml, Word};
 
 /// The tables of a document of checksums, without the checksums.
 pub(super) fn components(document: &Node) -> BTreeMap<String, Component> {
@@ -115,12 +115,12 @@ impl<'a> Versions<'a> {
 
 fn names_in(node: &Node) -> BTreeSet<String> {
     match &node.value {
-        Yaml::Scalar { text, .. } if text.contains("{{") || text.contains("{%") => {
+        Yaml::Scalar(text, _) if text.contains("{{") || text.contains("{%") => {
             jinja::template(text).names.into_keys().collect()
         }
         Yaml::List(items) => items.iter().flat_map(names_in).collect(),
         Yaml::Map(entries) => entries.iter().flat_map(|(_, value)| names_in(value)).collect(),
-        Yaml::Null | Yaml::Scalar { .. } => BTreeSet::new(),
+        Yaml::Scalar(..) => BTreeSet::new(),
     }
 }
 
@@ -155,15 +155,15 @@ impl Context<'_, '_> {
 
     fn node(&self, node: &Node) -> Option<Value> {
         Some(match &node.value {
-            Yaml::Null => Value::from(()),
-            Yaml::Scalar { text, kind: Kind::Text } if text.contains("{{") || text.contains("{%") => {
+            Yaml::Scalar(_, Word::Null) => Value::from(()),
+            Yaml::Scalar(text, Word::Text) if text.contains("{{") || text.contains("{%") => {
                 return self.text(text);
             }
-            Yaml::Scalar { text, kind: Kind::Text } => Value::from(text.as_str()),
-            Yaml::Scalar { kind: Kind::Boolean(yes), .. } => Value::from(*yes),
-            Yaml::Scalar { kind: Kind::Integer(number), .. } => Value::from(*number),
+            Yaml::Scalar(text, Word::Text) => Value::from(text.as_str()),
+            Yaml::Scalar(_, Word::Bool(yes)) => Value::from(*yes),
+            Yaml::Scalar(_, Word::Integer(number)) => Value::from(*number),
             // What is written: `1.30` is a version here.
-            Yaml::Scalar { text, kind: Kind::Float(_) } => Value::from(text.as_str()),
+            Yaml::Scalar(text, Word::Float(_)) => Value::from(text.as_str()),
             Yaml::List(items) => items.iter().filter_map(|item| self.node(item)).collect(),
             Yaml::Map(entries) => Value::from_pairs(
                 entries.iter().filter_map(|(key, value)| Some((key.scalar()?, self.node(value)?))),
@@ -241,8 +241,8 @@ fn parts(version: &str) -> Vec<Part<'_>> {
 mod tests {
     use rstest::rstest;
 
-    use super::super::yaml;
     use super::*;
+    use crate::kubespray::yaml;
 
     const CHECKSUMS: &str = "
 kubelet_checksums:

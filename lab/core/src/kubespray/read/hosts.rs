@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use super::{ini, pattern, yaml};
+use super::{document, ini, pattern};
 use crate::kubespray::groups::Groups;
 use crate::kubespray::setting::{Origin, Scope, Setting};
+use crate::kubespray::yaml::{self, Node, Word};
 use crate::source::suggest::quote;
 use crate::source::{Code, Findings, Place, Severity, Span};
 
@@ -88,19 +89,16 @@ pub(super) fn read(path: &str, text: &str, file: usize, findings: &mut Findings)
     let is_yaml = match extension {
         Some("yaml" | "yml" | "json") => true,
         Some(_) => false,
-        None => matches!(
-            yaml::parse(text, &mut Findings::default()),
-            Some(yaml::Node { tree: yaml::Tree::Map(_), .. })
-        ),
+        None => matches!(yaml::parse_one(text), Ok(Node { value: yaml::Value::Map(_), .. })),
     };
     if !is_yaml {
         ini::read(text, &mut builder);
     } else {
         let mut own = Findings::default();
-        let tree = yaml::parse(text, &mut own);
+        let tree = document::parse(text, &mut own);
         builder.findings.take(own, file);
         if let Some(tree) = tree {
-            yaml::tell_duplicates(&tree, file, builder.findings);
+            document::report_duplicates(&tree, file, builder.findings);
             whole(tree, &mut builder);
         }
     }
@@ -108,9 +106,9 @@ pub(super) fn read(path: &str, text: &str, file: usize, findings: &mut Findings)
 }
 
 /// The whole of a YAML file of hosts (`lib/ansible/plugins/inventory/yaml.py` of ansible-core).
-fn whole(tree: yaml::Node, builder: &mut Builder<'_>) {
+fn whole(tree: Node, builder: &mut Builder<'_>) {
     let span = tree.span;
-    let yaml::Tree::Map(entries) = tree.tree else {
+    let yaml::Value::Map(entries) = tree.value else {
         tell(builder, span, "a file of hosts is a mapping of groups".to_owned())
             .hint("start it with `all:`, and put `children:` and `hosts:` below");
         return;
@@ -129,16 +127,16 @@ fn whole(tree: yaml::Node, builder: &mut Builder<'_>) {
     }
 }
 
-fn group(key: &yaml::Node, value: yaml::Node, depth: usize, builder: &mut Builder<'_>) -> Option<usize> {
+fn group(key: &Node, value: Node, depth: usize, builder: &mut Builder<'_>) -> Option<usize> {
     let name = key.key()?;
     if depth == 0 {
         tell(builder, key.span, "too many groups inside one another".to_owned());
         return None;
     }
     let group_number = builder.groups.group(&name, Some(builder.place(key.span)));
-    let sections = match value.tree {
-        yaml::Tree::Null => return Some(group_number),
-        yaml::Tree::Map(sections) => sections,
+    let sections = match value.value {
+        yaml::Value::Scalar(_, Word::Null) => return Some(group_number),
+        yaml::Value::Map(sections) => sections,
         _ => {
             tell(builder, value.span, format!("the group {} is a mapping", quote(&name)))
                 .hint("its keys are `hosts`, `children` and `vars`");
@@ -147,13 +145,12 @@ fn group(key: &yaml::Node, value: yaml::Node, depth: usize, builder: &mut Builde
     };
     for (section, content) in sections {
         let word = section.key().unwrap_or_default();
-        let entries = match (word.as_str(), content.tree) {
-            ("hosts" | "children" | "vars", yaml::Tree::Null) => continue,
-            ("hosts" | "children" | "vars", yaml::Tree::Map(entries)) => entries,
+        let entries = match (word.as_str(), content.value) {
+            ("hosts" | "children" | "vars", yaml::Value::Scalar(_, Word::Null)) => continue,
+            ("hosts" | "children" | "vars", yaml::Value::Map(entries)) => entries,
             // One host, or one group, by its name alone.
-            ("hosts" | "children" | "vars", yaml::Tree::Text(text)) => {
-                let key = yaml::Node { span: content.span, tree: yaml::Tree::Text(text) };
-                vec![(key, yaml::Node { span: content.span, tree: yaml::Tree::Null })]
+            ("hosts" | "children" | "vars", value @ yaml::Value::Scalar(_, Word::Text)) => {
+                vec![(Node { value, ..content }, Node { value: yaml::Value::NULL, ..content })]
             }
             ("hosts" | "children" | "vars", _) => {
                 tell(builder, content.span, format!("`{word}` of the group {} is a mapping", quote(&name)))
@@ -187,7 +184,7 @@ fn group(key: &yaml::Node, value: yaml::Node, depth: usize, builder: &mut Builde
                         builder.group_variable(
                             group_number,
                             &variable,
-                            value.into_value(),
+                            value.into_json(),
                             key.span,
                             value_span,
                         );
@@ -199,7 +196,7 @@ fn group(key: &yaml::Node, value: yaml::Node, depth: usize, builder: &mut Builde
     Some(group_number)
 }
 
-fn host(key: &yaml::Node, value: yaml::Node, group: usize, builder: &mut Builder<'_>) {
+fn host(key: &Node, value: Node, group: usize, builder: &mut Builder<'_>) {
     let Some(written) = key.key() else { return };
     let (name, port) = pattern::split_port(&written);
     let names = match pattern::expand(name) {
@@ -217,13 +214,13 @@ fn host(key: &yaml::Node, value: yaml::Node, group: usize, builder: &mut Builder
     if let Some(port) = port {
         builder.host_variables(&names, "ansible_port", &port.into(), key.span, key.span);
     }
-    match value.tree {
-        yaml::Tree::Null => {}
-        yaml::Tree::Map(entries) => {
+    match value.value {
+        yaml::Value::Scalar(_, Word::Null) => {}
+        yaml::Value::Map(entries) => {
             for (key, value) in entries {
                 if let Some(variable) = key.key() {
                     let value_span = value.span;
-                    builder.host_variables(&names, &variable, &value.into_value(), key.span, value_span);
+                    builder.host_variables(&names, &variable, &value.into_json(), key.span, value_span);
                 }
             }
         }

@@ -304,16 +304,16 @@ fn parts_are_found_by_the_names_of_their_values() {
         let start = text.find(word).unwrap();
         Span { start, end: start + word.len() }
     };
-    let parts = yaml::Parts::of(text);
+    let parts = parts::Parts::of(text);
     for (name, step, part) in [
-        ("list", yaml::Step::Item(0), Some("one")),
-        ("list", yaml::Step::Item(1), Some("two")),
-        ("list", yaml::Step::Item(2), None),
-        ("list", yaml::Step::Key("two"), None),
-        ("labels", yaml::Step::Key("rack"), Some("rack")),
-        ("labels", yaml::Step::Value("rack"), Some("r1")),
-        ("last", yaml::Step::Value("x"), Some("22")),
-        ("rack", yaml::Step::Item(0), None),
+        ("list", parts::Step::Item(0), Some("one")),
+        ("list", parts::Step::Item(1), Some("two")),
+        ("list", parts::Step::Item(2), None),
+        ("list", parts::Step::Key("two"), None),
+        ("labels", parts::Step::Key("rack"), Some("rack")),
+        ("labels", parts::Step::Value("rack"), Some("r1")),
+        ("last", parts::Step::Value("x"), Some("22")),
+        ("rack", parts::Step::Item(0), None),
     ] {
         let found = parts.find(span(name), step).map(|found| &text[found.start..found.end]);
         assert_eq!(found, part, "{name} {step:?}");
@@ -378,6 +378,12 @@ all:
 ])]
 fn mistakes_are_told(#[case] name: &str, #[case] files: &[(&str, &str)]) {
     insta::assert_snapshot!(format!("mistakes_{name}"), told(read(files)));
+}
+
+#[test]
+fn syntax_finding_has_its_position_only_once() {
+    let text = "x: ]\n";
+    assert_eq!(variables(text).findings.finish(text)[0].message, "not valid YAML: misplaced bracket");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 /// A scalar.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Word {
+pub(in crate::kubespray) enum Word {
     Null,
     Bool(bool),
     Integer(i64),
@@ -25,7 +25,7 @@ pub(super) fn scalar(value: &str, is_plain: bool, tag: Option<&str>) -> Word {
 }
 
 /// What YAML 1.1 takes a plain scalar for (<https://yaml.org/type/>, as PyYAML has it).
-pub(super) fn plain(value: &str) -> Word {
+fn plain(value: &str) -> Word {
     let Some(first) = value.bytes().next() else { return Word::Null };
     // Most scalars are words: only these can start something else.
     if !matches!(first, b'0'..=b'9' | b'+' | b'-' | b'.' | b'~')
