@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use nix::unistd::geteuid;
@@ -17,9 +17,7 @@ use sha2::{Digest as _, Sha256};
 use crate::failure::{Failure, FailureKind};
 use crate::files::{self, SECRET};
 use crate::layout::Layout;
-
-/// A use is noted again after this time: a note for every command would only wear the disk.
-const NOTED_FOR: Duration = Duration::from_secs(3600);
+use crate::timeouts::USE_NOTE_INTERVAL;
 
 /// Refuses a cache of another user: what is in it is believed, and would be written to.
 ///
@@ -121,7 +119,7 @@ fn use_note(layout: &Layout, part: &str, entry: &str) -> PathBuf {
 
 fn is_recent(note: &Path) -> bool {
     let age = note.metadata().and_then(|metadata| metadata.modified()).map(|time| time.elapsed());
-    age.is_ok_and(|age| age.is_ok_and(|age| age < NOTED_FOR))
+    age.is_ok_and(|age| age.is_ok_and(|age| age < USE_NOTE_INTERVAL))
 }
 
 /// The first 16 digits of a digest, for names of files.
@@ -169,7 +167,7 @@ mod tests {
     fn use_is_noted_once_an_hour_and_forgotten_with_its_entry() {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::new(folder.path(), folder.path().join("cache"));
-        let (entry, long_ago) = (folder.path().join("entry"), SystemTime::now() - 2 * NOTED_FOR);
+        let (entry, long_ago) = (folder.path().join("entry"), SystemTime::now() - 2 * USE_NOTE_INTERVAL);
         std::fs::write(&entry, "").unwrap();
         let age = |path: &Path, time| std::fs::File::open(path).unwrap().set_modified(time).unwrap();
         age(&entry, long_ago);

@@ -16,7 +16,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use lab_core::spec::ImageSpec;
@@ -26,11 +26,9 @@ use serde::{Deserialize, Serialize};
 use crate::cx::Cx;
 use crate::failure::{Failure, FailureKind};
 use crate::process::invocation;
+use crate::timeouts::IMAGE_BUILD_TIMEOUT;
 use crate::wait::Deadline;
 use crate::{cache, files};
-
-/// How long making or fetching an image may take: a slow mirror or a slow line, not a slow computer.
-const LONGEST: Duration = Duration::from_secs(3600);
 
 /// A base image in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,7 +119,7 @@ pub async fn ensure(cx: &Cx, spec: &ImageSpec, folder: &Path) -> anyhow::Result<
         return unchanged(cx, store, manifest).await;
     }
     let task = cx.progress.task("image");
-    let deadline = Deadline::after(LONGEST);
+    let deadline = Deadline::after(IMAGE_BUILD_TIMEOUT);
     let claim = store::claim(cx, &key, deadline, &task).await?;
     // The last holder of the claim may have made it.
     if let Some(manifest) = store::find(&store, &key)? {
@@ -169,7 +167,7 @@ pub async fn tree(cx: &Cx, base: &BaseImage) -> anyhow::Result<PathBuf> {
         return Ok(tree);
     }
     let task = cx.progress.task("image");
-    let deadline = Deadline::after(LONGEST);
+    let deadline = Deadline::after(IMAGE_BUILD_TIMEOUT);
     let store = folder.parent().context("the image is in no store")?;
     let lock = Arc::new(store::lock(cx, store, &base.key, deadline, &task).await?);
     if !tree.is_dir() {

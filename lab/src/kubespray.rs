@@ -16,21 +16,18 @@ pub mod status;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::cx::Cx;
 use crate::progress::Task;
+use crate::timeouts::KUBESPRAY_LOCK_INTERVAL;
 use crate::wait::{self, Deadline, Probe};
 use crate::{files, output};
 
 use checkout::Checkout;
 use environment::Environment;
 use source::Request;
-
-/// How often a command that waits for another one looks whether it has ended.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What `kubespray fetch` leaves, as `--json` prints it.
 #[derive(Debug, Serialize)]
@@ -80,7 +77,7 @@ async fn hold(
     task: &Task,
 ) -> anyhow::Result<Arc<File>> {
     let mut told = false;
-    let lock = wait::until(&cx.cancel, what, deadline, LOOK_AGAIN, || {
+    let lock = wait::until(&cx.cancel, what, deadline, KUBESPRAY_LOCK_INTERVAL, || {
         std::future::ready(match files::try_lock(path) {
             Ok(Some(lock)) => Probe::Ready(lock),
             Ok(None) => {

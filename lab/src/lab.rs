@@ -5,7 +5,6 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use lab_core::cluster::{self, Checked};
@@ -27,6 +26,7 @@ use crate::process::Invocation;
 use crate::provider::fake::{self, Fake};
 use crate::provider::libvirt::Libvirt;
 use crate::provider::{self, Provider};
+use crate::timeouts::{BUSY_HOST_INTERVAL, BUSY_HOST_TIMEOUT};
 use crate::wait::{self, Deadline, Probe, WaitError};
 
 use self::state::StateFile;
@@ -40,10 +40,6 @@ pub mod state;
 
 /// The name of a cluster file in its folder.
 const CLUSTER_FILE: &str = "cluster.yaml";
-/// How long a supervisor that a killed command left may take to start or to end: a libvirtd on a busy
-/// computer.
-const BUSY_HOST_TIMEOUT: Duration = Duration::from_secs(60);
-const BUSY_HOST_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The cluster file that a name or a path on the command line means.
 ///

@@ -38,6 +38,7 @@ mod proxy;
 mod signals;
 mod snapshot;
 mod stamp;
+mod timeouts;
 mod validate;
 mod wait;
 
@@ -129,7 +130,7 @@ fn run(command: Command, yes: bool) -> anyhow::Result<u8> {
         })
     });
     // A call to libvirt that hangs must not keep the program alive.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    runtime.shutdown_timeout(timeouts::RUNTIME_SHUTDOWN_TIMEOUT);
     process::reaper::dismiss();
     result
 }

@@ -7,19 +7,17 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::mounts;
 use crate::processes::stat;
+use crate::timeouts::{ORPHAN_END_INTERVAL, ORPHAN_END_TIMEOUT};
 use crate::wait::{Deadline, Probe, until_blocking};
 
 /// The program that unpacks systems.
 const UNPACKER: &str = "mmdebstrap";
-/// How long the kernel may take to end killed processes.
-const END_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The orphans of a folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,7 +57,7 @@ pub fn end(folder: &Path) -> anyhow::Result<Orphans> {
     let found = processes(folder);
     stop(folder, &found);
     let what = format!("the end of processes that a killed command left in `{}`", folder.display());
-    until_blocking(&what, Deadline::after(END_TIMEOUT), Duration::from_millis(20), || {
+    until_blocking(&what, Deadline::after(ORPHAN_END_TIMEOUT), ORPHAN_END_INTERVAL, || {
         let left = processes(folder);
         signal(&left, Signal::SIGKILL);
         if left.is_empty() { Probe::Ready(()) } else { Probe::NotYet(format!("{left:?} live")) }
@@ -128,6 +126,7 @@ fn works_in(pid: i32, folder: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use std::process::Stdio;
+    use std::time::Duration;
 
     use super::*;
     use crate::process::invocation;

@@ -11,10 +11,8 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use crate::timeouts::PROGRESS_INTERVAL;
 use crate::{files, output};
-
-/// How often the live tree is drawn again.
-const TICK: Duration = Duration::from_millis(120);
 
 /// How events are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,7 +144,7 @@ impl Progress {
                 .expect("the template is a constant");
             let bar =
                 self.screen.add(ProgressBar::new_spinner().with_style(style).with_prefix(name.to_owned()));
-            bar.enable_steady_tick(TICK);
+            bar.enable_steady_tick(PROGRESS_INTERVAL);
             bar
         } else {
             ProgressBar::hidden()

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use lab_core::libvirt_xml::Acceleration;
 use lab_core::report::{Outcome, Verdict, counts};
 use lab_core::spec::MachineKind;
 
@@ -24,6 +23,10 @@ use crate::output;
 use crate::process::invocation;
 use crate::processes::own_program;
 use crate::progress::Kind;
+use crate::timeouts::{
+    ALL_CHECKS_TIMEOUT, CHECK_TIMEOUT, CONTAINER_CLUSTER_START_TIMEOUT, VM_CLUSTER_START_TIMEOUT,
+    emulation_factor,
+};
 use crate::wait::Deadline;
 
 mod access;
@@ -42,18 +45,6 @@ pub use suites::cluster::ON_THEIR_WAY;
 
 /// What tells whether a cluster is there at all: quick, and nothing is made for it.
 pub const HEALTH: [&str; 2] = ["nodes", "system-pods"];
-/// How long the connection to the API may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
-/// How long a check waits for what must come true by itself, where a person asks. `--help` says it too.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// For how long after the start of a container its cluster may be on its way up.
-const STARTS: Duration = Duration::from_secs(300);
-/// The same after the start of a virtual machine, which may be emulated.
-const VM_STARTS: Duration = Duration::from_secs(900);
-/// How many times longer everything may take where QEMU emulates the processors.
-const EMULATED: u32 = 5;
-/// How long all checks may take, at the most.
-const WHOLE: Duration = Duration::from_secs(3600);
 
 /// How a cluster is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,7 +144,8 @@ async fn look_patiently(
     look: fn(Duration) -> Look,
 ) -> anyhow::Result<Vec<Outcome>> {
     let starting = lab.state()?.and_then(|state| starting(lab, &state.get()));
-    let usual = late::Limits { patience: (PATIENCE * times).max(starting.unwrap_or_default()), times };
+    let usual =
+        late::Limits { patience: CHECK_TIMEOUT.times(times).max(starting.unwrap_or_default()), times };
     late::again_for_failed(
         load::watch,
         ids,
@@ -185,7 +177,7 @@ pub async fn settle(
 /// Where a machine of the lab was started so short ago that its cluster may still be on its way up: how long that may take.
 pub fn starting(lab: &Lab, state: &LabState) -> Option<Duration> {
     let emulated = lab.spec.machines.iter().any(|machine| machine.kind == MachineKind::Vm);
-    let patience = if emulated { VM_STARTS } else { STARTS };
+    let patience = if emulated { VM_CLUSTER_START_TIMEOUT } else { CONTAINER_CLUSTER_START_TIMEOUT };
     let age = |started: &Timestamp| Timestamp::now().duration_since(*started);
     state.started.values().any(|started| age(started).unsigned_abs() < patience).then_some(patience)
 }
@@ -209,8 +201,7 @@ fn show(cx: &Cx, outcome: &Outcome) {
 /// When the user asks to stop.
 pub async fn times(cx: &Cx, lab: &Lab) -> anyhow::Result<u32> {
     let is_virtual = lab.spec.machines.iter().any(|machine| machine.kind == MachineKind::Vm);
-    let is_emulated = is_virtual && acceleration::decide(cx, None).await?.kind == Acceleration::Tcg;
-    Ok(if is_emulated { EMULATED } else { 1 })
+    Ok(if is_virtual { emulation_factor(acceleration::decide(cx, None).await?.kind) } else { 1 })
 }
 
 /// Runs checks inside the lab's network, all where none is named. `times`: how many times longer than usual anything may take.
@@ -226,7 +217,7 @@ async fn run_checks<I: AsRef<OsStr>>(
     let mut outcomes = Vec::new();
     let (patience, whole) = match look {
         Look::Once(within) => (Duration::ZERO, within),
-        Look::Until(patience) | Look::Starting(patience) => (patience, WHOLE),
+        Look::Until(patience) | Look::Starting(patience) => (patience, ALL_CHECKS_TIMEOUT),
     };
     let seconds = patience.as_secs().to_string();
     let program = invocation(own_program())

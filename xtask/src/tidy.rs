@@ -16,8 +16,15 @@ struct File<'a> {
 /// A rule gives each line (from 1) where it is broken, and in what way.
 type Rule = fn(&File<'_>) -> Vec<(usize, String)>;
 
-const RULES: [Rule; 6] =
-    [module_docs, libvirt_in_one_room, pure_core, names_of_elsewhere, length, words_that_are_gone];
+const RULES: [Rule; 7] = [
+    module_docs,
+    libvirt_in_one_room,
+    timeouts_in_one_table,
+    pure_core,
+    names_of_elsewhere,
+    length,
+    words_that_are_gone,
+];
 /// How many lines a file of code may have.
 const LONGEST_FILE: usize = 500;
 
@@ -96,6 +103,22 @@ fn libvirt_in_one_room(file: &File<'_>) -> Vec<(usize, String)> {
     found
         .map(|(line, _)| (line, "only lab/src/provider/libvirt may use the binding to libvirt".into()))
         .collect()
+}
+
+/// A duration of the `lab` binary is a named constant in one table, with its reason.
+fn timeouts_in_one_table(file: &File<'_>) -> Vec<(usize, String)> {
+    const TABLE: &str = "lab/src/timeouts.rs";
+    let is_free = !file.path.starts_with("lab/src/") || file.path == TABLE || is_test(file.path);
+    if !is_rust(file.path) || is_free {
+        return Vec::new();
+    }
+    let is_constant = |line: &str| line.contains("const ") && line.contains(": Duration =");
+    let is_literal = |line: &str| {
+        let call = line.split("Duration::from_").skip(1).filter_map(|rest| rest.split_once('('));
+        call.map(|(_, value)| value).any(|value| value.starts_with(|first: char| first.is_ascii_digit()))
+    };
+    let found = code(file).filter(|(_, line)| is_constant(line) || is_literal(line));
+    found.map(|(line, _)| (line, format!("name the duration in {TABLE}, with its reason"))).collect()
 }
 
 /// `lab-core` does no I/O, and reads no clock and no environment.
@@ -233,6 +256,18 @@ mod tests {
             concat!("use virt", "::Connect;\nlet x = libvirt", "::x();\n// virt", "::y\n  virt", "::z()\n");
         assert_eq!(lines(libvirt_in_one_room, "lab/src/machines/make.rs", text), [1, 4]);
         assert_eq!(lines(libvirt_in_one_room, "lab/src/provider/libvirt/domain.rs", text), []);
+    }
+
+    #[test]
+    fn lint_refuses_durations_outside_their_table() {
+        let text = "const A: Duration = B;\nwait(Duration::from_secs(3));\nDuration::from_secs(seconds);\n\
+            Duration::ZERO\n#[cfg(test)]\nconst C: Duration = Duration::from_millis(1);\n";
+        assert_eq!(lines(timeouts_in_one_table, "lab/src/machines/make.rs", text), [1, 2]);
+        for free in
+            ["lab/src/timeouts.rs", "lab/src/image/tests.rs", "tests/src/lab.rs", "lab/core/src/load.rs"]
+        {
+            assert_eq!(lines(timeouts_in_one_table, free, text), [] as [usize; 0], "{free}");
+        }
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Ansible's own ping: proof that the inventory reaches every machine.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -10,10 +9,8 @@ use crate::failure::{Failure, FailureKind};
 use crate::lab::state::StateFile;
 use crate::lab::{Lab, Reached, reach};
 use crate::process::invocation;
+use crate::timeouts::PING_TIMEOUT;
 use crate::wait::Deadline;
-
-/// How long Ansible may take to log in to all machines. Its module starts Python on each: seconds under emulation.
-const PING: Duration = Duration::from_secs(600);
 
 /// Has Ansible reach every machine that runs, unless it has reached these very runs already.
 ///
@@ -28,7 +25,7 @@ pub async fn once(cx: &Cx, lab: &Lab, reached: &Reached, state: &StateFile) -> a
     let task = cx.progress.task("ansible");
     task.step(&format!("pinging {} machines through the inventory", runs.len()));
     let machines: Vec<String> = runs.keys().cloned().collect();
-    let pinged = ping(cx, lab, reached, &machines, Deadline::after(PING)).await;
+    let pinged = ping(cx, lab, reached, &machines, Deadline::after(PING_TIMEOUT)).await;
     if let Err(error) = pinged {
         task.failed("not every machine answered");
         return Err(error);

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use lab_core::artifacts::lock::{Lock, Pinned, lock as lock_of, resolved as resolved_from};
@@ -26,14 +26,13 @@ use crate::kubespray::environment::{self, Environment};
 use crate::kubespray::source::{Pin, Request};
 use crate::lab::Lab;
 use crate::process::{Invocation, Output, invocation};
+use crate::timeouts::PROOF_TIMEOUT;
 use crate::wait::Deadline;
 
 use super::access;
 use super::ping::ansible;
 use super::play::{self, Share};
 
-/// How long one program may take. Thousands of machines are minutes for Ansible.
-const LONGEST: Duration = Duration::from_secs(1200);
 /// The playbooks of ours that must be right for Kubespray.
 const WRAPPER: &str = "deploy-cloud-cluster.yml";
 
@@ -219,7 +218,7 @@ impl Bench<'_> {
     }
 
     async fn run(&self, program: &Invocation) -> anyhow::Result<Output> {
-        Ok(program.output(&self.cx.cancel, Deadline::after(LONGEST)).await?)
+        Ok(program.output(&self.cx.cancel, Deadline::after(PROOF_TIMEOUT)).await?)
     }
 
     /// Runs a playbook for the machines that stand for all, and returns what happened.

@@ -9,7 +9,6 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use lab_core::deploy::advice::{self, Known};
 use lab_core::deploy::{Estimate, Follower, Problem, Summary};
@@ -21,13 +20,10 @@ use crate::failure::{Failure, FailureKind};
 use crate::lab::{Lab, Reached, reach};
 use crate::process::Invocation;
 use crate::progress::Task;
+use crate::timeouts::{JOURNAL_TIMEOUT, PLAYBOOK_TIMEOUT};
 use crate::wait::Deadline;
 use crate::{files, output};
 
-/// A deploy may take hours; it is ended by its user, not by us.
-const DAY: Duration = Duration::from_secs(24 * 3600);
-/// How long the journal of a machine may take to be read after a failure.
-const JOURNAL: Duration = Duration::from_secs(60);
 /// How many of its lines are told, and how many are kept.
 const TOLD_LINES: usize = 12;
 const KEPT_LINES: usize = 200;
@@ -82,7 +78,7 @@ pub async fn run(cx: &Cx, run: &Run<'_>, program: &Invocation) -> anyhow::Result
     let ended = run
         .reached
         .inside(program)
-        .stream(&cx.cancel, Deadline::after(DAY), |line| shown.line(cx, line, run.prints))
+        .stream(&cx.cancel, Deadline::after(PLAYBOOK_TIMEOUT), |line| shown.line(cx, line, run.prints))
         .await;
     let seconds = shown.task.elapsed().as_secs_f64();
     let ended = match ended {
@@ -309,7 +305,7 @@ async fn journal(cx: &Cx, run: &Run<'_>, machine: &str, unit: &str) -> anyhow::R
         unit,
     ];
     let read = run.reached.inside(&reach::ssh(run.lab, machine).args(words));
-    let text = read.output(&cx.cancel, Deadline::after(JOURNAL)).await?.stdout;
+    let text = read.output(&cx.cancel, Deadline::after(JOURNAL_TIMEOUT)).await?.stdout;
     let text = run.lab.secrets().redacted(&text).into_owned();
     files::write_atomic(
         &run.records.join(format!("{machine}-{unit}.journal")),

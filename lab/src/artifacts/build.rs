@@ -18,7 +18,7 @@ mod userland;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use lab_core::artifacts::lock::Lock;
@@ -35,15 +35,12 @@ use crate::artifacts::store::{Source, Store, Writer};
 use crate::cx::Cx;
 use crate::failure::{Failure, FailureKind};
 use crate::progress::Task;
+use crate::timeouts::{ARTIFACT_BUILD_INTERVAL, ARTIFACT_BUILD_TIMEOUT};
 use crate::wait::{Deadline, Probe};
 use crate::{files, wait};
 
 /// The folder that Debian's packages are unpacked in.
 const PACKAGES: &str = "debian-packages";
-/// One unit takes at most this: Kubernetes, cold, on a slow and busy computer.
-const PATIENCE: Duration = Duration::from_secs(3 * 60 * 60);
-/// How often a builder that waits for another one looks whether it has ended.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// How many units are downloaded for at once.
 const DOWNLOADS: usize = 2;
 /// One compiler keeps this many processors busy for most of its time.
@@ -84,7 +81,7 @@ struct Batch {
 /// # Errors
 /// When something could not be built. Everything else was, all the same.
 pub async fn build(cx: &Cx, lock: &Lock) -> anyhow::Result<Vec<Outcome>> {
-    let deadline = Deadline::after(PATIENCE);
+    let deadline = Deadline::after(ARTIFACT_BUILD_TIMEOUT);
     let store = Store::open(&cx.layout);
     let entries = plan(lock);
     let mut outcomes = Vec::new();
@@ -356,7 +353,7 @@ impl Shared {
         let path = lock_path(&self.folder, name);
         let what = format!("another build of {name}");
         let mut told = false;
-        let lock = wait::until(&self.cx.cancel, &what, self.deadline, LOOK_AGAIN, || {
+        let lock = wait::until(&self.cx.cancel, &what, self.deadline, ARTIFACT_BUILD_INTERVAL, || {
             std::future::ready(match files::try_lock(&path) {
                 Ok(Some(lock)) => Probe::Ready(lock),
                 Ok(None) => {

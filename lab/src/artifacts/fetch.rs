@@ -9,7 +9,7 @@ mod registry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use lab_core::artifacts::Kind;
 use lab_core::artifacts::lock::Lock;
@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use crate::cx::Cx;
 use crate::failure::{Failure, FailureKind};
 use crate::progress::Task;
+use crate::timeouts::{FETCH_PROGRESS_INTERVAL, FETCH_TIMEOUT};
 use crate::wait::Deadline;
 
 use super::list::shown;
@@ -29,12 +30,8 @@ use super::store::{Blob, Digest, FileRecord, ImageRecord, Source, Store, Writer}
 use http::{Ask, Client, FetchError, is_full};
 use registry::{Reference, Tokens};
 
-/// How long all of it may take: a few gigabytes over a slow line.
-const LONGEST: Duration = Duration::from_secs(3 * 3600);
 /// How many things come at once.
 const AT_ONCE: usize = 6;
-/// How often somebody who watches is told how far it is.
-const TELL: Duration = Duration::from_millis(200);
 
 /// Where the projects that Kubespray deploys publish their files and images; whatever else an address names is a mirror.
 const UPSTREAMS: [&str; 12] = [
@@ -91,7 +88,7 @@ impl Shared {
     fn came(&self, count: i64) {
         let so_far = self.came.fetch_add(count, Ordering::Relaxed) + count;
         let mut told = self.told.lock().expect("no holder of this lock panics");
-        if told.elapsed() >= TELL {
+        if told.elapsed() >= FETCH_PROGRESS_INTERVAL {
             *told = Instant::now();
             let total = self.total.load(Ordering::Relaxed);
             self.task.show(&format!("{} of {}", shown(so_far.max(0).cast_unsigned()), shown(total)));
@@ -122,7 +119,7 @@ pub async fn fetch(cx: &Cx, store: &Store, lock: &Lock, exact: bool) -> anyhow::
     let task = cx.progress.task("artifacts");
     task.step(&format!("asking how much {} artefacts are", lacking.len()));
     let shared = Arc::new(Shared {
-        client: Client::new(cx, Deadline::after(LONGEST))?,
+        client: Client::new(cx, Deadline::after(FETCH_TIMEOUT))?,
         tokens: Tokens::default(),
         writer: store.writer()?,
         architecture: lock.architecture.clone(),

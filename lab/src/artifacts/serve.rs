@@ -10,8 +10,6 @@ mod registry;
 mod served;
 mod tree;
 
-use std::time::Duration;
-
 use anyhow::Context as _;
 use lab_core::artifacts::lock::Lock;
 use lab_core::kubespray::artifacts_file;
@@ -24,6 +22,7 @@ use crate::files::{PUBLIC, read_if_present, read_own, remove, write_atomic};
 use crate::host::embedded::last_lines;
 use crate::host::load::{self, until_even_if_overloaded};
 use crate::lab::{Lab, authority};
+use crate::timeouts::{SERVERS_INTERVAL, SERVERS_TIMEOUT};
 use crate::wait::Probe;
 
 use super::store::Store;
@@ -36,9 +35,6 @@ pub use registry::exec as exec_registry;
 pub const FILES_PORT: u16 = 8080;
 /// Where the registry listens: the port that its makers chose.
 pub const REGISTRY_PORT: u16 = 5000;
-
-/// How long the servers may take to answer once the network is there.
-const READY: Duration = Duration::from_secs(20);
 
 /// What a lab is to serve, found out without changing anything.
 pub struct Serving {
@@ -137,8 +133,7 @@ pub async fn ready(cx: &Cx, lab: &Lab, serving: &Serving) -> anyhow::Result<()> 
     let served = lab.files.served();
     let what = "the lab's file server and registry";
     let notify = |note: &str| cx.progress.note(note);
-    let interval = Duration::from_millis(20);
-    until_even_if_overloaded(&cx.cancel, what, READY, interval, load::watch, notify, || {
+    until_even_if_overloaded(&cx.cancel, what, SERVERS_TIMEOUT, SERVERS_INTERVAL, load::watch, notify, || {
         let now = keeper::now(&served);
         std::future::ready(match now {
             Ok(Some(now)) if now.is_all_of(&serving.wanted) => Probe::Ready(()),

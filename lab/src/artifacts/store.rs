@@ -20,13 +20,13 @@ use std::io::{Read, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, FailureKind};
 use crate::layout::{ArtifactFiles, Layout};
+use crate::timeouts::{STORE_LOCK_INTERVAL, STORE_LOCK_TIMEOUT};
 use crate::wait::{self, Deadline, Probe};
 use crate::{files, stamp};
 
@@ -38,9 +38,6 @@ pub use unfinished::Unfinished;
 const BLOB: u32 = 0o444;
 /// How the names of what is being put begin.
 const PUT: &str = "put-";
-/// How long a writer waits for the removal of unused things to end, and how often it looks.
-const PATIENCE: Duration = Duration::from_secs(120);
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Some bytes of the store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -176,7 +173,8 @@ impl Store {
         what: &str,
         mut take: impl FnMut() -> anyhow::Result<Option<File>>,
     ) -> anyhow::Result<File> {
-        let held = wait::until_blocking(what, Deadline::after(PATIENCE), LOOK_AGAIN, || match take() {
+        let deadline = Deadline::after(STORE_LOCK_TIMEOUT);
+        let held = wait::until_blocking(what, deadline, STORE_LOCK_INTERVAL, || match take() {
             Ok(Some(lock)) => Probe::Ready(lock),
             Ok(None) => Probe::NotYet("it is still at it".to_owned()),
             Err(error) => Probe::Fatal(error),

@@ -4,7 +4,6 @@
 //! Changes nothing, decides nothing.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::Node;
@@ -18,18 +17,12 @@ use crate::failure::{Failure, FailureKind};
 use crate::host::load::{self, Answer, Attempt, Question};
 use crate::lab::{Lab, Reached, reach};
 use crate::process::{Output, ProcessError};
+use crate::timeouts::{
+    ANSWER_API_TIMEOUT, ANSWER_ETCD_TIMEOUT, ANSWER_LOGIN_TIMEOUT, ANSWER_TIMEOUT, FACTS_LIFETIME,
+};
 use crate::wait::Deadline;
 use crate::{files, validate};
 
-/// How long a machine may take to let somebody in, and to answer one question. A machine that is gone answers nothing.
-const ANSWER: Duration = Duration::from_secs(20);
-/// How many seconds a login, the API server and a member of etcd may take for it themselves.
-const LOGIN_SECONDS: u32 = 5;
-const API_SECONDS: u32 = 10;
-const ETCD_SECONDS: u32 = 5;
-/// For how long Ansible's facts of a machine count; less than it keeps them (`fact_caching_timeout`), so that none run out
-/// in the middle of a playbook.
-const FRESH: Duration = Duration::from_secs(20 * 3600);
 /// One of the first files that kubeadm writes.
 const KUBELET_SETTINGS: &str = "/var/lib/kubelet/config.yaml";
 /// Where Kubespray says how etcd is reached on a member (roles/etcd/templates/etcd.env.j2).
@@ -47,7 +40,8 @@ struct Seen {
 /// # Errors
 /// When the user asks to stop, or a machine may be lost or slow.
 pub async fn look(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<Living> {
-    let question = Question { of: "each answer", timeout: ANSWER, times: validate::times(cx, lab).await? };
+    let question =
+        Question { of: "each answer", timeout: ANSWER_TIMEOUT, times: validate::times(cx, lab).await? };
     let notify = |note: &str| cx.progress.note(note);
     let answer = load::again_when_overloaded(question, load::watch, notify, async |times| {
         let seen = look_once(cx, lab, reached, times).await?;
@@ -79,7 +73,7 @@ fn known(answer: Answer<Seen>, words: &str) -> Result<Living, Failure> {
             let message = format!(
                 "it is not known whether {} can be reached: no login within {} s while this computer was busy ({})",
                 names.join(", "),
-                LOGIN_SECONDS * times,
+                ANSWER_LOGIN_TIMEOUT.times(times).as_secs(),
                 overload.evidence
             );
             Err(Failure::new(FailureKind::Provision, message).hint(format!(
@@ -106,10 +100,10 @@ async fn look_once(cx: &Cx, lab: &Lab, reached: &Reached, times: u32) -> anyhow:
     let mut logins = Vec::new();
     for machine in &lab.spec.machines {
         let (cx, name) = (cx.clone(), machine.name.clone());
-        let timeout = format!("ConnectTimeout={}", LOGIN_SECONDS * times);
+        let timeout = format!("ConnectTimeout={}", ANSWER_LOGIN_TIMEOUT.times(times).as_secs());
         let probe = reached.inside(&reach::ssh(lab, &name).args(["-o", &timeout, "--", "true"]));
         logins.push(tokio::spawn(async move {
-            let answered = probe.output(&cx.cancel, Deadline::after(ANSWER * times)).await;
+            let answered = probe.output(&cx.cancel, Deadline::after(ANSWER_TIMEOUT.times(times))).await;
             (name, answered)
         }));
     }
@@ -164,7 +158,7 @@ fn remembered(lab: &Lab) -> anyhow::Result<BTreeSet<String>> {
     let folder = lab.files.facts();
     let is_fresh = |name: &String| {
         let written = folder.join(name).metadata().and_then(|found| found.modified());
-        written.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < FRESH))
+        written.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < FACTS_LIFETIME))
     };
     Ok(files::names(&folder)?.into_iter().filter(is_fresh).collect())
 }
@@ -172,7 +166,7 @@ fn remembered(lab: &Lab) -> anyhow::Result<BTreeSet<String>> {
 /// The nodes, as the API server of one control plane knows them.
 async fn nodes(cx: &Cx, lab: &Lab, reached: &Reached, machine: &str, times: u32) -> Option<Vec<LivingNode>> {
     let server = format!("https://127.0.0.1:{}", api_port(lab));
-    let timeout = format!("{}s", API_SECONDS * times);
+    let timeout = format!("{}s", ANSWER_API_TIMEOUT.times(times).as_secs());
     let words = ["kubectl", "--kubeconfig", ADMIN, "--server", &server, "--request-timeout", &timeout];
     let words = words.into_iter().chain(["get", "nodes", "--output", "json"]);
     let text = said(cx, lab, reached, machine, &words.collect::<Vec<_>>().join(" "), times).await?;
@@ -195,7 +189,8 @@ async fn nodes(cx: &Cx, lab: &Lab, reached: &Reached, machine: &str, times: u32)
 /// The etcd, as one member knows it; `None` where there is none on the machine, or it does not answer.
 async fn etcd(cx: &Cx, lab: &Lab, reached: &Reached, machine: &str, times: u32) -> Option<Etcd> {
     // A client that does not wait long for a member that is gone.
-    let client = format!("etcdctl --command-timeout={}s --write-out=json", ETCD_SECONDS * times);
+    let client =
+        format!("etcdctl --command-timeout={}s --write-out=json", ANSWER_ETCD_TIMEOUT.times(times).as_secs());
     // The settings name the member's own address; etcdctl refuses another beside it as an argument.
     let ask = async |etcdctl: &str| {
         let program = format!("sh -c 'set -a; . {ETCD_SETTINGS}; {etcdctl}'");
@@ -224,7 +219,7 @@ async fn said(
     times: u32,
 ) -> Option<String> {
     let run = reached.inside(&reach::ssh(lab, machine).args(["--", "sudo", command]));
-    let output = run.output(&cx.cancel, Deadline::after(ANSWER * times)).await.ok()?;
+    let output = run.output(&cx.cancel, Deadline::after(ANSWER_TIMEOUT.times(times))).await.ok()?;
     output.status.success().then_some(output.stdout)
 }
 

@@ -8,7 +8,6 @@
 use std::net::SocketAddrV4;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use lab_core::deploy::kubeconfig::{Credentials, merged};
@@ -21,10 +20,9 @@ use crate::files::{self, SECRET};
 use crate::lab::{Lab, Reached, reach};
 use crate::output;
 use crate::proxy::Forward;
+use crate::timeouts::KUBECONFIG_TIMEOUT;
 use crate::wait::Deadline;
 
-/// How long a control plane may take to hand it out.
-const FETCH: Duration = Duration::from_secs(120);
 /// Where kubeadm leaves it.
 pub const ADMIN: &str = "/etc/kubernetes/admin.conf";
 /// The port of the API server where the cluster file does not say another.
@@ -111,7 +109,7 @@ pub async fn fetch(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<()> 
 
 async fn fetch_from(cx: &Cx, lab: &Lab, reached: &Reached, machine: &str) -> anyhow::Result<Credentials> {
     let read = reach::ssh(lab, machine).args(["--", "sudo", "cat", ADMIN]);
-    let output = reached.inside(&read).output(&cx.cancel, Deadline::after(FETCH)).await?;
+    let output = reached.inside(&read).output(&cx.cancel, Deadline::after(KUBECONFIG_TIMEOUT)).await?;
     anyhow::ensure!(output.status.success(), "{}", output.stderr.trim());
     Ok(Credentials::of_admin(&output.stdout)?)
 }

@@ -3,8 +3,6 @@
 //! Only what [`crate::ansible::play`] and [`crate::deploy`] are measured against and compared with. Nobody who wants a
 //! cluster should call this: it tells nothing, and knows no failure.
 
-use std::time::Duration;
-
 use anyhow::Context as _;
 use serde_json::json;
 
@@ -17,12 +15,10 @@ use crate::kubespray::source::Request;
 use crate::kubespray::{self, Fetched};
 use crate::lab::{Lab, connections, run_id, running};
 use crate::process::invocation;
+use crate::timeouts::PLAYBOOK_TIMEOUT;
 use crate::validate::HEALTH;
 use crate::validate::ready::not_ready;
 use crate::wait::Deadline;
-
-/// How long it may take.
-const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Deploys by `ansible-playbook cluster.yml`, and waits as [`crate::deploy::deploy`] does.
 ///
@@ -63,7 +59,7 @@ pub async fn deploy(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
         let message = "Kubespray did not deploy the cluster plainly";
         Failure::new(FailureKind::Deploy, message).hint(format!("the log is {}", log.display()))
     };
-    let ended = reached.inside(&program).stream(&cx.cancel, Deadline::after(DAY), |_| ()).await;
+    let ended = reached.inside(&program).stream(&cx.cancel, Deadline::after(PLAYBOOK_TIMEOUT), |_| ()).await;
     connections::close(&lab.files).await;
     anyhow::ensure!(ended.with_context(failed)?.status.success(), failed());
     kubeconfig::fetch(cx, lab, &reached).await?;

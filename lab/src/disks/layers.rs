@@ -14,17 +14,14 @@ use crate::cx::Cx;
 use crate::files::{self, PUBLIC};
 use crate::layout::{LabFiles, LayerFiles, RootFiles, SnapshotFiles};
 use crate::process::invocation;
+use crate::timeouts::{FILE_TIME_MARGIN, LAYER_TIMEOUT};
 use crate::wait::Deadline;
 
 use super::{digest, disk_name, root};
 
-/// How long the disk may take for what has no large part to copy.
-const FILES: Duration = Duration::from_secs(300);
 /// A container's own folder for what is not kept, and its permission bits.
 const TEMPORARY: &str = "tmp";
 const TEMPORARY_MODE: u32 = 0o1777;
-/// The kernel writes times of files as of its last tick, some milliseconds ago; this is plenty more.
-const TICK: Duration = Duration::from_secs(1);
 /// What the container runtime never changes once it is there: blobs, which it names by their digests. Two machines can have
 /// these files as one (containerd's docs/ops.md: "Base configuration", root).
 const BLOBS: &str = "io.containerd.content.v1.content/blobs";
@@ -147,7 +144,7 @@ pub async fn copy(cx: Cx, planned: Planned, began: SystemTime) -> anyhow::Result
     cx.blocking(move || {
         // systemd-journald writes through memory, which changes no times.
         files::remove(&to.join("var/log/journal"))?;
-        remove_changed(&from, &to, began - TICK)
+        remove_changed(&from, &to, began - FILE_TIME_MARGIN)
     })
     .await?;
     copy_upper(&cx, &own, &place).await?;
@@ -166,7 +163,7 @@ async fn copy_upper(cx: &Cx, own: &RootFiles, place: &LayerFiles) -> anyhow::Res
         .args(["--archive", "--update", "--target-directory"])
         .arg(to)
         .args(names.map(|name| from.join(name)))
-        .read(&cx.cancel, Deadline::after(FILES))
+        .read(&cx.cancel, Deadline::after(LAYER_TIMEOUT))
         .await
         .context("cannot copy what the machine wrote")?;
     Ok(())
@@ -231,7 +228,7 @@ async fn disk_above(cx: &Cx, below: &LayerFiles, disk: &Path) -> anyhow::Result<
         .args(["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b"])
         .arg(below.disk())
         .arg(disk)
-        .read(&cx.cancel, Deadline::after(FILES))
+        .read(&cx.cancel, Deadline::after(LAYER_TIMEOUT))
         .await?;
     Ok(())
 }
@@ -244,7 +241,7 @@ async fn same_files(cx: &Cx, from: &Path, to: &Path) -> anyhow::Result<()> {
         .args(["--archive", "--link", "--no-target-directory"])
         .arg(from)
         .arg(to)
-        .read(&cx.cancel, Deadline::after(FILES))
+        .read(&cx.cancel, Deadline::after(LAYER_TIMEOUT))
         .await
         .context("cannot keep the files of the container runtime")?;
     let to = to.to_owned();

@@ -14,12 +14,10 @@ use crate::cx::Cx;
 use crate::files::{self, PUBLIC};
 use crate::image::{BaseImage, Boot};
 use crate::process::{ProcessError, invocation};
+use crate::timeouts::PROBE_BOOT_TIMEOUT;
 use crate::wait::Deadline;
 
 use super::load::{self, Attempt, Question};
-
-/// How long the probe boot may take. With KVM it takes two seconds.
-const PROBE: Duration = Duration::from_secs(20);
 
 /// What emulation costs, for a person.
 const COST: &str = "everything in the machines takes ten to twenty times longer";
@@ -60,10 +58,10 @@ pub async fn decide(cx: &Cx, image: Option<&BaseImage>) -> anyhow::Result<Decisi
         return Ok(Decision { kind: Acceleration::Kvm, words: "KVM, not proven yet".to_owned() });
     };
     cx.progress.note("trying whether KVM runs a kernel here");
-    let question = Question { of: "the probe boot", timeout: PROBE, times: 1 };
+    let question = Question { of: "the probe boot", timeout: PROBE_BOOT_TIMEOUT, times: 1 };
     let notify = |note: &str| cx.progress.note(note);
     let answer = load::again_when_overloaded(question, load::watch, notify, async |times| {
-        boots(cx, "kvm", kernel, initrd, PROBE * times).await
+        boots(cx, "kvm", kernel, initrd, PROBE_BOOT_TIMEOUT.times(times)).await
     });
     // A boot that is slow on an overloaded computer had forty times as long as it takes.
     let decision = match answer.await?.into_result() {

@@ -8,20 +8,18 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use sha2::{Digest as _, Sha256};
 
+use crate::timeouts::{CGROUP_REMOVAL_INTERVAL, CGROUP_REMOVAL_TIMEOUT};
 use crate::wait::{Deadline, Probe, until_blocking};
 
 /// Where every distribution mounts the hierarchies.
 const TOP: &str = "/sys/fs/cgroup";
 /// What machines need of cgroup v2 (libvirt's vircgroupv2.c, kubelet's cgroup manager).
 const CONTROLLERS: [&str; 5] = ["cpu", "cpuset", "io", "memory", "pids"];
-/// How long the kernel may take to forget processes that were killed.
-const END: Duration = Duration::from_secs(10);
 
 /// One hierarchy of the computer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -222,7 +220,8 @@ fn thaw_tree(group: &Path) {
 pub fn remove(groups: &[PathBuf]) -> anyhow::Result<()> {
     for group in groups {
         let what = "the end of the lab's control groups";
-        until_blocking(what, Deadline::after(END), Duration::from_millis(20), || match remove_tree(group) {
+        let deadline = Deadline::after(CGROUP_REMOVAL_TIMEOUT);
+        until_blocking(what, deadline, CGROUP_REMOVAL_INTERVAL, || match remove_tree(group) {
             Ok(()) => Probe::Ready(()),
             Err(error) => Probe::NotYet(format!("`{}`: {error}", group.display())),
         })?;

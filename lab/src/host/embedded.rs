@@ -3,7 +3,6 @@
 use std::io::{BufRead as _, Read as _, Write as _};
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use nix::sys::signal::{Signal, kill};
@@ -14,13 +13,11 @@ use crate::files;
 use crate::layout::HostFiles;
 use crate::process::invocation;
 use crate::processes::{ProcessId, in_namespace, namespace, own_program, sees_mounts_of};
+use crate::timeouts::{HOST_END_INTERVAL, HOST_END_TIMEOUT};
 use crate::wait::{Deadline, Probe, until};
 
 use super::supervisor::{self, HostRecord};
 use super::{cgroups, freezer};
-
-/// How long the kernel may take to clear the namespaces after everything in them was killed.
-const END: Duration = Duration::from_secs(30);
 
 /// A living embedded host.
 #[derive(Debug, Clone)]
@@ -216,7 +213,8 @@ async fn end_record(folder: &Path, record: &HostRecord, cancel: &CancellationTok
         Vec::new()
     };
     let mut asked = false;
-    until(cancel, "the end of the embedded host", Deadline::after(END), Duration::from_millis(10), || {
+    let deadline = Deadline::after(HOST_END_TIMEOUT);
+    until(cancel, "the end of the embedded host", deadline, HOST_END_INTERVAL, || {
         cgroups::thaw(&record.groups);
         let mut left = survivors(folder, record);
         left.extend(guests.iter().filter(|guest| guest.is_alive()).map(|guest| guest.pid));

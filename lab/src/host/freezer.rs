@@ -5,20 +5,18 @@
 
 use std::fs::{self, File};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::Context as _;
 
 use crate::files;
 use crate::layout::HostFiles;
+use crate::timeouts::{FREEZE_INTERVAL, FREEZE_TIMEOUT};
 use crate::wait::{Deadline, Probe, until_blocking};
 
 use super::supervisor;
 
 /// Below a host's own group: the one that holds all machines (libvirt.org/cgroups.html, "Default partitions").
 const MACHINES: &str = "machine";
-/// How long the kernel may take to stop processes that are in the middle of something.
-const STOPS: Duration = Duration::from_secs(10);
 
 /// The control files of a group's freezer (the kernel's cgroup-v1/freezer-subsystem, cgroup-v2).
 #[derive(Debug)]
@@ -87,7 +85,8 @@ pub fn freeze(files: &HostFiles) -> anyhow::Result<Frozen> {
     let held = files::try_lock(&files.frozen())?.context("another command has stopped the machines")?;
     let frozen = Frozen { freezer, _held: held };
     frozen.freezer.write(frozen.freezer.stop)?;
-    until_blocking("machines that stand still", Deadline::after(STOPS), Duration::from_millis(5), || {
+    let deadline = Deadline::after(FREEZE_TIMEOUT);
+    until_blocking("machines that stand still", deadline, FREEZE_INTERVAL, || {
         if frozen.freezer.is_stopped() { Probe::Ready(()) } else { Probe::NotYet("some run".to_owned()) }
     })?;
     Ok(frozen)

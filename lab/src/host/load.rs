@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use lab_core::load::{LoadSample, Overload, overload, times_under, wait_under};
 use tokio_util::sync::CancellationToken;
 
+use crate::timeouts::Timeout;
 use crate::wait::{Deadline, Probe, WaitError, until};
 
 /// What one attempt to get an answer came to.
@@ -91,7 +92,7 @@ pub struct Question<'a> {
     /// The one who answers, for people: `the API`.
     pub of: &'a str,
     /// How long an answer takes at the most.
-    pub timeout: Duration,
+    pub timeout: Timeout,
     /// How many times longer it may take from the start, because machines are emulated.
     pub times: u32,
 }
@@ -121,7 +122,7 @@ where
     };
     let Some(overload) = overloaded() else { return Ok(Answer::Late { value, times }) };
     let times = times_under(&overload, times);
-    notify(&note(&overload, of, timeout * times));
+    notify(&note(&overload, of, timeout.times(times)));
     let overloaded = watch();
     let value = match attempt(times).await? {
         Attempt::InTime(value) => return Ok(Answer::InTime(value)),
@@ -133,20 +134,20 @@ where
     })
 }
 
-/// As [`until`], for `length`; goes on for a multiple of it where the computer was overloaded, after a note.
+/// As [`until`], for `timeout`; goes on for a multiple of it where the computer was overloaded, after a note.
 ///
 /// # Errors
 /// As [`until`]. A timeout on an overloaded computer says so.
 pub async fn until_even_if_overloaded<T, F: Future<Output = Probe<T>>, W: Fn() -> Option<Overload>>(
     cancel: &CancellationToken,
     what: &str,
-    length: Duration,
+    timeout: Timeout,
     interval: Duration,
     watch: impl Fn() -> W,
     notify: impl FnOnce(&str),
     mut probe: impl FnMut() -> F,
 ) -> Result<T, WaitError> {
-    let overloaded = watch();
+    let (length, overloaded) = (timeout.base(), watch());
     let waited = until(cancel, what, Deadline::after(length), interval, &mut probe).await;
     let Err(WaitError::Late { tries: first_tries, .. }) = &waited else { return waited };
     let Some(overload) = overloaded() else { return waited };

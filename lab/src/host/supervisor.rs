@@ -17,7 +17,6 @@ use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use nix::mount::{MsFlags, mount};
@@ -33,6 +32,10 @@ use crate::files::{self, PUBLIC};
 use crate::layout::{HostFiles, LabFiles};
 use crate::process::invocation;
 use crate::processes::{ProcessId, in_namespace, namespace, own_program};
+use crate::timeouts::{
+    FOLDER_CHECK_MILLISECONDS, LAST_HOST_END_INTERVAL, LAST_HOST_END_TIMEOUT, LIBVIRTD_START_INTERVAL,
+    LIBVIRTD_START_TIMEOUT, LOST_HOST_END_INTERVAL, LOST_HOST_END_TIMEOUT,
+};
 use crate::wait::{Deadline, Probe, until_blocking};
 
 use super::embedded::survivors;
@@ -89,13 +92,6 @@ unix_sock_rw_perms = "0700"
 unix_sock_admin_perms = "0700"
 log_level = 3
 "#;
-
-/// How often a supervisor looks whether its folder is still there. Watching it would take one of the few
-/// inotify instances that the labs of a computer share.
-const FOLDER_CHECK_MILLISECONDS: u16 = 2_000;
-/// How long the kernel may take to end the programs of a lost host.
-const END: Duration = Duration::from_secs(30);
-const PROCESS_INTERVAL: Duration = Duration::from_millis(20);
 
 /// libvirtd's socket, as seen from inside the host.
 pub const SOCKET: &str = "/run/libvirt/libvirt-sock";
@@ -254,7 +250,8 @@ impl Computer {
             let all = record.network_namespace.map(|inode| in_namespace("net", inode)).unwrap_or_default();
             all.into_iter().filter(|pid| *pid != own).collect()
         };
-        until_blocking("the end of the host's programs", Deadline::after(END), PROCESS_INTERVAL, || {
+        let deadline = Deadline::after(LOST_HOST_END_TIMEOUT);
+        until_blocking("the end of the host's programs", deadline, LOST_HOST_END_INTERVAL, || {
             cgroups::thaw(&record.groups);
             let left = guests();
             for pid in &left {
@@ -282,8 +279,8 @@ fn write_record(files: &HostFiles, record: &HostRecord) -> anyhow::Result<()> {
 /// disks until they are gone.
 fn wait_for_the_last_one(files: &HostFiles) -> anyhow::Result<()> {
     let Some(last) = read_record(files)? else { return Ok(()) };
-    let deadline = Deadline::after(Duration::from_secs(20));
-    until_blocking("the end of the last host's processes", deadline, Duration::from_millis(10), || {
+    let deadline = Deadline::after(LAST_HOST_END_TIMEOUT);
+    until_blocking("the end of the last host's processes", deadline, LAST_HOST_END_INTERVAL, || {
         match survivors(&files.folder, &last).as_slice() {
             [] => Probe::Ready(()),
             left => Probe::NotYet(format!("processes {left:?} live")),
@@ -397,8 +394,8 @@ pub fn inner(folder: &Path) -> anyhow::Result<std::convert::Infallible> {
             .spawn(Stdio::null(), Stdio::null(), Stdio::inherit())
     };
     let mut daemon = start()?.id().cast_signed();
-    let deadline = Deadline::after(Duration::from_secs(60));
-    until_blocking("libvirtd's socket", deadline, Duration::from_millis(5), || {
+    let deadline = Deadline::after(LIBVIRTD_START_TIMEOUT);
+    until_blocking("libvirtd's socket", deadline, LIBVIRTD_START_INTERVAL, || {
         // Orphans are reaped from the start: libvirtd waits for the end of the QEMUs it asks for their abilities.
         while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             match status.pid() {

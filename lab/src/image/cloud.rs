@@ -12,6 +12,7 @@ use crate::cx::Cx;
 use crate::failure::{Failure, FailureKind};
 use crate::process::invocation;
 use crate::progress::Task;
+use crate::timeouts::IMAGE_CONNECT_TIMEOUT;
 use crate::wait::Deadline;
 use crate::{files, input};
 
@@ -118,7 +119,9 @@ async fn curl(cx: &Cx, deadline: Deadline, source: &str, part: &Path) -> anyhow:
     let ended = invocation("curl")
         .args(["--fail", "--location", "--silent", "--show-error", "--continue-at", "-"])
         // The digest decides what is used; this keeps a redirect from reading local files.
-        .args(["--proto", "=http,https", "--connect-timeout", "20", "--retry", "3", "--output"])
+        .args(["--proto", "=http,https", "--retry", "3", "--connect-timeout"])
+        .arg(IMAGE_CONNECT_TIMEOUT.as_secs().to_string())
+        .arg("--output")
         .arg(part)
         .arg("--config")
         .arg(&settings)

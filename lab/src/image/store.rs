@@ -9,7 +9,6 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use lab_core::units::Bytes;
@@ -17,6 +16,7 @@ use sha2::Sha256;
 
 use crate::cx::Cx;
 use crate::progress::Task;
+use crate::timeouts::IMAGE_LOCK_INTERVAL;
 use crate::wait::{self, Deadline, Probe};
 use crate::{files, orphans, stamp};
 
@@ -25,8 +25,6 @@ use super::{FileRecord, Manifest};
 const MANIFEST: &str = "manifest.json";
 const UNFINISHED: &str = ".new-";
 const LOCK: &str = ".lock";
-/// How often a builder that waits for another one looks whether it has ended.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// The right to make one image. Dropping it gives the right up; an unfinished folder stays for the next
 /// builder to clear.
@@ -121,7 +119,7 @@ pub(super) async fn lock(
     let path = store.join(format!(".{key}{LOCK}"));
     let mut told = false;
     let what = format!("another process that makes the image `{key}`");
-    let lock = wait::until(&cx.cancel, &what, deadline, LOOK_AGAIN, || {
+    let lock = wait::until(&cx.cancel, &what, deadline, IMAGE_LOCK_INTERVAL, || {
         std::future::ready(match files::try_lock(&path) {
             Ok(Some(lock)) => Probe::Ready(lock),
             Ok(None) => {

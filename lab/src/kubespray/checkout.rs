@@ -7,7 +7,6 @@ use std::fs::File;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use lab_core::kubespray::AnsibleRange;
@@ -17,16 +16,12 @@ use crate::cx::Cx;
 use crate::failure::{Failure, FailureKind};
 use crate::process::Output;
 use crate::progress::Task;
+use crate::timeouts::{CHECKOUT_FETCH_TIMEOUT, CHECKOUT_VERIFY_TIMEOUT};
 use crate::wait::Deadline;
 use crate::{cache, files};
 
 use super::git;
 use super::source::{Pin, Request};
-
-/// How long a fetch may take: a few megabytes over a slow line.
-const LONGEST: Duration = Duration::from_secs(900);
-/// How long a look at what lies on the disk may take.
-pub(super) const LOOK: Duration = Duration::from_secs(60);
 
 /// A checkout that was found to be the pinned commit, unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -74,7 +69,7 @@ pub async fn find(cx: &Cx, pin: &Pin) -> anyhow::Result<Option<Checkout>> {
     if !path.is_dir() {
         return Ok(None);
     }
-    verify(cx, &path, pin, Deadline::after(LOOK)).await?;
+    verify(cx, &path, pin, Deadline::after(CHECKOUT_VERIFY_TIMEOUT)).await?;
     Ok(Some(Checkout { commit: pin.commit.clone(), path }))
 }
 
@@ -88,7 +83,7 @@ pub async fn ensure(cx: &Cx, request: &Request) -> anyhow::Result<Checkout> {
         return Ok(checkout);
     }
     let task = cx.progress.task("kubespray");
-    let deadline = Deadline::after(LONGEST);
+    let deadline = Deadline::after(CHECKOUT_FETCH_TIMEOUT);
     let pin = &request.pin;
     let places = cx.layout.kubespray();
     let what = format!("another command that fetches Kubespray {}", pin.version);
@@ -314,7 +309,11 @@ mod tests {
                 "user.email=a",
             ]);
             let git = git.args(words).env("GIT_CONFIG_GLOBAL", "/dev/null");
-            git.read(&self.cx.cancel, Deadline::after(LOOK)).await.unwrap().trim().to_owned()
+            git.read(&self.cx.cancel, Deadline::after(CHECKOUT_VERIFY_TIMEOUT))
+                .await
+                .unwrap()
+                .trim()
+                .to_owned()
         }
 
         async fn commit(&self, text: &str) -> String {

@@ -8,7 +8,6 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use lab_core::kubespray::{AnsibleRange, Pythons, Version};
@@ -19,15 +18,12 @@ use crate::cx::Cx;
 use crate::failure::{Failure, FailureKind};
 use crate::process::invocation;
 use crate::progress::Task;
+use crate::timeouts::{PYTHON_ENVIRONMENT_TIMEOUT, PYTHON_VERSION_TIMEOUT};
 use crate::wait::Deadline;
 use crate::{cache, files};
 
 use super::checkout::Checkout;
 
-/// How long Python's package index may take for a hundred megabytes.
-const LONGEST: Duration = Duration::from_secs(1800);
-/// How long a Python may take to say what it is.
-const LOOK: Duration = Duration::from_secs(30);
 /// What every Kubespray lists its Python packages in.
 const REQUIREMENTS: &str = "requirements.txt";
 /// The file that says that an environment is whole, and what is in it.
@@ -132,7 +128,7 @@ pub async fn ensure(cx: &Cx, checkout: &Checkout) -> anyhow::Result<Environment>
         return Ok(environment);
     }
     let task = cx.progress.task("ansible");
-    let deadline = Deadline::after(LONGEST);
+    let deadline = Deadline::after(PYTHON_ENVIRONMENT_TIMEOUT);
     let what = "another command that makes the same Python environment";
     let lock = super::hold(cx, &lock(&path), what, deadline, &task).await?;
     let made = match find(cx, checkout) {
@@ -286,7 +282,7 @@ async fn choose(cx: &Cx, range: &AnsibleRange) -> anyhow::Result<Python> {
     let mut found = Vec::new();
     for program in PROGRAMS {
         let ask = invocation(program).args(["-I", "-c", ASK]);
-        if let Ok(answer) = ask.read(&cx.cancel, Deadline::after(LOOK)).await {
+        if let Ok(answer) = ask.read(&cx.cancel, Deadline::after(PYTHON_VERSION_TIMEOUT)).await {
             found.push(Python { program, version: answer.trim().to_owned() });
         }
         if let Some(python) = best(&found, range).filter(|(_, documented)| *documented) {

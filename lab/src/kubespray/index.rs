@@ -1,7 +1,6 @@
 //! Reads the files of a Kubespray checkout for its index. What they say is decided in `lab-core`.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use lab_core::kubespray::index::{Built, Checkout, Index, build, summary, wants, write};
@@ -11,6 +10,7 @@ use lab_core::source::{SourceFile, suggest};
 use crate::cx::Cx;
 use crate::failure::{Failure, FailureKind};
 use crate::process::invocation;
+use crate::timeouts::CHECKOUT_NAME_TIMEOUT;
 use crate::wait::Deadline;
 use crate::{files, input, output};
 
@@ -169,7 +169,7 @@ async fn git(cx: &Cx, folder: &Path) -> (Option<String>, Option<String>) {
     }
     let ask = async |arguments: &[&str]| {
         let git = invocation("git").arg("-C").arg(folder).args(arguments);
-        let answer = git.read(&cx.cancel, Deadline::after(Duration::from_secs(20))).await.ok()?;
+        let answer = git.read(&cx.cancel, Deadline::after(CHECKOUT_NAME_TIMEOUT)).await.ok()?;
         Some(answer.trim().to_owned()).filter(|answer| !answer.is_empty())
     };
     let version = ask(&["describe", "--tags", "--always", "--dirty"]).await;

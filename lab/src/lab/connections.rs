@@ -1,16 +1,12 @@
 //! Shared SSH connections to the machines of a lab: ended here. They outlive the program that opened them.
 
-use std::time::Duration;
-
 use tokio_util::sync::CancellationToken;
 
 use crate::files;
 use crate::layout::LabFiles;
 use crate::process::invocation;
+use crate::timeouts::SSH_CONTROL_TIMEOUT;
 use crate::wait::Deadline;
-
-/// How long the keeper of a connection may take to answer.
-const LONGEST: Duration = Duration::from_secs(5);
 
 /// Ends every shared connection of a lab. What cannot be ended ends by itself a minute after its last task.
 pub async fn close(lab: &LabFiles) {
@@ -19,7 +15,7 @@ pub async fn close(lab: &LabFiles) {
         path.push(socket.path());
         let end = invocation("ssh").args(["-F", "none", "-O", "exit", "-o"]).arg(path).arg("machine");
         // Not the caller's token: a cancelled run must end its connections too.
-        let _ = end.output(&CancellationToken::new(), Deadline::after(LONGEST)).await;
+        let _ = end.output(&CancellationToken::new(), Deadline::after(SSH_CONTROL_TIMEOUT)).await;
         // A socket that nobody listens at.
         let _ = files::remove(&socket.path());
     }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use lab_core::identity::HostKey;
@@ -13,6 +12,7 @@ use lab_core::spec::HostSpec;
 use crate::cx::Cx;
 use crate::files;
 use crate::process::invocation;
+use crate::timeouts::KEY_GENERATION_TIMEOUT;
 use crate::wait::Deadline;
 
 use super::{Lab, authority};
@@ -95,7 +95,7 @@ async fn generate(cx: &Cx, path: &Path, comment: &str) -> anyhow::Result<()> {
     invocation("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f"])
         .arg(&draft)
-        .read(&cx.cancel, Deadline::after(Duration::from_secs(60)))
+        .read(&cx.cancel, Deadline::after(KEY_GENERATION_TIMEOUT))
         .await?;
     std::fs::rename(&draft, path)?;
     std::fs::rename(&draft_public, path.with_extension("pub"))?;

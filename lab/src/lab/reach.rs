@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lab_core::identity::LabId;
-use lab_core::libvirt_xml::Acceleration;
 use lab_core::plan::MachineState;
 use lab_core::spec::{HostSpec, MachineKind};
 use tokio::task::JoinSet;
@@ -13,29 +12,13 @@ use crate::cx::Cx;
 use crate::failure::{Failure, FailureKind};
 use crate::process::{Invocation, ProcessError, invocation};
 use crate::progress::Task;
+use crate::timeouts::{
+    BLIND_LOGIN_INTERVAL, CONSOLE_SILENCE_TIMEOUT, MACHINE_STATE_INTERVAL, SSH_LOGIN_TIMEOUT,
+};
 use crate::wait::{Deadline, WaitError};
 
 use super::console::{self, ConsoleEvent};
 use super::{Lab, Reached};
-
-/// How long a machine may take from its start to a login. Emulated machines of a loaded computer took two
-/// minutes; several times that is still sooner than a person would give up.
-pub fn patience(acceleration: Acceleration) -> Duration {
-    match acceleration {
-        Acceleration::Kvm | Acceleration::Native => Duration::from_secs(180),
-        Acceleration::Tcg => Duration::from_secs(900),
-    }
-}
-
-/// How often a machine is tried whose console cannot be read: another computer keeps it.
-const BLIND_INTERVAL: Duration = Duration::from_secs(4);
-/// After how long a silence a machine is tried whose console can be read. It says when it is ready, and a
-/// try before that only keeps us from hearing it; but not every image has to know our words.
-const SILENCE: Duration = Duration::from_secs(60);
-/// How often libvirt is asked whether the machine still runs. The binding has no event for it.
-const STATE_INTERVAL: Duration = Duration::from_secs(2);
-/// How long one login may take. An emulated machine under load needs seconds for its part of the cryptography.
-const LOGIN: Duration = Duration::from_secs(60);
 
 /// `ssh` to a machine of the lab, with the lab's own settings and nothing of the user's.
 pub fn ssh(lab: &Lab, machine: &str) -> Invocation {
@@ -90,12 +73,12 @@ async fn listen(
     let mut watching = true;
     // A machine that was started by an earlier command may have said all it has to say.
     let will_tell = lab.spec.host == HostSpec::Embedded && started_at.is_some();
-    let mut silence = if will_tell { SILENCE } else { BLIND_INTERVAL };
+    let mut silence = if will_tell { CONSOLE_SILENCE_TIMEOUT } else { BLIND_LOGIN_INTERVAL };
     let mut silent = Deadline::after(if started_at.is_some() { silence } else { Duration::ZERO });
     let mut tries = 0;
     let mut last = "nothing on the console yet".to_owned();
     loop {
-        let state = Deadline::after(STATE_INTERVAL);
+        let state = Deadline::after(MACHINE_STATE_INTERVAL);
         let attempt = tokio::select! {
             heard = said.recv(), if watching => match heard {
                 Some(ConsoleEvent::RootMounted) => {
@@ -106,7 +89,7 @@ async fn listen(
                 }
                 Some(ConsoleEvent::SshReady) => {
                     task.step("logging in");
-                    silence = BLIND_INTERVAL;
+                    silence = BLIND_LOGIN_INTERVAL;
                     true
                 }
                 Some(ConsoleEvent::Dead(line)) => anyhow::bail!("it will not come up: {line}"),
@@ -148,7 +131,7 @@ pub async fn login(
     deadline: Deadline,
 ) -> anyhow::Result<Option<String>> {
     let probe = ssh(lab, machine).arg("true");
-    match reached.inside(&probe).output(&cx.cancel, deadline.at_most(LOGIN)).await {
+    match reached.inside(&probe).output(&cx.cancel, deadline.at_most(SSH_LOGIN_TIMEOUT)).await {
         Ok(output) if output.status.success() => Ok(None),
         Ok(output) => {
             let why = output.stderr.trim().lines().last().unwrap_or("ssh said nothing").to_owned();
@@ -204,7 +187,7 @@ pub async fn start_second_stage(cx: &Cx, lab: &Lab, reached: &Reached, id: &LabI
         machines.filter(|machine| machine.kind == MachineKind::Vm && runs.contains_key(&machine.name))
     {
         let (cancel, run) = (cx.cancel.clone(), reached.inside(&ssh(lab, &machine.name).arg(START)));
-        logins.spawn(async move { run.output(&cancel, Deadline::after(LOGIN)).await });
+        logins.spawn(async move { run.output(&cancel, Deadline::after(SSH_LOGIN_TIMEOUT)).await });
     }
     logins.join_all().await;
     Ok(())

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use lab_core::libvirt_xml::{Acceleration, Backing, VolumeFormat, VolumePlan, network_xml, volume_xml};
@@ -23,6 +22,7 @@ use crate::lab::state::StateFile;
 use crate::lab::{Lab, Reached, console, reach};
 use crate::layout::RootFiles;
 use crate::progress::{Kind, Task};
+use crate::timeouts::{BOOT_TIMEOUT, CONTAINER_ROOT_TIMEOUT, emulation_factor};
 use crate::wait::Deadline;
 
 use super::place::{define, place_base, pool_path, remove_placed, write_identity};
@@ -290,9 +290,6 @@ fn kind_of(context: &ApplyContext, name: &str) -> Option<MachineKind> {
     context.desired.machines.get(name).map(|wanted| wanted.applied.kind)
 }
 
-/// How long the kernel and a disk may take for what is done to a container's root.
-const ROOT: Duration = Duration::from_secs(60);
-
 async fn start_container(cx: &Cx, context: &ApplyContext, name: &str, domain: String) -> anyhow::Result<()> {
     let image = &context.lab.machine(name)?.image;
     let tree = context.trees.get(image).context("the image has no root tree")?;
@@ -304,7 +301,9 @@ async fn start_container(cx: &Cx, context: &ApplyContext, name: &str, domain: St
     // A fake runs nothing, so that nothing is mounted for it.
     let host = context.reached.embedded.clone();
     if let Some(host) = &host {
-        container::mounting(host, &root, &below).read(&cx.cancel, Deadline::after(ROOT)).await?;
+        container::mounting(host, &root, &below)
+            .read(&cx.cancel, Deadline::after(CONTAINER_ROOT_TIMEOUT))
+            .await?;
     }
     let (provider, log) = (context.reached.provider.clone(), context.lab.files.machine(name).console());
     cx.blocking(move || {
@@ -319,7 +318,7 @@ async fn start_container(cx: &Cx, context: &ApplyContext, name: &str, domain: St
 
 async fn remove_root(cx: &Cx, context: &ApplyContext, root: &RootFiles) -> anyhow::Result<()> {
     if let Some(host) = &context.reached.embedded {
-        container::unmounting(host, root).read(&cx.cancel, Deadline::after(ROOT)).await?;
+        container::unmounting(host, root).read(&cx.cancel, Deadline::after(CONTAINER_ROOT_TIMEOUT)).await?;
     }
     let folder = root.folder.clone();
     cx.blocking(move || files::remove(&folder)).await
@@ -335,7 +334,7 @@ async fn wait_reachable(
     task: &Task,
 ) -> anyhow::Result<()> {
     let acceleration = context.desired.machines[name].applied.acceleration;
-    let deadline = Deadline::after(reach::patience(acceleration));
+    let deadline = Deadline::after(BOOT_TIMEOUT.times(emulation_factor(acceleration)));
     let mut result = reach::wait(cx, &context.lab, &context.reached, name, started_at, deadline, task).await;
     let panicked = result.as_ref().is_err_and(|error| error.downcast_ref::<reach::Panicked>().is_some());
     if panicked && acceleration == Acceleration::Tcg {

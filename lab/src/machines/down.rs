@@ -1,7 +1,5 @@
 //! Stopping machines, politely where they listen; and `down`: the whole lab stopped, its disks kept.
 
-use std::time::Duration;
-
 use lab_core::plan::MachineState;
 use lab_core::spec::HostSpec;
 
@@ -11,12 +9,9 @@ use crate::host::load::{self, until_even_if_overloaded};
 use crate::lab::state::StateFile;
 use crate::lab::{Lab, Reached};
 use crate::progress::{Kind, Task};
+use crate::timeouts::{SHUTDOWN_INTERVAL, SHUTDOWN_TIMEOUT};
 use crate::wait::{Probe, WaitError};
 
-/// How long a machine may take to shut down before its power is taken.
-const POLITE: Duration = Duration::from_secs(120);
-/// How often libvirt is asked whether it has ended. The binding has no event for it.
-const LOOK: Duration = Duration::from_millis(200);
 /// After how many looks the power button is pressed again. A machine that can be logged in to may still be
 /// starting what listens to the button, and nothing remembers a press that nobody heard.
 const LOOKS_A_PRESS: u32 = 15;
@@ -36,7 +31,8 @@ pub async fn stop_machine(
     let what = format!("the end of `{name}`");
     let mut looks = 0;
     let notify = |note: &str| cx.progress.note(note);
-    let ended = until_even_if_overloaded(&cx.cancel, &what, POLITE, LOOK, load::watch, notify, || {
+    let (timeout, interval) = (SHUTDOWN_TIMEOUT, SHUTDOWN_INTERVAL);
+    let ended = until_even_if_overloaded(&cx.cancel, &what, timeout, interval, load::watch, notify, || {
         let press = looks % LOOKS_A_PRESS == 0;
         looks += 1;
         async move {

@@ -2,7 +2,6 @@
 //! the lab's folder. Starts nothing.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use lab_core::libvirt_xml::{read_domain, read_network};
@@ -14,6 +13,7 @@ use crate::cx::Cx;
 use crate::lab::Lab;
 use crate::lab::state::LabState;
 use crate::process::invocation;
+use crate::timeouts::DISK_INFO_TIMEOUT;
 use crate::wait::Deadline;
 
 use super::observe::{add_identities, add_roots, image_key};
@@ -55,7 +55,7 @@ pub async fn observe(cx: &Cx, lab: &Lab, state: &LabState) -> anyhow::Result<Obs
             // Only the header is read, and the QEMU of a host that was just killed may still hold its lock.
             .args(["info", "--force-share", "--output=json"])
             .arg(&path)
-            .read(&cx.cancel, Deadline::after(Duration::from_secs(30)))
+            .read(&cx.cancel, Deadline::after(DISK_INFO_TIMEOUT))
             .await?;
         let info: DiskInfo = serde_json::from_str(&text).context("cannot understand qemu-img")?;
         let machine = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();

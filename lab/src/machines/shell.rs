@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::process::ExitStatus;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use lab_core::plan::MachineState;
@@ -18,12 +17,11 @@ use crate::kubespray::{checkout, environment};
 use crate::lab::{Lab, Reached, console, reach, running};
 use crate::output;
 use crate::process::invocation;
+use crate::timeouts::REMOTE_COMMAND_TIMEOUT;
 use crate::wait::Deadline;
 
 /// The exit code of a command on a machine that a signal ended: 128 and SIGINT, as shells have it.
 const SIGNALLED: i32 = 130;
-/// A command on machines may take a day; it is ended by its user, not by us.
-const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Logs in, or runs one command; returns how the remote one ended.
 ///
@@ -72,7 +70,7 @@ pub async fn exec(
     for machine in machines {
         let (cx, run) = (cx.clone(), reached.inside(&reach::ssh(lab, &machine).arg("--").args(words)));
         work.push(tokio::spawn(async move {
-            let output = run.output(&cx.cancel, Deadline::after(DAY)).await?;
+            let output = run.output(&cx.cancel, Deadline::after(REMOTE_COMMAND_TIMEOUT)).await?;
             Ok::<_, crate::process::ProcessError>(Executed {
                 machine,
                 exit_code: output.status.code(),

@@ -4,7 +4,6 @@
 //! was there before is used and stays; one that a killed run left goes.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use lab_core::libvirt_xml::Acceleration;
 use lab_core::phases::Range;
@@ -21,13 +20,12 @@ use crate::files::{self, SECRET};
 use crate::host::acceleration;
 use crate::lab::{Lab, Reached, reach, running};
 use crate::process::Invocation;
+use crate::timeouts::EVIDENCE_TIMEOUT;
 use crate::wait::Deadline;
 use crate::{image, output};
 
 use super::{E2E, END, Options, Run, carry_out, destroy, record};
 
-/// How long one piece of evidence may take to be got.
-const EVIDENCE: Duration = Duration::from_secs(60);
 /// How many lines of a journal are kept.
 const LINES: &str = "2000";
 
@@ -165,6 +163,6 @@ async fn collect(cx: &Cx, lab: &Lab, folder: &Path) -> Vec<String> {
 }
 
 async fn said(cx: &Cx, reached: &Reached, program: &Invocation) -> Option<String> {
-    let output = reached.inside(program).output(&cx.cancel, Deadline::after(EVIDENCE)).await.ok()?;
+    let output = reached.inside(program).output(&cx.cancel, Deadline::after(EVIDENCE_TIMEOUT)).await.ok()?;
     output.status.success().then_some(output.stdout)
 }

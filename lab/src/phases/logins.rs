@@ -1,12 +1,11 @@
 //! The phase `ssh`: a login to every machine at once, with the key and the pinned host key that Ansible uses.
 
-use std::time::Duration;
-
 use lab_core::phases::machines_of;
 use tokio::task::JoinSet;
 
 use crate::failure::{Failure, FailureKind};
 use crate::lab::{reach, running};
+use crate::timeouts::LOGINS_TIMEOUT;
 use crate::wait::Deadline;
 
 use super::{Effect, Phase, Run, always, no_files, no_inputs};
@@ -20,13 +19,10 @@ pub const PHASE: Phase = Phase {
     look: |run| always(logins(run)),
 };
 
-/// How long the logins to all machines may take that were logged in to a moment ago. Emulated ones take seconds.
-const LOGINS: Duration = Duration::from_secs(120);
-
 async fn logins(run: &Run) -> anyhow::Result<Effect> {
     let (cx, lab) = (&run.cx, run.lab()?);
     let reached = running(cx, lab).await?;
-    let deadline = Deadline::after(LOGINS);
+    let deadline = Deadline::after(LOGINS_TIMEOUT);
     let mut work = JoinSet::new();
     for machine in lab.spec.machines.iter().filter(|machine| machine.auto_start) {
         let (cx, lab, reached, name) = (cx.clone(), lab.clone(), reached.clone(), machine.name.clone());

@@ -2,7 +2,6 @@
 //! kubeconfig is. Starts nothing, changes nothing, and waits only for answers.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use lab_core::report::{Outcome, Verdict};
 use serde::Serialize;
@@ -12,6 +11,7 @@ use crate::cx::Cx;
 use crate::failure::FailureKind;
 use crate::lab::{Lab, running};
 use crate::machines::status::{self, LabStatus};
+use crate::timeouts::STATUS_HEALTH_TIMEOUT;
 use crate::validate::{self, HEALTH, NO_ANSWER, ON_THEIR_WAY, Unanswered};
 
 use super::{Effect, Phase, Run, always, no_files, no_inputs};
@@ -32,9 +32,6 @@ async fn show(run: &Run) -> anyhow::Result<Effect> {
     run.found().status = Some(status);
     Ok(Effect::Done(word))
 }
-
-/// How long the cluster may take to say how it is. Who asks for a status does not want to wait.
-const HEALTH_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The state of a cluster, as `--json` shows it.
 #[derive(Debug, Serialize)]
@@ -124,7 +121,7 @@ pub async fn look(cx: &Cx, lab: &Lab) -> anyhow::Result<CloudStatus> {
 /// One look at the cluster, from inside the lab's network.
 async fn ask(cx: &Cx, lab: &Lab) -> anyhow::Result<Vec<Outcome>> {
     let reached = running(cx, lab).await?;
-    validate::once(cx, lab, &reached, &HEALTH, HEALTH_TIMEOUT).await
+    validate::once(cx, lab, &reached, &HEALTH, STATUS_HEALTH_TIMEOUT).await
 }
 
 fn health(all_run: bool, has_kubeconfig: bool, answer: &anyhow::Result<Vec<Outcome>>) -> Health {

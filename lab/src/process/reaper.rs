@@ -11,12 +11,13 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::processes::stat;
+use crate::timeouts::{REAPER_END_TIMEOUT, REAPER_INTERVAL};
 use crate::wait::{Deadline, Probe, until_blocking};
 
 use super::invocation;
@@ -25,11 +26,8 @@ use super::invocation;
 const MARK: &str = "LAB_COMMAND";
 /// What the reaper reads before the end of the pipe when its command ends by itself.
 const FAREWELL: &[u8] = b"done\n";
-/// How long the kernel may take to end killed processes.
-const END_TIMEOUT: Duration = Duration::from_secs(30);
 /// A child that has not executed its program yet shows the environment of its parent: one look may miss it.
 const CLEAN_LOOKS: u32 = 3;
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The mark of this command. Unset where it starts no program that the reaper has to know.
 static OWN_MARK: OnceLock<String> = OnceLock::new();
@@ -88,8 +86,8 @@ pub fn run(mark: &str) -> anyhow::Result<()> {
     }
     let entry = format!("{MARK}={mark}");
     let (mut groups, mut clean) = (BTreeSet::new(), 0);
-    let deadline = Deadline::after(END_TIMEOUT);
-    until_blocking("the end of a killed command's programs", deadline, LOOK_INTERVAL, || {
+    let deadline = Deadline::after(REAPER_END_TIMEOUT);
+    until_blocking("the end of a killed command's programs", deadline, REAPER_INTERVAL, || {
         let left = marked(&entry, &mut groups);
         for pid in &left {
             // It may have ended since it was found.
@@ -127,6 +125,8 @@ fn marked(entry: &str, groups: &mut BTreeSet<i32>) -> Vec<i32> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

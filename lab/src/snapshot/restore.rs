@@ -1,8 +1,6 @@
 //! Bringing a lab back as it was when a snapshot was taken of it: the same machines with the same keys and disks, and
 //! proof that they live now.
 
-use std::time::Duration;
-
 use anyhow::Context as _;
 use jiff::Timestamp;
 use lab_core::snapshot::{Manifest, misfits};
@@ -18,11 +16,10 @@ use crate::machines::apply::kill_point;
 use crate::machines::{destroy, make};
 use crate::process::ProcessError;
 use crate::progress::Kind;
+use crate::timeouts::CLOCK_TIMEOUT;
 use crate::validate::ready::not_ready;
 use crate::wait::Deadline;
 
-/// How long a machine may take to say what time it is and when its certificates end.
-const ASK: Duration = Duration::from_secs(60);
 /// By how many seconds a machine's clock may differ from this computer's, beside what the question takes.
 const CLOCK: i64 = 2;
 /// Certificates that end sooner than this are told.
@@ -144,13 +141,14 @@ async fn clocks_and_certificates(cx: &Cx, lab: &Lab, reached: &Reached) -> anyho
         let program =
             reached.inside(&reach::ssh(lab, &name).args(["--", "sudo", "sh", "-c"]).arg(format!("'{ask}'")));
         work.spawn(async move {
-            let question = Question { of: &format!("the clock of `{name}`"), timeout: ASK, times: 1 };
+            let question =
+                Question { of: &format!("the clock of `{name}`"), timeout: CLOCK_TIMEOUT, times: 1 };
             let notify = |note: &str| cx.progress.note(note);
             let answer = load::again_when_overloaded(question, load::watch, notify, |times| {
                 let (cancel, program) = (cx.cancel.clone(), program.clone());
                 async move {
                     let before = Timestamp::now().as_second();
-                    let said = program.read(&cancel, Deadline::after(ASK * times)).await;
+                    let said = program.read(&cancel, Deadline::after(CLOCK_TIMEOUT.times(times))).await;
                     Ok(match said {
                         Err(late @ ProcessError::Late { .. }) => Attempt::Late(Err(late)),
                         said => Attempt::InTime(said.map(|said| (before, said))),

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -21,13 +20,12 @@ use crate::lab::{Lab, Reached};
 use crate::machines::apply::kill_point;
 use crate::machines::{self, container, down, observe, offline};
 use crate::progress::Task;
+use crate::timeouts::UNMOUNT_TIMEOUT;
 use crate::validate::ready::{is_well, not_ready};
 use crate::wait::Deadline;
 
 use super::KEPT;
 
-/// How long the kernel may take to take a mount away.
-const UNMOUNT: Duration = Duration::from_secs(60);
 /// The longest name of a snapshot.
 const LONGEST_NAME: usize = 60;
 
@@ -209,7 +207,7 @@ async fn unmount(
     let Some(host) = &reached.embedded else { return Ok(()) };
     for (name, _) in whole.iter().filter(|(_, applied)| applied.kind == MachineKind::Container) {
         let root = lab.files.root(name);
-        container::unmounting(host, &root).read(&cx.cancel, Deadline::after(UNMOUNT)).await?;
+        container::unmounting(host, &root).read(&cx.cancel, Deadline::after(UNMOUNT_TIMEOUT)).await?;
     }
     Ok(())
 }

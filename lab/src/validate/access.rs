@@ -19,6 +19,7 @@ use tokio_stream::StreamExt as _;
 use crate::cluster::kubeconfig::inner_server;
 use crate::files;
 use crate::lab::Lab;
+use crate::timeouts::{API_CONNECT_TIMEOUT, WATCH_RETRY_INTERVAL};
 use crate::wait::Deadline;
 
 /// How what is told begins where the cluster's API gave no answer at all.
@@ -64,7 +65,7 @@ impl Site {
         let kubeconfig = Kubeconfig::read_from(&path).context("cannot use the lab's kubeconfig")?;
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
         config.cluster_url = inner_server(lab)?.parse()?;
-        config.connect_timeout = Some(super::CONNECT_TIMEOUT * times);
+        config.connect_timeout = Some(API_CONNECT_TIMEOUT.times(times));
         let lock = files::read_own::<Lock>(&lab.files.artifacts_lock())?;
         let agnhost = lock.as_ref().and_then(|lock| lock.images.iter().find(|image| image.name == "agnhost"));
         Ok(Self {
@@ -107,15 +108,14 @@ impl Site {
     }
 }
 
-/// How long a watch waits before it goes on after an error. Without it the watch of an API server that is starting would
-/// take a whole processor.
+/// How long a watch waits before it goes on after an error.
 struct Again;
 
 impl Iterator for Again {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        Some(Duration::from_millis(200))
+        Some(WATCH_RETRY_INTERVAL)
     }
 }
 

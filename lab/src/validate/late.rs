@@ -9,6 +9,7 @@ use crate::cx::Cx;
 use crate::host::load::{self, Answer, Attempt, Question};
 use crate::lab::{Lab, Reached};
 use crate::process::ProcessError;
+use crate::timeouts::Timeout;
 
 use super::access::{NO_ANSWER, is_late};
 use super::check::NO_PROBES;
@@ -51,12 +52,12 @@ pub async fn once(
     lab: &Lab,
     reached: &Reached,
     ids: &[&str],
-    within: Duration,
+    within: Timeout,
 ) -> anyhow::Result<Vec<Outcome>> {
     let times = times(cx, lab).await?;
     let notify = |note: &str| cx.progress.note(note);
     ask_once(load::watch, times, within, notify, async |times| {
-        run_checks(cx, lab, reached, ids, Look::Once(within * times), times, |_| ()).await
+        run_checks(cx, lab, reached, ids, Look::Once(within.times(times)), times, |_| ()).await
     })
     .await
 }
@@ -65,7 +66,7 @@ pub async fn once(
 async fn ask_once<F, W>(
     watch: impl Fn() -> W,
     times: u32,
-    within: Duration,
+    within: Timeout,
     notify: impl FnOnce(&str),
     run: impl Fn(u32) -> F,
 ) -> anyhow::Result<Vec<Outcome>>
@@ -87,9 +88,9 @@ where
         Answer::InTime(outcomes) => Ok(outcomes),
         // The reports of the checks say more.
         Answer::Late { value, .. } if !value.is_empty() => Ok(value),
-        Answer::Late { times, .. } => Err(Unanswered { within: within * times, overload: None }.into()),
+        Answer::Late { times, .. } => Err(Unanswered { within: within.times(times), overload: None }.into()),
         Answer::Slow { times, overload, .. } => {
-            Err(Unanswered { within: within * times, overload: Some(overload) }.into())
+            Err(Unanswered { within: within.times(times), overload: Some(overload) }.into())
         }
     }
 }

@@ -4,7 +4,6 @@
 //! come about (`connect`: `DNS`, `REFUSED`, `TIMEOUT`). All of it is in a namespace of its own, which is removed.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use k8s_openapi::api::apps::v1::DaemonSet;
@@ -14,6 +13,7 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 
+use crate::timeouts::{POD_CONNECT_TIMEOUT, POD_EXEC_TIMEOUT, POD_REMOVAL_TIMEOUT};
 use crate::wait::Deadline;
 
 use super::access::{Site, said};
@@ -21,12 +21,6 @@ use super::suites::cluster::not_well;
 
 /// The port that pods serve their name on.
 pub const PORT: u16 = 8080;
-/// How many seconds one connection may take. A policy that denies makes it wait that long.
-const CONNECT: u32 = 3;
-/// How long a command in a pod may take.
-const EXEC: Duration = Duration::from_secs(30);
-/// How long pods may take to go.
-const GONE: Duration = Duration::from_secs(30);
 /// The label of every namespace of checks.
 const OURS: &str = "lab.checks";
 
@@ -166,7 +160,7 @@ impl Probes {
     /// When the API refuses or does not answer in time.
     pub async fn exec(&self, probe: &Probe, words: &[&str]) -> anyhow::Result<Executed> {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
-        let deadline = Deadline::after(EXEC * self.times);
+        let deadline = Deadline::after(POD_EXEC_TIMEOUT.times(self.times));
         let done = async {
             let mut attached = pods.exec(&probe.pod, words.iter().copied(), &AttachParams::default()).await?;
             let status = attached.take_status();
@@ -194,7 +188,7 @@ impl Probes {
 
     /// Why a pod cannot connect to `to`; `None` where it can.
     pub async fn cannot_connect(&self, from: &Probe, to: &str) -> Option<String> {
-        let timeout = format!("--timeout={}s", CONNECT * self.times);
+        let timeout = format!("--timeout={}s", POD_CONNECT_TIMEOUT.times(self.times).as_secs());
         match self.exec(from, &["/agnhost", "connect", &timeout, to]).await {
             Ok(Executed { well: true, .. }) => None,
             Ok(Executed { stderr, .. }) => {
@@ -223,7 +217,7 @@ async fn placed(pods: &Api<Pod>) -> anyhow::Result<BTreeMap<String, Probe>> {
 /// When pods do not go, with what the API says of that.
 pub async fn remove(site: &Site) -> anyhow::Result<()> {
     let namespaces: Api<Namespace> = Api::all(site.client.clone());
-    let deadline = Deadline::after(GONE * site.times);
+    let deadline = Deadline::after(POD_REMOVAL_TIMEOUT.times(site.times));
     for found in namespaces.list_metadata(&ListParams::default().labels(OURS)).await? {
         let name = found.name_any();
         let pods: Api<Pod> = Api::namespaced(site.client.clone(), &name);

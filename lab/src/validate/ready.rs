@@ -1,7 +1,5 @@
 //! Whether the cluster of a lab is well: at this moment, or within the time that it may take to settle.
 
-use std::time::Duration;
-
 use anyhow::Context as _;
 use lab_core::report::{Outcome, Verdict};
 
@@ -9,14 +7,9 @@ use crate::cluster::deployed::deployed;
 use crate::cx::Cx;
 use crate::failure::{Failure, FailureKind};
 use crate::lab::{Lab, Reached};
+use crate::timeouts::{CLUSTER_SETTLE_TIMEOUT, HEALTH_TIMEOUT};
 
 use super::{HEALTH, Unanswered, once};
-
-/// How long a cluster that was deployed before may take to say how it is.
-const HEALTH_TIMEOUT: Duration = Duration::from_secs(8);
-/// How long a cluster may take after Kubespray's end until every node is ready and every system pod runs. Emulated
-/// machines need minutes to start what Kubespray left to start.
-const SETTLED: Duration = Duration::from_secs(900);
 
 /// Waits until these checks of the cluster pass, after what was done to it ended well.
 ///
@@ -40,7 +33,7 @@ pub async fn settle(cx: &Cx, lab: &Lab, reached: &Reached, checks: &[&str]) -> a
 pub async fn not_ready(cx: &Cx, lab: &Lab, reached: &Reached, checks: &[&str]) -> Option<String> {
     match no_kubeconfig(lab) {
         Some(why) => Some(why),
-        None => wrong(super::settle(cx, lab, reached, checks, SETTLED).await),
+        None => wrong(super::settle(cx, lab, reached, checks, CLUSTER_SETTLE_TIMEOUT).await),
     }
 }
 

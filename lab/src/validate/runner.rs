@@ -7,14 +7,12 @@ use tokio::task::JoinSet;
 
 use crate::failure::{Failure, FailureKind};
 use crate::output;
+use crate::timeouts::CHECK_INTERVAL;
 use crate::wait::{Deadline, pause};
 
 use super::access::{Looked, Site};
 use super::check::{Check, Context};
 use super::{handover, probes, suites};
-
-/// How long after a look the next one is.
-const AGAIN: Duration = Duration::from_millis(500);
 
 /// Whether these are names of checks.
 ///
@@ -99,7 +97,7 @@ async fn look_again(check: &Check, context: &Context) -> Looked {
         if looked.is_ok() || deadline.remaining().is_zero() {
             return looked;
         }
-        pause(AGAIN.min(deadline.remaining())).await;
+        pause(CHECK_INTERVAL.min(deadline.remaining())).await;
     }
 }
 

@@ -5,7 +5,6 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::Deserialize;
@@ -13,6 +12,7 @@ use serde::Deserialize;
 use crate::cx::Cx;
 use crate::failure::{Failure, FailureKind};
 use crate::process::{Invocation, ProcessError, invocation};
+use crate::timeouts::GO_SETTINGS_TIMEOUT;
 use crate::wait::Deadline;
 use crate::{cache, files};
 
@@ -20,8 +20,6 @@ use crate::{cache, files};
 pub const VARIABLE: &str = "LAB_GO";
 /// The first whose `go.mod` knows `godebug`, and which this program has been used with.
 const OLDEST: &str = "1.24";
-/// Asking it for its settings reads one file.
-const PATIENCE: Duration = Duration::from_secs(20);
 const HINT: &str = "run `cargo xtask setup`, which brings one, or name one in LAB_GO";
 
 /// A Go that was asked for its version.
@@ -53,7 +51,7 @@ impl Toolchain {
         files::make_folder(&caches)?;
         cache::note_use(&cx.layout, "go", "");
         let ask = environment(invocation(&program), &caches).args(["env", "-json", "GOVERSION", "GOSUMDB"]);
-        let said = match ask.read(&cx.cancel, deadline.at_most(PATIENCE)).await {
+        let said = match ask.read(&cx.cancel, deadline.at_most(GO_SETTINGS_TIMEOUT)).await {
             Ok(said) => said,
             Err(error @ ProcessError::Start { .. }) => {
                 let failure =

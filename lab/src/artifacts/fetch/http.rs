@@ -12,16 +12,11 @@ use reqwest::{Method, Response, StatusCode, Url};
 
 use crate::artifacts::store::{Blob, Digest, Unfinished, Writer};
 use crate::cx::Cx;
+use crate::timeouts::{DOWNLOAD_LOCK_INTERVAL, HTTP_CONNECT_TIMEOUT, HTTP_READ_TIMEOUT, HTTP_RETRY_INTERVAL};
 use crate::wait::{self, Deadline, Probe};
 
-/// How long a server may take to be reached, and to send the next bytes.
-const CONNECT: Duration = Duration::from_secs(10);
-const SILENCE: Duration = Duration::from_secs(30);
-/// How often something is tried that brought no byte, and how long is paused between.
+/// How often something is tried that brought no byte.
 const TRIES: u32 = 3;
-const PAUSE: Duration = Duration::from_millis(300);
-/// How often a command that waits for another one looks whether it has ended.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// The longest answer that is read into memory: a manifest, a token.
 const LONGEST_ANSWER: usize = 8 << 20;
 
@@ -72,8 +67,8 @@ pub(super) struct Client {
 impl Client {
     pub fn new(cx: &Cx, deadline: Deadline) -> anyhow::Result<Self> {
         let inner = reqwest::Client::builder()
-            .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
+            .connect_timeout(HTTP_CONNECT_TIMEOUT)
+            .read_timeout(HTTP_READ_TIMEOUT)
             .user_agent(concat!("lab/", env!("CARGO_PKG_VERSION")))
             .build()
             .context("cannot make a client for HTTP")?;
@@ -109,7 +104,7 @@ impl Client {
                 Err(FetchError::Broken(_)) if tries < TRIES => {}
                 done => return done,
             }
-            self.pause(PAUSE * tries).await?;
+            self.pause(HTTP_RETRY_INTERVAL * tries).await?;
             tries += 1;
         }
     }
@@ -194,7 +189,7 @@ impl Client {
         came: &(dyn Fn(i64) + Sync),
     ) -> Result<Blob, FetchError> {
         let what = format!("another command that fetches `{}`", ask.url);
-        let part = wait::until(&self.cx.cancel, &what, self.deadline, LOOK_AGAIN, || {
+        let part = wait::until(&self.cx.cancel, &what, self.deadline, DOWNLOAD_LOCK_INTERVAL, || {
             std::future::ready(match writer.resume(digest) {
                 Ok(Some(part)) => Probe::Ready(part),
                 Ok(None) => Probe::NotYet("it is still at it".to_owned()),
@@ -269,7 +264,7 @@ impl Client {
             if in_vain >= TRIES {
                 return Err(trouble);
             }
-            self.pause(PAUSE * (in_vain + 1)).await?;
+            self.pause(HTTP_RETRY_INTERVAL * (in_vain + 1)).await?;
         }
     }
 

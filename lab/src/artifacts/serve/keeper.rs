@@ -8,7 +8,6 @@ use std::convert::Infallible;
 use std::fs::File;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use inotify::{Inotify, WatchMask};
@@ -21,16 +20,10 @@ use crate::files::{PUBLIC, open_log, private_folder, read_own, remove, try_lock,
 use crate::layout::ServedFiles;
 use crate::process::invocation;
 use crate::processes::own_program;
+use crate::timeouts::{LISTEN_INTERVAL, LISTEN_TIMEOUT, SERVER_RESTART_INTERVAL};
 use crate::wait::{Deadline, Probe, pause, until};
 
 use super::{FILES_PORT, REGISTRY_PORT, files, tree};
-
-/// How often it is tried to listen on an address that is not there yet.
-const LOOK: Duration = Duration::from_millis(50);
-/// How long nothing is tried again that has just failed.
-const PAUSE: Duration = Duration::from_secs(1);
-/// Longer than a lab lives: the network comes when it comes.
-const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// What is to be served, as `up` writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,7 +82,7 @@ pub fn run(folder: &Path) -> anyhow::Result<Infallible> {
     runtime.block_on(async {
         let kept = keep(&served).await;
         // A start that fails is not repeated at once.
-        pause(PAUSE).await;
+        pause(SERVER_RESTART_INTERVAL).await;
         kept
     })
 }
@@ -125,7 +118,7 @@ async fn keep(served: &ServedFiles) -> anyhow::Result<Infallible> {
             ended = work => {
                 let Err(error) = ended;
                 eprintln!("artefacts are not served: {error:#}");
-                pause(PAUSE).await;
+                pause(SERVER_RESTART_INTERVAL).await;
             }
         }
     }
@@ -135,7 +128,8 @@ async fn keep(served: &ServedFiles) -> anyhow::Result<Infallible> {
 async fn serve(served: &ServedFiles, wanted: Wanted) -> anyhow::Result<Infallible> {
     let never = CancellationToken::new();
     let address = (wanted.gateway, FILES_PORT);
-    let listener = until(&never, "the gateway's address", Deadline::after(FOREVER), LOOK, || async move {
+    let deadline = Deadline::after(LISTEN_TIMEOUT);
+    let listener = until(&never, "the gateway's address", deadline, LISTEN_INTERVAL, || async move {
         match TcpListener::bind(address).await {
             Ok(listener) => Probe::Ready(listener),
             Err(error) => Probe::NotYet(error.to_string()),
@@ -181,7 +175,8 @@ async fn run_registry(
     let address = (wanted.gateway, REGISTRY_PORT);
     loop {
         let mut run = std::pin::pin!(program.logged(log(&served.registry_log())?));
-        let answers = until(&never, "the registry", Deadline::after(FOREVER), LOOK, || async move {
+        let deadline = Deadline::after(LISTEN_TIMEOUT);
+        let answers = until(&never, "the registry", deadline, LISTEN_INTERVAL, || async move {
             match TcpStream::connect(address).await {
                 Ok(_) => Probe::Ready(()),
                 Err(error) => Probe::NotYet(error.to_string()),
@@ -197,6 +192,6 @@ async fn run_registry(
         };
         say(false)?;
         eprintln!("the registry ended ({status}) and is started again");
-        pause(PAUSE).await;
+        pause(SERVER_RESTART_INTERVAL).await;
     }
 }

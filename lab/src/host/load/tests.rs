@@ -24,7 +24,7 @@ async fn asked(
         let load = loads.borrow_mut().next().unwrap();
         move || load.clone()
     };
-    let question = Question { of: "the API", timeout: Duration::from_secs(4), times };
+    let question = Question { of: "the API", timeout: Timeout::new(Duration::from_secs(4)), times };
     let notify = |note: &str| notes.push(note.to_owned());
     let answer = again_when_overloaded(question, watch, notify, |times| {
         attempts.push(times);
@@ -65,7 +65,7 @@ async fn a_note_gives_the_evidence_and_the_deadline_of_a_second_attempt() {
 #[tokio::test]
 async fn errors_of_an_attempt_are_not_tried_again() {
     let mut attempts = 0;
-    let question = Question { of: "the API", timeout: Duration::from_secs(4), times: 1 };
+    let question = Question { of: "the API", timeout: Timeout::new(Duration::from_secs(4)), times: 1 };
     let refused = |_| {
         attempts += 1;
         std::future::ready(anyhow::Result::<Attempt<()>>::Err(anyhow::anyhow!("connection refused")))
@@ -78,13 +78,13 @@ async fn errors_of_an_attempt_are_not_tried_again() {
 /// Waits 20 ms, or seven times as long under load, for something that `comes` after the note, or never.
 async fn waited(load: fn() -> Option<Overload>, comes: bool) -> (Result<(), WaitError>, Vec<String>) {
     let notes = std::cell::RefCell::new(Vec::new());
-    let (length, interval) = (Duration::from_millis(20), Duration::from_millis(1));
+    let (timeout, interval) = (Timeout::new(Duration::from_millis(20)), Duration::from_millis(1));
     let cancel = CancellationToken::new();
     let notify = |note: &str| notes.borrow_mut().push(note.to_owned());
     let waited = until_even_if_overloaded(
         &cancel,
         "the registry",
-        length,
+        timeout,
         interval,
         || load,
         notify,

@@ -38,7 +38,7 @@ fn silent() -> Vec<Outcome> {
 /// No answer within four seconds, or within 28 on a computer that was overloaded.
 fn unanswered(is_slow: bool) -> anyhow::Error {
     let overload = Overload { evidence: "load 14 on 2 processors".to_owned(), factor: 7 };
-    let within = HEALTH_TIMEOUT * if is_slow { overload.factor } else { 1 };
+    let within = STATUS_HEALTH_TIMEOUT.times(if is_slow { overload.factor } else { 1 });
     Unanswered { within, overload: is_slow.then_some(overload) }.into()
 }
 

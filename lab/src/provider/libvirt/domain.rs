@@ -1,7 +1,5 @@
 //! Machines.
 
-use std::time::Duration;
-
 use anyhow::Context as _;
 use lab_core::libvirt_xml::{read_console, read_domain};
 use lab_core::plan::MachineState;
@@ -10,6 +8,7 @@ use virt::domain::{Domain, DomainState};
 use virt::error::{Error, ErrorNumber};
 use virt::sys;
 
+use crate::timeouts::{FIRST_PROCESS_INTERVAL, FIRST_PROCESS_TIMEOUT};
 use crate::wait::{Deadline, Probe, until_blocking};
 
 use super::super::{Domains, FoundDomain};
@@ -17,10 +16,6 @@ use super::{Libvirt, ended, optional};
 
 /// How often a container is started that libvirt loses each time. One in ten is lost beside a virtual machine.
 const STARTS: u32 = 8;
-/// When libvirt knows the first process of a container that it has started, unless it has lost it: within 7 ms in a
-/// hundred starts.
-const KNOWN_WITHIN: Duration = Duration::from_millis(1_000);
-const KNOWN_INTERVAL: Duration = Duration::from_millis(2);
 
 impl Domains for Libvirt {
     fn domains(&self) -> anyhow::Result<Vec<FoundDomain>> {
@@ -145,7 +140,8 @@ fn start_container(domain: &Domain) -> anyhow::Result<()> {
 
 /// Whether libvirt knows the first process of a container that was just started, or has seen it end.
 fn is_known(domain: &Domain) -> bool {
-    let known = until_blocking("the first process", Deadline::after(KNOWN_WITHIN), KNOWN_INTERVAL, || {
+    let deadline = Deadline::after(FIRST_PROCESS_TIMEOUT);
+    let known = until_blocking("the first process", deadline, FIRST_PROCESS_INTERVAL, || {
         match heard(signal(domain, sys::VIR_DOMAIN_PROCESS_SIGNAL_NOP)) {
             Ok(()) => Probe::Ready(()),
             Err(_) if state(domain).is_ok_and(|state| state == MachineState::ShutOff) => Probe::Ready(()),

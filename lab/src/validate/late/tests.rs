@@ -94,7 +94,9 @@ async fn an_api_that_is_slow_is_not_called_down(
     let site = site(&format!("http://{}", api(delay).await), WITHIN);
     let notes = RefCell::new(Vec::new());
     let notify = |note: &str| notes.borrow_mut().push(note.to_owned());
-    let answer = ask_once(|| load, 1, WITHIN, notify, async |times| check(&site, WITHIN * times).await).await;
+    let answer =
+        ask_once(|| load, 1, Timeout::new(WITHIN), notify, async |times| check(&site, WITHIN * times).await)
+            .await;
     let result = answer.map(|outcomes| outcomes[0].details.join("; ")).map_err(|error| error.to_string());
     assert_eq!(result.as_deref().map_err(String::as_str), expected);
     let notes = notes.into_inner();

@@ -1,7 +1,6 @@
 //! Checks that only ask the API: nodes, system pods, leases, metrics.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -13,17 +12,12 @@ use lab_core::needs::Need;
 use lab_core::validate::{Node, differences, expected, taint_text};
 use serde::Deserialize;
 
+use crate::timeouts::{METRICS_INTERVAL, METRICS_REQUEST_TIMEOUT, POD_READY_TIMEOUT};
 use crate::wait::{Deadline, Probe, until};
 
 use crate::validate::access::{Looked, Site};
 use crate::validate::check::{BASE, Check};
 
-/// How long one question to the metrics API may take. One that is asked while metrics-server becomes ready may never be
-/// answered, and the next is.
-const ASK: Duration = Duration::from_secs(3);
-/// How long a pod that runs may take to become ready. The slowest of a system is metrics-server: Kubespray has it asked
-/// from the fortieth second on, every ten (roles/kubernetes-apps/metrics_server).
-const BECOMES_READY: Duration = Duration::from_secs(60);
 /// How what is told begins of pods that are not ready yet, where that is enough.
 pub const ON_THEIR_WAY: &str = "on their way up:";
 /// Where Kubernetes' own pods live.
@@ -135,7 +129,7 @@ pub async fn system_pods(site: &Site) -> Looked {
 /// containers run, and those that are not ready have not run for long.
 fn is_on_its_way(site: &Site, pod: &Pod, now: Timestamp) -> bool {
     let is_short_ago =
-        |since: Timestamp| now.duration_since(since).unsigned_abs() < BECOMES_READY * site.times;
+        |since: Timestamp| now.duration_since(since).unsigned_abs() < POD_READY_TIMEOUT.times(site.times);
     let machine = pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref());
     let started = machine.and_then(|machine| site.started.get(machine));
     if started.is_some_and(|second| Timestamp::from_second(*second).is_ok_and(is_short_ago)) {
@@ -242,9 +236,7 @@ pub async fn top(site: &Site) -> Looked {
     let wanted: BTreeSet<String> = expected(&site.spec, None).into_iter().map(|node| node.name).collect();
     let deadline = Deadline::after(site.patience);
     let cancel = tokio_util::sync::CancellationToken::new();
-    // metrics-server measures every 15 seconds; nobody is told when it has.
-    let interval = Duration::from_secs(1);
-    let looked = until(&cancel, "metrics of every node and of pods", deadline, interval, || async {
+    let looked = until(&cancel, "metrics of every node and of pods", deadline, METRICS_INTERVAL, || async {
         match measured(site).await {
             Ok((nodes, pods)) if nodes.is_superset(&wanted) && pods > 0 => Probe::Ready((nodes, pods)),
             Ok((nodes, pods)) => {
@@ -265,7 +257,7 @@ pub async fn top(site: &Site) -> Looked {
 async fn measured(site: &Site) -> anyhow::Result<(BTreeSet<String>, usize)> {
     let ask = async |what: &str| {
         let request = http::Request::get(format!("/apis/metrics.k8s.io/v1beta1/{what}")).body(Vec::new())?;
-        let deadline = Deadline::after(ASK * site.times);
+        let deadline = Deadline::after(METRICS_REQUEST_TIMEOUT.times(site.times));
         tokio::select! {
             list = site.client.request::<MetricsList>(request) => list.context("the metrics API does not answer"),
             // A request to an aggregated API without a ready backend blocks for 60 s.

@@ -12,18 +12,14 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::timeouts::{
+    CLOSED_PORT_TIMEOUT, NODE_PORT_TIMEOUT, POD_NETWORK_TIMEOUT, POLICY_INTERVAL, POLICY_TIMEOUT,
+};
 use crate::wait::{Deadline, until};
 
 use crate::validate::access::{Looked, Site};
 use crate::validate::check::{BASE, Check};
 use crate::validate::probes::{PORT, Probe, Probes};
-
-/// How long the network may take to do what a policy says. Nobody is told when it does.
-const POLICY: Duration = Duration::from_secs(60);
-const INTERVAL: Duration = Duration::from_millis(500);
-
-/// How long the network may take to know of pods and services that were just made. Nothing tells when it does.
-const SETTLE: Duration = Duration::from_secs(15);
 
 /// The check of the probes themselves.
 pub const PROBES: &str = "probes";
@@ -46,7 +42,7 @@ pub const CHECKS: &[Check] = &[
         id: "dns",
         title: "names resolve on every node",
         // A pod answers, and may be on its way up as long as any.
-        deadline: |site| site.patience.max(SETTLE * site.times),
+        deadline: |site| site.patience.max(POD_NETWORK_TIMEOUT.times(site.times)),
         run: |context| Box::pin(async { dns(context.probes().await?).await }),
         ..LOOKS_OUT
     },
@@ -92,7 +88,8 @@ pub const CHECKS: &[Check] = &[
 ];
 
 /// What these checks share.
-const LOOKS_OUT: Check = Check { needs: &[Need::Probes], deadline: |site| SETTLE * site.times, ..BASE };
+const LOOKS_OUT: Check =
+    Check { needs: &[Need::Probes], deadline: |site| POD_NETWORK_TIMEOUT.times(site.times), ..BASE };
 
 /// A pod on each node resolves the API's name and that of a service made just now.
 async fn dns(probes: &Probes) -> Looked {
@@ -133,7 +130,7 @@ async fn service(probes: &Probes) -> Looked {
 
 /// The service answers on its port of every node, asked from outside the cluster.
 async fn node_port(site: &Site, probes: &Probes) -> Looked {
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5) * site.times).build();
+    let client = reqwest::Client::builder().no_proxy().timeout(NODE_PORT_TIMEOUT.times(site.times)).build();
     let client = client.map_err(|error| vec![error.to_string()])?;
     let mut wrong = Vec::new();
     let nodes: Vec<_> = site
@@ -190,7 +187,8 @@ async fn network_policy(probes: &Probes) -> Looked {
 /// Waits until a pod can or cannot connect.
 async fn comes_to(probes: &Probes, from: &Probe, to: &str, can: bool) -> Result<(), Vec<String>> {
     let what = format!("`{}` {} reach the pod", from.pod, if can { "can" } else { "cannot" });
-    until(&CancellationToken::new(), &what, Deadline::after(POLICY * probes.times), INTERVAL, || async {
+    let deadline = Deadline::after(POLICY_TIMEOUT.times(probes.times));
+    until(&CancellationToken::new(), &what, deadline, POLICY_INTERVAL, || async {
         match (probes.cannot_connect(from, to).await, can) {
             (None, true) => crate::wait::Probe::Ready(()),
             // A refusal is an answer too: the policy may reject, or drop.
@@ -223,12 +221,12 @@ async fn logs(probes: &Probes) -> Looked {
 
 /// A command in a container runs, is heard, and its failure is told.
 async fn exec(probes: &Probes) -> Looked {
+    let timeout = format!("--timeout={}s", CLOSED_PORT_TIMEOUT.as_secs());
+    let refused = ["/agnhost", "connect", &timeout, "127.0.0.1:1"];
     let mut wrong = Vec::new();
     for probe in &probes.each {
-        let (good, bad) = tokio::join!(
-            probes.exec(probe, &["/agnhost", "--help"]),
-            probes.exec(probe, &["/agnhost", "connect", "--timeout=1s", "127.0.0.1:1"])
-        );
+        let (good, bad) =
+            tokio::join!(probes.exec(probe, &["/agnhost", "--help"]), probes.exec(probe, &refused));
         match (good, bad) {
             (Ok(good), Ok(bad)) if good.well && good.stdout.contains("netexec") && !bad.well => {}
             (Ok(good), Ok(bad)) => wrong.push(format!(
