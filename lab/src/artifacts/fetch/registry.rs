@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use oci_spec::image::{Arch, Descriptor, ImageIndex, ImageManifest, MediaType, Os, ToDockerV2S2 as _};
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
@@ -17,10 +18,7 @@ use super::http::{Ask, Client, FetchError, refused};
 const HUB: &str = "docker.io";
 const HUB_REGISTRY: &str = "registry-1.docker.io";
 
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+/// The media types of a [`Document`].
 const KINDS: &str = "application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.v2+json";
@@ -79,32 +77,32 @@ fn is_here(host: &str) -> bool {
     name == "localhost" || name.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
 
+/// The answer of a registry. Docker's kinds have the shapes of the OCI's.
 #[derive(Debug, Deserialize)]
-struct Descriptor {
-    #[serde(rename = "mediaType", default)]
-    media_type: String,
-    digest: String,
-    size: u64,
-    #[serde(default)]
-    platform: Option<Platform>,
+#[serde(untagged)]
+enum Document {
+    Index(Box<ImageIndex>),
+    Manifest(Box<ImageManifest>),
 }
 
-#[derive(Debug, Deserialize)]
-struct Platform {
-    os: String,
-    architecture: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Manifest {
-    #[serde(rename = "mediaType", default)]
-    media_type: String,
-    #[serde(default)]
-    manifests: Vec<Descriptor>,
-    #[serde(default)]
-    config: Option<Descriptor>,
-    #[serde(default)]
-    layers: Vec<Descriptor>,
+impl Document {
+    /// Reads a document, and its media type: its own, or `said` by the server; `None` where neither is one of images.
+    ///
+    /// # Errors
+    /// With the reason why it is no document, or one that contradicts its media type.
+    fn parse(bytes: &[u8], said: &str) -> Result<(Self, Option<MediaType>), String> {
+        let document = serde_json::from_slice(bytes).map_err(|_| "it lists neither images nor layers")?;
+        let (own, expected) = match &document {
+            Self::Index(index) => (index.media_type(), MediaType::ImageIndex),
+            Self::Manifest(manifest) => (manifest.media_type(), MediaType::ImageManifest),
+        };
+        let kind = own.clone().unwrap_or_else(|| said.split(';').next().unwrap_or_default().trim().into());
+        let is_expected = kind == expected || expected.to_docker_v2s2() == Ok(kind.as_ref());
+        if !is_expected && ["image", "manifest"].iter().any(|word| kind.as_ref().contains(word)) {
+            return Err(format!("it is of the media type `{kind}`"));
+        }
+        Ok((document, is_expected.then_some(kind)))
+    }
 }
 
 /// An image whose manifests were read and whose other blobs may be missing.
@@ -147,59 +145,58 @@ pub(super) async fn find(
 ) -> Result<Found, FetchError> {
     let wanted = pinned.map_or_else(|| reference.tag.clone(), Digest::oci);
     let asked = pinned.cloned().or_else(|| Digest::parse(&reference.tag));
-    let (first, kind, parsed) = read(client, tokens, writer, reference, &wanted, asked.as_ref()).await?;
-    let is_index = kind == INDEX || kind == LIST || (kind.is_empty() && !parsed.manifests.is_empty());
-    if !is_index {
-        return found(reference, None, first.clone(), kind, parsed, vec![first]);
-    }
-    let fits = |one: &&Descriptor| {
-        one.platform.as_ref().is_some_and(|one| one.os == "linux" && one.architecture == architecture)
+    let (first, kind, document) = read(client, tokens, writer, reference, &wanted, asked.as_ref()).await?;
+    let index = match document {
+        Document::Manifest(manifest) => {
+            return found(reference, None, first.clone(), kind, &manifest, vec![first]);
+        }
+        Document::Index(index) => index,
     };
-    let Some(ours) = parsed.manifests.iter().find(fits) else {
+    let fits = |one: &&Descriptor| {
+        let platform = one.platform().as_ref();
+        platform.is_some_and(|one| *one.os() == Os::Linux && *one.architecture() == Arch::from(architecture))
+    };
+    let Some(ours) = index.manifests().iter().find(fits) else {
         return Err(FetchError::Refused(format!(
             "{} has no image for linux on {architecture}",
             reference.repository
         )));
     };
-    let digest = digest(&ours.digest)?;
-    let (manifest, kind, parsed) =
+    let digest = digest(ours)?;
+    let (manifest, kind, document) =
         read(client, tokens, writer, reference, &digest.oci(), Some(&digest)).await?;
-    let kind = if kind.is_empty() { ours.media_type.clone() } else { kind };
-    found(reference, Some(first.sha256.clone()), manifest.clone(), kind, parsed, vec![first, manifest])
+    let Document::Manifest(parsed) = document else {
+        return Err(FetchError::Refused(format!("an image of {} is an index itself", reference.repository)));
+    };
+    let kind = kind.or_else(|| Some(ours.media_type().clone()));
+    found(reference, Some(first.sha256.clone()), manifest.clone(), kind, &parsed, vec![first, manifest])
 }
 
 fn found(
     reference: &Reference,
     index: Option<Digest>,
     manifest: Blob,
-    kind: String,
-    parsed: Manifest,
+    kind: Option<MediaType>,
+    parsed: &ImageManifest,
     read: Vec<Blob>,
 ) -> Result<Found, FetchError> {
-    let Some(config) =
-        parsed.config.filter(|_| kind == MANIFEST || kind == DOCKER_MANIFEST || kind.is_empty())
-    else {
-        return Err(FetchError::Refused(format!(
-            "the manifest of {} is of an unknown kind `{kind}`",
-            reference.repository
-        )));
-    };
     let mut rest: Vec<Blob> = Vec::new();
-    for one in std::iter::once(&config).chain(&parsed.layers) {
-        let blob = Blob { sha256: digest(&one.digest)?, size: one.size };
+    for one in std::iter::once(parsed.config()).chain(parsed.layers()) {
+        let blob = Blob { sha256: digest(one)?, size: one.size() };
         if !rest.contains(&blob) {
             rest.push(blob);
         }
     }
-    let media_type = if kind.is_empty() { MANIFEST.to_owned() } else { kind };
+    let media_type = kind.unwrap_or(MediaType::ImageManifest).to_string();
     Ok(Found { reference: reference.clone(), index, manifest: manifest.sha256, media_type, read, rest })
 }
 
-fn digest(text: &str) -> Result<Digest, FetchError> {
+fn digest(of: &Descriptor) -> Result<Digest, FetchError> {
+    let text = of.digest().as_ref();
     Digest::parse(text).ok_or_else(|| FetchError::Refused(format!("`{text}` is no SHA-256 digest")))
 }
 
-/// One manifest, kept in the store: its blob, its kind, what it says.
+/// One document, kept in the store: its blob, its kind where that is said, and what it says.
 async fn read(
     client: &Client,
     tokens: &Tokens,
@@ -207,7 +204,7 @@ async fn read(
     reference: &Reference,
     wanted: &str,
     expected: Option<&Digest>,
-) -> Result<(Blob, String, Manifest), FetchError> {
+) -> Result<(Blob, Option<MediaType>, Document), FetchError> {
     let path = format!("manifests/{wanted}");
     let mut ask = Ask { accept: Some(KINDS), ..tokens.ask(reference, &path) };
     let mut answer = client.send(Method::GET, &ask, 0).await?;
@@ -222,9 +219,7 @@ async fn read(
     if !answer.status().is_success() {
         return Err(refused(&answer));
     }
-    let said = answer.headers().get(reqwest::header::CONTENT_TYPE);
-    let said = said.and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let said = said.split(';').next().unwrap_or_default().trim().to_owned();
+    let said = answer.headers().get(reqwest::header::CONTENT_TYPE).cloned();
     let bytes = client.body(answer).await?;
     let found = Digest::of(&bytes);
     if let Some(expected) = expected.filter(|expected| **expected != found) {
@@ -233,16 +228,11 @@ async fn read(
             reference.repository
         )));
     }
-    let manifest: Manifest = serde_json::from_slice(&bytes)
-        .map_err(|_| FetchError::Refused(format!("{} is not answered for with a manifest", ask.url)))?;
-    let kind = if manifest.media_type.is_empty() { said } else { manifest.media_type.clone() };
-    let kind = if [INDEX, LIST, MANIFEST, DOCKER_MANIFEST].contains(&kind.as_str()) || kind.contains("image")
-    {
-        kind
-    } else {
-        String::new()
-    };
-    Ok((writer.put_bytes(&bytes)?, kind, manifest))
+    let said = said.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (document, kind) = Document::parse(&bytes, said).map_err(|why| {
+        FetchError::Refused(format!("{} is not answered for with a manifest: {why}", ask.url))
+    })?;
+    Ok((writer.put_bytes(&bytes)?, kind, document))
 }
 
 /// A token for anybody (distribution.github.io/distribution/spec/auth/token), as a value of the header.
@@ -297,7 +287,13 @@ fn challenge_fields(challenge: &str) -> Option<BTreeMap<String, String>> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    const LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+    const DOCKER: &str = "application/vnd.docker.distribution.manifest.v2+json";
+    const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
 
     #[rstest::rstest]
     #[case("registry.k8s.io/pause:3.10.1", "https://registry.k8s.io/v2/pause", "3.10.1")]
@@ -329,6 +325,32 @@ mod tests {
     #[case("x@sha256:1")]
     fn what_is_no_reference_is_refused(#[case] text: &str) {
         assert_eq!(Reference::parse(text), None);
+    }
+
+    #[rstest::rstest]
+    #[case::list_of_docker("manifests", Some(LIST), "", Ok(Some(LIST)))]
+    #[case::manifest_of_docker("layers", Some(DOCKER), "application/json", Ok(Some(DOCKER)))]
+    #[case::header_of_a_server("layers", None, &format!("{OCI}; charset=utf-8"), Ok(Some(OCI)))]
+    #[case::no_media_type("manifests", None, "application/json", Ok(None))]
+    #[case::another_media_type(
+        "manifests",
+        Some(OCI),
+        "",
+        Err("it is of the media type `application/vnd.oci.image.manifest.v1+json`")
+    )]
+    #[case::no_list("fsLayers", Some(OCI), "", Err("it lists neither images nor layers"))]
+    fn document_has_its_own_media_type_or_the_server_s(
+        #[case] list: &str,
+        #[case] own: Option<&str>,
+        #[case] said: &str,
+        #[case] expected: Result<Option<&str>, &str>,
+    ) {
+        // Docker's hub sends fields that the specification does not know, and platforms that nothing runs on.
+        let platform = json!({"architecture": "unknown", "os": "windows", "os.version": "10.0.17763.2114", "features": ["sse4"]});
+        let one = json!({"mediaType": DOCKER, "size": 7, "digest": format!("sha256:{}", "a".repeat(64)), "urls": [], "platform": platform});
+        let text = json!({"schemaVersion": 2, "mediaType": own, "config": one, list: [one]}).to_string();
+        let kind = Document::parse(text.as_bytes(), said).map(|(_, kind)| kind.map(|kind| kind.to_string()));
+        assert_eq!(kind.as_ref().map(Option::as_deref).map_err(String::as_str), expected);
     }
 
     #[test]
