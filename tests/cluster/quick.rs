@@ -5,7 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use lab_tests::{Living, instances, living, needs, run, wait};
+use lab_tests::terminal::Terminal;
+use lab_tests::{Living, instances, living, needs, redact, run, wait};
 use nix::sys::signal::Signal;
 
 use crate::snapshot;
@@ -18,8 +19,11 @@ fn quick_is_deployed_checked_broken_mended_and_gone() {
     assert!(early.stderr.contains("hint: run `cargo xtask lab up quick`"), "{early}");
     quick.checkout.lab(&["up", "quick"]).answer().ok();
     refused_where_it_does_not_fit(&quick);
-    let deployed = quick.deploy(&["quick"]).ok();
-    assert!(deployed.stdout.contains("the kubeconfig is output/quick/kubeconfig"), "{deployed}");
+    let deploy = quick.checkout.lab(&["deploy", "quick"]);
+    let (code, screen) = Terminal::start(deploy, 130, 40).answer();
+    assert_eq!(code, 0, "{screen}");
+    redact::deploy(&quick.checkout.root().display().to_string())
+        .bind(|| insta::assert_snapshot!("screen_of_deploy", screen));
 
     let again = quick.deploy(&["quick"]).ok();
     assert!(again.stderr.contains("nothing to do"), "{again}");

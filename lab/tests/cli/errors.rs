@@ -10,7 +10,7 @@ use super::checkout;
 /// Compares the transcript of a command with the snapshot of this name.
 fn assert_transcript(checkout: &Checkout, name: &str, words: &[&str]) {
     let answer = checkout.lab(words).answer();
-    redact::settings(&checkout.root().display().to_string())
+    redact::transcript(&checkout.root().display().to_string())
         .bind(|| insta::assert_snapshot!(name, format!("$ lab {}\n{answer}", words.join(" "))));
 }
 

@@ -24,7 +24,7 @@ fn up_says_what_failed_and_goes_on(#[case] fault: &str) {
     let checkout = super::checkout(&Cluster::new("one", &["node"]));
     let failed = checkout.lab(&["up", "one"]).env("LAB_TEST_FAULTS", fault).answer();
     let name = fault.replace(['=', '_'], "-");
-    redact::settings(&checkout.root().display().to_string())
+    redact::transcript(&checkout.root().display().to_string())
         .bind(|| insta::assert_snapshot!(name, failed.to_string()));
     checkout.lab(&["up", "one"]).answer().ok();
     assert_eq!(checkout.state("one", "node"), "running");

@@ -157,7 +157,7 @@ fn commands_say_what_they_did(#[case] name: &str, #[case] story: Story) {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(checkout.left(), Vec::<String>::new());
-    redact::settings(&checkout.root().display().to_string())
+    redact::transcript(&checkout.root().display().to_string())
         .bind(|| insta::assert_snapshot!(name, transcript));
 }
 
