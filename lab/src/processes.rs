@@ -39,27 +39,36 @@ fn boot_id() -> anyhow::Result<String> {
     Ok(std::fs::read_to_string(path).with_context(|| format!("cannot read `{path}`"))?.trim().to_owned())
 }
 
-/// What the kernel tells of a living process in /proc/PID/stat (proc(5)).
+/// What the kernel tells of a process in /proc/PID/stat (proc(5)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
     /// Its parent.
     pub parent: i32,
     /// Its process group.
     pub group: i32,
+    /// How many threads it has.
+    pub threads: u64,
+    is_alive: bool,
     start_time: u64,
 }
 
 /// Reads about a process; `None` for a zombie or none at all.
 pub fn stat(pid: i32) -> Option<Stat> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat_in(Path::new(&format!("/proc/{pid}"))).filter(|stat| stat.is_alive)
+}
+
+/// Reads about the process of a folder that is like /proc/PID; zombies are processes too.
+pub fn stat_in(folder: &Path) -> Option<Stat> {
+    let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
     // The name in parentheses may hold anything, so fields are counted from behind its last parenthesis.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
-    let [state, parent, group, ..] = fields.as_slice() else { return None };
-    if matches!(*state, "Z" | "X") {
-        return None;
-    }
-    let start_time = fields.get(19)?.parse().ok()?;
-    Some(Stat { parent: parent.parse().ok()?, group: group.parse().ok()?, start_time })
+    Some(Stat {
+        parent: fields.get(1)?.parse().ok()?,
+        group: fields.get(2)?.parse().ok()?,
+        threads: fields.get(17)?.parse().ok()?,
+        is_alive: !matches!(fields[0], "Z" | "X"),
+        start_time: fields.get(19)?.parse().ok()?,
+    })
 }
 
 /// Start time of a living process; `None` for a zombie or none at all.

@@ -123,10 +123,8 @@ fn processes_in(proc: &Path, user: u32) -> BTreeMap<i32, Process> {
 }
 
 fn process(folder: &Path, user: u32) -> Option<Process> {
-    let stat = fs::read_to_string(folder.join("stat")).ok()?;
-    // The name in parentheses may hold anything: proc_pid_stat(5).
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
-    let mut used = Amounts::from([(Resource::Tasks, fields.get(17)?.parse().ok()?)]);
+    let stat = processes::stat_in(folder)?;
+    let mut used = Amounts::from([(Resource::Tasks, stat.threads)]);
     let status = fs::read_to_string(folder.join("status")).unwrap_or_default();
     let is_own = effective_user(&status) == Some(user);
     let descriptors = fs::read_dir(folder.join("fd")).into_iter().flatten().flatten();
@@ -141,7 +139,7 @@ fn process(folder: &Path, user: u32) -> Option<Process> {
             *used.entry(Resource::InotifyWatches).or_default() += watches as u64;
         }
     }
-    Some(Process { parent: fields.get(1)?.parse().ok()?, used })
+    Some(Process { parent: stat.parent, used })
 }
 
 /// The second number of `Uid:` in proc_pid_status(5): inotify counts by it.
@@ -213,7 +211,7 @@ mod tests {
         /// A process with three threads, and with these descriptors: `i` with two watches, `f` for a file.
         fn process(self, pid: i32, parent: i32, user: u32, descriptors: &str) -> Self {
             let zeros = "0 ".repeat(15);
-            let stat = format!("{pid} (a ) b) S {parent} {zeros}3 0\n");
+            let stat = format!("{pid} (a ) b) S {parent} {zeros}3 0 0\n");
             let mut proc = self
                 .file(&format!("{pid}/stat"), &stat)
                 .file(&format!("{pid}/status"), &format!("Name:\tx\nUid:\t9\t{user}\t9\t9\n"));
