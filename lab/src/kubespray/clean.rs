@@ -50,7 +50,7 @@ fn sweep(cx: &Cx) -> anyhow::Result<Cleaned> {
         }
     }
     remove_unfinished(cx)?;
-    for name in names(&cx.layout.environments())? {
+    for name in files::names(&cx.layout.environments())? {
         let path = cx.layout.environments().join(&name);
         let canonical = path.canonicalize().unwrap_or_else(|_| path.clone());
         if !name.starts_with("kubespray-") || needed.contains(&canonical) {
@@ -106,7 +106,7 @@ pub fn remove_environment(path: &Path) -> anyhow::Result<bool> {
 /// Removes what interrupted fetches left, and locks that nobody holds.
 fn remove_unfinished(cx: &Cx) -> anyhow::Result<()> {
     let places = cx.layout.kubespray();
-    for name in names(&places.checkouts())? {
+    for name in files::names(&places.checkouts())? {
         let lock = name.strip_prefix('.').and_then(|name| name.strip_suffix(".lock"));
         let Some(commit) = name.strip_prefix(".new-").or(lock) else { continue };
         if places.checkout(commit).exists() {
@@ -118,16 +118,4 @@ fn remove_unfinished(cx: &Cx) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Names in a folder, sorted; none where the folder is absent.
-fn names(folder: &Path) -> anyhow::Result<Vec<String>> {
-    let entries = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.with_context(|| format!("cannot read `{}`", folder.display()))?,
-    };
-    let mut names: Vec<_> =
-        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    Ok(names)
 }
