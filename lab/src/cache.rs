@@ -6,39 +6,26 @@
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStringExt as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::Context as _;
+use lab_cache::{is_recent, use_note};
 use nix::unistd::geteuid;
 use sha2::{Digest as _, Sha256};
 
 use crate::failure::{Failure, FailureKind};
 use crate::files::{self, SECRET};
 use crate::layout::Layout;
-use crate::timeouts::USE_NOTE_INTERVAL;
 
-/// Refuses a cache of another user: what is in it is believed, and would be written to.
+/// Refuses a cache that [`lab_cache::refusal`] judges not to be this user's.
 ///
 /// # Errors
 /// When the folder is another user's, or none.
 pub fn refuse_others(layout: &Layout) -> anyhow::Result<()> {
-    let folder = layout.cache();
-    let Ok(metadata) = folder.metadata() else { return Ok(()) };
-    let own = geteuid().as_raw();
-    let message = match metadata.is_dir() {
-        false => format!("`{}` is no folder, so it cannot be the cache", folder.display()),
-        true if metadata.uid() != own => {
-            format!(
-                "the cache `{}` belongs to user {}, and this is user {own}",
-                folder.display(),
-                metadata.uid()
-            )
-        }
-        true => return Ok(()),
-    };
-    Err(Failure::new(FailureKind::Host, message).hint("set LAB_CACHE to a folder of your own").into())
+    let refusal = lab_cache::refusal(layout.cache(), geteuid().as_raw());
+    let failure = |message| Failure::new(FailureKind::Host, message).hint(lab_cache::HINT);
+    refusal.map_or(Ok(()), |message| Err(failure(message).into()))
 }
 
 /// Makes the cache, for its user alone, and notes that this checkout shares it.
@@ -89,18 +76,10 @@ fn noted(layout: &Layout) -> anyhow::Result<Vec<(PathBuf, PathBuf)>> {
     Ok(found)
 }
 
-/// Notes that an entry of a part of the cache is used now. A note that cannot be written costs nothing but its use.
-pub fn note_use(layout: &Layout, part: &str, entry: &str) {
-    let note = use_note(layout, part, entry);
-    if !is_recent(&note) {
-        let _ = files::write_atomic(&note, b"", SECRET);
-    }
-}
-
 /// When an entry was used last; for one that was never noted, when it was made.
 pub fn last_use(layout: &Layout, part: &str, entry: &str, path: &Path) -> Option<SystemTime> {
     let changed = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
-    changed(&use_note(layout, part, entry)).or_else(|| changed(path))
+    changed(&use_note(layout.cache(), part, entry)).or_else(|| changed(path))
 }
 
 /// Forgets an entry that is gone.
@@ -108,18 +87,7 @@ pub fn last_use(layout: &Layout, part: &str, entry: &str, path: &Path) -> Option
 /// # Errors
 /// When the note cannot be removed.
 pub fn forget_use(layout: &Layout, part: &str, entry: &str) -> anyhow::Result<()> {
-    files::remove(&use_note(layout, part, entry))
-}
-
-fn use_note(layout: &Layout, part: &str, entry: &str) -> PathBuf {
-    // A part that is one thing has no names for entries.
-    let entry = if entry.is_empty() { "all" } else { entry };
-    layout.cache().join("used").join(part).join(entry)
-}
-
-fn is_recent(note: &Path) -> bool {
-    let age = note.metadata().and_then(|metadata| metadata.modified()).map(|time| time.elapsed());
-    age.is_ok_and(|age| age.is_ok_and(|age| age < USE_NOTE_INTERVAL))
+    files::remove(&use_note(layout.cache(), part, entry))
 }
 
 /// The first 16 digits of a digest, for names of files.
@@ -129,6 +97,10 @@ pub fn short_digest(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use lab_cache::{USE_NOTE_INTERVAL, note_use};
+
     use super::*;
 
     #[test]
@@ -173,13 +145,13 @@ mod tests {
         age(&entry, long_ago);
         let last = || last_use(&layout, "images", "one", &entry).unwrap();
         assert_eq!(last(), long_ago);
-        note_use(&layout, "images", "one");
+        note_use(layout.cache(), "images", "one");
         let noted = last();
         assert!(noted > long_ago);
-        note_use(&layout, "images", "one");
+        note_use(layout.cache(), "images", "one");
         assert_eq!(last(), noted);
-        age(&use_note(&layout, "images", "one"), long_ago);
-        note_use(&layout, "images", "one");
+        age(&use_note(layout.cache(), "images", "one"), long_ago);
+        note_use(layout.cache(), "images", "one");
         assert!(last() > long_ago);
         forget_use(&layout, "images", "one").unwrap();
         assert_eq!(last(), long_ago);

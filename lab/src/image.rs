@@ -25,10 +25,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
 use crate::failure::{Failure, FailureKind};
+use crate::files;
 use crate::process::invocation;
 use crate::timeouts::IMAGE_BUILD_TIMEOUT;
 use crate::wait::Deadline;
-use crate::{cache, files};
 
 /// A base image in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +114,7 @@ pub fn key(spec: &ImageSpec) -> anyhow::Result<String> {
 /// One sentence on what could not be done, with the place of the whole log where there is one.
 pub async fn ensure(cx: &Cx, spec: &ImageSpec, folder: &Path) -> anyhow::Result<BaseImage> {
     let (store, key) = (cx.layout.images(), key(spec)?);
-    cache::note_use(&cx.layout, "images", &key);
+    lab_cache::note_use(cx.layout.cache(), "images", &key);
     if let Some(manifest) = store::find(&store, &key)? {
         return unchanged(cx, store, manifest).await;
     }

@@ -278,11 +278,6 @@ pub const IMAGE_LOCK_INTERVAL: Duration = Duration::from_millis(500);
 /// curl's timeout for a connection to the server of an image.
 pub const IMAGE_CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
-// cache
-
-/// A note for every command would only wear the disk.
-pub const USE_NOTE_INTERVAL: Duration = Duration::from_secs(3600);
-
 // orphans
 
 /// The kernel ends killed processes.

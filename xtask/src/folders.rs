@@ -26,16 +26,9 @@ impl Folders {
     /// When the environment names no absolute folder, or one of another user.
     pub fn of(root: PathBuf) -> anyhow::Result<Self> {
         let cache = cache(&root, |name| env::var_os(name))?;
-        let owner = |path: &Path| path.metadata().ok().map(|metadata| metadata.uid());
-        // Under sudo that keeps HOME, what is made here would be root's in the user's cache.
-        if let (Some(own), Some(other)) = (owner(Path::new("/proc/self")), owner(&cache))
-            && own != other
-        {
-            let message =
-                format!("the cache {} belongs to user {other}, and this is user {own}", cache.display());
-            return Err(
-                Failure::usage(message, format!("set {CACHE_VARIABLE} to a folder of your own")).into()
-            );
+        let own = Path::new("/proc/self").metadata().map(|metadata| metadata.uid());
+        if let Some(message) = own.ok().and_then(|own| lab_cache::refusal(&cache, own)) {
+            return Err(Failure::usage(message, lab_cache::HINT).into());
         }
         Ok(Self { root, cache })
     }

@@ -118,7 +118,7 @@ pub fn ensure(cx: &Cx, host: &Host, needs: Needs, yes: bool) -> anyhow::Result<(
     let registry = registry::folder(&cx.folders);
     let registry = (needs.lab && registry.is_dir()).then_some(registry);
     for path in environments(cx, host, needs).into_iter().map(|one| one.path).chain(registry) {
-        environment::note_use(&cx.folders, &path);
+        lab_cache::note_use(&cx.folders.cache, "environments", path.file_name().unwrap_or_default());
     }
     Ok(())
 }

@@ -51,7 +51,7 @@ impl Tier {
     fn row(self) -> (&'static str, &'static [&'static str], &'static str, u32) {
         match self {
             // Only the first does without libvirt's headers.
-            Self::Core => ("core", &["xtask", "lab-core"], "", 150),
+            Self::Core => ("core", &["xtask", "lab-cache", "lab-core"], "", 150),
             Self::Cli => ("cli", &["lab"], "", 180),
             Self::Tools => ("tools", &["lab-tests"], "lab-tests::tools", 120),
             Self::Smoke => ("smoke", &["lab-tests"], "lab-tests::lab", 240),
@@ -128,8 +128,8 @@ mod tests {
 
     #[test]
     fn only_the_first_tier_does_without_libvirt() {
-        assert_eq!(packages(&[Tier::Core]), ["lab-core", "xtask"]);
-        assert_eq!(packages(&REQUIRED), ["lab", "lab-core", "lab-tests", "xtask"]);
+        assert_eq!(packages(&[Tier::Core]), ["lab-cache", "lab-core", "xtask"]);
+        assert_eq!(packages(&REQUIRED), ["lab", "lab-cache", "lab-core", "lab-tests", "xtask"]);
     }
 
     #[test]

@@ -124,7 +124,7 @@ pub fn recalled(cx: &Cx, lab: &Lab) -> anyhow::Result<Option<Lock>> {
 /// # Errors
 /// When it cannot be written.
 pub fn keep(cx: &Cx, lab: &Lab, lock: Lock) -> anyhow::Result<Lock> {
-    cache::note_use(&cx.layout, "artifacts", "");
+    lab_cache::note_use(cx.layout.cache(), "artifacts", "");
     let known = Remembered { cluster_file: lab.cluster_file.clone(), lock };
     let text = serde_json::to_string_pretty(&known)? + "\n";
     files::write_if_changed(&remembered(cx, lab), text.as_bytes(), PUBLIC)?;

@@ -14,11 +14,11 @@ use serde::Serialize;
 
 use crate::cx::Cx;
 use crate::failure::{Failure, FailureKind};
+use crate::files;
 use crate::process::Output;
 use crate::progress::Task;
 use crate::timeouts::{CHECKOUT_FETCH_TIMEOUT, CHECKOUT_VERIFY_TIMEOUT};
 use crate::wait::Deadline;
-use crate::{cache, files};
 
 use super::git;
 use super::source::{Pin, Request};
@@ -78,7 +78,7 @@ pub async fn find(cx: &Cx, pin: &Pin) -> anyhow::Result<Option<Checkout>> {
 /// # Errors
 /// When it cannot be had, or what is there was changed.
 pub async fn ensure(cx: &Cx, request: &Request) -> anyhow::Result<Checkout> {
-    cache::note_use(&cx.layout, "kubespray", &request.pin.commit);
+    lab_cache::note_use(cx.layout.cache(), "kubespray", &request.pin.commit);
     if let Some(checkout) = find(cx, &request.pin).await? {
         return Ok(checkout);
     }

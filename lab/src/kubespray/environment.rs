@@ -2,17 +2,16 @@
 //! `cargo xtask setup` makes and by the same rules.
 //!
 //! Beside what a checkout requires it holds mitogen, where that is known to work. The name of an environment holds the
-//! digest of what goes into it. It is made where it stays, because scripts in it name their own place; one that was interrupted lacks its record and is made anew. None is used whose
-//! ansible-core is outside the range that the checkout asserts.
+//! digest of what goes into it. None is used whose ansible-core is outside the range that the checkout asserts.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use lab_core::kubespray::{AnsibleRange, Pythons, Version};
+use lab_cache::python::{self, Python, RECORD};
+use lab_core::kubespray::{AnsibleRange, Pythons};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::cx::Cx;
 use crate::failure::{Failure, FailureKind};
@@ -26,8 +25,6 @@ use super::checkout::Checkout;
 
 /// What every Kubespray lists its Python packages in.
 const REQUIREMENTS: &str = "requirements.txt";
-/// The file that says that an environment is whole, and what is in it.
-const RECORD: &str = "complete";
 
 /// An environment that is whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -71,14 +68,9 @@ pub fn place(cx: &Cx, checkout: &Checkout) -> anyhow::Result<PathBuf> {
     // The same folder may be reached by several names; what is in it names it by one.
     let folder = folder.canonicalize().unwrap_or(folder);
     let requirements = checkout.read(REQUIREMENTS)?;
-    let mitogen = checkout.ansible_range()?.mitogen();
-    let mut digest = Sha256::new();
-    digest.update(folder.as_os_str().as_encoded_bytes());
-    digest.update([0]);
-    digest.update(requirements);
-    digest.update([0]);
-    digest.update(mitogen.unwrap_or_default());
-    let digest: String = digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let mitogen = checkout.ansible_range()?.mitogen().unwrap_or_default();
+    let content = [folder.as_os_str().as_encoded_bytes(), requirements.as_ref(), mitogen.as_bytes()];
+    let digest = cache::short_digest(&content.join(&0));
     Ok(folder.join(format!("kubespray-{digest}")))
 }
 
@@ -95,9 +87,8 @@ pub fn find(cx: &Cx, checkout: &Checkout) -> anyhow::Result<Option<Environment>>
 
 /// The record of an environment that was made to the end and whose Python still exists.
 pub(super) fn read(path: &Path) -> Option<Contents> {
-    let record = std::fs::read(path.join(RECORD)).ok()?;
-    path.join("bin/python3").exists().then_some(())?;
-    serde_json::from_slice(&record).ok()
+    python::is_whole(path).then_some(())?;
+    serde_json::from_slice(&std::fs::read(path.join(RECORD)).ok()?).ok()
 }
 
 /// Refuses an ansible-core that the checkout's own playbooks would refuse.
@@ -123,7 +114,7 @@ pub async fn ensure(cx: &Cx, checkout: &Checkout) -> anyhow::Result<Environment>
     let parent = cx.layout.environments();
     std::fs::create_dir_all(&parent).with_context(|| format!("cannot make `{}`", parent.display()))?;
     let path = place(cx, checkout)?;
-    cache::note_use(&cx.layout, "environments", &path.file_name().unwrap_or_default().to_string_lossy());
+    lab_cache::note_use(cx.layout.cache(), "environments", path.file_name().unwrap_or_default());
     if let Some(environment) = find(cx, checkout)? {
         return Ok(environment);
     }
@@ -213,23 +204,12 @@ async fn fill(
         };
         anyhow::Error::from(error).context(failure)
     };
-    // Isolated: nothing of the caller's Python takes part.
-    let venv = invocation(python.program).args(["-I", "-m", "venv"]).arg(path);
-    venv.holding(lock).read(&cx.cancel, deadline).await.map_err(failed)?;
+    let venv = invocation(&python.program).args(python::VENV.split(' ')).arg(path);
+    let pip = invocation(path.join("bin/python3")).args(python::PIP.split(' ')).arg(requirements);
     // Compiling twenty thousand files of which a few hundred are used costs more than it ever saves.
-    let pip = [
-        "-I",
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-input",
-        "--disable-pip-version-check",
-        "--no-compile",
-    ];
-    let pip =
-        invocation(path.join("bin/python3")).args(pip).arg("--requirement").arg(requirements).args(mitogen);
-    pip.holding(lock).read(&cx.cancel, deadline).await.map_err(failed)?;
+    for command in [venv, pip.arg("--no-compile").args(mitogen)] {
+        command.holding(lock).read(&cx.cancel, deadline).await.map_err(failed)?;
+    }
     let packages = installed(path)?;
     let core = packages.iter().find_map(|package| package.strip_prefix("ansible-core=="));
     let core = core.context("its requirements bring no ansible-core")?.to_owned();
@@ -256,34 +236,13 @@ fn installed(path: &Path) -> anyhow::Result<Vec<String>> {
     Ok(packages)
 }
 
-/// A Python that can make environments.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Python {
-    program: &'static str,
-    version: String,
-}
-
-/// A Python that the Ansible of the range runs on. The system's own comes first: version managers put stand-ins on
-/// the path whose meaning depends on the folder and the shell.
+/// A Python that the Ansible of the range runs on.
 async fn choose(cx: &Cx, range: &AnsibleRange) -> anyhow::Result<Python> {
-    const ASK: &str = "import sys, venv, ensurepip; print('%d.%d.%d' % sys.version_info[:3])";
-    const PROGRAMS: [&str; 10] = [
-        "/usr/bin/python3",
-        "python3",
-        "/usr/bin/python3.12",
-        "/usr/bin/python3.11",
-        "/usr/bin/python3.13",
-        "python3.12",
-        "python3.11",
-        "python3.13",
-        "python3.10",
-        "python3.14",
-    ];
     let mut found = Vec::new();
-    for program in PROGRAMS {
-        let ask = invocation(program).args(["-I", "-c", ASK]);
+    for program in python::PROGRAMS.split(' ') {
+        let ask = invocation(program).args(python::ASK);
         if let Ok(answer) = ask.read(&cx.cancel, Deadline::after(PYTHON_VERSION_TIMEOUT)).await {
-            found.push(Python { program, version: answer.trim().to_owned() });
+            found.push(Python { program: program.into(), version: answer.trim().to_owned() });
         }
         if let Some(python) = best(&found, range).filter(|(_, documented)| *documented) {
             return Ok(python.0.clone());
@@ -302,10 +261,9 @@ async fn choose(cx: &Cx, range: &AnsibleRange) -> anyhow::Result<Python> {
 
 /// The first Python of the range's own, else the first that works all the same; and whether it is documented.
 fn best<'a>(found: &'a [Python], range: &AnsibleRange) -> Option<(&'a Python, bool)> {
-    let minor = |python: &Python| Version::parse(&python.version).map_or(0, |version| version.series().1);
     // Of a series that is not known here pip itself refuses what does not fit.
     let Some(Pythons { from, to, works_to }) = range.pythons() else { return Some((found.first()?, true)) };
-    let first = |newest: u32| found.iter().find(|python| (from..=newest).contains(&minor(python)));
+    let first = |newest: u32| found.iter().find(|python| python.is_within(from..=newest));
     first(to).map(|python| (python, true)).or_else(|| first(works_to).map(|python| (python, false)))
 }
 
@@ -329,7 +287,8 @@ mod tests {
     }
 
     fn pythons(versions: &[&str]) -> Vec<Python> {
-        versions.iter().map(|version| Python { program: "python3", version: (*version).to_owned() }).collect()
+        let python = |version: &&str| Python { program: "python3".into(), version: (*version).to_owned() };
+        versions.iter().map(python).collect()
     }
 
     #[test]

@@ -1,16 +1,15 @@
 //! Environments of Python packages, pinned with hashes, under `environments/` of the cache.
 //!
 //! The name of an environment holds the digest of what goes into it, so a changed pin makes a new one
-//! beside the old, and a cache that was moved makes its own (scripts in an environment name their
-//! own place). An environment is made where it stays, because it cannot be moved; one that was
-//! interrupted lacks its mark and is made anew.
+//! beside the old, and a cache that was moved makes its own.
 
 use std::fs::{self, File};
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
-use xshell::Shell;
+use lab_cache::python::{self, Python};
+use xshell::{Cmd, Shell};
 
 use crate::failure::Failure;
 use crate::folders::Folders;
@@ -49,13 +48,9 @@ impl Environment {
         Self { requirements, path: directory.join(format!("{name}-{digest:016x}")) }
     }
 
-    fn mark(&self) -> PathBuf {
-        self.path.join("complete")
-    }
-
     /// Whether it was made to the end and the Python below it still exists.
     pub fn is_complete(&self) -> bool {
-        self.mark().exists() && self.path.join("bin/python3").exists()
+        python::is_whole(&self.path)
     }
 
     /// Makes it with the given Python. Two that try at the same time wait for each other.
@@ -71,31 +66,13 @@ impl Environment {
             fs::remove_dir_all(&self.path)
                 .with_context(|| format!("cannot remove the unfinished {}", self.path.display()))?;
         }
-        run(sh, &python.path, &["-m", "venv", &self.path.to_string_lossy()])?;
         let requirements = folders.root.join(self.requirements);
-        let pip = [
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-input",
-            "--disable-pip-version-check",
-            "--require-hashes",
-        ];
-        let from = ["--requirement", &requirements.to_string_lossy()];
-        run(sh, &self.path.join("bin/python3"), &[&pip[..], &from].concat())?;
-        fs::write(self.mark(), "").with_context(|| format!("cannot mark {} as complete", self.path.display()))
+        run(sh.cmd(&python.program).args(python::VENV.split(' ')).arg(&self.path))?;
+        let pip = sh.cmd(self.path.join("bin/python3")).args(python::PIP.split(' '));
+        run(pip.arg(requirements).arg("--require-hashes"))?;
+        let record = self.path.join(python::RECORD);
+        fs::write(record, "").with_context(|| format!("cannot mark {} as complete", self.path.display()))
     }
-}
-
-/// Notes that something in the folder of environments is used now, where `cache gc` looks (`lab/src/cache.rs`). A note
-/// that cannot be written costs nothing but its use.
-pub fn note_use(folders: &Folders, path: &Path) {
-    let notes = folders.cache.join("used/environments");
-    let mut private = fs::DirBuilder::new();
-    private.recursive(true).mode(0o700);
-    let _ =
-        private.create(&notes).and_then(|()| fs::write(notes.join(path.file_name().unwrap_or_default()), ""));
 }
 
 /// Holds what is made in the folder of environments, for as long as the file lives. Another command is waited for.
@@ -105,48 +82,28 @@ pub fn note_use(folders: &Folders, path: &Path) {
 pub fn lock(folders: &Folders) -> anyhow::Result<File> {
     let parent = folders.environments();
     // Other users may not enter the cache, whatever the umask.
-    let mut private = fs::DirBuilder::new();
-    private.recursive(true).mode(0o700);
-    private.create(&parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&parent);
+    made.with_context(|| format!("cannot make {}", parent.display()))?;
     let lock = File::create(parent.join("lock")).context("cannot make the lock of the environments")?;
     lock.lock().context("cannot lock the environments")?;
     Ok(lock)
 }
 
 /// Runs Python; what it printed is shown only when it fails.
-fn run(sh: &Shell, python: &Path, arguments: &[&str]) -> anyhow::Result<()> {
-    let command = sh.cmd(python).args(arguments).env_remove("PYTHONPATH").env_remove("PYTHONHOME").quiet();
-    let output =
-        command.ignore_status().output().with_context(|| format!("cannot run {}", python.display()))?;
-    if output.status.success() {
-        return Ok(());
-    }
+fn run(python: Cmd<'_>) -> anyhow::Result<()> {
+    let command = python.to_string();
+    let output = python.quiet().ignore_status().output().with_context(|| format!("cannot run {command}"))?;
     let words = [output.stdout, output.stderr].concat();
-    anyhow::bail!("{} {}: {}", python.display(), arguments.join(" "), String::from_utf8_lossy(&words).trim())
-}
-
-/// A Python that can make environments.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Python {
-    /// The program.
-    pub path: PathBuf,
-    /// `3.11.2`.
-    pub version: String,
+    anyhow::ensure!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&words).trim());
+    Ok(())
 }
 
 /// A Python from 3.10 to 3.13 with `venv` and `ensurepip`.
-///
-/// The system's own comes first: version managers put stand-ins on the path whose meaning depends on
-/// the directory and the shell.
 pub fn python(host: &Host) -> Option<Python> {
-    const ASK: &str = "import sys, venv, ensurepip; print('%d.%d.%d' % sys.version_info[:3])";
-    const NAMES: [&str; 6] =
-        ["/usr/bin/python3", "python3", "python3.13", "python3.12", "python3.11", "python3.10"];
-    NAMES.iter().find_map(|name| {
-        let version = host.output(name, &["-c", ASK])?;
-        let minor = version.strip_prefix("3.")?.split('.').next()?.parse::<u32>().ok()?;
-        let path = host.program(name)?;
-        (10..=13).contains(&minor).then_some(Python { path, version })
+    python::PROGRAMS.split(' ').find_map(|name| {
+        let version = host.output(name, &python::ASK)?;
+        let python = Python { program: host.program(name)?, version };
+        python.is_within(10..=13).then_some(python)
     })
 }
 
@@ -169,7 +126,7 @@ pub fn go_of_setup(host: &Host, folders: &Folders) -> Option<PathBuf> {
     wanted.then(|| made.path.join("bin/go"))
 }
 
-/// What to say when [`python`] found none although packages were installed.
+/// What to say when [`python()`] found none although packages were installed.
 pub fn no_python() -> Failure {
     Failure::host(
         "no Python from 3.10 to 3.13 with the modules venv and ensurepip was found",
@@ -186,6 +143,8 @@ fn fnv1a<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::host::fake::Fake;
 
@@ -195,7 +154,7 @@ mod tests {
         assert_eq!(python(&old.host), None);
         let both = old.program("python3.12", "echo 3.12.1");
         let found = python(&both.host).unwrap();
-        assert!(found.path.ends_with("usr/bin/python3.12"));
+        assert!(found.program.ends_with("usr/bin/python3.12"));
         assert_eq!(found.version, "3.12.1");
         let without_venv = Fake::new().program("python3", "exit 1");
         assert_eq!(python(&without_venv.host), None);
@@ -209,19 +168,6 @@ mod tests {
         assert_eq!(says("go version go1.19.8 linux/amd64"), None);
         assert_eq!(says("nothing of the kind"), None);
         assert_eq!(go(&Fake::new().host), None);
-    }
-
-    #[test]
-    fn an_unfinished_environment_is_not_taken_for_good() {
-        let sh = Shell::new().unwrap();
-        let root = sh.create_temp_dir().unwrap();
-        let folders = Folders { root: root.path().into(), cache: root.path().join("cache") };
-        let environment = Environment::ansible(&folders);
-        fs::create_dir_all(environment.path.join("bin")).unwrap();
-        fs::write(environment.path.join("bin/python3"), "").unwrap();
-        assert!(!environment.is_complete());
-        fs::write(environment.mark(), "").unwrap();
-        assert!(environment.is_complete());
     }
 
     #[test]

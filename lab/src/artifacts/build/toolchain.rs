@@ -11,10 +11,10 @@ use serde::Deserialize;
 
 use crate::cx::Cx;
 use crate::failure::{Failure, FailureKind};
+use crate::files;
 use crate::process::{Invocation, ProcessError, invocation};
 use crate::timeouts::GO_SETTINGS_TIMEOUT;
 use crate::wait::Deadline;
-use crate::{cache, files};
 
 /// Names a Go to use instead of the one on the path.
 pub const VARIABLE: &str = "LAB_GO";
@@ -49,7 +49,7 @@ impl Toolchain {
         let caches = cx.layout.cache().join("go");
         // Go would make the folder above for everybody.
         files::make_folder(&caches)?;
-        cache::note_use(&cx.layout, "go", "");
+        lab_cache::note_use(cx.layout.cache(), "go", "");
         let ask = environment(invocation(&program), &caches).args(["env", "-json", "GOVERSION", "GOSUMDB"]);
         let said = match ask.read(&cx.cancel, deadline.at_most(GO_SETTINGS_TIMEOUT)).await {
             Ok(said) => said,
