@@ -249,7 +249,7 @@ mod tests {
         insta::assert_snapshot!(text, @r"
         TIER        PASSED  FAILED  SKIPPED  SECONDS  BUDGET
         core             2       0        0        3     150
-        cli              0       1        0        1      60
+        cli              0       1        0        1     180
         tools            1       0        0        1     120
         smoke            0       0        0        0     240
         kubespray        1       0        0        1    1200
