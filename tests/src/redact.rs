@@ -37,11 +37,13 @@ pub fn transcript(root: &str) -> Settings {
 pub fn deploy(root: &str) -> Settings {
     let mut settings = transcript(root);
     settings.add_filter(r"(?m)^([a-z0-9-]+)(?: +\d+){5}$", "$1 [FIGURES]");
-    settings.add_filter(r"(?m)^the slowest tasks:\n(.+\n)+", "the slowest tasks: [TASKS]\n");
+    settings.add_filter(r"(?m)^(the plays|the slowest tasks):\n( .+\n)+", "$1: [LINES]\n");
     settings.add_filter(r"\b\d+ changes\b", "[N] changes");
     settings.add_filter(r"in \d+ s\b", "in [SECONDS]");
-    settings
-        .add_filter(r"[;,] (but for pods of the system that are )?on their way up(: (`[^`]+`(, )?)+)?", "");
+    settings.add_filter(
+        r"[;,] (but for pods of the system that are )?on their way up(: `[^`]+`(, `[^`]+`)*)?",
+        "",
+    );
     settings
 }
 
