@@ -1,10 +1,10 @@
-//! The lint: what an inventory asks of one Kubespray, judged before anything runs.
+//! The lint: judges the settings of an inventory for one Kubespray before anything runs.
 //!
 //! Works on settings, groups and the index of a Kubespray, whether they come from a cluster file or from an
-//! inventory that somebody else wrote: one set of rules. Each rule has a file of its own kind here, a stable
+//! inventory of another author: one set of rules. Each rule has a file of its own kind here, a stable
 //! code, and a line in [`codes::EXPLANATIONS`]. Pure: files are read and printed elsewhere.
 //!
-//! What is a template or encrypted is not judged: nobody knows its value before Ansible runs.
+//! The lint skips templates and encrypted values: their values are unknown before Ansible runs.
 
 mod allow;
 pub mod codes;
@@ -46,21 +46,21 @@ use crate::spec::{ClusterSpec, HostSpec, MachineKind, Role};
 /// The Kubespray that is judged against.
 #[derive(Debug)]
 pub struct Kubespray<'a> {
-    /// What is known about it.
+    /// Its index.
     pub index: &'a Index,
-    /// Every other Kubespray that is known, so that a name that came or went can be told from a wrong one. Read
+    /// Every other Kubespray that is known, so that a name that came or went is distinguished from a wrong one. Read
     /// only when there is such a name.
     pub others: fn() -> Vec<Index>,
 }
 
-/// What somebody who lints may choose.
+/// Options of the lint.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// How names of the user's own begin: they are not Kubespray's, and not judged.
     pub own_prefixes: Vec<String>,
 }
 
-/// Judges an inventory that somebody else wrote.
+/// Judges an inventory of another author.
 pub fn inventory(mut inventory: Inventory, kubespray: &Kubespray<'_>, options: &Options) -> Report {
     let findings = std::mem::take(&mut inventory.findings);
     let place = |setting: &Setting| match setting.origin {
@@ -82,7 +82,7 @@ pub fn inventory(mut inventory: Inventory, kubespray: &Kubespray<'_>, options: &
     Report::new(findings, inventory.files)
 }
 
-/// Judges what a cluster file comes to. `settings`: what it renders to.
+/// Judges a cluster file by `settings`, the ones that it renders to.
 pub fn cluster(
     source: SourceFile,
     spec: &ClusterSpec,
@@ -113,7 +113,7 @@ pub fn cluster(
         machines: &containers,
         place: &of_machines,
     });
-    // What the computer routes is not in the embedded host's network.
+    // The computer's routes do not exist in the embedded host's network.
     let facts = facts.filter(|_| matches!(spec.host, HostSpec::Libvirt(_)));
     let network = spec.network.subnet;
     let of_network = || {
@@ -176,7 +176,7 @@ struct SharedDisk<'a> {
     place: &'a dyn Fn() -> Place,
 }
 
-/// What is judged.
+/// The inventory that is judged.
 struct Subject<'a> {
     groups: &'a Groups,
     settings: &'a [Setting],
@@ -274,8 +274,9 @@ impl<'a> Lint<'a> {
         self.findings
     }
 
-    /// Tells of a setting. The place of its name is remembered: a comment there allows the finding too.
-    fn tell(
+    /// Reports a finding about a setting. The place of its name is recorded: a comment there allows the
+    /// finding too.
+    fn report_finding(
         &mut self,
         severity: Severity,
         code: Code,
@@ -300,7 +301,7 @@ impl<'a> Lint<'a> {
         finding
     }
 
-    fn tell_at(
+    fn report_finding_at(
         &mut self,
         severity: Severity,
         code: Code,
@@ -374,25 +375,25 @@ impl<'a> Lint<'a> {
         kubelet.default.clone().or_else(|| kubelet.versions.get("amd64")?.first().cloned())
     }
 
-    /// The settings of a variable that are told of: every one for a group, and of those for single machines the
+    /// The settings of a variable to report: every one for a group, and of those for single machines the
     /// first, with the number of the others.
-    fn to_tell(&self, name: &str) -> Vec<(&'a Setting, usize)> {
-        let mut told: Vec<(&Setting, usize)> = Vec::new();
+    fn settings_to_report(&self, name: &str) -> Vec<(&'a Setting, usize)> {
+        let mut settings: Vec<(&Setting, usize)> = Vec::new();
         let mut first_host = None;
         for setting in self.values.all(name) {
             match (&setting.scope, first_host) {
                 (Scope::Host(_), Some(at)) => {
-                    let first: &mut (&Setting, usize) = &mut told[at];
+                    let first: &mut (&Setting, usize) = &mut settings[at];
                     first.1 += 1;
                 }
                 (Scope::Host(_), None) => {
-                    first_host = Some(told.len());
-                    told.push((setting, 0));
+                    first_host = Some(settings.len());
+                    settings.push((setting, 0));
                 }
-                (Scope::Group(_), _) => told.push((setting, 0)),
+                (Scope::Group(_), _) => settings.push((setting, 0)),
             }
         }
-        told
+        settings
     }
 
     /// Every setting of a variable whose value can be judged. Of equal values for single machines only the first,
@@ -427,7 +428,7 @@ fn default_of(variable: &Variable) -> Option<&Value> {
     variable.defaults.iter().find_map(|default| default.value.as_ref())
 }
 
-/// Whether a value is what Kubespray will see: neither a template nor encrypted.
+/// Whether Kubespray will see a value as written: neither a template nor encrypted.
 fn is_judged(value: &Value) -> bool {
     match value {
         Value::String(text) => !is_template(text) && !read::is_encrypted(value),
@@ -441,7 +442,7 @@ fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%")
 }
 
-/// What a value of Ansible is taken for where a yes or no is wanted. `None`: it is neither.
+/// The boolean that Ansible reads a value as. `None`: it is neither.
 fn truth(value: &Value) -> Option<bool> {
     match value {
         Value::Bool(value) => Some(*value),
@@ -472,7 +473,7 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// What a reader would call a value, with its article.
+/// The kind of a value in words, with its article.
 fn described(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",

@@ -1,5 +1,5 @@
-//! Files that people write, read so that every value knows where it stands; and what is wrong with
-//! them, as findings and as text.
+//! Files that people write, read so that every value knows where it stands; and their mistakes, as findings
+//! and as text.
 //!
 //! Owns YAML with places, findings with their codes, the nearest right word. Knows nothing of
 //! clusters or of Kubespray.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::source::suggest::{KnownWords, quote};
 use crate::source::{Code, Finding, Findings, Lines, Place, Severity, SourceFile, Span};
 
-/// What such a comment starts with.
+/// The start of such a comment.
 const MARK: &str = "lab:allow";
 
 /// One comment.
@@ -19,8 +19,8 @@ struct Allowance<'a> {
     used: bool,
 }
 
-/// Takes the findings that are allowed out of `findings`, and tells of comments that are wrong or allow nothing.
-/// Gives the allowed ones with the reasons. `allowable`: whether a finding may be allowed at all.
+/// Takes the findings that are allowed out of `findings`, and reports comments that are wrong or allow
+/// nothing. Returns the allowed ones with the reasons. `allowable`: whether a finding may be allowed at all.
 pub(super) fn apply(
     findings: &mut Vec<Finding>,
     files: &[SourceFile],
@@ -68,7 +68,7 @@ fn take_allowed(
             lines.entry(file).or_insert_with(|| Lines::new(&files[file].text)).line(place.span.start)
         };
         let anchor = finding.anchor.filter(|anchor| anchor.file == file).map(&mut line_of);
-        // What is about a whole file is allowed above its first line.
+        // A finding about a whole file is allowed above its first line.
         let first = (finding.span.end == 0)
             .then(|| *first_lines.entry(file).or_insert_with(|| first_line(&files[file].text)));
         let about = [Some(finding.line), anchor, first].into_iter().flatten();
@@ -100,7 +100,7 @@ fn report_unused(
         let message = format!("there is no {} that this could allow", quote(allowance.code.as_str()));
         let hint = match left.get(&(allowance.file, allowance.code)) {
             Some(finding) if !allowable(finding) => {
-                "take it away: without what it is about, there is no lab".to_owned()
+                "take it away: there is no lab without a valid value here".to_owned()
             }
             Some(finding) => {
                 format!("there is one in line {}: write it there, or in the line above", finding.line)
@@ -138,8 +138,8 @@ fn read<'a>(number: usize, text: &'a str, allowances: &mut Vec<Allowance<'a>>, w
         let Some(comment) = comment(line) else { continue };
         let span = Span { start: start + comment, end: start + line.len() };
         let place = Place { file: number, span };
-        let said = line[comment..].trim_start_matches(['#', ';']).trim_start()[MARK.len()..].trim();
-        let (word, reason) = said.split_once(':').unwrap_or((said, ""));
+        let body = line[comment..].trim_start_matches(['#', ';']).trim_start()[MARK.len()..].trim();
+        let (word, reason) = body.split_once(':').unwrap_or((body, ""));
         let (word, reason) = (word.trim(), reason.trim());
         let Some(code) = Code::parse(word) else {
             let message = format!("{} is not the code of a finding", quote(word));

@@ -1,20 +1,20 @@
-//! What the codes of the lint mean, why they matter, and what says so: for `check --explain` and `docs/lint.md`.
+//! The meaning of the lint's codes, their reason and their source: for `check --explain` and `docs/lint.md`.
 
 use std::fmt::Write as _;
 
 use crate::source::Code;
 use crate::source::suggest::KnownWords;
 
-/// What is behind one code.
+/// The explanation of one code.
 #[derive(Debug, Clone, Copy)]
 pub struct Explanation {
     /// The code.
     pub code: Code,
     /// Why it matters.
     pub why: &'static str,
-    /// What to do about it.
+    /// The fix.
     pub mend: &'static str,
-    /// What says so: a file of Kubespray, or a document.
+    /// The source: a file of Kubespray, or a document.
     pub source: &'static str,
 }
 
@@ -35,20 +35,20 @@ explanations! {
             "Keep one of them.", "ansible-core";
         BadInventory: "Ansible refuses a file of hosts with such a line, or passes over it.",
             "Mend the line that is shown.", "ansible-core, lib/ansible/plugins/inventory";
-        UnreadFile: "Ansible looks for `NAME`, `NAME.yml`, `NAME.yaml` and `NAME.json`, and stops at the first one: a folder `group_vars/all` hides `group_vars/all.yml`. A file that is named after nobody is read by nobody.",
+        UnreadFile: "Ansible looks for `NAME`, `NAME.yml`, `NAME.yaml` and `NAME.json`, and stops at the first one: a folder `group_vars/all` hides `group_vars/all.yml`. Ansible ignores a file whose name is no group and no host.",
             "Move the file into the folder, or name it after a group or a host.", "ansible-core, lib/ansible/parsing/dataloader.py";
-        NotJudged: "What is encrypted can be read only with its password, which this check does not ask for.",
-            "Nothing: it is only said.", "ansible-vault";
+        NotJudged: "An encrypted value can be read only with its password, which this check does not ask for.",
+            "Nothing: it is a note.", "ansible-vault";
     }
     "Names" {
         UnknownVariable: "Ansible takes every name. One that no role reads has no effect, and nothing says so.",
-            "Write the name that Kubespray has. A name of your own is not told of where another value uses it, where it starts with a prefix given by `--own-prefix`, or where it is allowed.", "roles/**/defaults, roles/**/vars, inventory/sample, and every template of Kubespray";
+            "Write the name that Kubespray has. A name of your own is not reported where another value uses it, where it starts with a prefix given by `--own-prefix`, or where it is allowed.", "roles/**/defaults, roles/**/vars, inventory/sample, and every template of Kubespray";
         BadVariable: "Templates cannot use such a name, so no role can read it.",
             "Use letters, digits and `_`.", "ansible-core";
         RemovedVariable: "An older Kubespray had the variable, this one does not: it has no effect, or Kubespray refuses to run with it.",
-            "Take it away, or set what took its place.", "the indexes of both versions; roles/validate_inventory/tasks/main.yml; roles/network_plugin/calico/tasks/check.yml";
-        DeprecatedVariable: "Kubespray still takes the variable, warns of it, or does something with it that nobody wants any more.",
-            "Set what took its place.", "roles/validate_inventory/tasks/main.yml; roles/kubernetes/node-label/tasks/main.yml";
+            "Take it away, or set its replacement.", "the indexes of both versions; roles/validate_inventory/tasks/main.yml; roles/network_plugin/calico/tasks/check.yml";
+        DeprecatedVariable: "Kubespray still takes the variable, warns of it, or does something outdated with it.",
+            "Set its replacement.", "roles/validate_inventory/tasks/main.yml; roles/kubernetes/node-label/tasks/main.yml";
         DroppedAddon: "The inventory asks for an add-on that this Kubespray does not install any more: there would be none, and nothing says so. Since v2.31.0 these are ingress-nginx, the dashboard and netchecker.",
             "Install the add-on by other means, or choose an older Kubespray.", "the indexes of both versions";
         FixedVariable: "The variable stands in the `vars` of a role, which win over every inventory.",
@@ -57,7 +57,7 @@ explanations! {
             "Set it for the group that has the machines, or for everybody in group_vars/all.", "ansible-core; roles/etcd";
         OverriddenVariable: "Of several values for the same group or the same machine, Ansible takes the last one that it reads: files sorted by name, all of them after the file of hosts.",
             "Keep one of them.", "ansible-core, lib/ansible/vars/plugins.py";
-        MisplacedFile: "A file in the folder of one group reaches all of that group, whatever its own name. Kubespray's sample has `group_vars/k8s_cluster/kube_control_plane.yml`, which reaches the workers too.",
+        MisplacedFile: "A file in the folder of one group reaches all of that group, with any name of its own. Kubespray's sample has `group_vars/k8s_cluster/kube_control_plane.yml`, which reaches the workers too.",
             "Move it to group_vars/GROUP.yml.", "inventory/sample/group_vars/k8s_cluster/kube_control_plane.yml";
     }
     "Values" {
@@ -79,12 +79,12 @@ explanations! {
     "Versions" {
         VersionFormat: "Since v2.28.0 Kubespray wants versions without a `v`, and puts it in front of the tags of images itself. A number without quotes loses its zeros: 1.30 becomes 1.3.",
             "Write the bare version, in quotes.", "roles/kubespray_defaults/vars/main/checksums.yml";
-        UnsupportedVersion: "Kubespray installs only what it has a checksum of.",
+        UnsupportedVersion: "Kubespray installs only versions that it has a checksum of.",
             "Choose one that it has, or leave the variable out and take the tested one; or give the checksum too (`kubelet_binary_checksum`).", "roles/kubespray_defaults/vars/main/checksums.yml";
         VersionPair: "The two versions were not made for one another.",
             "Leave the second one out: Kubespray takes one that was tested.", "roles/kubespray_defaults/vars/main/main.yml; Kubernetes' release notes";
         RemovedFeatureGate: "A component of Kubernetes that is given a gate it does not know any more refuses to start, and the deployment ends in a timeout.",
-            "Take it away: what it switched on is always on, or gone.", "Kubernetes' lists of feature gates";
+            "Take it away: its feature is always on, or gone.", "Kubernetes' lists of feature gates";
         UnknownFeatureGate: "A component of Kubernetes that is given a gate it does not know refuses to start.",
             "Write the right name, or choose a Kubernetes that has it.", "Kubernetes' lists of feature gates";
         DuplicateFeatureGate: "Of a gate that is given twice, one value wins.",
@@ -103,7 +103,7 @@ explanations! {
             "Make the network larger, or the parts smaller.", "roles/validate_inventory/tasks/main.yml";
         MtuTooLarge: "Packets that are larger than the network carries are lost, and connections hang.",
             "Write a smaller size, or leave it out.", "roles/network_plugin/calico/templates/calico-node.yml.j2";
-        MtuEncapsulation: "Packets between machines are wrapped: VXLAN takes 50 bytes of each, IP-in-IP 20, WireGuard 60. What is left is what pods may send.",
+        MtuEncapsulation: "Packets between machines are wrapped: VXLAN takes 50 bytes of each, IP-in-IP 20, WireGuard 60. Pods may send the rest.",
             "Write a size that leaves room, or leave it out.", "roles/network_plugin/calico_defaults/defaults/main.yml; roles/network_plugin/calico/tasks/check.yml";
         UncertifiedAddress: "The certificate of the API names the addresses that Kubespray knows: `ip`, `access_ip`, the load balancer. `ansible_host` is not among them.",
             "Add the address to `supplementary_addresses_in_ssl_keys`.", "roles/kubernetes/control-plane/tasks/kubeadm-setup.yml";
@@ -111,7 +111,7 @@ explanations! {
     "Machines and groups" {
         BadName: "Kubespray names the node after the machine, and Kubernetes takes small letters, digits, `-` and `.`.",
             "Rename the machine.", "roles/kubernetes/preinstall/tasks/0040-verify-settings.yml";
-        DuplicateName: "Members of etcd are told apart by their names.", "Give each its own.", "roles/etcd";
+        DuplicateName: "Names identify the members of etcd.", "Give each its own.", "roles/etcd";
         UnknownGroup: "Kubespray does nothing with machines of a group that it does not know.",
             "Use the name that Kubespray has. Groups of your own may have any name that is not nearly one of these.", "the `hosts` of Kubespray's playbooks";
         NoControlPlane: "Kubernetes needs a control plane.", "Put a machine into `kube_control_plane`.", "roles/validate_inventory/tasks/main.yml";
@@ -128,16 +128,16 @@ explanations! {
             "Set `etcd_member_name` for each member.", "roles/kubespray_defaults/defaults/main/main.yml";
     }
     "Security" {
-        OpenKubelet: "Every client that reaches the kubelet can read, or run, what is on the node.",
+        OpenKubelet: "Every client that reaches the kubelet can read the node's pods, and run commands in them.",
             "Leave the variable out: the default is safe.", "roles/kubernetes/node/defaults/main.yml";
         WeakAuthentication: "The way in is weaker than the default.",
             "Leave the variable out: the default is safe.", "the default of the variable";
         AnonymousAccess: "The API answers whom it does not know, which is harmless only with RBAC.",
             "Leave `authorization_modes` out.", "roles/kubespray_defaults/defaults/main/main.yml";
-        ShownSecrets: "Kubespray hides values that hold secrets from the log, unless it is told not to.",
+        ShownSecrets: "Kubespray hides values that hold secrets from the log, unless this variable forbids it.",
             "Set it on the command line for one run.", "roles/kubespray_defaults/defaults/main/download.yml";
-        IgnoredAsserts: "Kubespray would go on with what it knows to be wrong, and fail later and worse.",
-            "Mend what is asserted.", "roles/validate_inventory/tasks/main.yml";
+        IgnoredAsserts: "Kubespray would go on with settings that it refuses, and fail later and worse.",
+            "Mend the settings that the assertions refuse.", "roles/validate_inventory/tasks/main.yml";
         BecomeEverywhere: "Kubespray hands some tasks to the computer it runs on, with `become: false`; a variable for everybody wins over that.",
             "Call ansible-playbook with `--become`, or set the variable for the groups of the machines.", "roles/kubernetes/client/tasks/main.yml";
         HostKeyChecking: "Without the machines' keys, any server that answers at the address is given root's password.",
@@ -153,15 +153,15 @@ explanations! {
     }
 }
 
-/// What is behind a code, where it is one of the lint.
+/// The explanation of a code, where it is one of the lint.
 pub fn explanation(code: Code) -> Option<&'static Explanation> {
     EXPLANATIONS.iter().flat_map(|(_, chapter)| *chapter).find(|explanation| explanation.code == code)
 }
 
-/// What `check --explain` prints.
+/// The text that `check --explain` prints.
 ///
 /// # Errors
-/// Where there is no such code: what to say, and the nearest one.
+/// Where there is no such code: the message, and the nearest code.
 pub fn explain(word: &str) -> Result<String, (String, String)> {
     let Some(code) = Code::parse(word) else {
         let known = Code::ALL.iter().map(|code| code.as_str());
@@ -185,8 +185,8 @@ pub fn documentation() -> String {
     let mut text = String::from(
         "# What the check finds\n\n\
          <!-- Made from lab/core/src/lint/codes.rs: run its tests with INSTA_UPDATE=always. -->\n\n\
-         `cargo xtask check CLUSTER` judges a cluster file and what it renders to; `cargo xtask check --inventory DIR \
-         --kubespray TAG` judges an inventory that somebody else wrote. Errors end with exit code 2, warnings with 0, \
+         `cargo xtask check CLUSTER` judges a cluster file and the inventory that it renders to; `cargo xtask check --inventory DIR \
+         --kubespray TAG` judges an inventory of another author. Errors end with exit code 2, warnings with 0, \
          or with 2 after `--strict`. `--json` and `--sarif FILE` are for programs; `--explain CODE` prints one of the \
          paragraphs below.\n\n\
          People are shown the first twenty findings of each code and severity, and the number of the others; `--json` \
@@ -195,19 +195,19 @@ pub fn documentation() -> String {
          nothing, and Ctrl-C ends it at once. `--kubespray` takes the tag of a release that is built in, or the \
          folder of a checkout of v2.28.0 or newer.\n\n\
          A finding is allowed by a comment on its line or above it, with a reason: \
-         `# lab:allow CODE: reason`. A comment that allows nothing is told. What is a template or encrypted is not \
+         `# lab:allow CODE: reason`. A comment that allows nothing is reported. A template or an encrypted value is not \
          judged.\n",
     );
     for (title, chapter) in EXPLANATIONS {
         let _ = write!(
             text,
-            "\n## {title}\n\n| code | what it is | why, and what to do | source |\n|---|---|---|---|\n"
+            "\n## {title}\n\n| code | meaning | reason, and fix | source |\n|---|---|---|---|\n"
         );
         for Explanation { code, why, mend, source } in *chapter {
             let _ = writeln!(text, "| `{code}` | {} | {why} **{mend}** | {source} |", code.summary());
         }
     }
-    text.push_str("\n## Only in cluster files\n\n| code | what it is |\n|---|---|\n");
+    text.push_str("\n## Only in cluster files\n\n| code | meaning |\n|---|---|\n");
     for code in Code::ALL.iter().filter(|code| explanation(**code).is_none()) {
         let _ = writeln!(text, "| `{code}` | {} |", code.summary());
     }

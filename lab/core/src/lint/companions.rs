@@ -1,4 +1,4 @@
-//! Variables that Kubespray takes only together with others: a table of what its roles assert.
+//! Variables that Kubespray takes only together with others: a table of the assertions of its roles.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::source::{Code, Severity};
 
 use super::{Lint, Part, is_judged, shown, truth};
 
-/// What a value must be.
+/// The required value.
 #[derive(Debug, Clone, Copy)]
 enum Is {
     Yes,
@@ -31,7 +31,7 @@ impl Is {
     }
 }
 
-/// With all of `when`, Kubespray wants `needs`.
+/// With all of `when`, Kubespray requires `needs`.
 struct Companion {
     when: &'static [(&'static str, Is)],
     needs: (&'static str, Is),
@@ -58,7 +58,7 @@ const COMPANIONS: [Companion; 8] = [
 
 pub(super) fn check(lint: &mut Lint<'_>) {
     for Companion { when, needs: (needed, is), message, hint, file } in &COMPANIONS {
-        // Nothing is said of a rule of which Kubespray's default is a part and cannot be known.
+        // A rule that depends on an unknown default of Kubespray reports nothing.
         let holds = |(name, is): &(&str, Is)| lint.value(name).is_some_and(|value| is.holds(value));
         if !lint.index.variables.contains_key(*needed) || !when.iter().all(holds) {
             continue;
@@ -76,13 +76,14 @@ pub(super) fn check(lint: &mut Lint<'_>) {
         let first = lint.setting(when[0].0).or(found);
         let Some(setting) = first.filter(|_| !right) else { continue };
         let source = lint.asserted(needed, file);
-        let mut told = (*message).to_owned();
+        let mut message = (*message).to_owned();
         if let Some(found) = found {
-            told = format!("{told}, and it is {}", shown(&found.value));
+            message = format!("{message}, and it is {}", shown(&found.value));
         }
         let related =
             found.filter(|found| !std::ptr::eq(*found, setting)).map(|found| (lint.subject.place)(found).1);
-        let finding = lint.tell(Severity::Error, Code::MissingCompanion, setting, Part::Name, told);
+        let finding =
+            lint.report_finding(Severity::Error, Code::MissingCompanion, setting, Part::Name, message);
         finding.hint(*hint);
         finding.source = source;
         if let Some(related) = related {

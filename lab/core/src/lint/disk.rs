@@ -44,7 +44,7 @@ pub(super) fn check(lint: &mut Lint<'_>) {
         gibibytes(written),
         consequences.join(" and ")
     );
-    lint.tell_at(Severity::Note, Code::DiskPressure, Some((shared.place)()), message)
+    lint.report_finding_at(Severity::Note, Code::DiskPressure, Some((shared.place)()), message)
         .hint("free some of it; `eviction_hard` and `kubelet_image_gc_high_threshold` set the limits");
 }
 

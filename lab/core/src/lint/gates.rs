@@ -24,7 +24,7 @@ const VARIABLES: [&str; 6] = [
     "kubelet_feature_gates",
 ];
 
-/// What Go takes for a yes or no.
+/// The words that Go takes for a boolean.
 const BOOLEANS: [&str; 12] =
     ["1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"];
 
@@ -72,7 +72,7 @@ pub(super) fn check(lint: &mut Lint<'_>) {
                     } else {
                         format!("the feature gate {} is both {before} and {value}", quote(gate))
                     };
-                    lint.tell(
+                    lint.report_finding(
                         severity,
                         Code::DuplicateFeatureGate,
                         setting,
@@ -101,7 +101,8 @@ fn form<'v>(
     let path = Step::Item(at);
     let bad = |lint: &mut Lint<'_>, message: String, hint: String| {
         let source = lint.source_of(&setting.name);
-        let finding = lint.tell(Severity::Error, Code::BadFeatureGate, setting, Part::Inside(path), message);
+        let finding =
+            lint.report_finding(Severity::Error, Code::BadFeatureGate, setting, Part::Inside(path), message);
         finding.hint(hint);
         finding.source = source;
     };
@@ -156,7 +157,7 @@ fn known(
     }
     let path = Step::Item(at);
     let start = "the components that are given it do not start";
-    let told = match table.get(gate) {
+    let finding = match table.get(gate) {
         Some(Known { last: Some(last), .. }) if number > *last => Some((
             Severity::Error,
             Code::RemovedFeatureGate,
@@ -181,8 +182,8 @@ fn known(
             Some((severity, Code::UnknownFeatureGate, message, hint))
         }
     };
-    if let Some((severity, code, message, hint)) = told {
-        lint.tell(severity, code, setting, Part::Inside(path), message)
+    if let Some((severity, code, message, hint)) = finding {
+        lint.report_finding(severity, code, setting, Part::Inside(path), message)
             .hint(hint)
             .source("Kubernetes' own lists of feature gates, 1.21 to 1.36");
     }
@@ -193,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_whole() {
+    fn gate_table_is_whole() {
         let lines = TABLE.lines().filter(|line| !line.starts_with('#')).count();
         let table = table();
         assert_eq!(table.len(), lines, "every line is one gate, and none is there twice");

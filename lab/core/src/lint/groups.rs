@@ -1,4 +1,4 @@
-//! Who is in which group, and variables that reach nobody or more than was meant.
+//! Members of groups, and variables that reach no machine or more than intended.
 
 use std::collections::{HashMap, HashSet};
 
@@ -25,7 +25,7 @@ pub(super) fn check(lint: &mut Lint<'_>) {
     implied(lint);
     old_names(lint);
     misspelt(lint);
-    nobody(lint);
+    empty_groups(lint);
     overridden(lint);
     misplaced(lint);
     only_etcd(lint);
@@ -47,7 +47,7 @@ fn roles(lint: &mut Lint<'_>) {
     if groups.members("kube_control_plane").is_empty() {
         let message = "no machine is a control plane: the group `kube_control_plane` is empty";
         let at = place(lint, "kube_control_plane");
-        let finding = lint.tell_at(Severity::Error, Code::NoControlPlane, at, message);
+        let finding = lint.report_finding_at(Severity::Error, Code::NoControlPlane, at, message);
         finding.hint("put one machine or three into [kube_control_plane]");
         finding.source.clone_from(&source);
     }
@@ -56,7 +56,7 @@ fn roles(lint: &mut Lint<'_>) {
     if members.is_empty() && !is_kubeadm && !groups.members("kube_control_plane").is_empty() {
         let message = "no machine keeps the cluster's data: the group `etcd` is empty";
         let at = place(lint, "etcd").or_else(|| place(lint, "kube_control_plane"));
-        let finding = lint.tell_at(Severity::Error, Code::NoEtcd, at, message);
+        let finding = lint.report_finding_at(Severity::Error, Code::NoEtcd, at, message);
         finding.hint("put the control planes into it: [etcd:children] with kube_control_plane");
         finding.source.clone_from(&source);
     }
@@ -70,14 +70,14 @@ fn roles(lint: &mut Lint<'_>) {
             "etcd would have {count} members, and an even number survives no more failures than one less"
         );
         let at = place(lint, "etcd").or_else(|| place(lint, "kube_control_plane"));
-        let finding = lint.tell_at(Severity::Error, Code::EvenEtcd, at, message);
+        let finding = lint.report_finding_at(Severity::Error, Code::EvenEtcd, at, message);
         finding.hint("have one more or one less");
         finding.source = source;
     }
 }
 
-/// Without a group `k8s_cluster` in the file, everything that reads the inventory before Kubespray has made it misses
-/// what is set for it.
+/// Without a group `k8s_cluster` in the file, everything that reads the inventory before Kubespray has made
+/// it misses its variables.
 fn implied(lint: &mut Lint<'_>) {
     if !lint.subject.implied_cluster {
         return;
@@ -85,10 +85,10 @@ fn implied(lint: &mut Lint<'_>) {
     let is_set = |setting: &Setting| setting.scope == Scope::Group("k8s_cluster".to_owned());
     let Some(setting) = lint.subject.settings.iter().find(|setting| is_set(setting)) else { return };
     let source = lint.index.files.iter().find(|file| file.starts_with("roles/dynamic_groups/")).cloned();
-    let message = "the group `k8s_cluster` is made only when Kubespray runs: what reads the inventory before, or without it, misses its variables";
+    let message = "the group `k8s_cluster` is made only when Kubespray runs: programs that read the inventory before, or without it, miss its variables";
     let first = ["kube_control_plane", "kube_node"].into_iter().find_map(|group| place(lint, group));
     let place = first.or_else(|| Some((lint.subject.place)(setting).0));
-    let finding = lint.tell_at(Severity::Note, Code::ImpliedGroup, place, message);
+    let finding = lint.report_finding_at(Severity::Note, Code::ImpliedGroup, place, message);
     finding.hint("add [k8s_cluster:children] with kube_control_plane and kube_node");
     finding.source = source;
 }
@@ -101,7 +101,7 @@ fn old_names(lint: &mut Lint<'_>) {
         let source = lint.index.files.iter().find(|file| file.starts_with("roles/dynamic_groups/")).cloned();
         let at = place(lint, &old);
         let message = format!("`{old}` is the old name of the group `{new}`: its variables do not reach it");
-        let finding = lint.tell_at(Severity::Warning, Code::OldGroup, at, message);
+        let finding = lint.report_finding_at(Severity::Warning, Code::OldGroup, at, message);
         finding.hint(format!("name it `{new}`"));
         finding.source = source;
     }
@@ -128,7 +128,7 @@ fn misspelt(lint: &mut Lint<'_>) {
         }
         let message =
             format!("{} is no group of Kubespray: it does nothing with these machines", quote(name));
-        lint.tell_at(Severity::Error, Code::UnknownGroup, group.place, message)
+        lint.report_finding_at(Severity::Error, Code::UnknownGroup, group.place, message)
             .hint(format!("did you mean `{near}`?"));
     }
 }
@@ -159,7 +159,7 @@ fn overridden(lint: &mut Lint<'_>) {
                 Scope::Host(host) => quote(host),
             };
             let message = format!("`{name}` is set again for {whom}, and this value has no effect");
-            lint.tell(Severity::Warning, Code::OverriddenVariable, loser, Part::Name, message)
+            lint.report_finding(Severity::Warning, Code::OverriddenVariable, loser, Part::Name, message)
                 .hint("keep one of the two")
                 .related_at(winner, "this one counts");
         }
@@ -167,7 +167,7 @@ fn overridden(lint: &mut Lint<'_>) {
 }
 
 /// Variables of a group without machines.
-fn nobody(lint: &mut Lint<'_>) {
+fn empty_groups(lint: &mut Lint<'_>) {
     let groups = lint.subject.groups;
     if groups.hosts().is_empty() {
         return;
@@ -183,8 +183,8 @@ fn nobody(lint: &mut Lint<'_>) {
         if is_known || !groups.members(name).is_empty() || !reported.insert(name) {
             continue;
         }
-        let message = format!("the group {} has no machines: what is set for it reaches nobody", quote(name));
-        lint.tell(Severity::Warning, Code::IneffectiveVariable, setting, Part::Name, message)
+        let message = format!("the group {} has no machines: its variables have no effect", quote(name));
+        lint.report_finding(Severity::Warning, Code::IneffectiveVariable, setting, Part::Name, message)
             .hint("put machines into the group, or take its variables away");
     }
 }
@@ -195,7 +195,7 @@ fn misplaced(lint: &mut Lint<'_>) {
         let Some((_, below)) = file.path.rsplit_once("group_vars/") else { continue };
         let Some((folder, name)) = below.split_once('/') else { continue };
         let stem = name.rsplit('/').next().unwrap_or(name).split('.').next().unwrap_or_default();
-        // What lies in the folder of everybody is meant for everybody, whatever its name.
+        // A file in the folder of everybody is meant for everybody, with any name.
         if folder == "all" || folder == stem || !lint.index.groups.iter().any(|group| group == stem) {
             continue;
         }
@@ -205,13 +205,15 @@ fn misplaced(lint: &mut Lint<'_>) {
         };
         let message =
             format!("this file lies in the folder of `{folder}`, and reaches all of it, not only `{stem}`");
-        lint.tell(Severity::Warning, Code::MisplacedFile, setting, Part::Name, message).hint(format!(
-            "move it to group_vars/{stem}.yml, or give it another name if it is meant for `{folder}`"
-        ));
+        lint.report_finding(Severity::Warning, Code::MisplacedFile, setting, Part::Name, message).hint(
+            format!(
+                "move it to group_vars/{stem}.yml, or give it another name if it is meant for `{folder}`"
+            ),
+        );
     }
 }
 
-/// Machines that are only members of etcd do not see what is set for `k8s_cluster`.
+/// Machines that are only members of etcd do not see the variables of `k8s_cluster`.
 fn only_etcd(lint: &mut Lint<'_>) {
     let groups = lint.subject.groups;
     let cluster = groups.members("k8s_cluster");
@@ -239,7 +241,8 @@ fn only_etcd(lint: &mut Lint<'_>) {
             quote(host)
         );
         let source = lint.source_of(name);
-        let finding = lint.tell(Severity::Warning, Code::IneffectiveVariable, setting, Part::Name, message);
+        let finding =
+            lint.report_finding(Severity::Warning, Code::IneffectiveVariable, setting, Part::Name, message);
         finding.hint("set it for everybody: in group_vars/all");
         finding.source = source;
     }

@@ -1,4 +1,4 @@
-//! The largest packet of the pods, and what the way between the machines leaves for it.
+//! The largest packet of the pods, and the size that the way between the machines leaves for it.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use super::{Lint, Part, described, truth};
 /// The largest packet of an ordinary network, where nothing else is known.
 const ETHERNET: u64 = 1500;
 
-/// How packets are wrapped, and what that takes of each one.
+/// How packets are wrapped, and the bytes that this takes of each one.
 struct Wrapping {
     name: &'static str,
     bytes: u64,
@@ -36,7 +36,8 @@ fn calico(lint: &mut Lint<'_>) {
                         described(value)
                     );
                     let source = lint.asserted(name, "calico-config");
-                    let finding = lint.tell(Severity::Error, Code::WrongShape, setting, Part::Value, message);
+                    let finding =
+                        lint.report_finding(Severity::Error, Code::WrongShape, setting, Part::Value, message);
                     finding.hint("write it without quotes: 1450");
                     finding.source = source;
                     continue;
@@ -50,7 +51,7 @@ fn calico(lint: &mut Lint<'_>) {
     exclusive(lint);
 }
 
-/// What Calico wraps packets in, by its settings and Kubespray's defaults. `None`: nothing, or it cannot be known.
+/// Calico's encapsulation, by its settings and Kubespray's defaults. `None`: nothing, or it cannot be known.
 fn calico_wrapping(lint: &Lint<'_>) -> Option<Wrapping> {
     let on = |name: &str| lint.text(name).is_some_and(|mode| mode != "Never");
     if lint.value("calico_wireguard_enabled").and_then(truth) == Some(true) {
@@ -70,10 +71,11 @@ fn fits(lint: &mut Lint<'_>, setting: &crate::kubespray::Setting, mtu: u64, wrap
     let name = &setting.name;
     if mtu < 576 {
         let message = format!("`{name}` is {mtu}: less than any network carries");
-        lint.tell(Severity::Error, Code::MtuTooLarge, setting, Part::Value, message).hint("leave it out");
+        lint.report_finding(Severity::Error, Code::MtuTooLarge, setting, Part::Value, message)
+            .hint("leave it out");
         return;
     }
-    // Where the network is not known, more than usual means that somebody knows better.
+    // Where the network is not known, more than usual is the author's knowledge.
     if mtu > link && !known {
         return;
     }
@@ -95,7 +97,7 @@ fn fits(lint: &mut Lint<'_>, setting: &crate::kubespray::Setting, mtu: u64, wrap
     let source = wrapping.and_then(|wrapping| lint.source_of(wrapping.variable));
     let chosen =
         wrapping.and_then(|wrapping| lint.setting(wrapping.variable)).map(|at| (lint.subject.place)(at).1);
-    let finding = lint.tell(severity, code, setting, Part::Value, message);
+    let finding = lint.report_finding(severity, code, setting, Part::Value, message);
     finding.hint(format!("write at most {most}, or leave it out: Calico finds it by itself"));
     finding.source = source;
     if let Some(chosen) = chosen {
@@ -118,7 +120,8 @@ fn exclusive(lint: &mut Lint<'_>) {
     if on(lint, "calico_vxlan_mode") {
         let message = "IP-in-IP and VXLAN exclude one another";
         let related = lint.setting("calico_vxlan_mode").map(|vxlan| (lint.subject.place)(vxlan).1);
-        let finding = lint.tell(Severity::Error, Code::MtuEncapsulation, setting, Part::Value, message);
+        let finding =
+            lint.report_finding(Severity::Error, Code::MtuEncapsulation, setting, Part::Value, message);
         finding.hint(
             "set `calico_vxlan_mode: Never` beside `calico_ipip_mode`, and `calico_network_backend: bird`",
         );
@@ -128,7 +131,8 @@ fn exclusive(lint: &mut Lint<'_>) {
         }
     } else if lint.text("calico_network_backend").is_some_and(|backend| backend != "bird") {
         let message = "IP-in-IP needs BIRD to know where the pods are";
-        let finding = lint.tell(Severity::Error, Code::MtuEncapsulation, setting, Part::Value, message);
+        let finding =
+            lint.report_finding(Severity::Error, Code::MtuEncapsulation, setting, Part::Value, message);
         finding.hint("set `calico_network_backend: bird`");
         finding.source = source;
     }

@@ -24,23 +24,28 @@ pub(super) fn check(lint: &mut Lint<'_>) {
             unknown.push(name);
             continue;
         };
-        removed::tell_shown(lint, name, variable);
+        removed::report_shown_add_on(lint, name, variable);
         if let Some((_, message, hint)) = DEPRECATED.iter().find(|(deprecated, ..)| *deprecated == name) {
             let source = lint.source_of(name);
-            for (setting, more) in lint.to_tell(name) {
+            for (setting, more) in lint.settings_to_report(name) {
                 let message = format!("`{name}` {message}{}", and(more));
-                let finding =
-                    lint.tell(Severity::Warning, Code::DeprecatedVariable, setting, Part::Name, message);
+                let finding = lint.report_finding(
+                    Severity::Warning,
+                    Code::DeprecatedVariable,
+                    setting,
+                    Part::Name,
+                    message,
+                );
                 finding.hint(*hint);
                 finding.source.clone_from(&source);
             }
         }
         if !variable.fixed.is_empty() {
             let place = lint.index.place(variable.fixed[0]);
-            for (setting, more) in lint.to_tell(name) {
+            for (setting, more) in lint.settings_to_report(name) {
                 let message =
                     format!("`{name}` cannot be set in an inventory{}: a role sets it for good", and(more));
-                lint.tell(Severity::Error, Code::FixedVariable, setting, Part::Name, message)
+                lint.report_finding(Severity::Error, Code::FixedVariable, setting, Part::Name, message)
                     .hint("take it away; only `--extra-vars` on the command line would win")
                     .source(&place);
             }
@@ -59,28 +64,33 @@ pub(super) fn check(lint: &mut Lint<'_>) {
             continue;
         }
         if !is_identifier(name) {
-            for (setting, more) in lint.to_tell(name) {
+            for (setting, more) in lint.settings_to_report(name) {
                 let message =
                     format!("{} is not a name that Ansible takes for a variable{}", quote(name), and(more));
-                lint.tell(Severity::Warning, Code::BadVariable, setting, Part::Name, message)
+                lint.report_finding(Severity::Warning, Code::BadVariable, setting, Part::Name, message)
                     .hint(format!("did you mean `{}`?", name.replace(['-', '.', ' '], "_")));
             }
             continue;
         }
         // A name that the inventory itself uses is its own, unless Kubespray refuses to run with it.
         let is_own = used.contains(name) && !lint.index.refused.iter().any(|refused| refused == name);
-        if is_own || removed::tell(lint, name) {
+        if is_own || removed::report_unknown_name(lint, name) {
             continue;
         }
         let near = nearest_variable(lint, &known, name);
-        for (setting, more) in lint.to_tell(name) {
+        for (setting, more) in lint.settings_to_report(name) {
             let version = &lint.index.version;
             match near {
                 Some(near) => {
                     let source = lint.source_of(near);
                     let message = format!("Kubespray {version} has no variable `{name}`{}", and(more));
-                    let finding =
-                        lint.tell(Severity::Error, Code::UnknownVariable, setting, Part::Name, message);
+                    let finding = lint.report_finding(
+                        Severity::Error,
+                        Code::UnknownVariable,
+                        setting,
+                        Part::Name,
+                        message,
+                    );
                     finding.hint(format!("did you mean `{near}`?"));
                     finding.source = source;
                 }
@@ -89,13 +99,18 @@ pub(super) fn check(lint: &mut Lint<'_>) {
                         "Kubespray {version} has no variable `{name}`{}: it has no effect",
                         and(more)
                     );
-                    lint.tell(Severity::Warning, Code::UnknownVariable, setting, Part::Name, message).hint(
-                        format!(
-                            "take it away; if it is your own, use it in another value, call the check with \
+                    lint.report_finding(
+                        Severity::Warning,
+                        Code::UnknownVariable,
+                        setting,
+                        Part::Name,
+                        message,
+                    )
+                    .hint(format!(
+                        "take it away; if it is your own, use it in another value, call the check with \
                              --own-prefix, or write `# lab:allow {}: REASON` above it",
-                            Code::UnknownVariable
-                        ),
-                    );
+                        Code::UnknownVariable
+                    ));
                 }
             }
         }
@@ -111,7 +126,8 @@ pub(super) fn and(more: usize) -> String {
     }
 }
 
-/// Names that people give to what Kubespray calls otherwise; too far from the right name to be found by likeness.
+/// Names that people give to variables with another name in Kubespray; too far from the right name to be
+/// found by likeness.
 #[rustfmt::skip] // One line a name reads as the table it is.
 const MEANT: [(&str, &str); 15] = [
     ("calico_policy_enabled", "enable_network_policy"),
@@ -171,7 +187,7 @@ fn used_in_templates(settings: &[Setting]) -> HashSet<&str> {
     words
 }
 
-/// Variables that this Kubespray still has and that nobody should set any more: what there is to say, what to do.
+/// Deprecated variables that this Kubespray still has: the message, the fix.
 #[rustfmt::skip]
 const DEPRECATED: [(&str, &str, &str); 2] = [
     ("enable_dual_stack_networks", "is deprecated", "set `ipv4_stack: true` and `ipv6_stack: true` in its place"),
@@ -196,7 +212,7 @@ const REPLACED: [Replaced; 4] = [
     Replaced { old: "matallb_auto_assign", new: "metallb_auto_assign", file: "kubernetes-apps/metallb/tasks/main.yml", switch: Some("metallb_enabled") },
 ];
 
-/// Tells of a variable that a role refuses by name. True if it is one.
+/// Reports a variable that a role refuses by name. True if it is one.
 fn replaced(lint: &mut Lint<'_>, name: &str) -> bool {
     let Some(Replaced { new, file, switch, .. }) = REPLACED.iter().find(|replaced| replaced.old == name)
     else {
@@ -217,9 +233,9 @@ fn replaced(lint: &mut Lint<'_>, name: &str) -> bool {
         (Severity::Warning, "it has no effect")
     };
     let source = lint.asserted(name, file).or_else(|| lint.source_of(new));
-    for (setting, more) in lint.to_tell(name) {
+    for (setting, more) in lint.settings_to_report(name) {
         let message = format!("`{name}` was removed{}: {then}", and(more));
-        let finding = lint.tell(severity, Code::RemovedVariable, setting, Part::Name, message);
+        let finding = lint.report_finding(severity, Code::RemovedVariable, setting, Part::Name, message);
         finding.hint(format!("set `{new}` in its place"));
         finding.source.clone_from(&source);
     }

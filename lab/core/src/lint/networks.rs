@@ -62,7 +62,7 @@ fn is_network(lint: &mut Lint<'_>, setting: &Setting) {
     };
     let source = lint.asserted(&setting.name, VALIDATE);
     let message = format!("{} is not a network", shown(&setting.value));
-    let finding = lint.tell(Severity::Error, Code::BadSubnet, setting, Part::Value, message);
+    let finding = lint.report_finding(Severity::Error, Code::BadSubnet, setting, Part::Value, message);
     finding.hint(hint);
     finding.source = source;
 }
@@ -76,7 +76,7 @@ fn overlap(lint: &mut Lint<'_>, pods: &Network<'_>, services: &Network<'_>) {
     if !overlaps(pods.net, services.net) {
         return;
     }
-    // Told at the one that somebody set.
+    // Reported at the one that the inventory sets.
     let (at, other) = if pods.setting.is_some() { (pods, services) } else { (services, pods) };
     let Some(setting) = at.setting else { return };
     let source = lint.asserted(pods.name, VALIDATE);
@@ -86,7 +86,8 @@ fn overlap(lint: &mut Lint<'_>, pods: &Network<'_>, services: &Network<'_>) {
         at.net, at.what, other.net, other.what
     );
     let related = other.setting.map(|setting| (lint.subject.place)(setting).1);
-    let finding = lint.tell(Severity::Error, Code::OverlappingNetworks, setting, Part::Value, message);
+    let finding =
+        lint.report_finding(Severity::Error, Code::OverlappingNetworks, setting, Part::Value, message);
     finding.hint(format!("choose another for `{}`", at.name));
     finding.source = source;
     if let Some(related) = related {
@@ -129,11 +130,16 @@ fn machines(lint: &mut Lint<'_>, network: &Network<'_>) {
     let source = lint.source_of(network.name);
     let finding = match network.setting {
         Some(setting) => {
-            let finding =
-                lint.tell(Severity::Error, Code::OverlappingNetworks, setting, Part::Value, message);
+            let finding = lint.report_finding(
+                Severity::Error,
+                Code::OverlappingNetworks,
+                setting,
+                Part::Value,
+                message,
+            );
             finding.related_at(place, "the machines")
         }
-        None => lint.tell_at(Severity::Error, Code::OverlappingNetworks, Some(place), message),
+        None => lint.report_finding_at(Severity::Error, Code::OverlappingNetworks, Some(place), message),
     };
     finding.hint(hint);
     finding.source = source;
@@ -154,7 +160,7 @@ fn addresses(lint: &Lint<'_>) -> Vec<(usize, Ipv4Addr, Place)> {
     found
 }
 
-/// What the computer itself routes, where the machines' network is part of it.
+/// The computer's own routes, where the machines' network is part of them.
 fn routes(lint: &mut Lint<'_>, network: &Network<'_>) {
     let (Some(facts), IpNet::V4(net)) = (lint.subject.facts, network.net) else { return };
     let own = lint.subject.network.map(|network| network.subnet);
@@ -168,7 +174,7 @@ fn routes(lint: &mut Lint<'_>, network: &Network<'_>) {
         network.what
     );
     let place = network.setting.map(|setting| (lint.subject.place)(setting).1);
-    lint.tell_at(Severity::Warning, Code::OverlappingNetworks, place, message)
+    lint.report_finding_at(Severity::Warning, Code::OverlappingNetworks, place, message)
         .hint(format!("set `{}` to a network that the computer does not know", network.name));
 }
 
@@ -184,7 +190,7 @@ fn local_dns<'n>(lint: &mut Lint<'_>, networks: impl Iterator<Item = &'n Network
     let source = lint.source_of("nodelocaldns_ip");
     let Some(address) = setting.value.as_str().and_then(|text| text.parse::<IpAddr>().ok()) else {
         let message = format!("{} is not an address", shown(&setting.value));
-        let finding = lint.tell(Severity::Error, Code::BadAddress, setting, Part::Value, message);
+        let finding = lint.report_finding(Severity::Error, Code::BadAddress, setting, Part::Value, message);
         finding.hint("leave it out: it is 169.254.25.10");
         finding.source = source;
         return;
@@ -200,7 +206,8 @@ fn local_dns<'n>(lint: &mut Lint<'_>, networks: impl Iterator<Item = &'n Network
     }
     if let Some(inside) = inside.first() {
         let message = format!("{address}, the address of the DNS cache on each node, is in {inside}");
-        let finding = lint.tell(Severity::Error, Code::OverlappingNetworks, setting, Part::Value, message);
+        let finding =
+            lint.report_finding(Severity::Error, Code::OverlappingNetworks, setting, Part::Value, message);
         finding.hint("leave it out: 169.254.25.10 is on each node alone");
         finding.source = source;
     }
@@ -229,7 +236,8 @@ fn sizes(lint: &mut Lint<'_>, pods: &Network<'_>) {
                 pods.net
             );
             let source = lint.source_of("calico_pool_blocksize");
-            let finding = lint.tell(Severity::Error, Code::TooFewPodAddresses, setting, Part::Value, message);
+            let finding =
+                lint.report_finding(Severity::Error, Code::TooFewPodAddresses, setting, Part::Value, message);
             finding.hint("leave `calico_pool_blocksize` out: it is 26");
             finding.source = source;
         }
@@ -243,7 +251,7 @@ fn sizes(lint: &mut Lint<'_>, pods: &Network<'_>) {
         let message =
             format!("{} has {parts} parts of /{prefix}, and {hosts} machines need one each", pods.net);
         let place = at.map(|setting| (lint.subject.place)(setting).1);
-        let finding = lint.tell_at(Severity::Error, Code::TooFewPodAddresses, place, message);
+        let finding = lint.report_finding_at(Severity::Error, Code::TooFewPodAddresses, place, message);
         finding.hint("make `kube_pods_subnet` larger, or `kube_network_node_prefix` longer");
         finding.source = source;
     }
@@ -254,7 +262,8 @@ fn sizes(lint: &mut Lint<'_>, pods: &Network<'_>) {
         let Some(setting) = at else { return };
         let source = lint.asserted("kubelet_max_pods", VALIDATE);
         let message = format!("{pods_each} pods do not fit on a node: /{prefix} has {addresses} addresses");
-        let finding = lint.tell(Severity::Error, Code::TooFewPodAddresses, setting, Part::Value, message);
+        let finding =
+            lint.report_finding(Severity::Error, Code::TooFewPodAddresses, setting, Part::Value, message);
         finding.hint("have fewer pods on a node, or a shorter `kube_network_node_prefix`");
         finding.source = source;
     }

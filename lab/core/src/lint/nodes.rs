@@ -1,4 +1,4 @@
-//! What is said of single machines: names, addresses, labels, taints, names of etcd members.
+//! Rules for single machines: names, addresses, labels, taints, names of etcd members.
 
 use std::collections::HashMap;
 
@@ -38,7 +38,8 @@ fn labels(lint: &mut Lint<'_>) {
                     "`node_labels` is a mapping of labels, and here it is {}: Kubespray passes over it",
                     described(value)
                 );
-                let finding = lint.tell(Severity::Error, Code::BadLabel, setting, Part::Value, message);
+                let finding =
+                    lint.report_finding(Severity::Error, Code::BadLabel, setting, Part::Value, message);
                 finding
                     .hint("write `node_labels: {workload-type: general}` in YAML, in host_vars/MACHINE.yml");
                 finding.source.clone_from(&source);
@@ -53,8 +54,13 @@ fn labels(lint: &mut Lint<'_>) {
             } else {
                 format!("the label {} is {}, not a text", quote(key), described(value))
             };
-            let finding =
-                lint.tell(Severity::Error, Code::BadLabel, setting, Part::Inside(Step::Key(key)), message);
+            let finding = lint.report_finding(
+                Severity::Error,
+                Code::BadLabel,
+                setting,
+                Part::Inside(Step::Key(key)),
+                message,
+            );
             finding.hint(format!("put the labels of each machine into its own host_vars, like host_vars/{}.yml, as `node_labels: {{key: \"text\"}}`", crate::source::suggest::shorten(key)));
             finding.source.clone_from(&source);
             continue;
@@ -63,11 +69,16 @@ fn labels(lint: &mut Lint<'_>) {
             let step = |value| if value { Step::Value(key) } else { Step::Key(key) };
             if let Err(problem) = qualified_name(key) {
                 let message = format!("the label key {} {problem}", quote(key));
-                let finding =
-                    lint.tell(Severity::Error, Code::BadLabel, setting, Part::Inside(step(false)), message);
+                let finding = lint.report_finding(
+                    Severity::Error,
+                    Code::BadLabel,
+                    setting,
+                    Part::Inside(step(false)),
+                    message,
+                );
                 finding.source.clone_from(&source);
             }
-            let told = match value {
+            let finding = match value {
                 Value::Bool(yes) => Some((
                     Severity::Warning,
                     format!("the label {} becomes `{}`", quote(key), if *yes { "True" } else { "False" }),
@@ -83,8 +94,9 @@ fn labels(lint: &mut Lint<'_>) {
                 }),
                 _ => None,
             };
-            if let Some((severity, message, hint)) = told {
-                let finding = lint.tell(severity, Code::BadLabel, setting, Part::Inside(step(true)), message);
+            if let Some((severity, message, hint)) = finding {
+                let finding =
+                    lint.report_finding(severity, Code::BadLabel, setting, Part::Inside(step(true)), message);
                 finding.hint = hint;
                 finding.source.clone_from(&source);
             }
@@ -94,7 +106,7 @@ fn labels(lint: &mut Lint<'_>) {
 
 fn taints(lint: &mut Lint<'_>) {
     let source = lint.asserted("node_taints", "node-taint/tasks");
-    // From v2.31.0 on there is a default, and what is no list is passed over; before, the task fails.
+    // From v2.31.0 on there is a default, and a value that is no list is passed over; before, the task fails.
     let skips = lint.index.variables.get("node_taints").is_some_and(|variable| !variable.defaults.is_empty());
     for setting in lint.judged("node_taints") {
         let items = match &setting.value {
@@ -112,7 +124,8 @@ fn taints(lint: &mut Lint<'_>) {
                         described(value)
                     ),
                 };
-                let finding = lint.tell(Severity::Error, Code::BadTaint, setting, Part::Value, message);
+                let finding =
+                    lint.report_finding(Severity::Error, Code::BadTaint, setting, Part::Value, message);
                 finding.hint(
                     "write `node_taints: [\"nvidia.com/gpu=present:NoSchedule\"]` in host_vars/MACHINE.yml",
                 );
@@ -138,8 +151,13 @@ fn taints(lint: &mut Lint<'_>) {
                 }
                 value => (format!("a taint is one text, and here it is {}", described(value)), None),
             };
-            let finding =
-                lint.tell(Severity::Error, Code::BadTaint, setting, Part::Inside(Step::Item(at)), message);
+            let finding = lint.report_finding(
+                Severity::Error,
+                Code::BadTaint,
+                setting,
+                Part::Inside(Step::Item(at)),
+                message,
+            );
             finding.hint = hint;
             finding.source.clone_from(&source);
         }
@@ -174,7 +192,7 @@ fn names(lint: &mut Lint<'_>) {
             "the machine name {} is no name for a node: small letters, digits, `-` and `.`",
             quote(&host.name)
         );
-        let finding = lint.tell_at(Severity::Error, Code::BadName, host.place, message);
+        let finding = lint.report_finding_at(Severity::Error, Code::BadName, host.place, message);
         finding.hint(format!("did you mean `{}`?", right.trim_matches(['-', '.'])));
         finding.source.clone_from(&source);
     }
@@ -194,13 +212,14 @@ fn addresses(lint: &mut Lint<'_>) {
             if !is_address && !text.is_empty() {
                 let message = format!("{} is not an address", shown(&setting.value));
                 let source = lint.source_of(name);
-                lint.tell(Severity::Error, Code::BadAddress, setting, Part::Value, message).source = source;
+                lint.report_finding(Severity::Error, Code::BadAddress, setting, Part::Value, message)
+                    .source = source;
             } else if let Some((owner, before)) = owners.get(text) {
                 let all = lint.subject.groups.hosts();
                 let message =
                     format!("`{}` has the address of `{}`, {text}", all[host].name, all[*owner].name);
                 let related = (lint.subject.place)(before).1;
-                lint.tell(Severity::Error, Code::DuplicateAddress, setting, Part::Value, message)
+                lint.report_finding(Severity::Error, Code::DuplicateAddress, setting, Part::Value, message)
                     .hint("each machine has an address of its own")
                     .related_at(related, "first given here");
             } else if !text.is_empty() {
@@ -245,7 +264,7 @@ fn certificates(lint: &mut Lint<'_>) {
             format!("{address} is not in the certificate of the API: kubectl cannot use it")
         };
         let source = lint.source_of("supplementary_addresses_in_ssl_keys");
-        let finding = lint.tell(severity, Code::UncertifiedAddress, reached, Part::Value, message);
+        let finding = lint.report_finding(severity, Code::UncertifiedAddress, reached, Part::Value, message);
         finding.hint(format!("set `supplementary_addresses_in_ssl_keys: [{address}]` for k8s_cluster"));
         finding.source = source;
     }
@@ -275,7 +294,8 @@ fn etcd_names(lint: &mut Lint<'_>) {
             );
             let related = (lint.subject.place)(before).1;
             let source = lint.source_of("etcd_member_name");
-            let finding = lint.tell(Severity::Error, Code::DuplicateName, setting, Part::Value, message);
+            let finding =
+                lint.report_finding(Severity::Error, Code::DuplicateName, setting, Part::Value, message);
             finding.hint("give each member a name of its own, in its host_vars");
             finding.source = source;
             if matches!(setting.scope, Scope::Host(_)) {
@@ -295,7 +315,7 @@ fn etcd_names(lint: &mut Lint<'_>) {
         let message =
             "members of etcd are named by their place in the group: another order later would rename them";
         let source = lint.source_of("etcd_member_name");
-        let finding = lint.tell_at(Severity::Note, Code::UnpinnedEtcdName, place, message);
+        let finding = lint.report_finding_at(Severity::Note, Code::UnpinnedEtcdName, place, message);
         finding.hint("set `etcd_member_name` for each of them: etcd1, etcd2, …");
         finding.source = source;
     }

@@ -7,16 +7,16 @@ use crate::source::{Code, Severity};
 use super::names::and;
 use super::{Lint, Others, Part, truth};
 
-/// Tells of a name that this Kubespray has no more or not yet. False if none knows it.
-pub(super) fn tell(lint: &mut Lint<'_>, name: &str) -> bool {
+/// Reports a name that this Kubespray has no more or not yet. False if none knows it.
+pub(super) fn report_unknown_name(lint: &mut Lint<'_>, name: &str) -> bool {
     let refused = lint.index.refused.iter().any(|refused| refused == name);
     let history = history(lint, name);
     let version = lint.index.version.clone();
     if let History::NotYet { first } = &history {
-        for (setting, more) in lint.to_tell(name) {
+        for (setting, more) in lint.settings_to_report(name) {
             let message =
                 format!("Kubespray {version} does not have `{name}` yet{}: it has no effect", and(more));
-            lint.tell(Severity::Warning, Code::UnknownVariable, setting, Part::Name, message)
+            lint.report_finding(Severity::Warning, Code::UnknownVariable, setting, Part::Name, message)
                 .hint(format!("it came with {first}"));
         }
         return true;
@@ -34,7 +34,7 @@ pub(super) fn tell(lint: &mut Lint<'_>, name: &str) -> bool {
         let used = lint.index.files.iter().find(|file| file.starts_with("roles/validate_inventory/tasks"));
         used.cloned().unwrap_or_else(|| "roles/validate_inventory".to_owned())
     });
-    for (setting, more) in lint.to_tell(name) {
+    for (setting, more) in lint.settings_to_report(name) {
         let wanted = switch_of(name) && truth(&setting.value) == Some(true);
         let (severity, code, message) = if refused {
             let message =
@@ -48,7 +48,7 @@ pub(super) fn tell(lint: &mut Lint<'_>, name: &str) -> bool {
             let message = format!("`{name}` {gone}{}: it has no effect", and(more));
             (Severity::Warning, Code::RemovedVariable, message)
         };
-        let finding = lint.tell(severity, code, setting, Part::Name, message);
+        let finding = lint.report_finding(severity, code, setting, Part::Name, message);
         finding.hint(if wanted {
             "take it away, and install the add-on by other means; or choose an older Kubespray"
         } else {
@@ -59,12 +59,12 @@ pub(super) fn tell(lint: &mut Lint<'_>, name: &str) -> bool {
     true
 }
 
-/// Tells of an add-on that is asked for by a name which the sample inventory still shows, and which nothing reads any
-/// more: v2.31.0 left `deploy_netchecker` there.
-pub(super) fn tell_shown(lint: &mut Lint<'_>, name: &str, variable: &Variable) {
+/// Reports an add-on that is asked for by a name which the sample inventory still shows, and which nothing
+/// reads any more: v2.31.0 left `deploy_netchecker` there.
+pub(super) fn report_shown_add_on(lint: &mut Lint<'_>, name: &str, variable: &Variable) {
     let asked = |setting: &&Setting| truth(&setting.value) == Some(true);
     if only_shown(variable) && switch_of(name) && lint.values.all(name).any(|setting| asked(&setting)) {
-        tell(lint, name);
+        report_unknown_name(lint, name);
     }
 }
 
@@ -99,7 +99,7 @@ enum History {
 
 fn history(lint: &Lint<'_>, name: &str) -> History {
     let Others { older, newer } = lint.others();
-    // What only the sample shows is read by nobody, and what is only used may be of a task's own.
+    // A name that only the sample shows is unread, and a name that is only used may be of a task's own.
     let knows = |index: &Index| {
         let variable = index.variables.get(name);
         variable.is_some_and(|variable| !variable.only_used() && !only_shown(variable))
@@ -126,7 +126,8 @@ fn history(lint: &Lint<'_>, name: &str) -> History {
     }
 }
 
-/// `v2.30.0-12-gabcdef` as numbers, its distance from the tag last. What has no number counts as the newest.
+/// `v2.30.0-12-gabcdef` as numbers, its distance from the tag last. A text without a number counts as the
+/// newest.
 pub(super) fn version_of(text: &str) -> Vec<u64> {
     let mut parts = text.trim_start_matches('v').split(['.', '-']).map_while(|part| part.parse().ok());
     let version: Vec<u64> = parts.by_ref().collect();

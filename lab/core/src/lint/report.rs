@@ -1,4 +1,4 @@
-//! What a check found, with what is allowed taken out: as text, as JSON.
+//! The report of a check, without allowed findings: as text, as JSON.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -12,13 +12,13 @@ use super::allow;
 /// A finding that the file allows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Allowed {
-    /// What was found.
+    /// The findings.
     pub finding: Finding,
     /// Why it is right.
     pub reason: String,
 }
 
-/// What a check found.
+/// The report of a check.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
     /// The files, by the numbers that findings name.
@@ -36,7 +36,7 @@ impl Report {
     }
 
     /// A report of findings in one cluster file: those that were found when it was checked, and those of the lint.
-    /// Errors of the first kind cannot be allowed: without what they are about, there is no lab.
+    /// Errors of the first kind cannot be allowed: without a valid value in its place, there is no lab.
     pub fn cluster(checked: Vec<Finding>, linted: Vec<Finding>, source: SourceFile) -> Self {
         let fixed: HashSet<(Code, Span)> = checked
             .iter()

@@ -1,4 +1,4 @@
-//! A report as SARIF 2.1.0, for what shows findings beside the code.
+//! A report as SARIF 2.1.0, for programs that show findings beside the code.
 
 use serde_json::{Value, json};
 

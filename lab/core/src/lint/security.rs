@@ -1,4 +1,4 @@
-//! What opens a door, or shows a secret.
+//! Settings that open a door, or show a secret.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::source::{Code, Severity};
 
 use super::{Lint, Part, is_judged, truth};
 
-/// What a value must be for it to be told of.
+/// The value that is reported.
 #[derive(Clone, Copy)]
 enum When {
     Yes,
@@ -16,7 +16,7 @@ enum When {
     NotZero,
 }
 
-/// A variable that weakens what is deployed.
+/// A variable that weakens the cluster.
 struct Smell {
     name: &'static str,
     when: When,
@@ -28,7 +28,7 @@ struct Smell {
 #[rustfmt::skip] // One line a variable reads as the table it is.
 const SMELLS: [Smell; 12] = [
     Smell { name: "kube_read_only_port", when: When::NotZero, code: Code::OpenKubelet, message: "every node answers without asking who it is on this port", hint: "leave it out: it is 0" },
-    Smell { name: "kubelet_authentication_token_webhook", when: When::No, code: Code::OpenKubelet, message: "the kubelet would not ask the API who somebody is", hint: "leave it out: it is true" },
+    Smell { name: "kubelet_authentication_token_webhook", when: When::No, code: Code::OpenKubelet, message: "the kubelet would not authenticate clients by the API", hint: "leave it out: it is true" },
     Smell { name: "kubelet_authorization_mode_webhook", when: When::No, code: Code::OpenKubelet, message: "the kubelet would allow everything to everybody whom it knows", hint: "leave it out: it is true" },
     Smell { name: "kube_token_auth", when: When::Yes, code: Code::WeakAuthentication, message: "tokens in a file never expire, and cannot be taken back while the API runs", hint: "use service accounts or OpenID Connect" },
     Smell { name: "kube_basic_auth", when: When::Yes, code: Code::WeakAuthentication, message: "Kubernetes has no passwords any more", hint: "use certificates or OpenID Connect" },
@@ -38,7 +38,7 @@ const SMELLS: [Smell; 12] = [
     Smell { name: "dashboard_skip_login", when: When::Yes, code: Code::WeakAuthentication, message: "the dashboard would let everybody in", hint: "leave it out: it is false" },
     Smell { name: "unsafe_show_logs", when: When::Yes, code: Code::ShownSecrets, message: "passwords and tokens would be in the log of Ansible", hint: "set it on the command line while you look for a mistake, and not here" },
     Smell { name: "download_validate_certs", when: When::No, code: Code::WeakAuthentication, message: "files would be taken from any server that answers", hint: "add the authority's certificate to the machines, and leave this out" },
-    Smell { name: "ignore_assert_errors", when: When::Yes, code: Code::IgnoredAsserts, message: "Kubespray would go on with what it knows to be wrong", hint: "mend what it asserts, and leave this out" },
+    Smell { name: "ignore_assert_errors", when: When::Yes, code: Code::IgnoredAsserts, message: "Kubespray would go on with settings that it refuses", hint: "mend what it asserts, and leave this out" },
 ];
 
 pub(super) fn check(lint: &mut Lint<'_>) {
@@ -56,7 +56,8 @@ pub(super) fn check(lint: &mut Lint<'_>) {
             if found {
                 let source = lint.source_of(smell.name);
                 let message = format!("`{}`: {}", smell.name, smell.message);
-                let finding = lint.tell(Severity::Warning, smell.code, setting, Part::Value, message);
+                let finding =
+                    lint.report_finding(Severity::Warning, smell.code, setting, Part::Value, message);
                 finding.hint(smell.hint);
                 finding.source = source;
             }
@@ -85,12 +86,12 @@ fn anonymous(lint: &mut Lint<'_>) {
         let message = if has("AlwaysAllow") {
             "everybody may do everything"
         } else if !has("RBAC") && anonymous {
-            "without RBAC, nothing says what somebody unknown may not do"
+            "without RBAC, no rule limits an unknown client"
         } else {
             continue;
         };
         let source = lint.source_of("authorization_modes");
-        let finding = lint.tell(
+        let finding = lint.report_finding(
             Severity::Warning,
             Code::AnonymousAccess,
             setting,
@@ -106,12 +107,12 @@ fn anonymous(lint: &mut Lint<'_>) {
 fn become_everywhere(lint: &mut Lint<'_>) {
     for setting in lint.judged("ansible_become") {
         if setting.scope == Scope::Group("all".to_owned()) && truth(&setting.value) == Some(true) {
-            lint.tell(
+            lint.report_finding(
                 Severity::Warning,
                 Code::BecomeEverywhere,
                 setting,
                 Part::Name,
-                "`ansible_become` for everybody also reaches what Kubespray does on this computer: it would become root here",
+                "`ansible_become` for everybody also reaches Kubespray's tasks on this computer: it would become root here",
             )
             .hint("call ansible-playbook with --become, or set it for k8s_cluster and etcd");
         }
@@ -139,7 +140,7 @@ fn host_keys(lint: &mut Lint<'_>) {
         for setting in found {
             let message =
                 format!("`{name}`: any server that answers at the address is taken for the machine");
-            lint.tell(Severity::Warning, Code::HostKeyChecking, setting, Part::Value, message)
+            lint.report_finding(Severity::Warning, Code::HostKeyChecking, setting, Part::Value, message)
                 .hint("put the machines' keys into a known_hosts file, and check them");
         }
     }
@@ -153,7 +154,7 @@ fn passwords(lint: &mut Lint<'_>) {
         lint.values.names().filter(|name| SECRETS.iter().any(|ending| name.ends_with(ending))).collect();
     names.sort_unstable();
     for name in names {
-        for (setting, more) in lint.to_tell(name) {
+        for (setting, more) in lint.settings_to_report(name) {
             let Some(text) = setting.value.as_str() else { continue };
             let default = lint.index.variables.get(name).and_then(super::default_of);
             // The name of a file that Ansible looks up is no secret, and neither is Kubespray's default.
@@ -165,7 +166,7 @@ fn passwords(lint: &mut Lint<'_>) {
                 continue;
             }
             let message = format!("`{name}` stands here for everybody to read{}", super::names::and(more));
-            lint.tell(Severity::Warning, Code::PlainPassword, setting, Part::Name, message)
+            lint.report_finding(Severity::Warning, Code::PlainPassword, setting, Part::Name, message)
                 .hint(format!("encrypt it: ansible-vault encrypt_string --name {name}"));
         }
     }
@@ -175,7 +176,7 @@ fn passwords(lint: &mut Lint<'_>) {
         let plain =
             |item: &Value| item.get("password").and_then(Value::as_str).is_some_and(|text| !text.is_empty());
         if items.iter().any(plain) {
-            lint.tell(
+            lint.report_finding(
                 Severity::Warning,
                 Code::PlainPassword,
                 setting,

@@ -1,8 +1,8 @@
 //! Values of the wrong kind: a text where Kubespray takes a yes or no, a list where it takes a mapping, a word that
 //! is none of the few it knows.
 //!
-//! Careful: a default says what kind of value a variable has only where it is plain, and where every role that gives
-//! one agrees.
+//! Careful: a default shows the kind of a variable's value only where it is plain, and where every role that
+//! gives one agrees.
 
 use serde_json::Value;
 
@@ -58,7 +58,7 @@ fn choice_of(lint: &mut Lint<'_>, setting: &Setting, words: &[&str], file: &str)
         Value::Null => String::new(),
         value => value.to_string(),
     };
-    // Where nothing may be said, no is nothing too.
+    // Where a null is allowed, a no means the same.
     let nothing = words.contains(&"") && matches!(setting.value, Value::Null | Value::Bool(false));
     if nothing || setting.value.is_string() && words.contains(&text.as_str()) {
         return;
@@ -68,7 +68,7 @@ fn choice_of(lint: &mut Lint<'_>, setting: &Setting, words: &[&str], file: &str)
     let message = format!("`{name}` cannot be {}", shown(&setting.value));
     let named: Vec<&str> = words.iter().copied().filter(|word| !word.is_empty()).collect();
     let hint = suggest::one_of("words", &text, &named);
-    let finding = lint.tell(Severity::Error, Code::UnknownChoice, setting, Part::Value, message);
+    let finding = lint.report_finding(Severity::Error, Code::UnknownChoice, setting, Part::Value, message);
     finding.hint(hint);
     finding.source = source;
 }
@@ -129,7 +129,7 @@ fn shape_of(lint: &mut Lint<'_>, setting: &Setting, variable: &Variable) {
         _ => return,
     };
     let source = if is_asserted { lint.asserted(name, VALIDATE) } else { lint.source_of(name) };
-    let finding = lint.tell(severity, code, setting, Part::Value, message);
+    let finding = lint.report_finding(severity, code, setting, Part::Value, message);
     finding.hint(hint);
     finding.source = source;
 }
@@ -147,8 +147,8 @@ fn wrong(name: &str, expected: &str, value: &Value) -> (Severity, Code, String, 
     (Severity::Error, Code::WrongShape, message, hint)
 }
 
-/// The kind of value that every plain default of a variable has. A text that is empty stands for anything, and so
-/// do nothing and what is worked out.
+/// The kind of value that every plain default of a variable has. A text that is empty stands for anything,
+/// and so do a null and a computed value.
 fn expected(variable: &Variable, is_asserted: bool) -> Option<Shape> {
     if is_asserted {
         return Some(Shape::Boolean);
@@ -161,7 +161,7 @@ fn expected(variable: &Variable, is_asserted: bool) -> Option<Shape> {
     });
     let first = shapes.next()?;
     let agreed = shapes.all(|shape| shape == first) && !matches!(first, Shape::Null | Shape::Computed);
-    // What the sample shows is another way to write it.
+    // The sample shows another way to write it.
     let shown = variable.sample.iter().filter_map(|example| example.shape);
     let differs =
         shown.into_iter().any(|shape| shape != first && !matches!(shape, Shape::Null | Shape::Computed));

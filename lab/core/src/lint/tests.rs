@@ -66,12 +66,12 @@ fn judge(files: &[(&str, &str)], tag: &str) -> Report {
     inventory(read(files), &Kubespray { index: known(tag), others }, &Options::default())
 }
 
-/// What is found in a file that sets variables for everybody, as `code line`.
+/// The findings for a file that sets variables for everybody, as `code line`.
 fn found(variables: &str, tag: &str) -> Vec<String> {
     short(&judge(&[("inventory.ini", HOSTS), ("group_vars/all/all.yml", variables)], tag))
 }
 
-/// What is found, as `code line`, an error with `!`, a note with `~`.
+/// The findings, as `code line`, an error with `!`, a note with `~`.
 fn short(report: &Report) -> Vec<String> {
     let line = |finding: &Finding| {
         let mark = match finding.severity {
@@ -101,19 +101,19 @@ fn original_plan() -> [(&'static str, &'static str); 2] {
 #[case("v2.29.1")]
 #[case("v2.30.0")]
 #[case("v2.31.0")]
-fn the_original_plan(#[case] tag: &str) {
+fn original_plan_has_expected_findings(#[case] tag: &str) {
     insta::assert_snapshot!(format!("original_plan_{tag}"), judge(&original_plan(), tag).render(false));
 }
 
 #[test]
-fn a_right_inventory_has_no_findings() {
+fn right_inventory_has_no_findings() {
     for tag in TAGS {
         assert_eq!(judge(&[("inventory.ini", HOSTS)], tag).findings, [], "{tag}");
     }
 }
 
 #[test]
-fn the_documentation_is_up_to_date() {
+fn documentation_is_up_to_date() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/lint.md");
     let expected = codes::documentation();
     // The same switch as for snapshots, which it is one of.
@@ -140,7 +140,7 @@ fn every_code_of_the_lint_is_explained_once() {
     }
 }
 
-/// A rule that no case makes fire is one that nobody has seen.
+/// A rule that no case fires is unproven.
 #[test]
 fn every_code_of_the_lint_is_in_a_case() {
     let cases = [
@@ -156,7 +156,7 @@ fn every_code_of_the_lint_is_in_a_case() {
 }
 
 #[test]
-fn a_code_is_explained_by_its_name() {
+fn code_is_explained_by_name() {
     insta::assert_snapshot!(codes::explain("dropped-addon").unwrap());
     let (message, hint) = codes::explain("droped-addon").unwrap_err();
     assert_eq!(
@@ -166,14 +166,14 @@ fn a_code_is_explained_by_its_name() {
 }
 
 #[test]
-fn a_report_as_json() {
+fn report_becomes_json() {
     let variables = "kube_verison: 1.34.3\n# lab:allow removed-variable: for an older cluster\netcd_cert_dir_mode: '0700'\n";
     let report = judge(&[("inventory.ini", HOSTS), ("group_vars/all.yml", variables)], "v2.30.0");
     insta::assert_snapshot!(serde_json::to_string_pretty(&report.json(Some("v2.30.0"))).unwrap());
 }
 
 #[test]
-fn a_report_as_sarif() {
+fn report_becomes_sarif() {
     let variables = "kube_verison: 1.34.3\n# lab:allow removed-variable: for an older cluster\netcd_cert_dir_mode: '0700'\n\
                      kube_pods_subnet: 10.96.0.0/16\nkube_service_addresses: 10.96.0.0/12\n";
     let report = judge(
@@ -183,7 +183,7 @@ fn a_report_as_sarif() {
     insta::assert_snapshot!(serde_json::to_string_pretty(&sarif(&report, "1.2.3")).unwrap());
 }
 
-/// What must hold of every report.
+/// The invariants of every report.
 fn try_out(files: &[(&str, &str)]) {
     for tag in ["v2.29.0", "v2.31.0"] {
         let report = judge(files, tag);

@@ -11,7 +11,7 @@ use crate::source::{Code, Severity};
 
 use super::{Lint, Part, default_of};
 
-/// What is installed where nothing else is said.
+/// The default architecture.
 const ARCHITECTURE: &str = "amd64";
 
 /// The first Kubernetes that cannot use containerd 1.x any more (its release notes for 1.35 call that the last).
@@ -65,14 +65,15 @@ fn written(lint: &mut Lint<'_>, setting: &Setting, variable: &Variable) {
         };
         let source = lint.source_of(name);
         let message = format!("`{name}` has a `v` in front of its number: {what}");
-        let finding = lint.tell(Severity::Error, Code::VersionFormat, setting, Part::Value, message);
+        let finding =
+            lint.report_finding(Severity::Error, Code::VersionFormat, setting, Part::Value, message);
         finding.hint(format!("write \"{bare}\""));
         finding.source = source;
     }
     supported(lint, setting, bare.unwrap_or(&text), &components);
 }
 
-/// Judges a version that is a number to YAML or Python. False if nothing more can be said of it.
+/// Judges a version that is a number to YAML or Python. False if no other check applies.
 fn number_of(
     lint: &mut Lint<'_>,
     setting: &Setting,
@@ -97,7 +98,7 @@ fn number_of(
         format!("`{name}` is a number here, and Kubespray looks for a text")
     };
     let source = lint.source_of(name);
-    let finding = lint.tell(Severity::Error, Code::VersionFormat, setting, Part::Value, message);
+    let finding = lint.report_finding(Severity::Error, Code::VersionFormat, setting, Part::Value, message);
     finding.hint(format!("put it in quotes: \"{shown}\""));
     finding.source = source;
     !lost
@@ -165,7 +166,7 @@ fn supported(lint: &mut Lint<'_>, setting: &Setting, version: &str, components: 
         };
         let source = lint.source_of(&format!("{component}_checksums")).or_else(|| lint.source_of(name));
         let message = format!("`{name}`: {problem}");
-        let finding = lint.tell(severity, Code::UnsupportedVersion, setting, Part::Value, message);
+        let finding = lint.report_finding(severity, Code::UnsupportedVersion, setting, Part::Value, message);
         finding.hint(hint);
         finding.source = source;
         // The other parts of the same thing would say the same.
@@ -178,7 +179,7 @@ pub(super) fn minor(version: &str) -> String {
     version.split('.').take(2).collect::<Vec<_>>().join(".")
 }
 
-/// By the numbers of two versions; what is behind them does not count.
+/// By the numbers of two versions; a suffix does not count.
 pub(super) fn compare(one: &str, other: &str) -> Ordering {
     let numbers = |version: &str| -> Vec<u64> {
         let parts = version.trim_start_matches('v').split(['.', '-', '+']);
@@ -200,7 +201,7 @@ fn containerd(lint: &mut Lint<'_>) {
     if version.starts_with("1.") && compare(&minor(&kube), CONTAINERD_2) != Ordering::Less {
         let message =
             format!("containerd {version} does not go with Kubernetes {kube}: it needs containerd 2");
-        lint.tell(Severity::Error, Code::VersionPair, setting, Part::Value, message)
+        lint.report_finding(Severity::Error, Code::VersionPair, setting, Part::Value, message)
             .hint("leave `containerd_version` out, and Kubespray takes one that was tested")
             .source("Kubernetes 1.35 is the last that supports containerd 1.x (its release notes)");
     }
@@ -213,8 +214,10 @@ fn etcd(lint: &mut Lint<'_>) {
     let Some(picked) = picked else { return };
     if minor(&picked) != minor(&version) {
         let source = lint.source_of("etcd_supported_versions");
-        let message = format!("etcd {version} is not what Kubespray tested with Kubernetes {kube}");
-        let finding = lint.tell(Severity::Warning, Code::VersionPair, setting, Part::Value, message);
+        let message =
+            format!("etcd {version} is not the version that Kubespray tested with Kubernetes {kube}");
+        let finding =
+            lint.report_finding(Severity::Warning, Code::VersionPair, setting, Part::Value, message);
         finding.hint(format!("leave `etcd_version` out: it takes {picked}"));
         finding.source = source;
     }
@@ -235,7 +238,8 @@ fn calico(lint: &mut Lint<'_>) {
         if version != whole {
             let source = lint.source_of(name);
             let message = format!("`{name}` is {version}, and Calico is {whole}");
-            let finding = lint.tell(Severity::Warning, Code::VersionPair, setting, Part::Value, message);
+            let finding =
+                lint.report_finding(Severity::Warning, Code::VersionPair, setting, Part::Value, message);
             finding.hint(format!("leave `{name}` out: it follows `calico_version`"));
             finding.source = source;
         }

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $text:literal,)+) => {
-        /// What kind of mistake a finding is about. The texts are stable.
+        /// The kind of a finding's mistake. The texts are stable.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
             $($(#[doc = $doc])+ $name,)+
@@ -23,7 +23,7 @@ macro_rules! codes {
                 }
             }
 
-            /// What kind of mistake it is, in one sentence.
+            /// The kind of mistake, in one sentence.
             pub fn summary(self) -> &'static str {
                 match self {
                     $(Self::$name => concat!($($doc),+).trim(),)+
@@ -66,7 +66,7 @@ codes! {
     UnknownKind = "unknown-kind",
     /// Not a quantity of bytes with a unit.
     BadSize = "bad-size",
-    /// A number outside what makes sense.
+    /// A number outside the sensible range.
     OutOfRange = "out-of-range",
     /// Not an IPv4 address.
     BadAddress = "bad-address",
@@ -90,7 +90,7 @@ codes! {
     BadGpu = "bad-gpu",
     /// One GPU for two machines.
     DuplicateGpu = "duplicate-gpu",
-    /// An image that cannot be found from what is written.
+    /// A reference by which no image can be found.
     BadImage = "bad-image",
     /// Not a SHA-512.
     BadDigest = "bad-digest",
@@ -163,7 +163,7 @@ codes! {
     UnknownVariable = "unknown-variable",
     /// A variable that this Kubespray does not have any more.
     RemovedVariable = "removed-variable",
-    /// A variable that nobody should set any more.
+    /// A deprecated variable.
     DeprecatedVariable = "deprecated-variable",
     /// An add-on that is asked for, and that this Kubespray does not install any more.
     DroppedAddon = "dropped-addon",
@@ -219,7 +219,7 @@ codes! {
     OpenKubelet = "open-kubelet",
     /// A way to log in that is weaker than it need be.
     WeakAuthentication = "weak-authentication",
-    /// Nothing says what somebody unknown may not do.
+    /// No rule limits an unknown client.
     AnonymousAccess = "anonymous-access",
     /// Passwords and tokens in a log.
     ShownSecrets = "shown-secrets",

@@ -1,4 +1,4 @@
-//! Findings: what is wrong with a file, as data. Decides nothing and prints nothing.
+//! Findings: the mistakes of a file, as data. Decides nothing and prints nothing.
 
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
@@ -29,11 +29,11 @@ pub struct Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// The file cannot be used, or what it asks for does not come.
+    /// The file cannot be used, or a setting of it has no effect.
     Error,
     /// The file can be used; the reader should know.
     Warning,
-    /// Nothing is wrong; what was passed over, or what could be plainer.
+    /// No mistake; a part was passed over, or could be plainer.
     Note,
 }
 
@@ -57,16 +57,17 @@ pub struct Finding {
     pub severity: Severity,
     /// One sentence, lower case, no final period.
     pub message: String,
-    /// What to do about it, where there is something better than the message.
+    /// The fix, where the message does not already name it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// What says so: a place in Kubespray, `roles/…/main.yml:12`, or the name of a document.
+    /// The source: a place in Kubespray, `roles/…/main.yml:12`, or the name of a document.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// The number of the file among those that were read; 0 where there is only one.
     #[serde(skip)]
     pub file: usize,
-    /// What the finding belongs to, where that begins on another line: a comment there allows it too.
+    /// The setting that the finding belongs to, where that begins on another line: a comment there allows it
+    /// too.
     #[serde(skip)]
     pub anchor: Option<Place>,
     /// Counted from 1.
@@ -97,13 +98,13 @@ pub struct Related {
 }
 
 impl Finding {
-    /// Adds what to do about it.
+    /// Adds the fix.
     pub(crate) fn hint(&mut self, hint: impl Into<String>) -> &mut Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Adds what says so.
+    /// Adds the source.
     pub(crate) fn source(&mut self, source: impl Into<String>) -> &mut Self {
         self.source = Some(source.into());
         self
@@ -158,7 +159,7 @@ impl Findings {
         })
     }
 
-    /// Takes over what was found in one file, as that of file number `file`.
+    /// Takes over the findings in one file, as those of file number `file`.
     pub(crate) fn take(&mut self, other: Self, file: usize) {
         self.0.extend(other.0.into_iter().map(|mut finding| {
             finding.file = file;
@@ -189,10 +190,10 @@ impl Findings {
             }
         }
         self.0.sort_by_key(|finding| (finding.file, finding.span));
-        // What is wrong with the defaults is found again with every machine that takes it from there.
-        let mut told = HashSet::new();
+        // A mistake in the defaults is found again with every machine that takes it from there.
+        let mut reported = HashSet::new();
         self.0.retain(|finding| {
-            told.insert((finding.code, finding.file, finding.span, finding.message.clone()))
+            reported.insert((finding.code, finding.file, finding.span, finding.message.clone()))
         });
         self.0
     }
@@ -206,8 +207,8 @@ pub(crate) struct Lines<'a> {
     characters: OnceCell<Vec<usize>>,
 }
 
-/// Bytes after which characters are counted anew, so that a file of one line is not counted from its start for each
-/// of its findings.
+/// Bytes after which counting of characters starts again, so that a file of one line is not counted from its
+/// start for each of its findings.
 const STRETCH: usize = 4096;
 
 impl<'a> Lines<'a> {

@@ -44,7 +44,7 @@ fn fold(word: &str) -> String {
     word.chars().take(64).filter(|c| !matches!(c, '-' | '_' | ' ')).flat_map(char::to_lowercase).collect()
 }
 
-/// What a reader wrote, between backticks, cut to what a message can hold.
+/// The text of a file's author, between backticks, cut to a length that fits a message.
 pub(crate) fn quote(written: &str) -> String {
     format!("`{}`", shorten(written))
 }

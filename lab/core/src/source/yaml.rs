@@ -19,7 +19,7 @@ pub(crate) struct Node {
     pub(crate) value: Value,
 }
 
-/// What a node holds.
+/// The content of a node.
 #[derive(Debug)]
 pub(crate) enum Value {
     Null,
@@ -32,12 +32,12 @@ pub(crate) enum Value {
 /// A value that is neither a list nor a mapping.
 #[derive(Debug)]
 pub(crate) struct Scalar {
-    /// A text's content; of anything else what is written in the file.
+    /// A text's content; of anything else the text in the file.
     pub(crate) text: String,
     pub(crate) kind: ScalarKind,
 }
 
-/// What YAML takes an unquoted word for.
+/// The type that YAML gives an unquoted word.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum ScalarKind {
     Bool(bool),
@@ -47,7 +47,7 @@ pub(crate) enum ScalarKind {
 }
 
 impl Value {
-    /// What a reader would call it, with its article.
+    /// Its kind in words, with its article.
     pub(crate) const fn describe(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
@@ -60,11 +60,11 @@ impl Value {
     }
 }
 
-/// Reads one document. A syntax error becomes a finding: there is only ever one, because nothing
-/// certain can be said of the text behind it.
+/// Reads one document. A syntax error becomes a finding: there is only ever one, because nothing is certain
+/// about the text behind it.
 pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
     let options = serde_saphyr::options! {
-        // Told as findings, all of them.
+        // Reported as findings, all of them.
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         // `010` is eight to Ansible's YAML 1.1 and ten to YAML 1.2: leave it a text.
         leading_zero_numbers_as_strings: true,
@@ -80,16 +80,16 @@ pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
         Err(error) => {
             let span = error.location().map_or(Span { start: 0, end: 0 }, |at| span(at, text, &lines));
             let error = error.to_string();
-            // The location is told by the finding itself.
-            let told = error.split(" at line ").next().unwrap_or_default().trim();
+            // The finding itself has the location.
+            let parser_message = error.split(" at line ").next().unwrap_or_default().trim();
             let open = brackets::left_open(text, span.start);
             let span = open.unwrap_or(span);
-            match if open.is_some() { common_mistake(UNCLOSED) } else { common_mistake(told) } {
+            match if open.is_some() { common_mistake(UNCLOSED) } else { common_mistake(parser_message) } {
                 Some((message, hint)) => {
                     findings.error(Code::Syntax, span, format!("not valid YAML: {message}")).hint(hint);
                 }
                 None => {
-                    findings.error(Code::Syntax, span, format!("not valid YAML: {told}"));
+                    findings.error(Code::Syntax, span, format!("not valid YAML: {parser_message}"));
                 }
             }
             None
@@ -97,15 +97,15 @@ pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
     }
 }
 
-/// What to say of a parser's message, and what to do, where it is a mistake that people often make.
-pub(crate) fn common_mistake(told: &str) -> Option<(&'static str, &'static str)> {
-    SYNTAX.iter().find(|(part, ..)| told.contains(part)).map(|(_, message, hint)| (*message, *hint))
+/// The message and the hint for a parser's message, where it is a mistake that people often make.
+pub(crate) fn common_mistake(parser_message: &str) -> Option<(&'static str, &'static str)> {
+    SYNTAX.iter().find(|(part, ..)| parser_message.contains(part)).map(|(_, message, hint)| (*message, *hint))
 }
 
 /// The parser's message about a bracket that is open at the end of the file.
 pub(crate) const UNCLOSED: &str = "unclosed bracket";
 
-/// The mistakes that people make most: a part of what the parser says, what we say, and what to do.
+/// The mistakes that people make most: a part of the parser's message, our message, and the hint.
 const SYNTAX: &[(&str, &str, &str)] = &[
     ("tabs disallowed", "a tab in the indentation", "indent with spaces"),
     (
@@ -138,7 +138,7 @@ const SYNTAX: &[(&str, &str, &str)] = &[
     ("non-finite float", "an infinite number", "put it in quotes if it is a text"),
 ];
 
-/// A node with its place and its tag, as the parser tells them.
+/// A node with its place and its tag, from the parser.
 type Placed = Spanned<Tagged<Tree>>;
 
 /// A node as serde hands it over; places are added by `place`.
@@ -209,15 +209,15 @@ impl<'de> Deserialize<'de> for Tree {
     }
 }
 
-/// Adds spans and, for scalars that are not texts, what is written in the file. An alias stands
-/// where it is used and reads as what it stands for.
+/// Adds spans and, for scalars that are not texts, the text in the file. An alias stands
+/// where it is used and reads as its target.
 fn place(tree: Placed, text: &str, lines: &Lines<'_>, findings: &mut Findings) -> Node {
     let own = span(tree.referenced, text, lines);
     let defined = span(tree.defined, text, lines);
     let written = || text[defined.start..defined.end].to_owned();
     let scalar = |kind| Value::Scalar(Scalar { text: written(), kind });
     let Tagged(tree, tag) = tree.value;
-    // Those of YAML itself say what is seen anyway. Any other means something to another program.
+    // Tags of YAML itself repeat the visible type. Any other means something to another program.
     if let Some(tag) = tag.filter(|tag| !tag.contains("tag:yaml.org,2002:") && !tag.starts_with("!!")) {
         findings
             .error(Code::UnknownTag, own, format!("the tag {} means nothing here", quote(&tag)))

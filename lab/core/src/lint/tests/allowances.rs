@@ -53,7 +53,7 @@ fn comments(#[case] variables: &str, #[case] left: &str, #[case] reasons: &str) 
 }
 
 #[test]
-fn a_file_of_hosts_allows_too() {
+fn allowance_works_in_file_of_hosts() {
     let hosts = "; lab:allow even-etcd: for an hour\n[etcd]\na\nb\n[kube_control_plane]\na\nb\n[all:vars]\nown=1 # not a comment\n\
                  # lab:allow unknown-variable: ours\nother=1\n";
     let report = judge(&[("inventory.ini", hosts)], "v2.30.0");
@@ -61,9 +61,9 @@ fn a_file_of_hosts_allows_too() {
     assert_eq!(report.allowed.len(), 2);
 }
 
-/// What is about the whole file is allowed above its first line.
+/// A finding about the whole file is allowed above its first line.
 #[test]
-fn a_finding_without_a_line_is_allowed_at_the_start() {
+fn finding_without_line_is_allowed_at_start() {
     let hosts = "# lab:allow no-control-plane: made later\n[kube_node]\na\n";
     let report = judge(&[("inventory.ini", hosts)], "v2.30.0");
     assert_eq!(short(&report), [""; 0]);

@@ -1,4 +1,4 @@
-//! Cluster files: judged by what they render to, told at their own lines.
+//! Cluster files: judged by the inventory that they render to, reported at their own lines.
 
 use crate::cluster::check;
 use crate::host::DiskFacts;
@@ -33,7 +33,7 @@ fn judge_cluster(text: &str, facts: Option<&HostFacts>) -> Report {
 }
 
 #[test]
-fn what_the_harness_sets_itself_is_right_for_every_release() {
+fn settings_of_harness_are_right_for_every_release() {
     for tag in TAGS {
         let text = CLUSTER.replace("VARIABLES", "kube_log_level: 2").replace("v2.30.0", tag);
         assert_eq!(judge_cluster(&text, None).findings, [], "{tag}");
@@ -41,7 +41,7 @@ fn what_the_harness_sets_itself_is_right_for_every_release() {
 }
 
 #[test]
-fn the_clusters_of_the_checkout_are_right() {
+fn clusters_of_checkout_are_right() {
     let inventories = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../inventories");
     let mut seen = 0;
     for entry in std::fs::read_dir(inventories).unwrap().flatten() {
@@ -62,20 +62,20 @@ fn the_clusters_of_the_checkout_are_right() {
 #[case::machines("kube_pods_subnet: 192.168.200.0/22", "!overlapping-networks 8")]
 #[case::mtu("calico_mtu: 1460", "!mtu-encapsulation 8")]
 #[case::larger_than_the_network("calico_mtu: 1600", "!mtu-too-large 8")]
-fn findings_are_told_at_the_lines_of_the_cluster_file(#[case] variables: &str, #[case] expected: &str) {
+fn findings_point_at_lines_of_cluster_file(#[case] variables: &str, #[case] expected: &str) {
     let report = judge_cluster(&CLUSTER.replace("VARIABLES", variables), None);
     assert_eq!(short(&report).join("|"), expected);
 }
 
 #[test]
-fn the_network_of_the_machines_is_known() {
+fn network_of_machines_is_known() {
     let text =
         CLUSTER.replace("VARIABLES", "kube_log_level: 2") + "network: {subnet: 10.233.0.0/24, mtu: 1400}\n";
     let report = judge_cluster(&text, None);
     assert_eq!(short(&report), ["!overlapping-networks 13"]);
 }
 
-/// On a libvirt of this computer, what the computer routes is near the machines.
+/// On a libvirt of this computer, the computer's routes are near the machines.
 #[test]
 fn routes_of_the_computer_are_looked_at_where_they_matter() {
     let facts = HostFacts {
@@ -89,7 +89,7 @@ fn routes_of_the_computer_are_looked_at_where_they_matter() {
     assert_eq!(short(&report), ["overlapping-networks 1"]);
 }
 
-/// Without what they are about there is no spec: a comment cannot help.
+/// Without a valid value in its place there is no spec: a comment cannot help.
 #[test]
 fn errors_of_the_file_itself_cannot_be_allowed() {
     let text = CLUSTER.replace("VARIABLES", "kube_log_level: 2").replace(
@@ -101,7 +101,7 @@ fn errors_of_the_file_itself_cannot_be_allowed() {
     insta::assert_snapshot!(report.render(false));
 }
 
-/// What one container writes is 1.5 GiB, so two need three.
+/// One container writes 1.5 GiB, so two need three.
 #[rstest]
 #[case::enough("kube_log_level: 2", 41, 1000, "")]
 #[case::limits_of_the_lab("kube_log_level: 2", 39, 1000, "makes pods leave below 1.0 GiB")]

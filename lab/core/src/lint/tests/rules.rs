@@ -254,7 +254,7 @@ fn variables_of_a_machine(#[case] variables: &str, #[case] expected: &str) {
     "~implied-group 1"
 )]
 #[case::old_group("[kube_control_plane]\na\n[etcd]\na\n[kube-node]\nb\n", "old-group 5")]
-#[case::nobody(
+#[case::empty_group(
     "[kube_control_plane]\na\n[etcd]\na\n[gpus]\n[gpus:vars]\nkube_log_level=3\n",
     "ineffective-variable 7"
 )]
@@ -305,7 +305,7 @@ fn names_of_files(#[case] path: &str, #[case] expected: &str) {
 
 /// A file wins over the file of hosts, and a later file over an earlier one; the same value again is no loss.
 #[test]
-fn a_value_that_does_not_count_is_told_with_the_one_that_does() {
+fn overridden_value_is_reported_with_effective_one() {
     let hosts = format!("{HOSTS}[all:vars]\nkube_log_level=1\nkubelet_max_pods=100\n");
     let files = [
         ("inventory.ini", hosts.as_str()),
@@ -314,7 +314,7 @@ fn a_value_that_does_not_count_is_told_with_the_one_that_does() {
         ("group_vars/k8s_cluster.yml", "kube_log_level: 4\n"),
     ];
     let report = judge(&files, "v2.30.0");
-    let told: Vec<_> = report
+    let places: Vec<_> = report
         .findings
         .iter()
         .map(|finding| {
@@ -323,14 +323,14 @@ fn a_value_that_does_not_count_is_told_with_the_one_that_does() {
         })
         .collect();
     assert_eq!(
-        told,
+        places,
         [("inventory.ini", 15, "group_vars/all/a.yml"), ("group_vars/all/a.yml", 1, "group_vars/all/b.yml")]
     );
     insta::assert_snapshot!(report.render(false));
 }
 
 #[test]
-fn an_empty_trap_catches_nobody() {
+fn misplaced_file_without_variables_is_not_reported() {
     let files = [("inventory.ini", HOSTS), ("group_vars/k8s_cluster/kube_control_plane.yml", "# x: 1\n")];
     assert_eq!(judge(&files, "v2.30.0").findings, []);
 }
@@ -345,15 +345,15 @@ fn names_of_the_users_own_are_not_judged() {
 
 /// One mistake for many machines is one finding, with their number.
 #[test]
-fn a_mistake_of_many_machines_is_told_once() {
+fn mistake_of_many_machines_is_reported_once() {
     let mut hosts = HOSTS.to_owned();
     for number in 10..60 {
         let _ = writeln!(hosts, "[kube_node]\nn{number} ip=192.0.2.1{number} kube_verison=1 node_taints=x");
     }
     let report = judge(&[("inventory.ini", &hosts)], "v2.30.0");
-    let told: Vec<&str> = report.findings.iter().map(|finding| finding.message.as_str()).collect();
+    let messages: Vec<&str> = report.findings.iter().map(|finding| finding.message.as_str()).collect();
     assert_eq!(
-        told,
+        messages,
         [
             "Kubespray v2.30.0 has no variable `kube_verison` (and for 49 more machines)",
             "`node_taints` is a list of taints, and here it is a text: the deployment fails",
