@@ -3,7 +3,7 @@
 //! The way of a file: [`crate::source`] makes a tree that knows where everything stands, `decode` makes records
 //! of it by the declarations in `raw`, with the single values of `scalars` and `names`; `rules`
 //! judges the values against one another and makes the spec. Every step goes on after a mistake,
-//! so that all are told at once. Nothing here prints; [`crate::source::render`] makes text.
+//! so that one check reports all. Nothing here prints; [`crate::source::render`] makes text.
 
 use crate::host::HostFacts;
 use crate::source::{Code, Finding, Findings, SourceFile, Span, yaml};
@@ -23,7 +23,7 @@ pub use locate::{Located, Places};
 pub use rules::BASE_DISK;
 pub use schema::schema;
 
-/// What became of a cluster file.
+/// The result of checking a cluster file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checked {
     /// There exactly if no finding is an error.

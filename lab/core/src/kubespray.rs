@@ -1,5 +1,5 @@
-//! What Kubespray and everything else that logs in to the machines is given, and what is known about
-//! Kubespray itself.
+//! The input of Kubespray and of every program that logs in to the machines, and facts about Kubespray
+//! itself.
 
 mod access;
 mod ansible;

@@ -28,9 +28,9 @@ pub struct ClusterSpec {
     pub host: HostSpec,
     /// The one network all machines are on.
     pub network: NetworkSpec,
-    /// What Kubespray is asked for.
+    /// The settings of Kubespray.
     pub kubespray: KubespraySpec,
-    /// What of Kubernetes is asked for.
+    /// The settings of Kubernetes.
     pub kubernetes: KubernetesSpec,
     /// Where files and container images come from.
     pub mirrors: MirrorsSpec,
@@ -61,17 +61,17 @@ pub struct NetworkSpec {
     pub mtu: u16,
 }
 
-/// What machines may reach outside their own network.
+/// The networks that machines may reach outside their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Egress {
     /// Nothing.
     None,
-    /// Whatever the host reaches, by address translation. Refused on the embedded host, which has no uplink.
+    /// All that the host reaches, by address translation. Refused on the embedded host, which has no uplink.
     Nat,
 }
 
-/// What Kubespray is asked for.
+/// The settings of Kubespray.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct KubespraySpec {
     /// A git tag, `v2.30.0`.
@@ -109,7 +109,7 @@ impl Strategy {
 pub struct MachineSpec {
     /// A DNS label that Kubernetes accepts as a node name.
     pub name: String,
-    /// What kind of libvirt domain it becomes.
+    /// The kind of libvirt domain that it becomes.
     pub kind: MachineKind,
     /// At least one.
     pub roles: BTreeSet<Role>,
@@ -121,7 +121,7 @@ pub struct MachineSpec {
     pub memory: Bytes,
     /// Virtual size of the root disk.
     pub disk: Bytes,
-    /// What the root disk is cloned from.
+    /// The image that the root disk is cloned from.
     pub image: ImageSpec,
     /// Kubernetes node labels.
     pub labels: BTreeMap<String, String>,
@@ -143,7 +143,7 @@ pub enum MachineKind {
     Container,
 }
 
-/// What a machine does in the Kubernetes cluster.
+/// The role of a machine in the Kubernetes cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
@@ -156,7 +156,7 @@ pub enum Role {
     Worker,
 }
 
-/// What a root disk is cloned from.
+/// The image that a root disk is cloned from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ImageSpec {

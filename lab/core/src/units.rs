@@ -58,7 +58,7 @@ impl FromStr for Bytes {
     type Err = ParseBytesError;
 
     /// Accepts a whole number followed by `KiB`, `MiB`, `GiB` or `TiB`. Decimal units and bare
-    /// numbers are refused: a reader could not tell which was meant.
+    /// numbers are refused: their meaning is ambiguous.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or(ParseBytesError)?;
         let (number, unit) = text.split_at(digits);

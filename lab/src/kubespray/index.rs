@@ -49,8 +49,13 @@ pub async fn answer(cx: &Cx, question: &Question) -> anyhow::Result<()> {
     }
     match &question.variable {
         Some(name) => {
-            let told = summary::tell(&index, name).with_context(|| unknown_variable(&index, name))?;
-            if question.json { output::json(&told) } else { output::print(summary::variable_text(&told)) }
+            let summary =
+                summary::summarise_variable(&index, name).with_context(|| unknown_variable(&index, name))?;
+            if question.json {
+                output::json(&summary)
+            } else {
+                output::print(summary::variable_text(&summary))
+            }
         }
         None if question.json => output::print(write(&index)),
         None => output::print(summary::summary_text(&index)),

@@ -12,14 +12,14 @@ use crate::source::suggest::{self, quote};
 use crate::source::yaml::{Node, Scalar, ScalarKind, Value};
 use crate::source::{Code, Findings, Span};
 
-/// A type that can be read from a node. `None`: it could not, and it was told why.
+/// A type that can be read from a node. `None`: it could not, and a finding says why.
 pub(super) trait Decode: Sized {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self>;
 }
 
 /// A type that is written as one scalar.
 pub(super) trait FromScalar: Sized {
-    /// What belongs here, with its article: `a size, like 8GiB`.
+    /// The expected value, with its article: `a size, like 8GiB`.
     const EXPECTED: &'static str;
 
     /// The JSON Schema of the scalar.
@@ -29,7 +29,7 @@ pub(super) trait FromScalar: Sized {
     fn read(scalar: &Scalar) -> Result<Self, Mistake>;
 }
 
-/// What is wrong with a scalar; its reader knows where it stands.
+/// A mistake in a scalar; its reader knows where it stands.
 #[derive(Debug)]
 pub(super) struct Mistake {
     code: Code,
@@ -99,8 +99,8 @@ impl<T: FromScalar> JsonSchema for Located<T> {
     }
 }
 
-/// The schema of a scalar with what editors say in place of a pattern that nobody can read. The reference
-/// of the cluster file takes its words from there.
+/// The schema of a scalar with the text that editors show in place of an unreadable pattern. The reference of
+/// the cluster file takes its words from there.
 fn described<T: FromScalar>() -> Schema {
     let mut schema = T::schema();
     let says_itself = ["enum", "minimum"].into_iter().any(|key| schema.get(key).is_some())
@@ -111,7 +111,7 @@ fn described<T: FromScalar>() -> Schema {
     schema
 }
 
-/// Tells that something else belongs here.
+/// Reports that something else belongs here.
 pub(super) fn wrong_type<'a>(
     node: &Node,
     expected: &str,
@@ -124,12 +124,12 @@ pub(super) fn wrong_type<'a>(
     )
 }
 
-/// What was read where something is written. Empty: it could not be read, and it was told why, so
-/// nothing that depends on it should be judged.
+/// The value read where something is written. Empty: it could not be read, and a finding says why, so nothing
+/// that depends on it should be judged.
 #[derive(Debug)]
 pub(super) struct Read<T>(pub(super) Option<T>);
 
-/// What was read for a key that need not be there.
+/// The value of an optional key.
 pub(super) type Optional<T> = Option<Read<T>>;
 
 impl<T: JsonSchema> JsonSchema for Read<T> {
@@ -205,7 +205,7 @@ impl<T: JsonSchema> JsonSchema for List<T> {
 #[derive(Debug)]
 pub(super) struct Map<K, V>(pub(super) Vec<(Located<K>, V)>);
 
-/// Bad entries are told and left out.
+/// Bad entries are reported and left out.
 impl<K: FromScalar, V: Decode> Decode for Map<K, V> {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
         let entries = entries(node, "a mapping", findings)?;
@@ -298,7 +298,7 @@ impl JsonSchema for Anything {
     }
 }
 
-/// The entries of a mapping, the first of each key; repetitions are told.
+/// The entries of a mapping, the first of each key; repetitions are reported.
 fn entries<'n>(node: &'n Node, expected: &str, findings: &mut Findings) -> Option<Vec<(&'n Node, &'n Node)>> {
     let Value::Map(entries) = &node.value else {
         wrong_type(node, expected, findings).hint("write a line for each: `name: value`");
@@ -338,7 +338,7 @@ pub(super) struct Fields<'n> {
 }
 
 impl<'n> Fields<'n> {
-    /// Tells of every key that is not in `known`.
+    /// Reports every key that is not in `known`.
     pub(super) fn open(
         node: &'n Node,
         noun: &'static str,
@@ -373,7 +373,7 @@ impl<'n> Fields<'n> {
     pub(super) fn take<F: Field>(&self, key: &'static str, findings: &mut Findings) -> F {
         let node = self.found.iter().find(|(found, _)| *found == key).map(|(_, node)| *node);
         match node {
-            None if self.misspelt.contains(&key) => F::told(),
+            None if self.misspelt.contains(&key) => F::already_reported(),
             node => F::take(node, key, self, findings),
         }
     }
@@ -383,8 +383,8 @@ impl<'n> Fields<'n> {
 pub(super) trait Field {
     fn take(node: Option<&Node>, key: &'static str, of: &Fields<'_>, findings: &mut Findings) -> Self;
 
-    /// The field of which a mistake was told already.
-    fn told() -> Self;
+    /// The field whose mistake is already reported.
+    fn already_reported() -> Self;
 }
 
 impl<T: Decode> Field for Optional<T> {
@@ -393,7 +393,7 @@ impl<T: Decode> Field for Optional<T> {
         Some(Read(T::decode(node, findings)))
     }
 
-    fn told() -> Self {
+    fn already_reported() -> Self {
         Some(Read(None))
     }
 }
@@ -411,13 +411,13 @@ impl<T: Decode> Field for Read<T> {
         })
     }
 
-    fn told() -> Self {
+    fn already_reported() -> Self {
         Self(None)
     }
 }
 
 /// Declares a record of the cluster file: the type, how it is read, and its JSON Schema. The
-/// noun in parentheses is what messages call it. A field is a `Read`, whose key must be there, or
+/// noun in parentheses names it in messages. A field is a `Read`, whose key must be there, or
 /// an `Optional`; its key is its name unless `as` says otherwise; its doc comment is the description that editors show.
 macro_rules! record {
     (

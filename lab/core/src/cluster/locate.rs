@@ -23,7 +23,7 @@ pub struct Places {
     machines: HashMap<String, usize>,
 }
 
-/// A value and what it holds, arranged so that one of thousands of keys is found at once.
+/// A value and its content, arranged so that one of thousands of keys is found at once.
 #[derive(Debug)]
 struct Branch {
     /// The value itself.
@@ -50,8 +50,8 @@ impl Places {
         Self { file, machines }
     }
 
-    /// Where the key of a path stands. A machine is named, not numbered; what it does not say itself is
-    /// looked for in the defaults. Of a key that is not there, the nearest one around it that is.
+    /// Where the key of a path stands. A machine is named, not numbered; a key that it lacks is looked for in
+    /// the defaults. Of a key that is not there, the nearest one around it that is.
     pub fn find(&self, path: &str) -> Option<Located> {
         let file = self.file.as_ref()?;
         let steps: Vec<&str> = path.split('.').collect();
@@ -97,8 +97,8 @@ impl Branch {
     }
 }
 
-/// Goes down from a value as far as the steps lead, and says whether that was the whole way. `start`: what is found
-/// where they lead nowhere.
+/// Goes down from a value as far as the steps lead, and says whether that was the whole way. `start`: the
+/// result where they lead nowhere.
 fn walk(start: Located, within: &Branch, steps: &[&str]) -> (Located, bool) {
     let mut at = start;
     let mut within = within;

@@ -1,4 +1,4 @@
-//! Names: of clusters, machines, and what Kubernetes takes for labels and taints.
+//! Names: of clusters, machines, and Kubernetes' labels and taints.
 
 use schemars::{Schema, json_schema};
 
@@ -44,7 +44,7 @@ impl FromScalar for ClusterName {
     }
 }
 
-/// The name of a machine: what Kubernetes takes as the name of a node.
+/// The name of a machine: a valid name of a node in Kubernetes.
 #[derive(Debug, Clone)]
 pub(super) struct MachineName(pub(super) String);
 
@@ -77,7 +77,7 @@ impl FromScalar for MachineName {
     }
 }
 
-/// Checks a DNS label (RFC 1123): what Kubernetes and libvirt both take.
+/// Checks a DNS label (RFC 1123): valid for Kubernetes and libvirt.
 fn dns_label(text: &str, what: &str, most: usize) -> Result<String, Mistake> {
     if text.is_empty() {
         return Err(Mistake::new(Code::BadName, format!("the {what} name is empty")));
@@ -153,7 +153,7 @@ impl FromScalar for LabelValue {
     }
 }
 
-/// What Kubernetes can do with pods that do not tolerate a taint.
+/// The effect of a taint on pods that do not tolerate it.
 const EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
 impl FromScalar for Taint {
@@ -174,7 +174,7 @@ impl FromScalar for Taint {
     }
 }
 
-/// Reads a taint as kubectl writes it. The error: what is wrong, and what to do where that is clear.
+/// Reads a taint as kubectl writes it. The error: the mistake, and the fix where it is clear.
 pub(crate) fn taint(text: &str) -> Result<Taint, (String, Option<String>)> {
     let bad = |problem: String, hint: Option<String>| (format!("the taint {} {problem}", quote(text)), hint);
     let Some((key_and_value, effect)) = text.rsplit_once(':') else {
@@ -221,7 +221,7 @@ pub(crate) fn qualified_name(text: &str) -> Result<(), String> {
     label_value(name)
 }
 
-/// Checks what a label's value and the last part of its key have in common.
+/// Checks the syntax that a label's value and the last part of its key have in common.
 pub(crate) fn label_value(text: &str) -> Result<(), String> {
     let inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if let Some(c) = text.chars().find(|c| !inside(*c)) {

@@ -1,4 +1,4 @@
-//! The cluster file as written: its keys, their types, and what editors say about them.
+//! The cluster file as written: its keys, their types, and the descriptions that editors show.
 //!
 //! The doc comment of a field is the description in the JSON Schema: write it for the person who
 //! fills in the file.
@@ -38,13 +38,13 @@ record! {
         host: Optional<Located<HostSpec>>,
         /// The one network that all machines are on.
         network: Optional<Network>,
-        /// Which Kubespray deploys Kubernetes, and what it is told.
+        /// Which Kubespray deploys Kubernetes, and its settings.
         kubespray: Optional<Kubespray>,
-        /// What of Kubernetes is asked for. What is left out, Kubespray chooses.
+        /// The settings of Kubernetes. Kubespray chooses those left out.
         kubernetes: Optional<Kubernetes>,
         /// Where files and container images come from instead of the internet.
         mirrors: Optional<Mirrors>,
-        /// What every machine gets unless it says otherwise.
+        /// The settings of every machine that does not override them.
         defaults: Optional<Defaults>,
         /// The machines. At least one is a control plane.
         #[schemars(length(min = 1))]
@@ -60,8 +60,8 @@ record! {
         subnet: Optional<Located<Ipv4Net>>,
         /// The host's own address in the subnet. Default: the first one.
         gateway: Optional<Located<Ipv4Addr>>,
-        /// What the machines reach outside the lab: `none`, or by address translation (`nat`) what the host
-        /// reaches. The embedded host has no uplink and takes only `none`.
+        /// The networks that machines reach outside the lab: `none`, or by address translation (`nat`) those
+        /// of the host. The embedded host has no uplink and takes only `none`.
         #[schemars(extend("default" = "none"))]
         egress: Optional<Located<Egress>>,
         /// Largest packet in bytes.
@@ -71,7 +71,7 @@ record! {
 }
 
 record! {
-    /// Which Kubespray deploys Kubernetes, and what it is told.
+    /// Which Kubespray deploys Kubernetes, and its settings.
     struct Kubespray("kubespray") {
         /// A release of Kubespray.
         #[schemars(extend("default" = "v2.30.0"))]
@@ -89,9 +89,9 @@ record! {
 }
 
 record! {
-    /// What every machine gets unless it says otherwise.
+    /// The settings of every machine that does not override them.
     struct Defaults("the defaults") {
-        /// What kind of machine: a virtual machine (`vm`) or a system container (`container`).
+        /// The kind of machine: a virtual machine (`vm`) or a system container (`container`).
         #[schemars(extend("default" = "vm"))]
         kind: Optional<Located<MachineKind>>,
         /// Virtual processors.
@@ -103,7 +103,7 @@ record! {
         /// Size of the root disk, with its unit. It grows as it is filled.
         #[schemars(extend("default" = "20GiB"))]
         disk: Optional<Located<Bytes>>,
-        /// What root disks are cloned from.
+        /// The image that root disks are cloned from.
         #[schemars(extend("default" = "debian13"))]
         image: Optional<Image>,
         /// Kubernetes labels of every machine. A machine's own labels are added and win.
@@ -119,7 +119,7 @@ record! {
     struct Machine("a machine") {
         /// Name of the machine and of its Kubernetes node: lower case letters, digits and `-`.
         name: Read<Located<MachineName>>,
-        /// What the machine does in the Kubernetes cluster. Control planes are the members of etcd unless
+        /// The roles of the machine in the Kubernetes cluster. Control planes are the members of etcd unless
         /// some machine has the role `etcd`.
         #[schemars(extend("default" = ["worker"]))]
         roles: Optional<List<Located<Role>>>,
@@ -135,10 +135,10 @@ record! {
         /// Size of the root disk, with its unit. It grows as it is filled.
         #[schemars(extend("default" = "20GiB"))]
         disk: Optional<Located<Bytes>>,
-        /// What the root disk is cloned from.
+        /// The image that the root disk is cloned from.
         #[schemars(extend("default" = "debian13"))]
         image: Optional<Image>,
-        /// What kind of machine: a virtual machine (`vm`) or a system container (`container`).
+        /// The kind of machine: a virtual machine (`vm`) or a system container (`container`).
         #[schemars(extend("default" = "vm"))]
         kind: Optional<Located<MachineKind>>,
         /// Labels of the Kubernetes node. Values are texts: put `"true"` and numbers in quotes.
@@ -178,7 +178,7 @@ record! {
 /// Kubernetes labels.
 pub(super) type Labels = Map<LabelKey, Located<LabelValue>>;
 
-/// What a root disk is cloned from: `debian13`, the lab's own base, or a cloud image of your own.
+/// The image that a root disk is cloned from: `debian13`, the lab's own base, or a cloud image of your own.
 #[derive(Debug, JsonSchema)]
 #[schemars(untagged)]
 pub(super) enum Image {

@@ -1,7 +1,7 @@
-//! What the values of a cluster file must be to one another, and the spec that they make.
+//! Rules between the values of a cluster file, and the spec that they make.
 //!
-//! Each rule tells what it finds and goes on with what is left. What was told already is judged no
-//! further: one mistake is one finding.
+//! Each rule reports its findings and goes on with the valid rest. A reported value is judged no further: one
+//! mistake is one finding.
 
 use std::collections::BTreeMap;
 
@@ -23,8 +23,7 @@ pub use machines::BASE_DISK;
 /// The Kubespray that is deployed where the file names none.
 const DEFAULT_KUBESPRAY: KubesprayVersion = KubesprayVersion(DEFAULT_RELEASE);
 
-/// Judges a file whose values were read one by one. What comes back is of use only if nothing was
-/// found, before or here.
+/// Judges a file whose values were read one by one. Use the result only if nothing was found, before or here.
 pub(super) fn resolve(
     file: &raw::Cluster,
     facts: Option<&HostFacts>,
@@ -62,8 +61,7 @@ pub(super) fn resolve(
     })
 }
 
-/// What the file says, or `otherwise` where it says nothing. `None`: it says something that was told
-/// to be wrong.
+/// The value in the file, or `otherwise` where it has none. `None`: a finding reports its value.
 fn value_or<T: Clone>(field: &Optional<Located<T>>, otherwise: T) -> Option<T> {
     match field {
         Some(read) => read.0.as_ref().map(|located| located.value.clone()),

@@ -1,5 +1,5 @@
-//! Everything in a cluster file that is written as one scalar: what it looks like, and what is said
-//! of one that does not. What needs a second value to be judged is in `rules`.
+//! Everything in a cluster file that is written as one scalar: its form, and the finding for another form.
+//! Checks that need a second value are in `rules`.
 
 use std::net::Ipv4Addr;
 
@@ -18,12 +18,12 @@ pub(super) mod kubespray;
 
 /// A scalar that is one of a few words.
 trait Word: Clone + 'static {
-    /// What belongs here, with its article.
+    /// The expected value, with its article.
     const EXPECTED: &'static str;
-    /// What one such word is called, and several.
+    /// The noun for one such word, and for several.
     const NOUN: (&'static str, &'static str);
     const CODE: Code;
-    /// Every word and what it stands for.
+    /// Every word and its meaning.
     const WORDS: &'static [(&'static str, Self)];
 }
 
@@ -199,7 +199,7 @@ impl FromScalar for Bytes {
     }
 }
 
-/// The size that somebody who wrote `8G`, `8Gi`, `8gb`, `1.5GiB` or `2048` most likely meant.
+/// The size that the author of `8G`, `8Gi`, `8gb`, `1.5GiB` or `2048` most likely meant.
 fn meant_size(text: &str) -> Option<Bytes> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_at);

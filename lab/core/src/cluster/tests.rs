@@ -1,5 +1,5 @@
-//! The cluster file from outside: the inventories that come with the project, the schema, what is
-//! planned and defaulted, and that no text is too strange. `messages` shows what is said of mistakes.
+//! The cluster file from outside: the inventories that come with the project, the schema, planned and default
+//! values, and that no text is too strange. `messages` shows the findings for mistakes.
 
 use crate::source::{Severity, render};
 use std::path::{Path, PathBuf};
@@ -131,7 +131,7 @@ fn files_that_are_right_fit_the_schema() {
 }
 
 #[test]
-fn the_committed_schema_is_the_schema_of_the_types() {
+fn committed_schema_matches_types() {
     let path = inventories().join("cluster.schema.json");
     if std::env::var_os("UPDATE_SCHEMA").is_some() {
         std::fs::write(&path, format!("{:#}\n", schema())).unwrap();
@@ -141,9 +141,9 @@ fn the_committed_schema_is_the_schema_of_the_types() {
     assert!(committed == schema(), "write it again: UPDATE_SCHEMA=1 cargo test -p lab-core schema");
 }
 
-/// Defaults are told to editors by the schema and used by the rules: the two must agree.
+/// The schema gives defaults to editors, and the rules use them: the two must agree.
 #[test]
-fn the_defaults_in_the_schema_are_the_ones_that_are_used() {
+fn defaults_in_schema_match_used_ones() {
     let schema = schema();
     let default = |pointer: &str| schema.pointer(&format!("{pointer}/default")).unwrap().clone();
     let spec = spec(SMALLEST);
@@ -169,13 +169,13 @@ fn the_defaults_in_the_schema_are_the_ones_that_are_used() {
 }
 
 #[test]
-fn the_dev_lab_is_the_four_machines_of_the_plan() {
+fn dev_lab_has_four_machines_of_plan() {
     let text = std::fs::read_to_string(inventories().join("dev/cluster.yaml")).unwrap();
     insta::assert_json_snapshot!(spec(&text));
 }
 
 #[test]
-fn a_machine_takes_from_the_defaults_what_it_does_not_say() {
+fn machine_takes_missing_values_from_defaults() {
     let text = SMALLEST.to_owned()
         + "    cpus: 3
     labels: {zone: b}
@@ -235,12 +235,12 @@ fn members_of_etcd_are_written_into_the_roles(
 }
 
 #[test]
-fn what_a_file_can_say_arrives_in_the_spec() {
+fn every_key_of_file_arrives_in_spec() {
     insta::assert_json_snapshot!(spec(&everything()));
 }
 
 #[test]
-fn an_alias_stands_for_what_it_names() {
+fn alias_stands_for_its_target() {
     let text = SMALLEST.replace("[control-plane]", "[control-plane]\n    labels: &shared {zone: a}")
         + "    labels: {<<: *shared, rack: r1}\n";
     let spec = spec(&text);

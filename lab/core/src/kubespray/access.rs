@@ -31,22 +31,22 @@ pub enum AccessError {
     Character {
         /// The path.
         path: String,
-        /// What cannot be in it.
+        /// The character that cannot be in it.
         character: char,
     },
 }
 
 impl Access {
-    /// Checks that every path can be said in both files.
+    /// Checks that every path can be written in both files.
     ///
     /// # Errors
-    /// Names the path and what is wrong with it.
+    /// Names the path and its mistake.
     pub(super) fn check(&self) -> Result<(), AccessError> {
         [&self.key, &self.known_hosts, &self.ssh_config].into_iter().try_for_each(|path| check_path(path))
     }
 }
 
-/// Checks that a path can be said to OpenSSH and to Ansible.
+/// Checks that OpenSSH and Ansible can read a path.
 pub(super) fn check_path(path: &str) -> Result<(), AccessError> {
     // A quote or a backslash has no escape that all versions of OpenSSH know, `%`, `$` and `{`
     // start a token or a variable in it or a template in Ansible, and `~` a home directory.

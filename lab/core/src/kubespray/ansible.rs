@@ -1,15 +1,15 @@
 //! Ansible's settings for one cluster: `ansible.cfg`, with absolute paths, so that it means the same wherever
 //! Ansible is started.
 //!
-//! Kubespray comes with settings of its own that it needs to find its roles; these take their place. They differ in
-//! what they must: host keys are checked, facts are kept for each cluster alone, and our own plugins can be chosen: one
-//! tells what happens as data, one runs tasks with less work for each.
+//! Kubespray comes with settings of its own that it needs to find its roles; these take their place. They
+//! differ only where they must: host keys are checked, each cluster has a cache of facts, and our own plugins
+//! can be chosen. One reports events as data, one runs tasks with less work for each.
 
 use std::fmt::Write as _;
 
 use super::access::{AccessError, quoted};
 
-/// What the settings of one cluster hold. Paths are absolute.
+/// The settings of one cluster. Paths are absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnsibleSettings {
     /// Whose they are.
@@ -34,8 +34,8 @@ pub struct AnsibleSettings {
 const FORKS: usize = 5;
 /// The longest path of a socket that Linux takes: `sun_path` of unix(7) is 108 bytes with its final NUL.
 const LONGEST_SOCKET: usize = 107;
-/// What is added to the folder: a slash and the ten characters by which Ansible's ssh plugin names a connection, then
-/// the dot and the sixteen characters that OpenSSH appends while it makes the socket.
+/// The addition to the folder: a slash and the ten characters by which Ansible's ssh plugin names a
+/// connection, then the dot and the sixteen characters that OpenSSH appends while it makes the socket.
 const SOCKET_NAME: usize = 1 + 10 + 1 + 16;
 
 impl AnsibleSettings {
@@ -122,18 +122,18 @@ mod tests {
     fn settings() -> AnsibleSettings {
         AnsibleSettings {
             cluster: "dev".to_owned(),
-            checkout: "/home/somebody/my labs/build/3rd-party/kubespray/checkouts/f4ccdb".to_owned(),
-            ours: "/home/somebody/my labs/ansible".to_owned(),
-            inventory: "/home/somebody/my labs/output/dev/inventory/inventory.ini".to_owned(),
-            folder: "/home/somebody/my labs/output/dev/ansible".to_owned(),
-            ssh_config: "/home/somebody/my labs/output/dev/ssh_config".to_owned(),
-            sockets: "/home/somebody/my labs/output/dev/cp".to_owned(),
+            checkout: "/home/user/my labs/build/3rd-party/kubespray/checkouts/f4ccdb".to_owned(),
+            ours: "/home/user/my labs/ansible".to_owned(),
+            inventory: "/home/user/my labs/output/dev/inventory/inventory.ini".to_owned(),
+            folder: "/home/user/my labs/output/dev/ansible".to_owned(),
+            ssh_config: "/home/user/my labs/output/dev/ssh_config".to_owned(),
+            sockets: "/home/user/my labs/output/dev/cp".to_owned(),
             machines: 4,
         }
     }
 
     #[test]
-    fn the_settings_of_a_cluster() {
+    fn cluster_gets_settings() {
         insta::assert_snapshot!(settings().text().unwrap());
     }
 
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_ansible_would_cut_is_refused() {
+    fn settings_refuse_path_that_ansible_would_cut() {
         for (path, character) in [("/a:b", ':'), ("/a ; b", ';'), ("/100%", '%'), ("/{{ x }}", '{')] {
             let refused = AnsibleSettings { checkout: path.to_owned(), ..settings() }.text();
             assert_eq!(refused, Err(AccessError::Character { path: path.to_owned(), character }));

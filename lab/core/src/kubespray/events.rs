@@ -1,6 +1,7 @@
-//! What Ansible says while it runs: the lines of our callback plugin, `ansible/callback_plugins/lab_events.py`.
+//! The events of a run of Ansible: the lines of our callback plugin,
+//! `ansible/callback_plugins/lab_events.py`.
 //!
-//! The plugin passes on nothing that a module returned as a whole. What it does pass on can still hold a secret, such
+//! The plugin passes on nothing that a module returned as a whole. Its events can still hold a secret, such
 //! as a command that failed: see [`crate::secrets`].
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use serde_json::Value;
 pub struct Line {
     /// Seconds since 1970, by the clock of the computer that runs Ansible.
     pub at: f64,
-    /// What happened.
+    /// The event.
     #[serde(flatten)]
     pub event: Event,
 }
@@ -42,7 +43,7 @@ pub enum Event {
         host: String,
         /// How long it took there, in seconds.
         seconds: Option<f64>,
-        /// What came of it.
+        /// Its outcome.
         #[serde(flatten)]
         outcome: Outcome,
     },
@@ -53,13 +54,13 @@ pub enum Event {
     },
 }
 
-/// What came of a task on one machine.
+/// The outcome of a task on one machine.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "outcome", rename_all = "lowercase")]
 pub enum Outcome {
     /// Done, and nothing was changed.
     Ok {
-        /// What a `debug` task says.
+        /// The message of a `debug` task.
         #[serde(default)]
         said: Value,
     },
@@ -91,7 +92,7 @@ pub enum Outcome {
 pub struct Failure {
     /// The playbook goes on all the same.
     pub ignored: bool,
-    /// What the module says; empty where it says nothing.
+    /// The message of the module; empty where there is none.
     pub message: String,
     /// The item of a loop for which it failed.
     pub item: Option<String>,
@@ -99,7 +100,7 @@ pub struct Failure {
     pub command: Option<String>,
     /// The condition that did not hold, where the task asserts some.
     pub assertion: Option<String>,
-    /// The end of what a program wrote on standard error, where one failed.
+    /// The end of a failed program's standard error.
     pub stderr: Option<String>,
 }
 
@@ -147,7 +148,7 @@ mod tests {
     #[case("[]")]
     #[case(r#"{"event":"new","at":1}"#)]
     #[case(r#"{"event":"play","at":1}"#)]
-    fn what_is_no_event_is_none(#[case] line: &str) {
+    fn other_line_is_no_event(#[case] line: &str) {
         assert_eq!(read(line), None);
     }
 }

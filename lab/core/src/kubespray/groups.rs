@@ -1,13 +1,13 @@
 //! Hosts and groups of an inventory, and which of several values of a variable counts for a host.
 //!
-//! Owns Ansible's rules of precedence for what an inventory says. Knows nothing of files or formats.
+//! Owns Ansible's rules of precedence for inventories. Knows nothing of files or formats.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::setting::{Origin, Scope, Setting};
 use crate::source::Place;
 
-/// Hosts and groups, and who is a member of what.
+/// Hosts and groups, and their members.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Groups {
     hosts: Vec<Host>,
@@ -38,7 +38,7 @@ pub struct Group {
     pub name: String,
     /// Where it is named first, where that is known.
     pub place: Option<Place>,
-    /// What `ansible_group_priority` says: of groups at one depth, the greater one wins.
+    /// The value of `ansible_group_priority`: of groups at one depth, the greater one wins.
     pub priority: i64,
     children: Vec<usize>,
     hosts: Vec<usize>,
@@ -115,12 +115,12 @@ impl Groups {
         false
     }
 
-    /// What `ansible_group_priority` of a group says.
+    /// The value of a group's `ansible_group_priority`.
     pub fn set_priority(&mut self, group: usize, priority: i64) {
         self.groups[group].priority = priority;
     }
 
-    /// Works out who is a member of what. To be called when every host and group is there.
+    /// Computes the members of every group. To be called when every host and group is there.
     pub fn finish(mut self) -> Self {
         let all = self.group("all", None);
         let children: HashSet<usize> =
@@ -197,9 +197,9 @@ impl Groups {
         order
     }
 
-    /// What Kubespray makes of the groups when it starts (`roles/dynamic_groups/tasks/main.yml`): the old names
-    /// of its groups, and `k8s_cluster` where the inventory does not say it. True if it adds anything to
-    /// `k8s_cluster`.
+    /// Kubespray's own changes of the groups when it starts (`roles/dynamic_groups/tasks/main.yml`): the old
+    /// names of its groups, and `k8s_cluster` where the inventory does not say it. True if it adds anything
+    /// to `k8s_cluster`.
     pub fn imply(&mut self) -> bool {
         const OLD: [(&str, &str); 4] = [
             ("kube-master", "kube_control_plane"),
@@ -364,7 +364,7 @@ impl<'a> Values<'a> {
 }
 
 /// Whether a setting stands in the file of hosts, by convention file 0: variables there lose to those of
-/// `group_vars`, whatever the group.
+/// `group_vars` of any group.
 fn is_inline(setting: &Setting) -> bool {
     matches!(setting.origin, Origin::File { file: 0, .. })
 }

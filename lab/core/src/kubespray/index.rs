@@ -1,4 +1,4 @@
-//! What is known about one Kubespray: its variables and where they stand, the versions it installs,
+//! The index of one Kubespray: its variables and where they stand, the versions it installs,
 //! its playbooks, groups and ranges. Names, versions and places only, none of its text.
 //!
 //! Indexes of the known releases lie in `indexes/`, so that rendering and checking need no checkout.
@@ -23,12 +23,12 @@ pub use build::{Built, Checkout, NotKubespray, Problem, build, wants};
 pub use known::{known_tags, known_text};
 pub use write::write;
 
-/// What is known about one Kubespray.
+/// The index of one Kubespray.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Index {
-    /// A release's tag, `v2.30.0`; of any other checkout what `git describe` calls it, or what its
-    /// `galaxy.yml` says.
+    /// A release's tag, `v2.30.0`; of any other checkout the name by `git describe`, or the version in its
+    /// `galaxy.yml`.
     pub version: String,
     /// All forty digits of the commit, where the checkout is one of git.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,13 +110,13 @@ pub struct Variable {
 pub struct DefaultValue {
     /// Where it stands.
     pub place: Place,
-    /// What kind of value it is.
+    /// The kind of value.
     pub shape: Shape,
-    /// The value, where it is a plain one: a word, a number, a yes or no, an empty collection. Of a
-    /// computed version, what it comes to when nothing else is set.
+    /// The value, where it is a plain one: a word, a number, a yes or no, an empty collection. Of a computed
+    /// version, its result when nothing else is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<serde_json::Value>,
-    /// Eight digits that tell one value that is not a plain one from another.
+    /// Eight digits that distinguish values that are not plain ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
 }
@@ -130,7 +130,7 @@ pub struct Example {
     /// Whether it is commented out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub commented: bool,
-    /// What kind of value it shows, where the line says.
+    /// The kind of value that it shows, where the line says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shape: Option<Shape>,
 }
@@ -139,7 +139,7 @@ pub struct Example {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Place(pub u32, pub u32);
 
-/// What kind of value a variable has.
+/// The kind of value of a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Shape {

@@ -74,8 +74,8 @@ pub(super) fn inventory_ini(
         let members: String = members.map(|machine| format!("{}\n", machine.name)).collect();
         let _ = write!(text, "\n[{group}]\n{members}");
     }
-    // Kubespray would make the group while it runs; what reads the inventory before that, or without
-    // Kubespray, would miss its variables.
+    // Kubespray would make the group while it runs; a program that reads the inventory before that, or
+    // without Kubespray, would miss its variables.
     text.push_str("\n[calico_rr]\n\n[k8s_cluster:children]\nkube_control_plane\nkube_node\ncalico_rr\n");
     Ok(text)
 }

@@ -1,5 +1,5 @@
-//! What an inventory is meant to say, compared with what Ansible and Kubespray made of it. Runs nothing: it is
-//! given what they said.
+//! Compares the meaning of an inventory with Ansible's and Kubespray's reading of it. Runs nothing: it gets
+//! their output.
 
 mod assertions;
 mod compare;

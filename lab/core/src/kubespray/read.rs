@@ -1,8 +1,7 @@
-//! An inventory that somebody else wrote: its files to groups, hosts and settings, each with its place.
+//! An inventory of another author: its files to groups, hosts and settings, each with its place.
 //!
-//! Reads what Ansible would read, the way Ansible would, and goes on after every mistake. Judges nothing
-//! that Ansible takes; [`super::lint`] does. The caller collects the files: nothing here
-//! does I/O.
+//! Reads the files that Ansible would read, the way Ansible would, and goes on after every mistake. Judges
+//! nothing that Ansible takes; [`super::lint`] does. The caller collects the files: nothing here does I/O.
 
 mod document;
 mod files;
@@ -31,13 +30,13 @@ const VAULT: &str = "$ANSIBLE_VAULT;";
 pub struct Inventory {
     /// Every file, that of the hosts first. Findings and settings name them by number.
     pub files: Vec<SourceFile>,
-    /// Hosts and groups, with what Kubespray makes of them when it starts.
+    /// Hosts and groups, with Kubespray's own changes when it starts.
     pub groups: Groups,
     /// Everything that is set, in the order in which Ansible reads it.
     pub settings: Vec<Setting>,
     /// Whether `k8s_cluster` is there only because Kubespray makes it.
     pub implied_cluster: bool,
-    /// What was wrong with the files themselves.
+    /// Findings about the files themselves.
     pub(crate) findings: Findings,
 }
 
@@ -47,7 +46,7 @@ pub struct Reading {
     inventory: Inventory,
 }
 
-/// What one file of variables says.
+/// The variables of one file.
 #[derive(Debug)]
 pub struct Variables {
     entries: Vec<(String, Value, Span, Span)>,
@@ -81,7 +80,7 @@ pub fn no_text() -> Variables {
 fn entries(text: &str, findings: &mut Findings) -> Vec<(String, Value, Span, Span)> {
     if text.starts_with(VAULT) {
         let place = Place { file: 0, span: Span { start: 0, end: VAULT.len() - 1 } };
-        let message = "the file is encrypted, and what it sets is not judged";
+        let message = "the file is encrypted, and its variables are not judged";
         findings.at(Severity::Note, Code::NotJudged, place, message);
         return Vec::new();
     }
@@ -131,8 +130,8 @@ pub(crate) fn is_encrypted(value: &Value) -> bool {
 
 impl Reading {
     /// The files of variables that Ansible would read, in its order, of all that lie in `group_vars` and
-    /// `host_vars` beside the file of hosts. Tells of those that it passes over against expectation; `folder` is what
-    /// messages put in front of their paths.
+    /// `host_vars` beside the file of hosts. Reports those that it passes over against expectation; messages
+    /// put `folder` in front of their paths.
     pub fn wanted(&mut self, entries: &[Entry], folder: &str) -> Vec<Wanted> {
         let (wanted, unread) = files::choose(&self.inventory.groups, entries);
         for unread in unread {

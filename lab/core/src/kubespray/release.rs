@@ -60,7 +60,7 @@ pub fn is_too_old(tag: &str) -> bool {
     version(tag) < version(OLDEST_READABLE)
 }
 
-/// A version of a program as numbers: `2.17.14`. What follows the numbers (`rc1`) is left out.
+/// A version of a program as numbers: `2.17.14`. A suffix (`rc1`) is left out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(Vec<u32>);
 
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_range_is_read_as_it_is_asserted() {
+    fn range_is_read_as_asserted() {
         let text = "  vars:\n    minimal_ansible_version: 2.17.3\n    maximal_ansible_version: 2.18.0\n";
         let range = AnsibleRange::read(text).unwrap();
         assert_eq!((range.from.as_str(), range.below.as_str()), ("2.17.3", "2.18.0"));

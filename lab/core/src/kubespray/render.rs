@@ -28,7 +28,7 @@ pub use served::{
 };
 pub(crate) use user::GROUPS;
 
-/// A setting, and what its comment says besides where it comes from.
+/// A setting, and the note in its comment besides its origin.
 #[derive(Debug, Clone, PartialEq)]
 struct Entry {
     setting: Setting,

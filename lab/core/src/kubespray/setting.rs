@@ -1,7 +1,7 @@
-//! One variable that an inventory sets: what rendering writes and what the lint judges.
+//! One variable that an inventory sets: rendering writes it and the lint judges it.
 //!
-//! Both work on these, whether they come from a cluster file or from an inventory that somebody else
-//! wrote, so that there is one set of rules.
+//! Both work on these, whether they come from a cluster file or from an inventory of another author, so that
+//! there is one set of rules.
 
 use crate::source::Span;
 

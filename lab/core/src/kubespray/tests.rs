@@ -8,14 +8,14 @@ use crate::fixtures;
 fn access() -> Access {
     Access {
         user: "debian".to_owned(),
-        key: "/home/somebody/my labs/output/dev/id_ed25519".to_owned(),
-        known_hosts: "/home/somebody/my labs/output/dev/known_hosts".to_owned(),
-        ssh_config: "/home/somebody/my labs/output/dev/ssh_config".to_owned(),
+        key: "/home/user/my labs/output/dev/id_ed25519".to_owned(),
+        known_hosts: "/home/user/my labs/output/dev/known_hosts".to_owned(),
+        ssh_config: "/home/user/my labs/output/dev/ssh_config".to_owned(),
     }
 }
 
 #[test]
-fn the_ssh_configuration() {
+fn access_gives_ssh_configuration() {
     insta::assert_snapshot!(ssh_config(&fixtures::spec(), &access()).unwrap());
 }
 
@@ -32,7 +32,7 @@ fn host_keys_are_pinned_by_name_and_address() {
 #[case("/home/{{ x }}/key", '{')]
 #[case("/labs/100%/key", '%')]
 #[case("/home/${HOME}/key", '$')]
-fn a_path_that_would_be_read_as_something_else_is_refused(#[case] path: &str, #[case] character: char) {
+fn access_refuses_ambiguous_path(#[case] path: &str, #[case] character: char) {
     let access = Access { key: path.to_owned(), ..access() };
     let expected = AccessError::Character { path: path.to_owned(), character };
     assert_eq!(ssh_config(&fixtures::spec(), &access), Err(expected));

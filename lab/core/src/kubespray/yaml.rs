@@ -32,10 +32,10 @@ pub(super) struct Node {
     pub(super) value: Value,
 }
 
-/// What a node holds.
+/// The content of a node.
 #[derive(Debug, Clone)]
 pub(super) enum Value {
-    /// A text's content, or what the file has for any other word.
+    /// A text's content, or the file's text for any other word.
     Scalar(String, Word),
     List(Vec<Node>),
     /// In the order of the file, with every repetition of a key; merged mappings are in their place.
@@ -57,7 +57,7 @@ impl Value {
 }
 
 impl Node {
-    /// The content of a text, or what the file has for any other scalar; none of a null.
+    /// The content of a text, or the file's text for any other scalar; none of a null.
     pub(super) fn scalar(&self) -> Option<&str> {
         match &self.value {
             Value::Scalar(_, Word::Null) => None,
@@ -223,7 +223,7 @@ impl Builder<'_> {
             Event::SequenceEnd | Event::MappingEnd => return self.close(),
             Event::Alias(anchor) => {
                 let Some(node) = self.anchors.get(&anchor) else {
-                    return refuse("an alias inside what it stands for", "write the value out");
+                    return refuse("an alias inside its own target", "write the value out");
                 };
                 let (count, depth) = node.size();
                 self.aliased += count;
@@ -293,7 +293,7 @@ impl Builder<'_> {
     }
 }
 
-/// Pairs keys with values, and puts the entries of `<<: *other` in its place: what stands beside it wins.
+/// Pairs keys with values, and puts the entries of `<<: *other` in its place: the keys beside it win.
 fn entries(nodes: Vec<Node>) -> Vec<(Node, Node)> {
     let mut nodes = nodes.into_iter();
     let mut entries = Vec::with_capacity(nodes.len() / 2);
@@ -356,8 +356,8 @@ mod tests {
     #[rstest]
     #[case::unclosed("a: [1\nb: 2\n", 2)]
     #[case::tab("a:\n\tb: 1\n", 2)]
-    #[case::unknown_alias("a: 1\nb: *nobody\n", 2)]
-    fn a_broken_file_names_its_line(#[case] text: &str, #[case] line: u32) {
+    #[case::unknown_alias("a: 1\nb: *unknown\n", 2)]
+    fn broken_file_names_its_line(#[case] text: &str, #[case] line: u32) {
         assert_eq!(parse(text).unwrap_err().line, line);
     }
 

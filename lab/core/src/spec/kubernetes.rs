@@ -1,4 +1,4 @@
-//! What of Kubernetes a cluster file asks for. What it does not ask for, Kubespray chooses.
+//! The settings of Kubernetes in a cluster file. Kubespray chooses the others.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,18 +9,18 @@ use serde::{Serialize, Serializer};
 
 use crate::units::Bytes;
 
-/// What of Kubernetes is asked for; empty where the choice is Kubespray's.
+/// The settings of Kubernetes; empty where the choice is Kubespray's.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct KubernetesSpec {
     /// Three numbers without a `v`: `1.34.3`.
     pub version: Option<String>,
-    /// What runs containers.
+    /// The container runtime.
     pub container_runtime: ContainerRuntimeSpec,
     /// The network of pods and services.
     pub network: PodNetworkSpec,
     /// How names of services are resolved.
     pub dns: DnsSpec,
-    /// What is installed besides Kubernetes itself.
+    /// Add-ons that are installed besides Kubernetes itself.
     pub addons: AddonsSpec,
     /// Settings of every kubelet.
     pub kubelet: KubeletSpec,
@@ -30,7 +30,7 @@ pub struct KubernetesSpec {
     pub api: ApiSpec,
 }
 
-/// What runs containers.
+/// The container runtime.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct ContainerRuntimeSpec {
     /// Which one.
@@ -71,7 +71,7 @@ pub struct DnsSpec {
     pub node_local_address: Option<Ipv4Addr>,
 }
 
-/// What is installed besides Kubernetes itself.
+/// Add-ons that are installed besides Kubernetes itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct AddonsSpec {
     /// metrics-server, which `kubectl top` asks.
@@ -87,11 +87,11 @@ pub struct AddonsSpec {
 pub struct KubeletSpec {
     /// Most pods of one machine.
     pub max_pods: Option<u32>,
-    /// What is kept back from pods for the machine's own services.
+    /// Resources reserved for the machine's own services.
     pub system_reserved: ReservedSpec,
 }
 
-/// Processors and memory that are kept back.
+/// Reserved processors and memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct ReservedSpec {
     /// Processors.
@@ -146,7 +146,7 @@ macro_rules! words {
         }
 
         impl $name {
-            /// Every word and what it stands for.
+            /// Every word and its meaning.
             pub const WORDS: &'static [(&'static str, Self)] = &[$(($word, Self::$variant),)+];
 
             /// The word.
@@ -166,7 +166,7 @@ macro_rules! words {
 }
 
 words! {
-    /// What runs containers. The words are those of Kubespray's `container_manager`
+    /// The container runtime. The words are those of Kubespray's `container_manager`
     /// (roles/validate_inventory/tasks/main.yml).
     ContainerEngine {
         /// containerd, Kubespray's own choice.
@@ -194,13 +194,13 @@ words! {
         KubeRouter = "kube-router",
         /// Macvlan.
         Macvlan = "macvlan",
-        /// Only the plugins of the CNI project; somebody else sets them up.
+        /// Only the plugins of the CNI project; another program sets them up.
         Cni = "cni",
         /// Manifests or a chart of your own.
         CustomCni = "custom_cni",
         /// A cloud provider.
         Cloud = "cloud",
-        /// Nobody.
+        /// No plugin.
         None = "none",
     }
 }
@@ -227,7 +227,7 @@ words! {
         CorednsDual = "coredns_dual",
         /// A server of your own, named by the variable `manual_dns_server`.
         Manual = "manual",
-        /// Nobody.
+        /// No server.
         None = "none",
     }
 }

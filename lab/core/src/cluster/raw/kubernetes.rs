@@ -1,4 +1,4 @@
-//! What of Kubernetes a cluster file can ask for, as written.
+//! The settings of Kubernetes in a cluster file, as written.
 
 use std::net::Ipv4Addr;
 
@@ -12,18 +12,18 @@ use crate::spec::{ContainerEngine, DnsMode, Encapsulation, MilliCpus, NetworkPlu
 use crate::units::Bytes;
 
 record! {
-    /// What of Kubernetes is asked for. What is left out, Kubespray chooses.
+    /// The settings of Kubernetes. Kubespray chooses those left out.
     struct Kubernetes("kubernetes") {
         /// Version of Kubernetes: three numbers, without a `v`. Each Kubespray installs its own range; leave it
         /// out to have the newest.
         version: Optional<Located<KubernetesVersion>>,
-        /// What runs containers.
+        /// The container runtime.
         container_runtime: Optional<ContainerRuntime>,
         /// The network of pods and services.
         network: Optional<PodNetwork>,
         /// How names of services are resolved.
         dns: Optional<Dns>,
-        /// What is installed besides Kubernetes itself.
+        /// Add-ons that are installed besides Kubernetes itself.
         addons: Optional<Addons>,
         /// Settings of every kubelet.
         kubelet: Optional<Kubelet>,
@@ -35,7 +35,7 @@ record! {
 }
 
 record! {
-    /// What runs containers.
+    /// The container runtime.
     struct ContainerRuntime("the container runtime") {
         /// Which program runs containers.
         engine: Optional<Located<ContainerEngine>>,
@@ -51,8 +51,8 @@ record! {
         plugin: Optional<Located<NetworkPlugin>>,
         /// The plugin's version, without a `v`. Leave it out: each Kubespray is tested with its own.
         version: Optional<Located<ComponentVersion>>,
-        /// Largest packet of a pod in bytes: what the machines' network takes, less 50 with `vxlan` or 20 with
-        /// `ipip`. Leave it out to have it found.
+        /// Largest packet of a pod in bytes: the size on the machines' network, less 50 with `vxlan` or 20
+        /// with `ipip`. Leave it out to have it found.
         mtu: Optional<Located<PodMtu>>,
         /// How packets of pods travel between machines: inside UDP (`vxlan`), inside IP (`ipip`, only Calico), or
         /// as they are (`none`).
@@ -81,7 +81,7 @@ record! {
 }
 
 record! {
-    /// What is installed besides Kubernetes itself.
+    /// Add-ons that are installed besides Kubernetes itself.
     struct Addons("the add-ons") {
         /// metrics-server, which `kubectl top` asks.
         metrics_server: Optional<Located<bool>>,
@@ -97,14 +97,14 @@ record! {
     struct Kubelet("the kubelet") {
         /// Most pods of one machine.
         max_pods: Optional<Located<MaxPods>>,
-        /// What is kept back from pods for the machine's own services.
+        /// Resources reserved for the machine's own services.
         system_reserved: Optional<Reserved>,
     }
 }
 
 record! {
-    /// Processors and memory that are kept back.
-    struct Reserved("what is reserved") {
+    /// Reserved processors and memory.
+    struct Reserved("the reserved resources") {
         /// Processors: whole ones, or thousandths like `500m`.
         cpu: Optional<Located<MilliCpus>>,
         /// Memory, with its unit.

@@ -1,4 +1,4 @@
-//! What Kubernetes, etcd and Kubespray need of the machines together.
+//! Needs of Kubernetes, etcd and Kubespray across all machines.
 
 use super::machines::Draft;
 use crate::cluster::decode::List;
@@ -9,19 +9,19 @@ use crate::units::Bytes;
 
 /// With less, apt and Ansible's tasks swap to death.
 const MACHINE_MEMORY: Bytes = Bytes::from_gib(1);
-/// Kubespray asserts 1024 MB as the guest counts them, without what its kernel keeps for itself
+/// Kubespray asserts 1024 MB as the guest counts them, without the memory that its kernel reserves
 /// (roles/kubernetes/preinstall/tasks/0040-verify-settings.yml).
 const WORKER_MEMORY: Bytes = Bytes::from_mib(1152);
 /// Kubespray asserts 1500 MB as the guest counts them, and kubeadm 1700 MB.
 const CONTROL_PLANE_MEMORY: Bytes = Bytes::from_gib(2);
-/// What kubeadm's preflight asks for.
+/// The minimum of kubeadm's preflight.
 const CONTROL_PLANE_CPUS: u32 = 2;
 
 pub(super) fn check(list: &List<raw::Machine>, machines: &[Draft<'_>], findings: &mut Findings) {
     for machine in machines {
         check_size(machine, findings);
     }
-    // What is not known of one machine could change who is a control plane and who a member of etcd.
+    // An unknown role of one machine could change which are control planes and which members of etcd.
     let known = machines.len() == list.items.len() && machines.iter().all(|machine| machine.roles.is_some());
     if !known {
         return;
@@ -62,7 +62,7 @@ fn roles_at(machine: &Draft<'_>) -> Span {
     list.and_then(List::first_span).unwrap_or(machine.file.span)
 }
 
-/// What the machine's roles need of it.
+/// The minimum of the machine's roles.
 fn check_size(machine: &Draft<'_>, findings: &mut Findings) {
     let control_plane = is(machine, Role::ControlPlane);
     let (least, what) =

@@ -1,4 +1,4 @@
-//! Single machines, what machines may not share, and whether the computer can carry them.
+//! Single machines, values that must be unique, and whether the computer can carry the machines.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv4Addr;
@@ -17,7 +17,7 @@ pub const BASE_DISK: Bytes = Bytes::from_gib(20);
 const DEFAULT_CPUS: Count = Count(2);
 const DEFAULT_MEMORY: Bytes = Bytes::from_gib(2);
 
-/// A machine as far as it is known: every field is empty if what is written was told to be wrong.
+/// A machine as far as it is known: a field is empty if a finding reports its value.
 pub(super) struct Draft<'f> {
     pub(super) file: &'f raw::Machine,
     pub(super) roles: Option<BTreeSet<Role>>,
@@ -33,7 +33,7 @@ pub(super) struct Draft<'f> {
 }
 
 impl Draft<'_> {
-    /// What messages call it.
+    /// Its name in messages.
     pub(super) fn title(&self) -> String {
         self.file
             .name
@@ -62,8 +62,8 @@ impl Draft<'_> {
     }
 }
 
-/// Puts a machine together from what it says, what the defaults say, and what the lab does where
-/// neither says anything, and judges it by itself.
+/// Makes a machine from its own values, then the cluster file's defaults, then the lab's defaults, and judges
+/// it by itself.
 pub(super) fn draft<'f>(
     file: &'f raw::Machine,
     defaults: &'f Optional<Defaults>,
@@ -128,7 +128,7 @@ fn read_items<T>(list: &Optional<List<T>>) -> impl Iterator<Item = &T> {
     list.iter().filter_map(|read| read.0.as_ref()).flat_map(List::read)
 }
 
-/// `None` if one of them was told to be wrong: what the machine does is then not known.
+/// `None` if a finding reports one of them: the machine's roles are then unknown.
 fn roles(written: &Optional<List<Located<Role>>>) -> Option<BTreeSet<Role>> {
     let roles: BTreeSet<Role> = match written {
         Some(read) => {
@@ -140,7 +140,7 @@ fn roles(written: &Optional<List<Located<Role>>>) -> Option<BTreeSet<Role>> {
     Some(if roles.is_empty() { BTreeSet::from([Role::Worker]) } else { roles })
 }
 
-/// What a container cannot be or have. That it needs the embedded host is judged with the whole file.
+/// The settings that a container cannot have. That it needs the embedded host is judged with the whole file.
 fn check_container(
     file: &raw::Machine,
     image: Option<&ImageSpec>,
@@ -277,8 +277,8 @@ pub(super) fn check_unique(machines: &[Draft<'_>], findings: &mut Findings) {
     }
 }
 
-/// Whether the computer can carry the machines. Only warnings: what is free now may be used by the
-/// very machines the file is about.
+/// Whether the computer can carry the machines. Only warnings: the machines of the file may themselves use
+/// the resources that are missing now.
 pub(super) fn check_host(
     machines_at: Span,
     machines: &[Draft<'_>],

@@ -18,7 +18,7 @@ use crate::spec::{Egress, HostSpec, NetworkSpec};
 const DEFAULT_SUBNET: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(192, 168, 200, 0), 24);
 const DEFAULT_MTU: Mtu = Mtu(1500);
 
-/// Planned addresses start this far into the subnet: what is below is for people.
+/// Planned addresses start this far into the subnet: lower ones are for people.
 const FIRST_PLANNED: u32 = 10;
 
 /// The longest prefix in which a planned address fits.
@@ -96,7 +96,7 @@ fn check_subnet(
             .error(Code::SubnetNotPrivate, span, format!("the subnet {subnet} is not a private one"))
             .hint("choose one inside 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16");
     }
-    // The embedded host has a network namespace of its own: what the computer routes is not in it.
+    // The embedded host has a network namespace of its own: the computer's routes are not in it.
     if let (Some(HostSpec::Libvirt(_)), Some(facts)) = (host, facts) {
         let overlaps = |route: &Ipv4Net| route.contains(&subnet) || subnet.contains(route);
         if let Some((route, interface)) = facts.routes.iter().find(|(route, _)| overlaps(route)) {
@@ -122,7 +122,7 @@ fn free_subnet(facts: &HostFacts) -> Option<Ipv4Net> {
         .find(|free| !facts.routes.iter().any(|(route, _)| route.contains(free) || free.contains(route)))
 }
 
-/// An address that somebody in the subnet can have; anything else is told.
+/// An address that a machine in the subnet can have; any other is reported.
 fn check_address(
     address: Located<Ipv4Addr>,
     whose: &str,
@@ -158,7 +158,7 @@ fn check_address(
 }
 
 /// The address of each machine, given or planned: the lowest free one from .10 on, in the order of
-/// the file. The same file gives the same addresses. `None` where it was told why there is none.
+/// the file. The same file gives the same addresses. `None` where a finding says why.
 pub(super) fn addresses(
     network: Option<&NetworkSpec>,
     machines: &[Draft<'_>],

@@ -1,4 +1,4 @@
-//! What of Kubernetes is asked for, put together, and what of it no variable of Kubespray could say.
+//! Collects the settings of Kubernetes, and refuses those without a variable of Kubespray.
 
 use super::value_or;
 use crate::cluster::decode::{Located, Optional};
@@ -13,7 +13,7 @@ use crate::spec::{
     NetworkPlugin, PodNetworkSpec, ReservedSpec,
 };
 
-/// What was asked for. What was told to be wrong comes out as if it were not there.
+/// The settings. A reported value is treated as missing.
 pub(super) fn kubernetes(
     file: &Optional<raw::Kubernetes>,
     variables: &Variables,
@@ -49,7 +49,7 @@ fn container_runtime(raw: &raw::ContainerRuntime) -> ContainerRuntimeSpec {
 }
 
 fn network(raw: &raw::PodNetwork, variables: &Variables, findings: &mut Findings) -> PodNetworkSpec {
-    // What is not known of the plugin cannot be held against the rest.
+    // An unknown plugin proves nothing against the other settings.
     if value_or(&raw.plugin, NetworkPlugin::Calico).is_some() {
         check_plugin(raw, variables, findings);
     }
@@ -65,7 +65,7 @@ fn network(raw: &raw::PodNetwork, variables: &Variables, findings: &mut Findings
     }
 }
 
-/// What the chosen plugin has no variable for would be lost without a word.
+/// A setting without a variable of the chosen plugin would be lost silently.
 fn check_plugin(raw: &raw::PodNetwork, variables: &Variables, findings: &mut Findings) {
     let plugin = plugin::network_plugin(value(&raw.plugin), variables);
     let name = plugin.as_ref().map_or_else(|word| quote(word), |plugin| quote(plugin.as_str()));
@@ -77,7 +77,7 @@ fn check_plugin(raw: &raw::PodNetwork, variables: &Variables, findings: &mut Fin
                     span,
                     format!("the network plugin {name} has no setting for `{key}`"),
                 )
-                .hint("take the key out; what Kubespray has for this plugin can be said in `kubespray.variables`");
+                .hint("take the key out; set Kubespray's variables for this plugin in `kubespray.variables`");
         }
     };
     let has = |find: fn(NetworkPlugin) -> Option<&'static str>| {

@@ -1,4 +1,4 @@
-//! Single values of what a cluster file asks of Kubernetes. They are judged by their shape; whether a
+//! Single values of a cluster file's settings of Kubernetes. They are judged by their shape; whether a
 //! Kubespray knows them is judged where its index is at hand.
 
 use std::net::IpAddr;
@@ -41,7 +41,7 @@ impl Word for DnsMode {
 }
 
 /// A version as Kubespray writes it since v2.28.0: numbers with dots between them and no `v`. An unquoted
-/// `1.30` is a number to YAML, so what is written counts and not what YAML makes of it.
+/// `1.30` is a number to YAML, so its text counts and not its value in YAML.
 fn version(scalar: &Scalar, parts: std::ops::RangeInclusive<usize>, like: &str) -> Result<String, Mistake> {
     let text = scalar.text.as_str();
     let bad = |problem: &str| Mistake::new(Code::BadVersion, format!("{} {problem}", quote(text)));
@@ -95,8 +95,8 @@ impl FromScalar for ComponentVersion {
     }
 }
 
-/// The largest packet of a pod in bytes: an encapsulation takes up to 60 from what the machines' network
-/// has (wireguard, the most of them).
+/// The largest packet of a pod in bytes: an encapsulation takes up to 60 from the size on the machines'
+/// network (wireguard, the most of them).
 #[derive(Debug, Clone, Copy)]
 pub(in crate::cluster) struct PodMtu(pub(in crate::cluster) u16);
 
@@ -207,7 +207,7 @@ impl FromScalar for FeatureGate {
     }
 }
 
-/// A name or an address that somebody writes behind `https://`.
+/// A name or an address, as written behind `https://`.
 #[derive(Debug, Clone)]
 pub(in crate::cluster) struct ApiName(pub(in crate::cluster) String);
 
@@ -292,7 +292,7 @@ impl FromScalar for RegistrySpec {
         };
         if text.starts_with("http://") {
             // roles/container-engine/containerd/templates/hosts.toml.j2 says `skip_verify` of every mirror, and with it
-            // containerd speaks TLS whatever the scheme.
+            // containerd speaks TLS with any scheme.
             return Err(Mistake::new(
                 Code::BadMirror,
                 "a registry without TLS cannot be given to Kubespray's containerd",

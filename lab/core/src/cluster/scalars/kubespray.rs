@@ -1,4 +1,4 @@
-//! Single values of what a cluster file says about Kubespray itself.
+//! Single values of a cluster file about Kubespray itself.
 
 use schemars::{Schema, json_schema};
 

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What stands at the key of a path and at its value.
+/// The texts at the key of a path and at its value.
 fn found<'t>(text: &'t str, path: &str) -> Option<(&'t str, &'t str)> {
     let found = Places::of(&source(text)).find(path)?;
     let slice = |span: Span| text.get(span.start..span.end).unwrap();
@@ -37,12 +37,12 @@ machines:
 #[case::a_machine_by_what_it_has("machines.one.address", "name", "one")]
 #[case::a_key_that_is_not_there("kubernetes.dns.mode", "kubernetes", "network")]
 #[case::a_machine_that_is_not_there("machines.three.labels", "machines", "name")]
-fn a_path_leads_to_its_key_and_value(#[case] path: &str, #[case] name: &str, #[case] value: &str) {
+fn path_leads_to_key_and_value(#[case] path: &str, #[case] name: &str, #[case] value: &str) {
     assert_eq!(found(TEXT, path), Some((name, value)));
 }
 
 #[test]
-fn what_is_not_in_the_file_is_nowhere() {
+fn missing_path_is_nowhere() {
     assert_eq!(found(TEXT, "mirrors.files"), None);
     assert_eq!(found("- a\n", "name"), None);
     assert_eq!(found("a: [", "a"), None);

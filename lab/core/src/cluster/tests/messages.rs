@@ -1,4 +1,4 @@
-//! What is said of each mistake, whole, as a person sees it.
+//! The whole finding for each mistake, as a person sees it.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -8,7 +8,7 @@ use rstest::Context;
 use super::*;
 use crate::source::Finding;
 
-/// A title, and what makes the smallest file wrong: a text in it and what stands there instead.
+/// A title, and the change that makes the smallest file wrong: a text in it and its replacement.
 type Case = (&'static str, &'static str, &'static str);
 
 /// The end of the smallest file, where keys of the second machine and of the file can be added.
@@ -158,12 +158,12 @@ const OPTIONS: &[Case] = &[
     ("an add-on that is no key", END, "- name: a\nkubernetes: {addons: {metrics-server: true}}\n"),
     ("mirrors", END, "- name: a\nmirrors: {files: files.lab, images: 'oci://registry.lab'}\n"),
     (
-        "what a network plugin does not have",
+        "settings that a network plugin does not have",
         END,
         "- name: a\nkubernetes: {network: {plugin: flannel, mtu: 1400, encapsulation: ipip, policy: true}}\n",
     ),
     (
-        "what a plugin of the user's own choice does not have",
+        "settings that a plugin of the user's own choice does not have",
         END,
         "- name: a\nkubernetes: {network: {version: 1.2.3, mtu: 1400}}\nkubespray: {variables: {k8s_cluster: {kube_network_plugin: weave}}}\n",
     ),
@@ -245,7 +245,7 @@ const KUBERNETES: &[Case] = &[
     ("a worker that is too small for Kubespray alone", END, "- {name: two, memory: 1GiB}\n"),
     ("small defaults", END, "- name: two\ndefaults: {cpus: 1, memory: 512MiB, disk: 8GiB}\n"),
     ("a small disk", END, "- {name: two, disk: 10GiB}\n"),
-    ("a container that is told a size", END, "- {name: two, kind: container, disk: 30GiB}\n"),
+    ("a container with a size", END, "- {name: two, kind: container, disk: 30GiB}\n"),
     (
         "a container of a cloud image",
         END,
@@ -313,25 +313,25 @@ fn rendered(cases: impl IntoIterator<Item = (&'static str, String)>, facts: Opti
 #[case::network(NETWORK)]
 #[case::kubernetes(KUBERNETES)]
 #[case::options(OPTIONS)]
-fn mistakes_are_told(#[context] context: Context, #[case] cases: &[Case]) {
+fn mistakes_are_reported(#[context] context: Context, #[case] cases: &[Case]) {
     let name = context.description.unwrap();
     insta::assert_snapshot!(name, rendered(cases.iter().copied().map(edited), None));
 }
 
 #[test]
-fn mistakes_of_syntax_are_told() {
+fn mistakes_of_syntax_are_reported() {
     let cases = SYNTAX.iter().map(|(title, text)| (*title, (*text).to_owned()));
     insta::assert_snapshot!("syntax", rendered(cases, None));
 }
 
 #[test]
-fn mistakes_about_the_computer_are_told() {
+fn mistakes_about_the_computer_are_reported() {
     insta::assert_snapshot!("host", rendered(HOST.iter().copied().map(edited), Some(&facts())));
 }
 
-/// What is wrong by itself, without a look at other values, editors can tell while it is written.
+/// A mistake in a single value, without regard to others, is one that editors find while it is written.
 #[test]
-fn the_schema_refuses_single_values_too() {
+fn schema_refuses_single_values_too() {
     let validator = jsonschema::draft7::new(&schema()).unwrap();
     let edits = [STRUCTURE, VALUES, NAMES, OPTIONS].into_iter().flatten();
     for (title, text) in edits.map(|case| edited(*case)) {
@@ -347,7 +347,7 @@ fn the_schema_refuses_single_values_too() {
     }
 }
 
-/// A code that no case shows is a message that nobody has read.
+/// A code that no case shows is an unread message.
 #[test]
 fn every_code_is_shown_by_a_case() {
     let edits = [STRUCTURE, VALUES, NAMES, NETWORK, KUBERNETES, OPTIONS, HOST].into_iter().flatten();

@@ -1,10 +1,10 @@
-//! No text is too strange: nothing panics, and what is said points into the text.
+//! No text is too strange: nothing panics, and findings point into the text.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Checks and renders, and looks at what every result must be.
+/// Checks and renders, and checks the invariants of every result.
 fn try_out(text: &str) -> Checked {
     let source = source(text);
     let checked = check(&source, None);
@@ -27,7 +27,7 @@ fn dev() -> String {
 }
 
 #[test]
-fn the_file_may_end_anywhere() {
+fn cluster_file_may_end_anywhere() {
     let text = dev();
     for end in (0..=text.len()).filter(|end| text.is_char_boundary(*end)) {
         try_out(&text[..end]);
@@ -59,7 +59,7 @@ fn any_word_may_be_another() {
 }
 
 #[test]
-fn a_byte_order_mark_and_windows_line_ends_are_read() {
+fn byte_order_mark_and_windows_line_ends_are_read() {
     let text = format!("\u{feff}{}", SMALLEST.replace('\n', "\r\n"));
     assert_eq!(spec(&text), spec(SMALLEST));
     let wrong = check(&source(&text.replace("apiVersion", "apiversion")), None).findings;

@@ -13,7 +13,7 @@ use crate::source::SourceFile;
 /// The files of a checkout, as `lab` reads them.
 #[derive(Debug, Clone, Default)]
 pub struct Checkout {
-    /// What git calls it, where it is one of git.
+    /// Its name in git, where it is one of git.
     pub version: Option<String>,
     /// All forty digits of the commit, where it is one of git.
     pub commit: Option<String>,
@@ -21,7 +21,7 @@ pub struct Checkout {
     pub files: Vec<SourceFile>,
 }
 
-/// An index, and what of the checkout could not be read.
+/// An index, and the files of the checkout that could not be read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Built {
     /// The index.
@@ -134,7 +134,7 @@ impl<'a> Sources<'a> {
 /// Makes the index of a checkout. The files may be in any order.
 ///
 /// # Errors
-/// If what is there is not Kubespray, or a file that everything depends on cannot be read.
+/// If the checkout is not Kubespray, or a file that everything depends on cannot be read.
 pub fn build(checkout: &Checkout) -> Result<Built, NotKubespray> {
     let mut sources = Sources::read(checkout)?;
     let ansible_core = sources
@@ -199,7 +199,7 @@ pub fn build(checkout: &Checkout) -> Result<Built, NotKubespray> {
     Ok(Built { index, problems: sources.problems })
 }
 
-/// What the playbooks are, and what they, the roles and the templates use.
+/// The playbooks, and the variables that they, the roles and the templates use.
 fn references(sources: &Sources<'_>) -> (Playbooks, References) {
     let mut references = References::default();
     let mut playbooks = Playbooks::default();
@@ -224,7 +224,7 @@ fn references(sources: &Sources<'_>) -> (Playbooks, References) {
     (playbooks, references)
 }
 
-/// Older names of groups with what they stand for, and the groups.
+/// Older names of groups with their new names, and the groups.
 fn groups(
     sources: &Sources<'_>,
     playbooks: &Playbooks,

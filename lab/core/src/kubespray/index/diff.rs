@@ -1,4 +1,4 @@
-//! What a change from one Kubespray to another adds, removes and changes, and what of it a cluster uses.
+//! Differences between two versions of Kubespray, and those that a cluster uses.
 
 mod text;
 
@@ -12,7 +12,7 @@ use crate::kubespray::{Origin, Scope, Setting};
 
 pub use text::{difference_text, use_text};
 
-/// What a change from one Kubespray to another does.
+/// The differences between two versions of Kubespray.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Difference {
     /// The version it starts from.
@@ -41,9 +41,9 @@ pub struct Difference {
     pub choices: BTreeMap<String, Names>,
     /// Components with checksums.
     pub components: Names,
-    /// What changes of components that both have.
+    /// Changes of components that both have.
     pub versions: BTreeMap<String, Versions>,
-    /// Variables that choose a version, with the version that is installed unless told otherwise.
+    /// Variables that choose a version, with the version that is installed by default.
     pub default_versions: BTreeMap<String, Change<String>>,
     /// Variables that are new, with their default.
     pub added: BTreeMap<String, Default>,
@@ -76,7 +76,7 @@ pub struct Names {
     pub removed: Vec<String>,
 }
 
-/// What changes of a component.
+/// Changes of a component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Versions {
     /// Versions that are new on any architecture, newest first.
@@ -87,10 +87,10 @@ pub struct Versions {
     pub architectures: Names,
 }
 
-/// A default as people are told of it.
+/// A default for people.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Default {
-    /// What kind of value it is; nothing where there is no default.
+    /// The kind of value; nothing where there is no default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shape: Option<Shape>,
     /// The value, where it is a plain one.
@@ -106,15 +106,15 @@ pub struct Default {
 pub struct Use {
     /// The variable that the cluster's inventory sets.
     pub variable: String,
-    /// What it is set to.
+    /// Its value.
     pub value: serde_json::Value,
     /// For whom, and which key of the cluster file says so, of every place that sets it to this.
     pub origins: Vec<String>,
-    /// What the change does to it.
+    /// The effect of the change on it.
     pub effect: Effect,
 }
 
-/// What a change does to a variable that an inventory sets.
+/// The effect of a change on a variable that an inventory sets.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Effect {
@@ -136,11 +136,11 @@ pub enum Effect {
         /// The oldest and the newest version that it has.
         known: Option<(String, String)>,
     },
-    /// The value stays, but what it takes the place of is another one now.
+    /// The value stays, but replaces another default now.
     Default(Change<Default>),
 }
 
-/// What the change from one Kubespray to another does.
+/// Computes the differences between two versions of Kubespray.
 pub fn difference(from: &Index, to: &Index) -> Difference {
     let range = |index: &Index| index.kubernetes().map(|(old, new)| (old.to_owned(), new.to_owned()));
     let choices = from.choices.keys().chain(to.choices.keys()).filter_map(|name| {
@@ -171,8 +171,8 @@ pub fn difference(from: &Index, to: &Index) -> Difference {
             }
             _ => {
                 let change = Change {
-                    from: Default::told(from, old, other(from, old, new)),
-                    to: Default::told(to, new, other(to, new, old)),
+                    from: Default::new(from, old, other(from, old, new)),
+                    to: Default::new(to, new, other(to, new, old)),
                 };
                 defaults.insert(name.clone(), change);
             }
@@ -245,14 +245,14 @@ fn component(old: &Component, new: &Component) -> Option<Versions> {
     })
 }
 
-/// What the defaults are, wherever they stand.
+/// The defaults, without their places.
 fn values(variable: &Variable) -> Vec<String> {
     let mut values: Vec<String> = variable.defaults.iter().map(value).collect();
     values.sort();
     values
 }
 
-/// What a default is, wherever it stands.
+/// A default, without its place.
 fn value(DefaultValue { shape, value, digest, .. }: &DefaultValue) -> String {
     format!("{shape:?} {value:?} {digest:?}")
 }
@@ -276,10 +276,10 @@ fn version(index: &Index, variable: &Variable) -> Option<String> {
 
 impl Default {
     fn of(index: &Index, variable: &Variable) -> Self {
-        Self::told(index, variable, index.main_default(variable))
+        Self::new(index, variable, index.main_default(variable))
     }
 
-    fn told(index: &Index, variable: &Variable, default: Option<&DefaultValue>) -> Self {
+    fn new(index: &Index, variable: &Variable, default: Option<&DefaultValue>) -> Self {
         let place = default
             .map(|default| default.place)
             .or_else(|| variable.fixed.first().copied())
@@ -294,7 +294,7 @@ impl Default {
     }
 }
 
-/// What of a change matters to an inventory. `settings`: what it sets, as it is made for `from`.
+/// The parts of a change that matter to an inventory. `settings`: its variables, as it is made for `from`.
 pub fn uses(settings: &[Setting], from: &Index, to: &Index, difference: &Difference) -> Vec<Use> {
     let mut found: Vec<Use> = Vec::new();
     for setting in settings {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use minijinja::machinery::ast::{BinOpKind, CallArg, CompareOpKind, Expr, Macro, Stmt};
 use minijinja::machinery::{Span, parse, parse_expr};
 
-/// What a piece of Jinja uses.
+/// The names that a piece of Jinja uses.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Uses {
     /// Variables that it uses and does not set itself, with the line of the first use, counted from 0.
@@ -29,7 +29,7 @@ pub(super) struct Uses {
 pub(super) struct Refused {
     /// Counted from 0.
     pub(super) line: u32,
-    /// What the parser said.
+    /// The parser's message.
     pub(super) message: String,
 }
 
@@ -40,7 +40,7 @@ impl From<minijinja::Error> for Refused {
     }
 }
 
-/// What a text with `{{ … }}` or `{% … %}` in it uses.
+/// The names that a text with `{{ … }}` or `{% … %}` in it uses.
 pub(super) fn template(text: &str) -> Uses {
     parse_template(text).unwrap_or_else(|error| {
         let again = tuples::with_brackets(text).and_then(|text| parse_template(&text).ok());
@@ -55,7 +55,7 @@ fn parse_template(text: &str) -> Result<Uses, minijinja::Error> {
     Ok(visitor.uses)
 }
 
-/// What a bare expression uses, as stands behind `when:`.
+/// The names that a bare expression uses, as stands behind `when:`.
 pub(super) fn expression(text: &str) -> Uses {
     match parse_expr(text) {
         Ok(tree) => {
@@ -139,7 +139,7 @@ impl Visitor {
             }
             Expr::List(list) => list.items.iter().for_each(|item| self.set(item)),
             Expr::Tuple(tuple) => tuple.items.iter().for_each(|item| self.set(item)),
-            // `set a.b` changes what `a` holds.
+            // `set a.b` changes the content of `a`.
             other => self.expression(other),
         }
     }
@@ -228,7 +228,7 @@ impl Visitor {
     fn declared(&mut self, declared: &Macro<'_>) {
         declared.defaults.iter().for_each(|default| self.expression(default));
         self.scoped(|this| {
-            // What Jinja gives every macro.
+            // The names that Jinja gives every macro.
             this.scopes
                 .iter_mut()
                 .last()

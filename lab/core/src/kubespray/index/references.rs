@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::jinja::{self, Uses};
 use crate::kubespray::yaml::{Node, Value, Word};
 
-/// What the files of a checkout use.
+/// The names that the files of a checkout use.
 #[derive(Debug, Default)]
 pub(super) struct References {
     /// Every name, with the first line of each file that uses it.
@@ -18,14 +18,14 @@ pub(super) struct References {
     pub(super) made_groups: BTreeSet<String>,
     /// Tables of checksums, with the variable that chooses from them.
     pub(super) lookups: BTreeMap<String, String>,
-    /// Pieces of Jinja that had to be read word by word: file, line, what the parser said.
+    /// Pieces of Jinja that had to be read word by word: file, line, the parser's message.
     pub(super) refused: Vec<(String, u32, String)>,
 }
 
 /// Keys whose values are expressions without `{{ }}`.
 const EXPRESSIONS: &[&str] = &["when", "that", "until", "failed_when", "changed_when", "var"];
 
-/// What Ansible and Jinja give every task and template.
+/// The names that Ansible and Jinja give every task and template.
 const MAGIC: &[&str] = &[
     "item",
     "inventory_hostname",
@@ -170,7 +170,7 @@ mod tests {
     use crate::kubespray::yaml;
 
     #[test]
-    fn uses_have_their_lines_and_names_of_the_tasks_own_are_told_apart() {
+    fn uses_have_lines_and_names_of_tasks_stay_apart() {
         let text = "\
 - name: Something
   vars:

@@ -1,4 +1,4 @@
-//! What else a checkout says of itself: ranges, playbooks, groups, distributions, assertions.
+//! Other facts of a checkout: ranges, playbooks, groups, distributions, assertions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,7 +38,7 @@ pub(super) fn distributions(text: &str) -> Vec<String> {
 fn distribution(line: &str) -> String {
     let text = without_links(&line.replace("**", ""));
     match text.split_once(" (") {
-        // Of a remark only what comes before the place to read on.
+        // Of a remark only the text before the place to read on.
         Some((name, remark)) if remark.starts_with("experimental") => {
             format!("{name} ({})", remark.split([':', ')']).next().unwrap_or_default())
         }
@@ -67,7 +67,7 @@ fn without_links(markdown: &str) -> String {
     text + rest
 }
 
-/// What is learned from playbooks, one after the other.
+/// The facts from playbooks, one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Playbooks {
     found: BTreeSet<String>,
@@ -155,7 +155,7 @@ pub(super) fn dynamic_groups(document: &Node) -> (BTreeMap<String, String>, BTre
     (old, groups)
 }
 
-/// What `roles/validate_inventory` asserts of every inventory.
+/// The assertions of `roles/validate_inventory` about every inventory.
 #[derive(Debug, Default)]
 pub(super) struct Assertions {
     pub(super) choices: BTreeMap<String, Vec<String>>,
@@ -207,7 +207,7 @@ mod tests {
         "Rocky Linux 9, 10 (experimental in 10)"
     )]
     #[case::unclosed("**Odd** [9](docs [10", "Odd [9](docs [10")]
-    fn a_distribution_loses_links_and_notes(#[case] line: &str, #[case] expected: &str) {
+    fn distribution_loses_links_and_notes(#[case] line: &str, #[case] expected: &str) {
         assert_eq!(distribution(line), expected);
     }
 
@@ -217,7 +217,7 @@ mod tests {
     #[case::filtered("kube_control_plane | first", &["kube_control_plane"])]
     #[case::template("{{ node | default('x') }}", &[])]
     #[case::own("all:localhost:_kubespray_needs_etcd", &[])]
-    fn a_host_pattern_names_groups(#[case] hosts: &str, #[case] expected: &[&str]) {
+    fn host_pattern_names_groups(#[case] hosts: &str, #[case] expected: &[&str]) {
         assert_eq!(pattern(hosts), expected);
     }
 }

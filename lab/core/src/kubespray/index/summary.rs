@@ -8,9 +8,9 @@ use super::versions::compare;
 use super::{Index, Shape, Variable, known_tags};
 use crate::source::suggest;
 
-/// Everything that an index says of one variable.
+/// Everything in an index about one variable.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Told {
+pub struct VariableSummary {
     /// Its name.
     pub name: String,
     /// The Kubespray that is asked.
@@ -28,7 +28,7 @@ pub struct Told {
     pub choices: Vec<String>,
     /// Its defaults.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub defaults: Vec<ToldDefault>,
+    pub defaults: Vec<DefaultSummary>,
     /// Where roles set it for good.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fixed: Vec<String>,
@@ -37,13 +37,13 @@ pub struct Told {
     pub sometimes_fixed: Vec<String>,
     /// Where the sample inventory shows it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub sample: Vec<ToldExample>,
+    pub sample: Vec<ExampleSummary>,
     /// Where it is used; the first line of each file that does.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub used: Vec<String>,
-    /// The components whose version it chooses, with the versions on `amd64`, or whatever there is.
+    /// The components whose version it chooses, with the versions on `amd64`, or on any other architecture.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub components: Vec<ToldComponent>,
+    pub components: Vec<ComponentSummary>,
     /// The version that is picked for each minor version of Kubernetes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub picks: Vec<(String, String)>,
@@ -51,10 +51,10 @@ pub struct Told {
 
 /// A default of a variable.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ToldDefault {
+pub struct DefaultSummary {
     /// `roles/…/main.yml:12`.
     pub place: String,
-    /// What kind of value it is.
+    /// The kind of value.
     pub shape: Shape,
     /// The value, where it is a plain one or a version.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,35 +63,35 @@ pub struct ToldDefault {
 
 /// A line of the sample inventory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ToldExample {
+pub struct ExampleSummary {
     /// `inventory/sample/…:12`.
     pub place: String,
     /// Whether it is commented out.
     pub commented: bool,
-    /// What kind of value it shows, where the line says.
+    /// The kind of value that it shows, where the line says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shape: Option<Shape>,
 }
 
 /// A component whose version a variable chooses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ToldComponent {
+pub struct ComponentSummary {
     /// Its name.
     pub name: String,
     /// Newest first.
     pub versions: Vec<String>,
 }
 
-/// Everything that an index says of a variable. `None` where it does not know the name.
-pub fn tell(index: &Index, name: &str) -> Option<Told> {
+/// Summarises a variable by an index. `None` where it does not know the name.
+pub fn summarise_variable(index: &Index, name: &str) -> Option<VariableSummary> {
     let refused = index.refused.iter().any(|refused| refused == name);
-    // A refused variable is worth telling though nothing else is known of it.
+    // A refused variable is worth printing though nothing else is known of it.
     let nothing = Variable::default();
     let variable = index.variables.get(name).or(refused.then_some(&nothing))?;
     let has = |tag: &&str| Index::known(tag).is_some_and(|known| known.variables.contains_key(name));
     let components = index.components.iter().filter(|(_, one)| one.version_variable.as_deref() == Some(name));
     let places = |places: &[super::Place]| places.iter().map(|place| index.place(*place)).collect();
-    Some(Told {
+    Some(VariableSummary {
         name: name.to_owned(),
         version: index.version.clone(),
         releases: known_tags().filter(has).collect(),
@@ -102,7 +102,7 @@ pub fn tell(index: &Index, name: &str) -> Option<Told> {
         defaults: variable
             .defaults
             .iter()
-            .map(|default| ToldDefault {
+            .map(|default| DefaultSummary {
                 place: index.place(default.place),
                 shape: default.shape,
                 value: default.value.clone(),
@@ -113,7 +113,7 @@ pub fn tell(index: &Index, name: &str) -> Option<Told> {
         sample: variable
             .sample
             .iter()
-            .map(|example| ToldExample {
+            .map(|example| ExampleSummary {
                 place: index.place(example.place),
                 commented: example.commented,
                 shape: example.shape,
@@ -121,7 +121,7 @@ pub fn tell(index: &Index, name: &str) -> Option<Told> {
             .collect(),
         used: places(&variable.used),
         components: components
-            .map(|(name, one)| ToldComponent {
+            .map(|(name, one)| ComponentSummary {
                 name: name.clone(),
                 versions: one
                     .versions
@@ -139,7 +139,7 @@ pub fn tell(index: &Index, name: &str) -> Option<Told> {
     })
 }
 
-/// What to do about a name that an index does not know: the nearest one that it does, or the releases that do.
+/// The hint for a name that an index does not know: the nearest one that it does, or the releases that do.
 pub fn unknown_variable_hint(index: &Index, name: &str) -> Option<String> {
     let releases: Vec<&str> = known_tags()
         .filter(|tag| *tag != index.version)
@@ -155,30 +155,34 @@ pub fn unknown_variable_hint(index: &Index, name: &str) -> Option<String> {
 }
 
 /// One variable whole.
-pub fn variable_text(told: &Told) -> String {
-    let mut text = format!("{}, in Kubespray {}\n", told.name, told.version);
+pub fn variable_text(summary: &VariableSummary) -> String {
+    let mut text = format!("{}, in Kubespray {}\n", summary.name, summary.version);
     let mut row = |key: &str, value: &str| {
         let _ = writeln!(text, "  {key:14}{value}");
     };
     row(
         "releases",
-        &if told.releases.is_empty() { "none of those known".to_owned() } else { told.releases.join(", ") },
+        &if summary.releases.is_empty() {
+            "none of those known".to_owned()
+        } else {
+            summary.releases.join(", ")
+        },
     );
-    let overridable = match (told.refused, told.overridable, told.sometimes_fixed.is_empty()) {
+    let overridable = match (summary.refused, summary.overridable, summary.sometimes_fixed.is_empty()) {
         (true, ..) => "no: Kubespray refuses to run with it",
         (_, false, _) => "no: roles set it for good",
         (_, true, false) => "yes, but not on systems for which roles set it",
         (_, true, true) => "yes",
     };
     row("overridable", overridable);
-    if told.boolean {
+    if summary.boolean {
         row("shape", "a real boolean, no text");
     }
-    if !told.choices.is_empty() {
-        let words: Vec<&str> = told.choices.iter().map(|word| suggest::visible(word)).collect();
+    if !summary.choices.is_empty() {
+        let words: Vec<&str> = summary.choices.iter().map(|word| suggest::visible(word)).collect();
         row("one of", &words.join(", "));
     }
-    for default in &told.defaults {
+    for default in &summary.defaults {
         let value = match (&default.value, default.shape) {
             (Some(value), Shape::Computed) => format!("{value}, computed"),
             (Some(value), _) => value.to_string(),
@@ -186,20 +190,20 @@ pub fn variable_text(told: &Told) -> String {
         };
         row("default", &format!("{value}  {}", default.place));
     }
-    for (minor, version) in &told.picks {
+    for (minor, version) in &summary.picks {
         row("picked", &format!("{version} for Kubernetes {minor}"));
     }
-    for component in &told.components {
+    for component in &summary.components {
         row("versions", &format!("{}: {}", component.name, component.versions.join(" ")));
     }
-    told.fixed.iter().for_each(|place| row("set for good", place));
-    told.sometimes_fixed.iter().for_each(|place| row("set", place));
-    for example in &told.sample {
+    summary.fixed.iter().for_each(|place| row("set for good", place));
+    summary.sometimes_fixed.iter().for_each(|place| row("set", place));
+    for example in &summary.sample {
         let shape = example.shape.map(|shape| format!("  ({})", shape_name(shape))).unwrap_or_default();
         let commented = if example.commented { ", commented out" } else { "" };
         row("sample", &format!("{}{commented}{shape}", example.place));
     }
-    told.used.iter().for_each(|place| row("used", place));
+    summary.used.iter().for_each(|place| row("used", place));
     text
 }
 
@@ -225,7 +229,7 @@ pub fn summary_text(index: &Index) -> String {
     if let Some((oldest, newest)) = index.kubernetes() {
         let kubelet = index.components.get("kubelet");
         let default = kubelet.and_then(|kubelet| kubelet.default.as_deref()).unwrap_or("none");
-        row("Kubernetes", &format!("{oldest} to {newest}, {default} unless told otherwise"));
+        row("Kubernetes", &format!("{oldest} to {newest}, {default} by default"));
     }
     row("ansible-core", &format!("from {}, below {}", index.ansible_core.0, index.ansible_core.1));
     row("requirements", &index.requirements.join(", "));

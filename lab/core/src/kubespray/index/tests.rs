@@ -81,7 +81,7 @@ fn with(changed: &str, text: Option<&str>) -> Checkout {
 }
 
 #[test]
-fn an_index_holds_what_a_checkout_says() {
+fn index_holds_facts_of_checkout() {
     let built = build(&files(SMALL)).unwrap();
     insta::assert_snapshot!(write(&built.index));
     let problems: Vec<String> = built
@@ -93,7 +93,7 @@ fn an_index_holds_what_a_checkout_says() {
 }
 
 #[test]
-fn the_order_of_the_files_and_a_round_through_text_leave_no_trace() {
+fn index_is_independent_of_file_order_and_text_round_trip() {
     let one = build(&files(SMALL)).unwrap().index;
     let mut reversed = files(SMALL);
     reversed.files.reverse();
@@ -112,13 +112,13 @@ fn the_order_of_the_files_and_a_round_through_text_leave_no_trace() {
     with("roles/kubespray_defaults/vars/main/checksums.yml", Some("a: b\nc: [\n")),
     "roles/kubespray_defaults/vars/main/checksums.yml:2: not valid YAML: unclosed bracket '['"
 )]
-fn what_is_no_kubespray_is_refused(#[case] checkout: Checkout, #[case] expected: &str) {
+fn build_refuses_other_checkout(#[case] checkout: Checkout, #[case] expected: &str) {
     let error = build(&checkout).unwrap_err().to_string();
     assert_eq!(error, expected);
 }
 
 #[test]
-fn a_broken_file_is_named_and_the_rest_is_there() {
+fn build_names_broken_file_and_reads_the_rest() {
     let built =
         build(&with("roles/web/defaults/main.yml", Some("web_enabled: false\nweb_mode: 'x\n"))).unwrap();
     let broken: Vec<&Problem> = built.problems.iter().filter(|problem| problem.missing).collect();
@@ -132,7 +132,7 @@ fn a_broken_file_is_named_and_the_rest_is_there() {
 #[case::v2_29_1("v2.29.1", "0c6a29553f90c55cba5e0e359470321dc7cf7d29", ("1.31.0", "1.33.7"), 1532, 1886)]
 #[case::v2_30_0("v2.30.0", "f4ccdb5e72395eaf9f3444056ebd1a6625ddb89a", ("1.32.0", "1.34.3"), 1535, 1890)]
 #[case::v2_31_0("v2.31.0", "1c9add48975060f45396b34d8e022c30d7f80dab", ("1.33.0", "1.35.4"), 1468, 1816)]
-fn the_index_of_a_release_is_the_one_that_was_measured(
+fn index_of_release_matches_measured_one(
     #[case] tag: &str,
     #[case] commit: &str,
     #[case] kubernetes: (&str, &str),
@@ -154,7 +154,7 @@ fn the_index_of_a_release_is_the_one_that_was_measured(
 }
 
 #[test]
-fn the_versions_of_a_release_are_those_that_kubespray_installs() {
+fn versions_of_release_match_installed_ones() {
     let index = Index::known("v2.31.0").unwrap();
     let defaults: BTreeMap<&str, &str> = index
         .components

@@ -1,5 +1,5 @@
-//! The variables of a checkout: where roles and the sample inventory define and show them, and what kind of
-//! values they have.
+//! The variables of a checkout: where roles and the sample inventory define and show them, and their kinds of
+//! values.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +27,7 @@ pub(super) fn role(path: &str) -> Option<Role> {
     if !folders.contains(&"vars") {
         return None;
     }
-    // Ansible loads `vars/main.yml` or everything in `vars/main/` by itself, other files when told to.
+    // Ansible loads `vars/main.yml` or everything in `vars/main/` by itself, other files on request.
     let (_, inner) = path.split_once("/vars/")?;
     let main = inner.starts_with("main/") || matches!(inner, "main.yml" | "main.yaml");
     Some(if main { Role::Fixed } else { Role::SometimesFixed })
@@ -170,7 +170,7 @@ fn digest(node: &Node) -> Option<String> {
 /// Longer texts are no plain values.
 const LONGEST: usize = 120;
 
-/// What kind of value a node is, and the value where it is a plain one.
+/// The kind of value of a node, and the value where it is a plain one.
 fn shape(node: &Node) -> (Shape, Option<serde_json::Value>) {
     match &node.value {
         Value::Scalar(_, Word::Null) => (Shape::Null, None),

@@ -37,7 +37,7 @@ pub(super) fn components(document: &Node) -> BTreeMap<String, Component> {
 
 /// The variables of Kubespray's role of defaults, ready to be worked out.
 pub(super) struct Versions<'a> {
-    /// What each variable is set to, with the fixed ones over the defaults.
+    /// The value of each variable, with the fixed ones over the defaults.
     values: BTreeMap<&'a str, &'a Node>,
     environment: Environment<'static>,
 }
@@ -129,7 +129,7 @@ struct Context<'c, 'a> {
     versions: &'c Versions<'a>,
     kube_version: Option<&'c str>,
     known: RefCell<HashMap<String, Option<Value>>>,
-    /// What is being worked out: a variable that needs itself has no value.
+    /// The variables being computed: one that needs itself has no value.
     open: RefCell<HashSet<String>>,
 }
 
@@ -162,7 +162,7 @@ impl Context<'_, '_> {
             Yaml::Scalar(text, Word::Text) => Value::from(text.as_str()),
             Yaml::Scalar(_, Word::Bool(yes)) => Value::from(*yes),
             Yaml::Scalar(_, Word::Integer(number)) => Value::from(*number),
-            // What is written: `1.30` is a version here.
+            // The text in the file: `1.30` is a version here.
             Yaml::Scalar(text, Word::Float(_)) => Value::from(text.as_str()),
             Yaml::List(items) => items.iter().filter_map(|item| self.node(item)).collect(),
             Yaml::Map(entries) => Value::from_pairs(
@@ -301,7 +301,7 @@ endless_version: "{% for a in range(100000) %}{% for b in range(100000) %}{% end
     }
 
     #[test]
-    fn an_older_kubernetes_gets_what_belongs_to_it() {
+    fn older_kubernetes_gets_matching_versions() {
         let found = all(Some("1.33.6"));
         assert_eq!(found["etcd_version"], "3.5.26");
         assert_eq!(found["api_version"], "v1beta1");

@@ -1,4 +1,4 @@
-//! What Kubespray itself refuses, and the settings behind it.
+//! Kubespray's own refusals, and the settings behind them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use crate::kubespray::setting::{Origin, Scope, Setting};
 pub struct Refusal {
     /// Kubespray's name for the check.
     pub task: String,
-    /// What it says.
+    /// Its message.
     pub message: String,
     /// The condition that does not hold, where it says so.
     pub assertion: Option<String>,
@@ -38,18 +38,18 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// What is said where a check has no message of its own.
+/// The message where a check has none of its own.
 const NO_MESSAGE: &str = "Assertion failed";
 
-/// The groups of machines that checks look at, and what decides about them.
+/// The groups of machines that checks look at, and the settings that decide about them.
 const GROUPS: [(&str, &str); 3] = [
     ("etcd", "`machines`: those with the role `etcd`, or else the control planes"),
     ("kube_control_plane", "`machines`: those with the role `control-plane`"),
     ("k8s_cluster", "`machines`: the control planes and the workers"),
 ];
 
-/// What Kubespray refuses, from what failed: task, machine, reason. One refusal for all machines for which it is the
-/// same.
+/// Kubespray's refusals, from failures: task, machine, reason. One refusal for all machines for which it is
+/// the same.
 pub fn refusals(failed: &[(String, String, Failure)], settings: &[Setting]) -> Vec<Refusal> {
     let mut found: Vec<Refusal> = Vec::new();
     for (task, machine, failure) in failed {
@@ -110,7 +110,7 @@ fn causes(text: &str, machine: &str, settings: &[Setting]) -> Vec<String> {
         if matches!(&setting.scope, Scope::Host(name) if name != machine) {
             continue;
         }
-        causes.insert(&setting.name, said(setting));
+        causes.insert(&setting.name, describe_setting(setting));
     }
     let mut causes: Vec<String> = causes.into_values().collect();
     if text.contains("groups") {
@@ -121,7 +121,7 @@ fn causes(text: &str, machine: &str, settings: &[Setting]) -> Vec<String> {
 }
 
 /// A setting, its value, and where that comes from.
-fn said(setting: &Setting) -> String {
+fn describe_setting(setting: &Setting) -> String {
     let from = match &setting.origin {
         Origin::ClusterFile(key) => format!("`{key}` in the cluster file"),
         Origin::Harness(why) => format!("the lab itself: {why}"),
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_names_the_machines_and_the_keys_behind_it() {
+    fn refusal_names_machines_and_keys() {
         let setting = |name: &str, value, origin| Setting {
             scope: Scope::Group("k8s_cluster".into()),
             name: name.into(),
@@ -197,7 +197,7 @@ mod tests {
                 "",
             ),
         ];
-        let told: Vec<String> = refusals(&failed, &settings).iter().map(ToString::to_string).collect();
-        insta::assert_snapshot!(told.join("\n"));
+        let sentences: Vec<String> = refusals(&failed, &settings).iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(sentences.join("\n"));
     }
 }

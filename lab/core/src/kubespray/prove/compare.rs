@@ -1,5 +1,5 @@
-//! The groups and the effective variables of every machine: as they are meant, and as `ansible-inventory --list`
-//! says them.
+//! The groups and the effective variables of every machine: as intended, and as `ansible-inventory --list`
+//! prints them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -32,7 +32,7 @@ fn groups_of(roles: &BTreeSet<Role>) -> Vec<&'static str> {
     groups
 }
 
-/// What the inventory of a cluster is meant to say.
+/// The intended groups and variables of a cluster's inventory.
 pub fn meant(spec: &ClusterSpec, settings: &[Setting], login: &Login) -> Listing {
     let mut by_scope: BTreeMap<&Scope, Vec<&Setting>> = BTreeMap::new();
     for setting in settings {
@@ -69,7 +69,7 @@ fn ini(value: &str) -> Value {
     }
 }
 
-/// Reads what `ansible-inventory --list` printed; `None` where it is no such thing.
+/// Reads the output of `ansible-inventory --list`; `None` where it is none.
 pub fn listed(printed: &Value) -> Option<Listing> {
     let printed = printed.as_object()?;
     let mut listing = Listing::default();
@@ -107,7 +107,7 @@ fn gather<'a>(
     }
 }
 
-/// One thing that Ansible reads differently from what was meant.
+/// One difference between the intended inventory and Ansible's reading.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Difference {
     /// A group with other machines.
@@ -125,9 +125,9 @@ pub enum Difference {
         machine: String,
         /// The variable.
         variable: String,
-        /// What was meant; none for a variable that nobody meant.
+        /// The intended value; none for an extra variable.
         meant: Option<Value>,
-        /// What Ansible reads; none for one that it does not see.
+        /// Ansible's reading; none for one that it does not see.
         got: Option<Value>,
     },
 }
@@ -195,12 +195,12 @@ fn shown(variable: &str, value: &Value) -> String {
 /// Every difference, groups first, then machines in their order.
 pub fn differences(meant: &Listing, got: &Listing) -> Vec<Difference> {
     let mut found = Vec::new();
-    let nobody = BTreeSet::new();
+    let no_machines = BTreeSet::new();
     // Groups of Ansible's own, and those without a machine, mean nothing.
     let groups: BTreeSet<&String> =
         meant.groups.keys().chain(got.groups.keys().filter(|group| *group != "ungrouped")).collect();
     for group in groups {
-        let [meant, got] = [meant, got].map(|listing| listing.groups.get(group).unwrap_or(&nobody));
+        let [meant, got] = [meant, got].map(|listing| listing.groups.get(group).unwrap_or(&no_machines));
         let missing: Vec<String> = meant.difference(got).cloned().collect();
         let extra: Vec<String> = got.difference(meant).cloned().collect();
         if !missing.is_empty() || !extra.is_empty() {
@@ -248,10 +248,10 @@ fn is_same(one: &Value, other: &Value) -> bool {
 /// Machines that stand for others: one for each set of roles and of variables that Kubespray decides by. The second is
 /// all for which the first stands, itself included.
 ///
-/// What is asked of Kubespray without a connection depends on nothing else, and asking it for a thousand
-/// machines takes an hour.
+/// Kubespray's answer without a connection depends on nothing else, and asking it for a thousand machines
+/// takes an hour.
 pub fn representatives(spec: &ClusterSpec, settings: &[Setting]) -> BTreeMap<String, Vec<String>> {
-    // What differs from machine to machine and decides nothing about files, images or versions.
+    // Variables that differ from machine to machine and decide nothing about files, images or versions.
     const OWN: [&str; 7] = [
         "ansible_host",
         "ip",
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_meant_for_each_machine_of_the_plan() {
+    fn listing_gives_variables_of_each_machine() {
         let listing = dev();
         let groups: Vec<_> =
             listing.groups.iter().map(|(group, machines)| format!("{group}: {machines:?}")).collect();
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_is_read_with_groups_inside_groups() {
+    fn listing_reads_groups_inside_groups() {
         let printed = json!({
             "_meta": {"hostvars": {"a": {"x": 1}}},
             "all": {"children": ["ungrouped", "k8s_cluster"]},
@@ -343,8 +343,8 @@ mod tests {
         variables.insert("stray".to_owned(), json!(vec!["x"; 40]));
         variables.insert("registry_password".to_owned(), json!("hunter2"));
         variables.remove("node_labels");
-        let told: Vec<String> = differences(&meant, &got).iter().map(ToString::to_string).collect();
-        insta::assert_snapshot!(told.join("\n"));
+        let sentences: Vec<String> = differences(&meant, &got).iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(sentences.join("\n"));
     }
 
     #[test]
@@ -359,9 +359,9 @@ mod tests {
         let spec = fixtures::spec();
         let settings = settings(&spec, &Index::known("v2.30.0").unwrap());
         let found = representatives(&spec, &settings);
-        let told: Vec<_> = found.iter().map(|(one, all)| format!("{one}: {}", all.join(", "))).collect();
+        let lines: Vec<_> = found.iter().map(|(one, all)| format!("{one}: {}", all.join(", "))).collect();
         assert_eq!(
-            told,
+            lines,
             ["control-plane: control-plane", "cpu-worker: cpu-worker, gpu-worker-1, gpu-worker-2"]
         );
     }

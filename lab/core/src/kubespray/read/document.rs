@@ -1,4 +1,4 @@
-//! One YAML file of an inventory, with findings for what is wrong with it.
+//! One YAML file of an inventory, with findings for its mistakes.
 //!
 //! Owns how a syntax error reads for people. It knows neither hosts nor variables.
 

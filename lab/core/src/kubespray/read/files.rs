@@ -1,4 +1,4 @@
-//! Which files of variables Ansible reads, and which it passes over though somebody meant it to.
+//! Which files of variables Ansible reads, and which it passes over against the author's intent.
 //!
 //! Follows `find_vars_files` of `lib/ansible/parsing/dataloader.py`: of `NAME`, `NAME.yml`, `NAME.yaml` and
 //! `NAME.json` only the first one that is there; of a folder every file with one of these endings or none, sorted,
@@ -11,7 +11,7 @@ use crate::kubespray::groups::Groups;
 use crate::kubespray::setting::Scope;
 use crate::source::{Severity, suggest};
 
-/// What the file of hosts is called, where somebody names only its folder.
+/// The name of the file of hosts, where a person names only its folder.
 pub const HOSTS_FILES: [&str; 8] = [
     "inventory.ini",
     "hosts.ini",
@@ -114,7 +114,7 @@ pub(super) fn choose(groups: &Groups, entries: &[Entry]) -> (Vec<Wanted>, Vec<Un
         }
         for (path, is_folder) in top_level(&tree, folder) {
             if !used.contains(path)
-                && let Some(found) = nobodys(path, is_folder, folder, names, &mut compared)
+                && let Some(found) = unmatched_file(path, is_folder, folder, names, &mut compared)
             {
                 unread.push(found);
             }
@@ -123,7 +123,7 @@ pub(super) fn choose(groups: &Groups, entries: &[Entry]) -> (Vec<Wanted>, Vec<Un
     (wanted, unread)
 }
 
-/// What lies in a folder itself, not below its folders.
+/// The files of a folder itself, not below its folders.
 fn top_level<'a>(tree: &BTreeMap<&'a str, bool>, folder: &str) -> Vec<(&'a str, bool)> {
     let start = format!("{folder}/");
     let inside = |path: &str| path.strip_prefix(&start).map(|name| !name.contains('/'));
@@ -152,10 +152,11 @@ fn below(tree: &BTreeMap<&str, bool>, folder: &str, scope: &Scope, wanted: &mut 
     }
 }
 
-/// A file or a folder that is named after nobody. Silent about what is plainly no file of variables.
+/// A file or a folder whose name is no group and no host. Silent about an entry that is plainly no file of
+/// variables.
 ///
 /// `compared`: how many names of files were compared with those of the inventory.
-fn nobodys(
+fn unmatched_file(
     path: &str,
     is_folder: bool,
     folder: &str,
@@ -177,7 +178,7 @@ fn nobodys(
     Some(Unread {
         path: path.to_owned(),
         severity: Severity::Warning,
-        message: format!("nobody reads this: the inventory has no {kind} {}", suggest::quote(name)),
+        message: format!("Ansible ignores this: the inventory has no {kind} {}", suggest::quote(name)),
         hint: near.map_or_else(
             || format!("name it after one of the {what} of the inventory"),
             |near| format!("did you mean `{near}`?"),

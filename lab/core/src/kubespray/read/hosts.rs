@@ -12,13 +12,13 @@ use crate::source::{Code, Findings, Place, Severity, Span};
 /// Deeper than any inventory nests its groups.
 const DEPTH: usize = 24;
 
-/// What the file of hosts says.
+/// The content of the file of hosts.
 pub(super) struct Hosts {
     pub(super) groups: Groups,
     pub(super) settings: Vec<Setting>,
 }
 
-/// Collects what a file of hosts says.
+/// Collects the content of a file of hosts.
 pub(super) struct Builder<'a> {
     pub(super) groups: Groups,
     pub(super) settings: Vec<Setting>,
@@ -31,7 +31,7 @@ impl Builder<'_> {
         Place { file: self.file, span }
     }
 
-    /// Puts a group into a group, or tells why it cannot be.
+    /// Puts a group into a group, or says why it cannot be.
     pub(super) fn add_child(&mut self, parent: usize, child: usize, span: Span) {
         if !self.groups.add_child(parent, child) {
             let parent = &self.groups.groups()[parent].name;
@@ -109,17 +109,17 @@ pub(super) fn read(path: &str, text: &str, file: usize, findings: &mut Findings)
 fn whole(tree: Node, builder: &mut Builder<'_>) {
     let span = tree.span;
     let yaml::Value::Map(entries) = tree.value else {
-        tell(builder, span, "a file of hosts is a mapping of groups".to_owned())
+        report_finding(builder, span, "a file of hosts is a mapping of groups".to_owned())
             .hint("start it with `all:`, and put `children:` and `hosts:` below");
         return;
     };
     if let Some((key, _)) = entries.iter().find(|(key, _)| key.key().as_deref() == Some("plugin")) {
-        tell(
+        report_finding(
             builder,
             key.span,
             "this is the setting of a plugin that finds hosts, not a file of hosts".to_owned(),
         )
-        .hint("run `ansible-inventory --list --yaml --output hosts.yaml`, and check what it writes");
+        .hint("run `ansible-inventory --list --yaml --output hosts.yaml`, and check its output");
         return;
     }
     for (key, value) in entries {
@@ -130,7 +130,7 @@ fn whole(tree: Node, builder: &mut Builder<'_>) {
 fn group(key: &Node, value: Node, depth: usize, builder: &mut Builder<'_>) -> Option<usize> {
     let name = key.key()?;
     if depth == 0 {
-        tell(builder, key.span, "too many groups inside one another".to_owned());
+        report_finding(builder, key.span, "too many groups inside one another".to_owned());
         return None;
     }
     let group_number = builder.groups.group(&name, Some(builder.place(key.span)));
@@ -138,7 +138,7 @@ fn group(key: &Node, value: Node, depth: usize, builder: &mut Builder<'_>) -> Op
         yaml::Value::Scalar(_, Word::Null) => return Some(group_number),
         yaml::Value::Map(sections) => sections,
         _ => {
-            tell(builder, value.span, format!("the group {} is a mapping", quote(&name)))
+            report_finding(builder, value.span, format!("the group {} is a mapping", quote(&name)))
                 .hint("its keys are `hosts`, `children` and `vars`");
             return Some(group_number);
         }
@@ -153,10 +153,12 @@ fn group(key: &Node, value: Node, depth: usize, builder: &mut Builder<'_>) -> Op
                 vec![(Node { value, ..content }, Node { value: yaml::Value::NULL, ..content })]
             }
             ("hosts" | "children" | "vars", _) => {
-                tell(builder, content.span, format!("`{word}` of the group {} is a mapping", quote(&name)))
-                    .hint(format!(
-                        "put a `:` behind each name below `{word}:`, in place of the `-` before it"
-                    ));
+                report_finding(
+                    builder,
+                    content.span,
+                    format!("`{word}` of the group {} is a mapping", quote(&name)),
+                )
+                .hint(format!("put a `:` behind each name below `{word}:`, in place of the `-` before it"));
                 continue;
             }
             _ => {
@@ -202,7 +204,7 @@ fn host(key: &Node, value: Node, group: usize, builder: &mut Builder<'_>) {
     let names = match pattern::expand(name) {
         Ok(names) => names,
         Err(problem) => {
-            tell(builder, key.span, problem);
+            report_finding(builder, key.span, problem);
             return;
         }
     };
@@ -225,12 +227,20 @@ fn host(key: &Node, value: Node, group: usize, builder: &mut Builder<'_>) {
             }
         }
         _ => {
-            tell(builder, value.span, format!("the variables of the host {} are a mapping", quote(&written)));
+            report_finding(
+                builder,
+                value.span,
+                format!("the variables of the host {} are a mapping", quote(&written)),
+            );
         }
     }
 }
 
-fn tell<'b>(builder: &'b mut Builder<'_>, span: Span, message: String) -> &'b mut crate::source::Finding {
+fn report_finding<'b>(
+    builder: &'b mut Builder<'_>,
+    span: Span,
+    message: String,
+) -> &'b mut crate::source::Finding {
     let place = builder.place(span);
     builder.findings.at(Severity::Error, Code::BadInventory, place, message)
 }

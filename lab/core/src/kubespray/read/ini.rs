@@ -8,7 +8,7 @@ use super::{literal, pattern};
 use crate::source::suggest::quote;
 use crate::source::{Code, Severity, Span};
 
-/// What the lines of a section are.
+/// The kind of a section's lines.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum State {
     Hosts,
@@ -41,7 +41,7 @@ pub(super) fn read(text: &str, builder: &mut Builder<'_>) {
         {
             let Some((name, of)) = head else {
                 state = State::Unknown;
-                tell(builder, span, format!("{} is not the head of a section", quote(line))).hint(
+                report_finding(builder, span, format!("{} is not the head of a section", quote(line))).hint(
                     "write it like [kube_node], [kube_node:vars] or [k8s_cluster:children], without blanks",
                 );
                 continue;
@@ -52,7 +52,7 @@ pub(super) fn read(text: &str, builder: &mut Builder<'_>) {
                 Some("children") => State::Children,
                 Some("vars") => State::Vars,
                 Some(other) => {
-                    tell(builder, span, format!("a section of {} is unknown", quote(other)))
+                    report_finding(builder, span, format!("a section of {} is unknown", quote(other)))
                         .hint("known are `hosts`, `children` and `vars`");
                     State::Unknown
                 }
@@ -75,7 +75,7 @@ pub(super) fn read(text: &str, builder: &mut Builder<'_>) {
             State::Children => {
                 let name = line.split('#').next().unwrap_or_default().trim_end();
                 if name.contains(|c: char| c.is_whitespace() || c == ':' || c == ']') {
-                    tell(builder, span, format!("{} is not the name of a group", quote(line)))
+                    report_finding(builder, span, format!("{} is not the name of a group", quote(line)))
                         .hint("a section of children has one group on each line, and nothing else");
                     continue;
                 }
@@ -97,8 +97,12 @@ pub(super) fn read(text: &str, builder: &mut Builder<'_>) {
                     builder.group_variable(group, trimmed, literal::value(value), name_span, value_span);
                 }
                 None => {
-                    tell(builder, span, format!("{} is not a variable with its value", quote(line)))
-                        .hint("write it like name=value");
+                    report_finding(
+                        builder,
+                        span,
+                        format!("{} is not a variable with its value", quote(line)),
+                    )
+                    .hint("write it like name=value");
                 }
             },
         }
@@ -107,19 +111,24 @@ pub(super) fn read(text: &str, builder: &mut Builder<'_>) {
     missing.sort_by_key(|(_, (span, _))| *span);
     for (name, (span, state)) in missing {
         let what = if state == State::Vars { "variables are set for" } else { "a child is" };
-        tell(builder, span, format!("{what} the group {}, which has no section", quote(&name))).hint(
-            format!("add a section [{name}], which may be empty: Ansible refuses the whole file without it"),
-        );
+        report_finding(builder, span, format!("{what} the group {}, which has no section", quote(&name)))
+            .hint(format!(
+                "add a section [{name}], which may be empty: Ansible refuses the whole file without it"
+            ));
     }
 }
 
-fn tell<'b>(builder: &'b mut Builder<'_>, span: Span, message: String) -> &'b mut crate::source::Finding {
+fn report_finding<'b>(
+    builder: &'b mut Builder<'_>,
+    span: Span,
+    message: String,
+) -> &'b mut crate::source::Finding {
     let place = builder.place(span);
     builder.findings.at(Severity::Error, Code::BadInventory, place, message)
 }
 
-/// The head of a section: its group and what its lines are. The outer `None`: it is no head; the inner one: it
-/// looks like one and is wrong.
+/// The head of a section: its group and the kind of its lines. The outer `None`: it is no head; the inner
+/// one: it looks like one and is wrong.
 #[expect(clippy::option_option, reason = "the two kinds of nothing are two different findings")]
 fn section(line: &str) -> Option<Option<(&str, Option<&str>)>> {
     let (inside, behind) = line[1..].split_once(']')?;
@@ -146,7 +155,7 @@ fn hosts(line: &str, start: usize, group: usize, builder: &mut Builder<'_>) {
         Ok(words) => words,
         Err(problem) => {
             let span = Span { start, end: start + line.len() };
-            tell(builder, span, format!("the line of a host has {problem}"))
+            report_finding(builder, span, format!("the line of a host has {problem}"))
                 .hint("close it on the same line");
             return;
         }
@@ -155,12 +164,12 @@ fn hosts(line: &str, start: usize, group: usize, builder: &mut Builder<'_>) {
     let Some(first) = words.next() else { return };
     let span = Span { start: start + first.start, end: start + first.end };
     if first.text == "---" {
-        tell(builder, span, "this looks like YAML, and is read as INI".to_owned())
+        report_finding(builder, span, "this looks like YAML, and is read as INI".to_owned())
             .hint("name the file hosts.yaml, or take the `---` away");
         return;
     }
     if first.text.ends_with(':') {
-        tell(builder, span, format!("the host {} ends in a `:`", quote(&first.text)))
+        report_finding(builder, span, format!("the host {} ends in a `:`", quote(&first.text)))
             .hint("a port belongs behind it; or name the file hosts.yaml if this is YAML");
         return;
     }
@@ -168,7 +177,7 @@ fn hosts(line: &str, start: usize, group: usize, builder: &mut Builder<'_>) {
     let names = match pattern::expand(name) {
         Ok(names) => names,
         Err(problem) => {
-            tell(builder, span, problem);
+            report_finding(builder, span, problem);
             return;
         }
     };
@@ -183,8 +192,12 @@ fn hosts(line: &str, start: usize, group: usize, builder: &mut Builder<'_>) {
     for word in words {
         let word_span = Span { start: start + word.start, end: start + word.end };
         let Some((name, value)) = word.text.split_once('=') else {
-            tell(builder, word_span, format!("{} is not a variable with its value", quote(&word.text)))
-                .hint("write it like name=value; blanks in a value need quotes around it");
+            report_finding(
+                builder,
+                word_span,
+                format!("{} is not a variable with its value", quote(&word.text)),
+            )
+            .hint("write it like name=value; blanks in a value need quotes around it");
             continue;
         };
         // The first `=` of the line's own text: quotes before it are rare and only move the place.
@@ -267,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_quote_is_told() {
+    fn open_quote_is_reported() {
         assert_eq!(split("a b='c"), Err("a quote that is not closed"));
     }
 

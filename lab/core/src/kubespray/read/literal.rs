@@ -1,4 +1,4 @@
-//! What Ansible takes a value of an INI file for: a literal of Python where it is one, else a text.
+//! The type of a value in an INI file as Ansible reads it: a literal of Python where it is one, else a text.
 //!
 //! So `True`, `12`, `[1, 2]` and `'x'` are a boolean, a number, a list and a text, and `true` is a text.
 
@@ -257,7 +257,7 @@ impl Reader<'_> {
     }
 }
 
-/// Adds what an escape stands for, and gives how many bytes behind its letter belong to it.
+/// Adds the character of an escape, and gives how many bytes behind its letter belong to it.
 fn unescape(escaped: char, behind: &str, text: &mut String) -> Option<usize> {
     let hexadecimal = |digits: usize| {
         let code = u32::from_str_radix(behind.get(..digits)?, 16).ok()?;
@@ -298,7 +298,7 @@ mod tests {
 
     use super::*;
 
-    /// Compared with Python's `ast.literal_eval`; what it refuses stays a text.
+    /// Compared with Python's `ast.literal_eval`; a literal that it refuses stays a text.
     #[rstest]
     #[case("True", json!(true))]
     #[case("true", json!("true"))]

@@ -141,9 +141,9 @@ mod tests {
     #[case("n[1:400][1:400]", "more than")]
     #[case("n[1:2:3:4]", "write it like")]
     #[case("n]1:2[", "no closing")]
-    fn what_is_no_range(#[case] pattern: &str, #[case] told: &str) {
+    fn pattern_refuses_invalid_range(#[case] pattern: &str, #[case] expected: &str) {
         let error = expand(pattern).unwrap_err();
-        assert!(error.contains(told), "{error}");
+        assert!(error.contains(expected), "{error}");
     }
 
     #[rstest]

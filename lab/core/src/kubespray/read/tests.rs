@@ -53,8 +53,8 @@ fn members<'a>(inventory: &'a Inventory, group: &str) -> Vec<&'a str> {
     inventory.groups.members(group).iter().map(|&host| hosts[host].name.as_str()).collect()
 }
 
-/// What was wrong, as people see it.
-fn told(inventory: Inventory) -> String {
+/// The findings, as people see them.
+fn render_findings(inventory: Inventory) -> String {
     let files = inventory.files;
     let findings = inventory.findings.finish_files(|file| &files[file].text);
     render_files(&findings, &files, false)
@@ -83,7 +83,7 @@ text = a # b
 ";
 
 #[test]
-fn an_ini_file_of_hosts() {
+fn ini_file_gives_hosts() {
     let inventory = read(&[("inventory.ini", INI)]);
     assert_eq!(members(&inventory, "all"), ["gateway", "node1", "node2", "worker-a", "worker-b"]);
     assert_eq!(members(&inventory, "etcd"), ["node1", "node2"]);
@@ -102,11 +102,11 @@ fn an_ini_file_of_hosts() {
             "worker-b": {"ansible_port": 2222, "note": "two words", "kube_version": 1.3, "text": "a # b"},
         })
     );
-    assert_eq!(told(inventory), "");
+    assert_eq!(render_findings(inventory), "");
 }
 
 #[test]
-fn a_yaml_file_of_hosts_says_the_same() {
+fn yaml_file_gives_same_hosts_as_ini() {
     let yaml = "\
 all:
   hosts:
@@ -131,7 +131,7 @@ all:
     for group in ["all", "etcd", "kube_control_plane", "kube_node", "k8s_cluster", "ungrouped"] {
         assert_eq!(members(&yaml, group), members(&ini, group), "{group}");
     }
-    assert_eq!(told(yaml), "");
+    assert_eq!(render_findings(yaml), "");
 }
 
 #[test]
@@ -175,12 +175,12 @@ fn variables_are_read_in_every_layout() {
             "host_vars/b.example.com/main.yml",
         ]
     );
-    assert_eq!(told(inventory), "");
+    assert_eq!(render_findings(inventory), "");
 }
 
 /// `lib/ansible/inventory/group.py` and `lib/ansible/inventory/helpers.py` of ansible-core: depth, priority, name.
 #[test]
-fn the_nearest_group_wins() {
+fn nearest_group_wins() {
     let hosts = "\
 [deep]
 h
@@ -212,7 +212,7 @@ z=middle
 x=deep
 ";
     let inventory = read(&[("inventory.ini", hosts), ("group_vars/all.yml", "w: all\n")]);
-    // A file for everybody beats a value that stands in the file of hosts, whatever its group.
+    // A file for everybody beats a value of any group in the file of hosts.
     assert_eq!(json!(effective(&inventory)["h"]), json!({"x": "deep", "y": "loud", "z": "loud", "w": "all"}));
 }
 
@@ -229,7 +229,7 @@ fn kubespray_makes_k8s_cluster_itself() {
     assert!(!read(&[("inventory.ini", INI)]).implied_cluster);
 }
 
-/// `https://yaml.org/type/`, and what PyYAML makes of it.
+/// `https://yaml.org/type/`, and PyYAML's reading of it.
 #[rstest]
 #[case("yes", json!(true))]
 #[case("Off", json!(false))]
@@ -320,7 +320,7 @@ fn parts_are_found_by_the_names_of_their_values() {
     }
 }
 
-/// Every mistake is told, with its place, and the rest of the file is read.
+/// Every mistake is reported, with its place, and the rest of the file is read.
 #[rstest]
 #[case::ini("ini", &[("inventory.ini", "\
 [kube_node]
@@ -336,7 +336,7 @@ no value
 [kube_node:children]
 two words
 kube_node
-nobody
+unknown
 [gone:vars]
 x=1
 ")])]
@@ -361,7 +361,7 @@ all:
     ("group_vars/all/tab.yml", "x:\n\ty: 1\n"),
     ("group_vars/all/documents.yml", "x: 1\n---\ny: 1\n"),
     ("group_vars/all/twice.yml", "x: 1\ny: {z: 1, z: 2}\nx: 2\n"),
-    ("group_vars/all/alias.yml", "x: *nobody\n"),
+    ("group_vars/all/alias.yml", "x: *unknown\n"),
     ("group_vars/all/vault", "$ANSIBLE_VAULT;1.1;AES256\n6162\n"),
     ("group_vars/all/secret.yml", "x: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  6162\n"),
 ])]
@@ -373,11 +373,11 @@ all:
     ("group_vars/README.md", "x"),
     ("host_vars/a.yml", "x: 1\n"),
     ("host_vars/a.yaml", "x: 1\n"),
-    ("host_vars/somebody.yml", "x: 1\n"),
+    ("host_vars/stranger.yml", "x: 1\n"),
     ("host_vars/localhost.yml", "x: 1\n"),
 ])]
-fn mistakes_are_told(#[case] name: &str, #[case] files: &[(&str, &str)]) {
-    insta::assert_snapshot!(format!("mistakes_{name}"), told(read(files)));
+fn mistakes_are_reported(#[case] name: &str, #[case] files: &[(&str, &str)]) {
+    insta::assert_snapshot!(format!("mistakes_{name}"), render_findings(read(files)));
 }
 
 #[test]
@@ -406,7 +406,7 @@ fn aliases_cannot_make_a_shallow_file_deep() {
     assert_eq!(variables(&text).findings.finish(&text)[0].code, Code::Syntax);
 }
 
-/// Reads a text as everything that it could be, and looks at what must hold of every result.
+/// Reads a text as everything that it could be, and checks the invariants of every result.
 fn try_out(text: &str) {
     for path in ["inventory.ini", "hosts.yaml", "hosts"] {
         let inventory = read(&[(path, text), ("group_vars/all.yml", text), ("host_vars/a.yml", text)]);
@@ -432,7 +432,7 @@ fn try_out(text: &str) {
 }
 
 #[test]
-fn a_file_may_end_anywhere() {
+fn inventory_file_may_end_anywhere() {
     for end in (0..=INI.len()).filter(|end| INI.is_char_boundary(*end)) {
         try_out(&INI[..end]);
     }

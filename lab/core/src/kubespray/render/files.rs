@@ -1,4 +1,4 @@
-//! Which file a setting is written to, and what that file says. One file is one text; nothing is on disk.
+//! Which file a setting is written to, and the text of that file. One file is one text; nothing is on disk.
 
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 
@@ -11,7 +11,7 @@ use crate::spec::{ClusterSpec, NetworkPlugin};
 /// Texts of files by their paths below the folder of the inventory.
 pub type Files = BTreeMap<String, String>;
 
-/// What is written into `inventory.ini`, beside the name of the machine.
+/// The variables in `inventory.ini`, beside the name of the machine.
 pub(in crate::kubespray) const IN_INVENTORY: [&str; 3] = ["ansible_host", "ip", "etcd_member_name"];
 
 /// Where Kubespray's sample shows the variables of `k8s_cluster`.
@@ -45,7 +45,7 @@ pub(super) fn variables(spec: &ClusterSpec, index: &Index, entries: &[Entry]) ->
         let text = match drafts.entry(placement.path(&setting.scope, &setting.name)) {
             btree_map::Entry::Vacant(vacant) => {
                 let (text, _) = vacant.insert((first_line(spec) + "---\n", entry));
-                yaml::comment(text, &said_of(entry));
+                yaml::comment(text, &comment_of(entry));
                 text
             }
             btree_map::Entry::Occupied(occupied) => {
@@ -53,7 +53,7 @@ pub(super) fn variables(spec: &ClusterSpec, index: &Index, entries: &[Entry]) ->
                 // Settings of one origin share its comment.
                 if last.setting.origin != setting.origin || last.note != entry.note {
                     text.push('\n');
-                    yaml::comment(text, &said_of(entry));
+                    yaml::comment(text, &comment_of(entry));
                 }
                 *last = entry;
                 text
@@ -73,8 +73,8 @@ pub(super) fn path(spec: &ClusterSpec, index: &Index, scope: &Scope, name: &str)
     FilePlacement::new(spec, index).path(scope, name)
 }
 
-/// What the comment above a setting says.
-fn said_of(Entry { setting, note }: &Entry) -> String {
+/// The text of the comment above a setting.
+fn comment_of(Entry { setting, note }: &Entry) -> String {
     let from = match &setting.origin {
         Origin::ClusterFile(path) => path.as_str(),
         Origin::Harness(reason) => reason,
@@ -87,7 +87,7 @@ fn said_of(Entry { setting, note }: &Entry) -> String {
     }
 }
 
-/// What decides in which file of its group a variable stands: the same one as in Kubespray's sample, where
+/// Decides in which file of its group a variable stands: the same one as in Kubespray's sample, where
 /// people look for it.
 struct FilePlacement<'i> {
     index: &'i Index,

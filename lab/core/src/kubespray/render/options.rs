@@ -1,4 +1,4 @@
-//! What a cluster file asks for, as Kubespray's variables in their right form.
+//! The options of a cluster file, as Kubespray's variables in their right form.
 //!
 //! The form is the one of Kubespray since v2.28.0: versions without a `v`, labels as a flat map of texts,
 //! taints as `key=value:Effect`. Versions are set only where they are asked for, and nothing is set twice.
@@ -54,7 +54,7 @@ impl Group {
     }
 }
 
-/// The settings of groups: what machines that only run etcd must know too in `all`, the rest in `k8s_cluster`.
+/// The settings of groups: those that machines with only etcd need too in `all`, the rest in `k8s_cluster`.
 pub(super) fn groups(spec: &ClusterSpec, index: &Index) -> Vec<Entry> {
     let variables = &spec.kubespray.variables;
     let mut all = all(spec, variables);
@@ -146,7 +146,7 @@ fn network(group: &mut Group, kubernetes: &KubernetesSpec, variables: &Variables
     group.asked(&path("pods"), "kube_pods_subnet", network.pods.map(|net| net.to_string()));
     group.asked(&path("services"), "kube_service_addresses", network.services.map(|net| net.to_string()));
     group.asked(&path("node_prefix"), "kube_network_node_prefix", network.node_prefix);
-    // Of a word that is no plugin the check of the file has told what cannot be said.
+    // The check of the file has reported a word that is no plugin.
     let Ok(plugin) = network_plugin(network.plugin, variables) else { return };
     if let Some(variable) = plugin_version(plugin) {
         group.asked(&path("version"), variable, network.version.clone());
@@ -255,7 +255,7 @@ fn addons(group: &mut Group, kubernetes: &KubernetesSpec, index: &Index) {
         ("ingress_nginx", "ingress_nginx_enabled", addons.ingress_nginx),
         ("helm", "helm_enabled", addons.helm),
     ] {
-        // Where there is no such add-on, not wanting it is nothing that could be said.
+        // Where there is no such add-on, no variable can switch it off.
         let sayable = wanted == Some(true) || index.variables.contains_key(variable);
         group.asked(&format!("kubernetes.addons.{key}"), variable, wanted.filter(|_| sayable));
     }
@@ -273,11 +273,11 @@ fn machine(spec: &ClusterSpec, machine: &MachineSpec) -> Vec<Entry> {
     let address = address.to_string();
     let mut entries = vec![
         Entry::new(scope(), "ansible_host", address.as_str(), path("address")),
-        // Without it, Kubespray takes whatever address the default route leads to.
+        // Without it, Kubespray takes the address of the default route.
         Entry::new(scope(), "ip", address, path("address")),
     ];
     if roles.contains(&Role::Etcd) {
-        // Kubespray would number the members, and name them anew when one of them goes.
+        // Kubespray would number the members, and rename them when one of them goes.
         entries.push(Entry::new(scope(), "etcd_member_name", name.as_str(), path("name")));
     }
     if !labels.is_empty() {

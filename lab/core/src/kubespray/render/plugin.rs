@@ -1,5 +1,5 @@
-//! Which of Kubespray's variables say what a cluster file says about the network of pods and about what
-//! runs containers: each plugin and each runtime has variables of its own. Decides nothing else.
+//! The variables of Kubespray for a cluster file's network of pods and container runtime: each plugin and
+//! each runtime has variables of its own. Decides nothing else.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,8 @@ use crate::spec::{ContainerEngine, Encapsulation, NetworkPlugin};
 /// User variables: group, then variable, then value.
 pub(crate) type Variables = BTreeMap<String, BTreeMap<String, Value>>;
 
-/// The network plugin that Kubespray will use: the user's variable, what the cluster file says, or
-/// Kubespray's own choice (roles/kubespray_defaults/defaults/main/main.yml). An error holds a word that is
-/// no plugin.
+/// The network plugin that Kubespray will use: the user's variable, the cluster file's word, or Kubespray's
+/// own choice (roles/kubespray_defaults/defaults/main/main.yml). An error holds a word that is no plugin.
 pub(crate) fn network_plugin(
     asked: Option<NetworkPlugin>,
     variables: &Variables,

@@ -1,8 +1,8 @@
-//! `group_vars/all/artifacts.yml` of a living lab: where its machines ask for files and images, and what checksums the
-//! files have that were built here.
+//! `group_vars/all/artifacts.yml` of a living lab: where its machines ask for files and images, and the
+//! checksums of the files that were built here.
 //!
-//! It is a file of the living lab alone: what is committed, and what `artifacts.lock.json` is computed from, names the
-//! places that everybody knows. It stands behind `all.yml` in its folder, so that Ansible reads it later and it wins over
+//! It is a file of the living lab alone: committed files, and the source of `artifacts.lock.json`, name
+//! public places. It stands behind `all.yml` in its folder, so that Ansible reads it later and it wins over
 //! `mirrors.files`; a variable of the user's own is never set here.
 
 use std::collections::BTreeSet;
@@ -22,7 +22,7 @@ pub const ARTIFACTS_FILE: &str = "group_vars/all/artifacts.yml";
 /// Containerd's settings of mirrors: roles/container-engine/containerd/templates/hosts.toml.j2, the same in every known release.
 const MIRRORS: &str = "containerd_registries_mirrors";
 
-/// What the lab serves to its machines.
+/// The artefacts that the lab serves to its machines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Served {
     /// The file server, `http://192.168.200.1:8080`; a file lies there under the host and the path of its address.
@@ -35,7 +35,7 @@ pub struct Served {
     pub own_builds: Vec<OwnBuild>,
 }
 
-/// A file that was built here, in place of what its maker published.
+/// A file that was built here, in place of its maker's release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnBuild {
     /// Kubespray's name for it, `kubelet`.
@@ -46,16 +46,16 @@ pub struct OwnBuild {
     pub sha256: String,
 }
 
-/// The file, and what has to be said to a person about it.
+/// The file, and notes about it for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArtifactsFile {
     /// The whole text.
     pub text: String,
-    /// One sentence each: where the user's own settings win, what cannot be said to Kubespray.
+    /// One sentence each: where the user's own settings win, and those without a variable of Kubespray.
     pub notes: Vec<String>,
 }
 
-/// Whether machines are told to ask the lab for the files of a host.
+/// Whether machines fetch the files of a host from the lab.
 pub fn is_file_root(host: &str) -> bool {
     FILE_ROOTS.iter().any(|(_, known)| *known == host)
 }
@@ -69,13 +69,13 @@ pub fn repository_of(registry: &str) -> String {
 pub fn artifacts_file(spec: &ClusterSpec, served: &Served) -> ArtifactsFile {
     let text = first_line(spec) + "---\n";
     let mut file = Draft { spec, text, notes: Vec::new() };
-    let said = if spec.mirrors.files.is_some() {
+    let comment = if spec.mirrors.files.is_some() {
         "the lab's own file server, in place of mirrors.files: `artifacts fetch` asks the mirror, machines ask the lab"
     } else {
         "the lab's own file server: machines reach nothing else"
     };
     let roots = FILE_ROOTS.iter().map(|(name, host)| (*name, json!(format!("{{{{ files_repo }}}}/{host}"))));
-    file.section(said, [("files_repo", json!(served.files))].into_iter().chain(roots));
+    file.section(comment, [("files_repo", json!(served.files))].into_iter().chain(roots));
     if let Some(registry) = &served.registry {
         registries(&mut file, registry, &served.registries);
     }
@@ -109,21 +109,20 @@ fn registries(file: &mut Draft<'_>, registry: &str, registries: &BTreeSet<String
         Ok(ContainerEngine::Containerd) => {}
         Ok(other) => {
             let engine = other.as_str();
-            file.notes.push(format!(
-                "only containerd is told of the lab's registry, and this cluster has {engine}"
-            ));
+            file.notes
+                .push(format!("only containerd gets the lab's registry, and this cluster has {engine}"));
             return;
         }
-        // The check of the file tells it.
+        // The check of the file reports it.
         Err(_) => return,
     }
     let mut own = Vec::new();
-    let mut said = "the lab's own registry: machines reach nothing else".to_owned();
+    let mut comment = "the lab's own registry: machines reach nothing else".to_owned();
     match variables.get("all").and_then(|all| all.get(MIRRORS)) {
         None => {}
         Some(Value::Array(mirrors)) => {
             own.clone_from(mirrors);
-            said = format!("kubespray.variables.all.{MIRRORS}, and {said}");
+            comment = format!("kubespray.variables.all.{MIRRORS}, and {comment}");
         }
         Some(_) => {
             file.notes.push(wins("all", MIRRORS));
@@ -138,7 +137,7 @@ fn registries(file: &mut Draft<'_>, registry: &str, registries: &BTreeSet<String
             json!({
                 "prefix": host,
                 "mirrors": [{
-                    // Each registry is a folder of ours, so that two of the same path are told apart.
+                    // Each registry is a folder of ours, so that two of the same path stay apart.
                     "host": format!("{registry}/v2/{}", repository_of(host)),
                     "capabilities": ["pull", "resolve"],
                     "override_path": true,
@@ -154,7 +153,7 @@ fn registries(file: &mut Draft<'_>, registry: &str, registries: &BTreeSet<String
         ));
     }
     own.extend(ours);
-    file.merged(&said, MIRRORS, Value::Array(own));
+    file.merged(&comment, MIRRORS, Value::Array(own));
 }
 
 fn wins(group: &str, name: &str) -> String {
@@ -169,14 +168,14 @@ struct Draft<'a> {
 
 impl Draft<'_> {
     /// Variables under one comment, but for those that the user sets.
-    fn section<'n>(&mut self, said: &str, variables: impl IntoIterator<Item = (&'n str, Value)>) {
+    fn section<'n>(&mut self, comment: &str, variables: impl IntoIterator<Item = (&'n str, Value)>) {
         let mut begun = false;
         for (name, value) in variables {
             if self.users(name, true) {
                 continue;
             }
             if !begun {
-                self.begin(said);
+                self.begin(comment);
                 begun = true;
             }
             yaml::entry(&mut self.text, name, &value);
@@ -184,17 +183,17 @@ impl Draft<'_> {
     }
 
     /// A variable with the user's own of `all` in it.
-    fn merged(&mut self, said: &str, name: &str, value: Value) {
+    fn merged(&mut self, comment: &str, name: &str, value: Value) {
         self.users(name, false);
-        self.begin(said);
+        self.begin(comment);
         yaml::entry(&mut self.text, name, &value);
     }
 
-    fn begin(&mut self, said: &str) {
+    fn begin(&mut self, comment: &str) {
         if !self.text.ends_with("---\n") {
             self.text.push('\n');
         }
-        yaml::comment(&mut self.text, said);
+        yaml::comment(&mut self.text, comment);
     }
 
     /// Whether the user set a variable of `all` to nothing.

@@ -13,7 +13,7 @@ mod containers;
 mod served;
 mod topologies;
 
-/// What is known of a release.
+/// The index of a release.
 fn known(tag: &str) -> Index {
     Index::known(tag).unwrap()
 }
@@ -28,7 +28,7 @@ fn login() -> Login {
 }
 
 /// The settings as lines.
-fn told(spec: &ClusterSpec, index: &Index) -> String {
+fn settings_text(spec: &ClusterSpec, index: &Index) -> String {
     let mut text = String::new();
     for Entry { setting, note } in entries(spec, index) {
         let of = match &setting.scope {
@@ -62,17 +62,17 @@ fn with_variables(variables: &Value) -> ClusterSpec {
 }
 
 #[test]
-fn a_file_that_asks_for_nothing_sets_little() {
-    insta::assert_snapshot!(told(&fixtures::spec(), &known("v2.31.0")));
+fn minimal_file_sets_little() {
+    insta::assert_snapshot!(settings_text(&fixtures::spec(), &known("v2.31.0")));
 }
 
 #[test]
 fn everything_that_can_be_asked_for_is_set() {
-    insta::assert_snapshot!(told(&fixtures::everything(), &known("v2.30.0")));
+    insta::assert_snapshot!(settings_text(&fixtures::everything(), &known("v2.30.0")));
 }
 
 #[test]
-fn what_the_user_passes_on_takes_the_place_of_what_the_lab_says() {
+fn variables_of_user_replace_those_of_lab() {
     let mut spec = with_variables(&json!({
         "all": { "kubeconfig_localhost": false, "ntp_enabled": true },
         "k8s_cluster": { "calico_mtu": 1400, "kubectl_localhost": false, "a_list": [1, "two", null] },
@@ -81,11 +81,11 @@ fn what_the_user_passes_on_takes_the_place_of_what_the_lab_says() {
     }));
     spec.kubernetes.network.mtu = Some(1450);
     spec.kubernetes.kubelet.max_pods = Some(110);
-    insta::assert_snapshot!(told(&spec, &known("v2.31.0")));
+    insta::assert_snapshot!(settings_text(&spec, &known("v2.31.0")));
 }
 
 #[test]
-fn whoever_names_the_cluster_names_the_domain_of_its_services() {
+fn cluster_name_sets_domain_of_services() {
     let settings = settings(
         &with_variables(&json!({ "k8s_cluster": { "cluster_name": "mine.lab" } })),
         &known("v2.31.0"),
@@ -99,7 +99,11 @@ fn whoever_names_the_cluster_names_the_domain_of_its_services() {
 #[case::the_tag_has_it_and_it_is_not_wanted("v2.30.0", false, Some(false))]
 #[case::the_lint_refuses_what_is_wanted_and_gone("v2.31.0", true, Some(true))]
 #[case::what_is_gone_and_not_wanted_is_not_said("v2.31.0", false, None)]
-fn an_add_on_that_the_tag_has_dropped(#[case] tag: &str, #[case] wanted: bool, #[case] set: Option<bool>) {
+fn add_on_is_left_out_when_dropped_and_not_wanted(
+    #[case] tag: &str,
+    #[case] wanted: bool,
+    #[case] set: Option<bool>,
+) {
     let mut spec = fixtures::spec();
     spec.kubernetes.addons.ingress_nginx = Some(wanted);
     let settings = settings(&spec, &known(tag));
@@ -112,7 +116,7 @@ fn an_add_on_that_the_tag_has_dropped(#[case] tag: &str, #[case] wanted: bool, #
 #[case::flannel(NetworkPlugin::Flannel, &["flannel_version", "flannel_backend_type"])]
 #[case::kube_ovn(NetworkPlugin::KubeOvn, &["kube_ovn_version", "kube_ovn_mtu"])]
 #[case::kube_router(NetworkPlugin::KubeRouter, &["kube_router_version"])]
-#[case::nobody(NetworkPlugin::None, &[])]
+#[case::none(NetworkPlugin::None, &[])]
 fn each_plugin_has_variables_of_its_own(#[case] plugin: NetworkPlugin, #[case] expected: &[&str]) {
     let mut spec = fixtures::everything();
     spec.kubernetes.network.plugin = Some(plugin);
@@ -134,7 +138,7 @@ fn each_plugin_has_variables_of_its_own(#[case] plugin: NetworkPlugin, #[case] e
 #[case("qemu+ssh://root@server/system", Some("server"))]
 #[case("qemu+ssh://server:2222/system", Some("server"))]
 #[case("qemu+tls://[fd00::7]:16514/system", Some("fd00::7"))]
-fn the_certificate_holds_the_name_of_the_machines_host(#[case] uri: &str, #[case] name: Option<&str>) {
+fn certificate_holds_name_of_machines_host(#[case] uri: &str, #[case] name: Option<&str>) {
     let mut spec = fixtures::spec();
     spec.host = crate::spec::HostSpec::Libvirt(uri.to_owned());
     let expected: Vec<&str> = ["192.168.200.1"].into_iter().chain(name).collect();
@@ -146,7 +150,7 @@ fn the_certificate_holds_the_name_of_the_machines_host(#[case] uri: &str, #[case
 }
 
 #[test]
-fn the_same_spec_gives_the_same_bytes_wherever_the_inventory_is_to_lie_but_for_the_way_to_the_lab() {
+fn same_spec_gives_same_bytes_but_for_path_to_lab() {
     let (spec, index) = (fixtures::everything(), known("v2.30.0"));
     let here = render(&spec, &index, &login()).unwrap();
     assert_eq!(here, render(&spec, &index, &login()).unwrap());
@@ -165,10 +169,7 @@ fn the_same_spec_gives_the_same_bytes_wherever_the_inventory_is_to_lie_but_for_t
 #[case("/labs/100%/dev", '%')]
 #[case("/home/o'brien/dev", '\'')]
 #[case("../{{ x }}", '{')]
-fn a_way_to_the_lab_that_would_be_read_as_something_else_is_refused(
-    #[case] lab_dir: &str,
-    #[case] character: char,
-) {
+fn render_refuses_ambiguous_path_to_lab(#[case] lab_dir: &str, #[case] character: char) {
     let login = Login { lab_dir: lab_dir.to_owned(), ..login() };
     let expected = AccessError::Character { path: lab_dir.to_owned(), character };
     assert_eq!(render(&fixtures::spec(), &known("v2.30.0"), &login), Err(expected));
@@ -179,7 +180,7 @@ fn a_way_to_the_lab_that_would_be_read_as_something_else_is_refused(
 #[case("# Made by the lab dev from its cluster file; changes are overwritten.", Some("dev"))]
 #[case("# Made by the lab dev by hand\n", None)]
 #[case("", None)]
-fn a_file_of_ours_is_known_by_its_first_line(#[case] text: &str, #[case] lab: Option<&str>) {
+fn own_file_is_known_by_first_line(#[case] text: &str, #[case] lab: Option<&str>) {
     assert_eq!(made_for(text), lab);
 }
 

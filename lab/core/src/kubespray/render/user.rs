@@ -7,7 +7,7 @@ use super::plugin::Variables;
 use crate::kubespray::setting::{Origin, Scope};
 use crate::source::suggest::shorten;
 
-/// The groups that user variables may be set for, in the order in which their settings are told: the wide
+/// The groups that user variables may be set for, in the order in which their settings are written: the wide
 /// ones first, as Ansible reads them.
 pub(crate) const GROUPS: &[&str] =
     &["all", "k8s_cluster", "kube_control_plane", "kube_node", "etcd", "calico_rr"];
@@ -55,7 +55,7 @@ fn is_in_all(variables: &Variables, name: &str) -> bool {
     variables.get("all").is_some_and(|all| all.contains_key(name))
 }
 
-/// What is told of a setting that is not written.
+/// The note about a setting that is not written.
 fn in_place_of(entry: &Entry) -> String {
     let value = match &entry.setting.value {
         Value::String(text) => text.clone(),

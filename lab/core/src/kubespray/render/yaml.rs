@@ -133,7 +133,7 @@ fn number(value: &Number) -> String {
 fn literal(text: &str) -> Option<&'static str> {
     let lines_are_plain =
         text.lines().all(|line| line.chars().all(|c| c != '\t' && is_printable(c)) && !line.ends_with(' '));
-    // The first line tells the reader how far all are indented.
+    // The reader takes the indentation of all from the first line.
     let starts_at_once = text.starts_with(|c: char| c != ' ' && c != '\n');
     if !text.contains('\n') || text.contains('\r') || !lines_are_plain || !starts_at_once {
         return None;
@@ -147,7 +147,7 @@ fn literal(text: &str) -> Option<&'static str> {
 
 /// Whether a text can stand without quotes: a word, a path, a host's name.
 fn is_plain(text: &str) -> bool {
-    // What version 1.1 of YAML, or one of its readers, takes for a truth or for nothing.
+    // Words that YAML 1.1, or one of its readers, takes for a boolean or a null.
     const OTHERWISE: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
     let inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '/' | '-');
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '_')
@@ -174,7 +174,8 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// What can stand in a YAML file as it is (YAML 1.1, production `c-printable`) and breaks no line.
+/// Characters that can stand in a YAML file as they are (YAML 1.1, production `c-printable`) and break no
+/// line.
 fn is_printable(c: char) -> bool {
     matches!(c, '\t' | ' '..='~' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..)
         && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[rstest]
-    fn whatever_a_reader_could_take_for_something_else_is_quoted(
+    fn ambiguous_text_is_quoted(
         #[values(
             "",
             "no",
@@ -273,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_key_is_read_back() {
+    fn long_key_reads_back() {
         let value = json!([{ "k".repeat(3000): { "a": 1 }, "short": 2 }]);
         assert_eq!(read(&written(&value)), value);
     }
@@ -312,13 +313,13 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn what_is_written_is_read_back(value in any_value()) {
+        fn value_reads_back_as_written(value in any_value()) {
             let text = written(&value);
             prop_assert_eq!(read(&text), value, "{}", text);
         }
 
         #[test]
-        fn a_comment_is_one_line(words in any_text()) {
+        fn comment_is_one_line(words in any_text()) {
             let mut text = String::new();
             comment(&mut text, &words);
             prop_assert_eq!(read(&(text.clone() + "key: 1\n")), 1, "{}", text);

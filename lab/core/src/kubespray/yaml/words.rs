@@ -1,5 +1,5 @@
-//! What YAML 1.1 takes a scalar for, as PyYAML and so Ansible has it: `yes` is a boolean and `010` is eight. Both readers of
-//! the room ask here, the one of inventories and the one of a checkout.
+//! The type of a scalar in YAML 1.1, as PyYAML and so Ansible has it: `yes` is a boolean and `010` is eight.
+//! Both readers of the room ask here, the one of inventories and the one of a checkout.
 
 /// A scalar.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -8,7 +8,7 @@ pub(in crate::kubespray) enum Word {
     Bool(bool),
     Integer(i64),
     Float(f64),
-    /// What is written.
+    /// The text in the file.
     Text,
 }
 
@@ -24,7 +24,7 @@ pub(super) fn scalar(value: &str, is_plain: bool, tag: Option<&str>) -> Word {
     }
 }
 
-/// What YAML 1.1 takes a plain scalar for (<https://yaml.org/type/>, as PyYAML has it).
+/// The type of a plain scalar in YAML 1.1 (<https://yaml.org/type/>, as PyYAML has it).
 fn plain(value: &str) -> Word {
     let Some(first) = value.bytes().next() else { return Word::Null };
     // Most scalars are words: only these can start something else.

@@ -11,20 +11,20 @@ fn known(tag: &str) -> Index {
 #[case::to_2_29_1("v2.29.0", "v2.29.1")]
 #[case::to_2_30_0("v2.29.1", "v2.30.0")]
 #[case::to_2_31_0("v2.30.0", "v2.31.0")]
-fn the_difference_between_two_releases(#[case] from: &str, #[case] to: &str) {
+fn difference_between_releases_becomes_text(#[case] from: &str, #[case] to: &str) {
     let difference = difference(&known(from), &known(to));
     insta::assert_snapshot!(format!("{from}-{to}"), difference_text(&difference));
 }
 
 #[test]
-fn a_release_does_not_differ_from_itself() {
+fn release_does_not_differ_from_itself() {
     let index = known("v2.30.0");
     let text = difference_text(&difference(&index, &index));
-    assert_eq!(text, "Kubespray v2.30.0 to v2.30.0\n\nNothing of what is known about them differs.\n");
+    assert_eq!(text, "Kubespray v2.30.0 to v2.30.0\n\nTheir indexes do not differ.\n");
 }
 
 #[test]
-fn a_change_of_release_removes_what_was_measured() {
+fn change_of_release_removes_measured_names() {
     let removed = |from, to| difference(&known(from), &known(to)).removed;
     let small: Vec<String> = removed("v2.29.1", "v2.30.0").into_keys().collect();
     assert_eq!(small, ["cilium_remove_old_resources", "etcd_cert_dir_mode"]);
@@ -45,7 +45,7 @@ fn set(scope: Scope, name: &str, value: Value) -> Setting {
 }
 
 #[test]
-fn what_a_cluster_uses_of_a_change_is_told_with_the_place_that_says_so() {
+fn uses_of_cluster_are_reported_with_place() {
     let (from, to) = (known("v2.30.0"), known("v2.31.0"));
     let all = || Scope::Group("all".to_owned());
     let cluster = || Scope::Group("k8s_cluster".to_owned());
@@ -64,12 +64,12 @@ fn what_a_cluster_uses_of_a_change_is_told_with_the_place_that_says_so() {
     insta::assert_snapshot!(use_text("quick", &uses(&settings, &from, &to, &difference)));
     assert_eq!(
         use_text("quick", &uses(&settings[6..7], &from, &to, &difference)),
-        "The cluster `quick` uses nothing of what changes, but for the versions that it leaves to Kubespray.\n"
+        "The cluster `quick` uses nothing that changes, but for the versions that it leaves to Kubespray.\n"
     );
 }
 
 #[test]
-fn words_and_variables_that_are_no_longer_the_users_are_told() {
+fn uses_report_words_and_variables_lost_to_the_user() {
     let from = known("v2.31.0");
     let mut to = from.clone();
     to.version = "next".to_owned();

@@ -6,7 +6,7 @@ use super::{Change, Default, Difference, Effect, Names, Use};
 use crate::kubespray::index::Shape;
 use crate::source::suggest::visible;
 
-/// More versions than this are told by the first, the last and their number.
+/// More versions than this are printed as the first, the last and their number.
 const LISTED: usize = 4;
 
 /// Everything that changes, in sections; a section without a change is left out.
@@ -34,7 +34,7 @@ pub fn difference_text(difference: &Difference) -> String {
     let rows = difference.default_versions.iter().map(|(name, change)| {
         vec![format!("  {name}"), change.from.clone(), "->".to_owned(), change.to.clone()]
     });
-    table(&mut text, "Versions, unless told otherwise", rows.collect());
+    table(&mut text, "Default versions", rows.collect());
     section(&mut text, "Components", &difference.components);
     let rows = difference.versions.iter().map(|(name, versions)| {
         let signed = |sign: char, these: &[String]| {
@@ -60,22 +60,22 @@ pub fn difference_text(difference: &Difference) -> String {
         difference.unread.iter(),
     );
     let rows = difference.defaults.iter().map(|(name, change)| {
-        let (from, to) = (told(&change.from), told(&change.to));
+        let (from, to) = (describe_default(&change.from), describe_default(&change.to));
         let words = if from == to { another(&to) } else { format!("{from} -> {to}") };
         vec![format!("  {name}"), words, change.to.place.clone().unwrap_or_default()]
     });
     table(&mut text, "Defaults changed", rows.collect());
     if text.lines().count() == 1 {
-        text.push_str("\nNothing of what is known about them differs.\n");
+        text.push_str("\nTheir indexes do not differ.\n");
     }
     text
 }
 
-/// What of it a cluster uses.
+/// The differences that a cluster uses.
 pub fn use_text(cluster: &str, uses: &[Use]) -> String {
     if uses.is_empty() {
         return format!(
-            "The cluster `{cluster}` uses nothing of what changes, but for the versions that it leaves to Kubespray.\n"
+            "The cluster `{cluster}` uses nothing that changes, but for the versions that it leaves to Kubespray.\n"
         );
     }
     let mut text = String::new();
@@ -93,7 +93,7 @@ pub fn use_text(cluster: &str, uses: &[Use]) -> String {
             }
             Effect::Version { component, known: None } => format!("no checksum for {component} any more"),
             Effect::Default(change) => {
-                let (from, to) = (told(&change.from), told(&change.to));
+                let (from, to) = (describe_default(&change.from), describe_default(&change.to));
                 if from == to {
                     format!("its default is {} now", another(&to))
                 } else {
@@ -128,7 +128,7 @@ fn variables<'a>(
     all: impl Iterator<Item = (&'a String, &'a Default)>,
 ) {
     let rows = all.map(|(name, default)| {
-        vec![format!("  {sign} {name}"), told(default), default.place.clone().unwrap_or_default()]
+        vec![format!("  {sign} {name}"), describe_default(default), default.place.clone().unwrap_or_default()]
     });
     let rows: Vec<Vec<String>> = rows.collect();
     table(text, &format!("{title}: {}", rows.len()), rows);
@@ -158,12 +158,12 @@ fn listed(versions: &[String]) -> String {
 }
 
 /// `another list`
-fn another(told: &str) -> String {
-    format!("another {}", told.strip_prefix("a ").unwrap_or(told))
+fn another(description: &str) -> String {
+    format!("another {}", description.strip_prefix("a ").unwrap_or(description))
 }
 
 /// A default in a few words.
-fn told(default: &Default) -> String {
+fn describe_default(default: &Default) -> String {
     match (&default.value, default.shape) {
         (Some(value), _) => value.to_string(),
         (None, Some(Shape::Computed)) => "a computed value".to_owned(),

@@ -7,7 +7,7 @@ fn known(tag: &str) -> Index {
 }
 
 #[test]
-fn an_index_in_short() {
+fn index_becomes_short_text() {
     insta::assert_snapshot!(summary_text(&known("v2.31.0")));
 }
 
@@ -20,16 +20,16 @@ fn an_index_in_short() {
 #[case::sometimes_fixed("v2.30.0", "containerd_package")]
 #[case::boolean("v2.30.0", "deploy_netchecker")]
 #[case::refused("v2.31.0", "kubelet_static_pod_path")]
-fn a_variable_whole(#[case] tag: &str, #[case] name: &str) {
-    let told = tell(&known(tag), name).unwrap();
-    insta::assert_snapshot!(name.to_owned(), variable_text(&told));
+fn variable_becomes_whole_text(#[case] tag: &str, #[case] name: &str) {
+    let summary = summarise_variable(&known(tag), name).unwrap();
+    insta::assert_snapshot!(name.to_owned(), variable_text(&summary));
 }
 
 #[test]
 fn variable_text_shows_an_empty_word() {
     let mut index = known("v2.31.0");
     index.choices.insert("cloud_provider".to_owned(), vec![String::new(), "external".to_owned()]);
-    let text = variable_text(&tell(&index, "cloud_provider").unwrap());
+    let text = variable_text(&summarise_variable(&index, "cloud_provider").unwrap());
     assert!(text.contains("\n  one of        \"\", external\n"), "{text}");
 }
 
@@ -38,11 +38,7 @@ fn variable_text_shows_an_empty_word() {
 #[case::new("v2.30.0", "kubelet_fail_cgroup_v1", Some("v2.31.0 has it"))]
 #[case::misspelt("v2.30.0", "calico_mtuu", Some("did you mean `calico_mtu`?"))]
 #[case::nothing_like_it("v2.30.0", "zzzzzzzzzzzzzzzzzzzz", None)]
-fn a_name_that_is_not_known_gets_the_next_best_thing(
-    #[case] tag: &str,
-    #[case] name: &str,
-    #[case] expected: Option<&str>,
-) {
-    assert_eq!(tell(&known(tag), name), None);
+fn unknown_name_gets_hint(#[case] tag: &str, #[case] name: &str, #[case] expected: Option<&str>) {
+    assert_eq!(summarise_variable(&known(tag), name), None);
     assert_eq!(unknown_variable_hint(&known(tag), name).as_deref(), expected);
 }

@@ -1,5 +1,5 @@
-//! The reference of the cluster file, `docs/configuration.md`: what is between its marks is made from the
-//! schema of the types and from the settings, and compared with what is committed.
+//! The reference of the cluster file, `docs/configuration.md`: the test makes the text between its marks from
+//! the schema of the types and from the settings, and compares it with the committed file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -45,7 +45,7 @@ fn choices(path: &str, node: &Value, required: bool, found: &mut Vec<Choice>) {
     });
 }
 
-/// What belongs there, in words.
+/// The expected value, in words.
 fn kind(node: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     if let Some(expected) = node.get("patternErrorMessage") {
@@ -81,7 +81,7 @@ fn kind(node: &Value) -> String {
 /// Variables by the option that they come from; each with its file and the words under which it is set.
 type Rendered = BTreeMap<String, BTreeMap<(String, String), BTreeSet<String>>>;
 
-/// Renders every option with every plugin, runtime and encapsulation, and notes what becomes of it.
+/// Renders every option with every plugin, runtime and encapsulation, and notes the result.
 fn rendered(index: &Index) -> Rendered {
     let mut rendered = Rendered::new();
     for (plugin_word, plugin) in NetworkPlugin::WORDS {
@@ -134,14 +134,14 @@ fn becomes(path: &str, rendered: &Rendered) -> String {
         };
         by_file.entry((file, under)).or_default().push(format!("`{name}`"));
     }
-    let told: Vec<String> = by_file
+    let places: Vec<String> = by_file
         .iter()
         .map(|((file, under), names)| format!("{} in `{file}`{under}", names.join(", ")))
         .collect();
-    told.join("; ")
+    places.join("; ")
 }
 
-/// What Kubespray does where the option is not there, if it is one plain value.
+/// Kubespray's default where the option is missing, if it is one plain value.
 fn of_kubespray(path: &str, rendered: &Rendered, index: &Index) -> Option<String> {
     let variables = rendered.get(path).filter(|variables| variables.len() == 1)?;
     let ((name, _), _) = variables.first_key_value()?;
@@ -176,7 +176,7 @@ fn section(name: &str, rendered: &Rendered, index: &Index) -> String {
         name => choices(name, &schema["properties"][name], false, &mut found),
     }
     assert!(!found.is_empty(), "there are no options in {name}");
-    let mut text = "| key | what belongs there | default | meaning |\n|---|---|---|---|\n".to_owned();
+    let mut text = "| key | value | default | meaning |\n|---|---|---|---|\n".to_owned();
     let mut becoming = String::new();
     for Choice { path, kind, default, meaning } in found {
         let default = if default.is_empty() {
@@ -199,7 +199,7 @@ fn document() -> PathBuf {
 }
 
 #[test]
-fn the_reference_is_made_from_the_types() {
+fn reference_is_made_from_types() {
     let index = known(DEFAULT_RELEASE);
     let rendered = rendered(&index);
     let committed = std::fs::read_to_string(document()).unwrap();
@@ -218,7 +218,7 @@ fn the_reference_is_made_from_the_types() {
     } else {
         assert!(
             made == committed,
-            "write it again: UPDATE_CONFIGURATION=1 cargo test -p lab-core the_reference\n{made}"
+            "write it again: UPDATE_CONFIGURATION=1 cargo test -p lab-core reference_is_made\n{made}"
         );
     }
     for (key, node) in schema()["properties"].as_object().unwrap() {

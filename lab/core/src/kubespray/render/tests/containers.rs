@@ -17,7 +17,7 @@ fn with_containers(variables: &Value, containers: impl Fn(&str) -> bool) -> Clus
 
 /// Everything that is set for the two variables, as `scope variable=value # origin`.
 fn disk_lines(spec: &ClusterSpec) -> String {
-    let text = told(spec, &known("v2.30.0"));
+    let text = settings_text(spec, &known("v2.30.0"));
     let lines = text.lines().filter(|line| line.contains(EVICTION) || line.contains(IMAGES));
     lines.map(|line| format!("{line}\n")).collect()
 }

@@ -1,4 +1,4 @@
-//! What a living lab's machines are told of its own servers.
+//! The settings of a living lab's machines for its own servers.
 
 use super::*;
 
@@ -26,19 +26,19 @@ fn with(variables: Value) -> ClusterSpec {
 }
 
 /// The text and the notes, as one.
-fn told(spec: &ClusterSpec, served: &Served) -> String {
+fn file_text(spec: &ClusterSpec, served: &Served) -> String {
     let ArtifactsFile { text, notes } = artifacts_file(spec, served);
     let notes: Vec<String> = notes.iter().map(|note| format!("note: {note}")).collect();
     format!("{text}{}", notes.join("\n"))
 }
 
 #[test]
-fn machines_are_told_of_files_registries_and_own_builds() {
-    insta::assert_snapshot!(told(&fixtures::spec(), &served()));
+fn machines_get_files_registries_and_own_builds() {
+    insta::assert_snapshot!(file_text(&fixtures::spec(), &served()));
 }
 
 #[test]
-fn what_the_user_sets_wins_and_is_said() {
+fn variables_of_user_win_with_note() {
     let spec = with(json!({
         "all": {
             "github_url": "http://mine.example.com",
@@ -48,15 +48,15 @@ fn what_the_user_sets_wins_and_is_said() {
         },
         "k8s_cluster": {"kubelet_binary_checksum": "sha256:00"},
     }));
-    insta::assert_snapshot!(told(&spec, &served()));
+    insta::assert_snapshot!(file_text(&spec, &served()));
 }
 
 #[rstest]
 #[case::mirrors(json!({}), Some("https://mirror.example.com/k8s"), true, "in place of mirrors.files")]
 #[case::no_registry(json!({}), None, false, "the lab's own file server")]
-#[case::other_engine(json!({"all": {"container_manager": "crio"}}), None, true, "note: only containerd is told of the lab's registry, and this cluster has crio")]
+#[case::other_engine(json!({"all": {"container_manager": "crio"}}), None, true, "note: only containerd gets the lab's registry, and this cluster has crio")]
 #[case::template(json!({"all": {"containerd_registries_mirrors": "{{ mine }}"}}), None, true, "note: kubespray.variables.all.containerd_registries_mirrors wins over the lab's own")]
-fn what_differs_is_said(
+fn artifacts_file_notes_differences(
     #[case] variables: Value,
     #[case] mirror: Option<&str>,
     #[case] registry: bool,
@@ -65,17 +65,17 @@ fn what_differs_is_said(
     let mut spec = with(variables);
     spec.mirrors.files = mirror.map(str::to_owned);
     let served = Served { registry: served().registry.filter(|_| registry), ..served() };
-    let text = told(&spec, &served);
+    let text = file_text(&spec, &served);
     assert!(text.contains(expected), "{text}");
     assert_eq!(text.contains("\ncontainerd_registries_mirrors:"), mirror.is_some(), "{text}");
 }
 
 /// Ansible reads the files of a group in the order of their names, and the last one wins.
 #[test]
-fn the_file_is_read_behind_the_one_with_the_mirrors_and_is_known_as_ours() {
+fn artifacts_file_is_read_after_mirrors_and_known_as_ours() {
     let spec = with(json!({}));
     let files = render(&spec, &known("v2.30.0"), &login()).unwrap();
-    assert!(!files.contains_key(ARTIFACTS_FILE), "what is committed does not name a lab's own servers");
+    assert!(!files.contains_key(ARTIFACTS_FILE), "a committed file does not name a lab's own servers");
     assert!("group_vars/all/all.yml" < ARTIFACTS_FILE);
     assert_eq!(made_for(&artifacts_file(&spec, &served()).text), Some("dev"));
 }
@@ -101,11 +101,11 @@ fn every_known_release_has_the_variables() {
 }
 
 #[test]
-fn a_checksum_that_the_user_left_empty_is_that_of_the_own_build() {
+fn empty_checksum_of_user_becomes_that_of_own_build() {
     let spec = with(json!({ "all": { "kubelet_binary_checksum": "" } }));
     let mut served = served();
     served.own_builds =
         vec![OwnBuild { name: "kubelet".into(), version: Some("1.34.3".into()), sha256: "a".repeat(64) }];
-    let text = told(&spec, &served);
+    let text = file_text(&spec, &served);
     assert!(text.contains(&format!("kubelet_binary_checksum: \"sha256:{}\"", "a".repeat(64))), "{text}");
 }

@@ -119,19 +119,19 @@ fn each_release_is_given_its_inventory(#[context] context: Context, #[case] text
             None => releases.push((vec![tag], text)),
         }
     }
-    // The first one whole, and of the others what is different.
+    // The first one whole, and the differences of the others.
     let (tags, first) = &releases[0];
-    let mut told = format!("## {}\n\n{first}", tags.join(", "));
+    let mut document = format!("## {}\n\n{first}", tags.join(", "));
     for (tags, text) in &releases[1..] {
         let diff = similar::TextDiff::from_lines(first, text);
         let diff = diff.unified_diff().context_radius(1).to_string();
-        write!(told, "\n## {}: as {}, but\n\n{diff}", tags.join(", "), releases[0].0[0]).unwrap();
+        write!(document, "\n## {}: as {}, but\n\n{diff}", tags.join(", "), releases[0].0[0]).unwrap();
     }
-    insta::assert_snapshot!(context.description.unwrap(), told);
+    insta::assert_snapshot!(context.description.unwrap(), document);
 }
 
-/// What the original plan sets, as `cloud-cluster` says it: the value in its right form, or nothing where the
-/// plan's own was Kubespray's default, belongs to the release, or does harm.
+/// The settings of the original plan, as `cloud-cluster` has them: the value in its right form, or nothing
+/// where the plan's own was Kubespray's default, belongs to the release, or does harm.
 #[rstest]
 #[case("container_manager", "all", json!("containerd"))]
 #[case("containerd_version", "all", Value::Null)]
@@ -162,7 +162,7 @@ fn each_release_is_given_its_inventory(#[context] context: Context, #[case] text
 #[case("system_reserved", "k8s_cluster", Value::Null)]
 #[case("system_memory_reserved", "k8s_cluster", json!("512Mi"))]
 #[case("system_cpu_reserved", "k8s_cluster", json!("500m"))]
-fn the_original_plan_is_said_in_its_right_form(
+fn original_plan_keeps_its_settings_in_right_form(
     #[case] name: &str,
     #[case] group: &str,
     #[case] expected: Value,
