@@ -1,5 +1,5 @@
-//! What can be decided about a deploy from data alone: what happened in a run of Ansible, how long the rest of it
-//! will take, what to advise when it fails; what a change of a cluster that is there comes to.
+//! Decisions about a deploy from data alone: the events of a run of Ansible, the time that is left, advice on
+//! failures. Plans changes of a living cluster.
 //!
 //! Nothing here runs Ansible or asks a cluster; `lab/src/deploy/` does.
 

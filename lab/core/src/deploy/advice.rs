@@ -1,4 +1,4 @@
-//! Known errors of deploys: how they are recognised, and what helps.
+//! Known errors of deploys: how they are recognised, and their fixes.
 //!
 //! An entry names where it is known from. Nothing is guessed: an error that no entry knows gets no advice.
 
@@ -7,20 +7,20 @@ use super::Problem;
 /// A known error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
-    /// What it is called here; a word that can be searched for.
+    /// Its name here; a word that can be searched for.
     pub id: &'static str,
-    /// Any of these groups of words tells it: all words of the group are in what is known of the failure,
-    /// in capitals or not.
+    /// Any of these groups of words identifies it: the text of the failure has all words of the group, in
+    /// capitals or not.
     signs: &'static [&'static [&'static str]],
-    /// What it means and what helps, one or two sentences.
+    /// Its meaning and the fix, one or two sentences.
     pub advice: &'static str,
     /// Where that is known from.
     pub source: &'static str,
-    /// The unit of systemd whose journal tells more.
+    /// The unit of systemd whose journal has details.
     pub unit: Option<&'static str>,
 }
 
-/// The catalogue. The first entry that knows a failure is taken: what is more special stands first.
+/// The catalogue. The first entry that matches a failure is taken: the more special entry stands first.
 pub const CATALOGUE: &[Known] = &[
     Known {
         id: "swap",
@@ -39,7 +39,7 @@ pub const CATALOGUE: &[Known] = &[
     Known {
         id: "upgrade-health-check",
         signs: &[&["[error createjob]"]],
-        advice: "Before an upgrade kubeadm gives a job 15 seconds, and Kubespray has restarted what has to run it just then. Call it again; where that does not help, or where the only node is drained, set `kubeadm_ignore_preflight_errors: [CreateJob]`.",
+        advice: "Before an upgrade kubeadm gives a job 15 seconds, and Kubespray has just restarted the components that run it. Call it again; where that does not help, or where the only node is drained, set `kubeadm_ignore_preflight_errors: [CreateJob]`.",
         source: "https://github.com/kubernetes-sigs/kubespray/issues/12006",
         unit: None,
     },
@@ -60,14 +60,14 @@ pub const CATALOGUE: &[Known] = &[
     Known {
         id: "checksum",
         signs: &[&["the checksum for", "did not match"]],
-        advice: "The file is another one than Kubespray knows: a mirror or proxy that changed it, an unfinished download, or a file that upstream published anew. `cargo xtask artifacts verify` tells which it is.",
+        advice: "The file is another one than Kubespray knows: a mirror or proxy that changed it, an unfinished download, or a file that upstream published again. `cargo xtask artifacts verify` shows which it is.",
         source: "https://github.com/kubernetes-sigs/kubespray/issues/13001",
         unit: None,
     },
     Known {
         id: "mirror-refuses",
         signs: &[&["validate mirrors", "status code was"], &["download_file", "http error 40"]],
-        advice: "Where the file is asked for it is not given. `cargo xtask artifacts list` tells whether the store has it, `cargo xtask lab logs` what the file server was asked for.",
+        advice: "The server refuses the file. `cargo xtask artifacts list` shows whether the store has it, `cargo xtask lab logs` the requests to the file server.",
         source: "https://github.com/kubernetes-sigs/kubespray/issues/10636",
         unit: None,
     },
@@ -88,14 +88,14 @@ pub const CATALOGUE: &[Known] = &[
     Known {
         id: "certificate-time",
         signs: &[&["certificate has expired or is not yet valid"]],
-        advice: "A clock is wrong, or a certificate is too old. Compare `date` on the machines and on this computer; certificates of a cluster are made anew by `cargo xtask deploy`.",
+        advice: "A clock is wrong, or a certificate is too old. Compare `date` on the machines and on this computer; `cargo xtask deploy` renews the certificates of a cluster.",
         source: "https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-certs/",
         unit: Some("kubelet"),
     },
     Known {
         id: "disk-full",
         signs: &[&["no space left on device"], &["errno 28"]],
-        advice: "The disk of the machine, or of this computer, is full. `df -h` on both tells which; the size of machines is `disk` in the cluster file.",
+        advice: "The disk of the machine, or of this computer, is full. `df -h` on both shows which; the size of machines is `disk` in the cluster file.",
         source: "errno(3): ENOSPC",
         unit: None,
     },
@@ -143,14 +143,14 @@ pub const CATALOGUE: &[Known] = &[
             &["kubeadm", "timed out waiting for the condition"],
             &["kubeadm", "couldn't initialize a kubernetes cluster"],
         ],
-        advice: "kubelet did not come up, or what it had to start did not. Its journal says why: most often an image that cannot be pulled, a setting that it refuses, or a machine that is too slow.",
+        advice: "kubelet did not come up, or a pod that it starts did not. Its journal says why: most often an image that cannot be pulled, a setting that it refuses, or a machine that is too slow.",
         source: "https://github.com/kubernetes/kubernetes/issues/74249",
         unit: Some("kubelet"),
     },
     Known {
         id: "image-pull",
         signs: &[&["failed to pull image"], &["failed to resolve reference"], &["download_container"]],
-        advice: "An image cannot be had from where it is asked for. `cargo xtask artifacts list` tells whether the store has it, and what replaces one that cannot be had.",
+        advice: "An image cannot be pulled from its registry. `cargo xtask artifacts list` shows whether the store has it, and the replacement of one that cannot be had.",
         source: "roles/download/tasks/download_container.yml",
         unit: Some("containerd"),
     },
@@ -183,7 +183,7 @@ pub const CATALOGUE: &[Known] = &[
             &["unable to locate package"],
             &["failed to update apt cache"],
         ],
-        advice: "The machine's package sources do not give what Kubespray installs. The lab's own images have it all; an image of your own needs it, or `egress: nat`.",
+        advice: "The machine's package sources lack packages that Kubespray installs. The lab's own images have them all; an image of your own needs them, or `egress: nat`.",
         source: "roles/system_packages of Kubespray",
         unit: None,
     },
@@ -208,14 +208,14 @@ pub const CATALOGUE: &[Known] = &[
     Known {
         id: "host-key",
         signs: &[&["host key verification failed"], &["remote host identification has changed"]],
-        advice: "The machine shows another key than the one that the lab gave it: another machine has its address, or it was made anew by hand. `cargo xtask lab up` tells which differ.",
+        advice: "The machine shows another key than the one that the lab gave it: another machine has its address, or it was made again by hand. `cargo xtask lab up` shows which differ.",
         source: "sshd(8): SSH_KNOWN_HOSTS FILE FORMAT",
         unit: None,
     },
     Known {
         id: "inotify",
         signs: &[&["too many open files"], &["inotify_init", "emfile"]],
-        advice: "The kernel gives each user a number of inotify instances, and the containers of all labs share this computer's: a cluster of three needs 62 of the usual 128, and 95 with version 2 of control groups. `cargo xtask doctor` tells how many are used, `cargo xtask setup --limits` raises the limit; else run one cluster at a time.",
+        advice: "The kernel gives each user a number of inotify instances, and the containers of all labs share this computer's: a cluster of three needs 62 of the usual 128, and 95 with version 2 of control groups. `cargo xtask doctor` shows how many are used, `cargo xtask setup --limits` raises the limit; else run one cluster at a time.",
         source: "inotify(7): /proc/sys/fs/inotify/max_user_instances",
         unit: None,
     },
@@ -238,7 +238,7 @@ pub const CATALOGUE: &[Known] = &[
             &["connection timed out"],
             &["connection refused", "port 22"],
         ],
-        advice: "The machine stopped answering. `cargo xtask lab status` tells whether it runs, `cargo xtask lab console` what it says; `cargo xtask lab up` starts it again.",
+        advice: "The machine stopped answering. `cargo xtask lab status` shows whether it runs, `cargo xtask lab console` its output; `cargo xtask lab up` starts it again.",
         source: "https://docs.ansible.com/ansible/latest/inventory_guide/connection_details.html",
         unit: None,
     },
@@ -255,12 +255,12 @@ pub fn known(problem: &Problem, journal: &str) -> Option<&'static Known> {
         text.push('\n');
     }
     let journal = journal.to_lowercase();
-    let told_by = |text: &str| {
-        let tells = |signs: &&[&str]| signs.iter().all(|sign| text.contains(sign));
-        CATALOGUE.iter().find(|known| known.signs.iter().any(tells))
+    let advice_for = |text: &str| {
+        let matches = |signs: &&[&str]| signs.iter().all(|sign| text.contains(sign));
+        CATALOGUE.iter().find(|known| known.signs.iter().any(matches))
     };
-    // What a unit wrote itself tells the cause; what failed because of it tells only that there is one.
-    told_by(&journal).filter(|_| !journal.is_empty()).or_else(|| told_by(&text))
+    // A unit's own output names the cause; a failure that follows from it only shows that there is one.
+    advice_for(&journal).filter(|_| !journal.is_empty()).or_else(|| advice_for(&text))
 }
 
 /// The unit of systemd whose journal is worth reading after a failure.
@@ -419,7 +419,7 @@ mod tests {
         ""
     )]
     #[case("unreachable", "Gather facts", "Failed to connect to the host via ssh: Connection timed out", "")]
-    fn each_known_error_is_told_by_what_real_programs_say(
+    fn known_error_matches_output_of_real_programs(
         #[case] id: &str,
         #[case] task: &str,
         #[case] message: &str,
@@ -440,13 +440,13 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_knows_gets_no_advice() {
+    fn unknown_error_gets_no_advice() {
         assert_eq!(known(&problem("Do it", "it does not work", ""), ""), None);
         assert_eq!(known(&problem("Do it", "it does not work", ""), "all is well"), None);
     }
 
     #[test]
-    fn the_journal_tells_the_cause_where_it_does() {
+    fn advice_prefers_cause_in_journal() {
         let failed = problem(KUBEADM, "", "[kubelet-check] The kubelet is not healthy");
         let id = |journal| known(&failed, journal).map(|known| known.id);
         assert_eq!(id("kubelet: failed to pull image \"pause\""), Some("image-pull"));
@@ -458,7 +458,7 @@ mod tests {
     #[case(problem("etcd : Reload etcd", "Unable to restart service", ""), Some("etcd"))]
     #[case(problem("container-engine/containerd : Restart", "", ""), Some("containerd"))]
     #[case(problem("Look", "no", ""), None)]
-    fn the_unit_whose_journal_tells_more(#[case] problem: Problem, #[case] expected: Option<&str>) {
+    fn problem_names_unit_of_journal(#[case] problem: Problem, #[case] expected: Option<&str>) {
         assert_eq!(unit(&problem), expected);
     }
 }

@@ -1,9 +1,9 @@
-//! Changes of a cluster that is there: which playbook of Kubespray, for which machines, in which order; what is lost by
-//! it; and what must not be done at all.
+//! Changes of a living cluster: which playbook of Kubespray, for which machines, in which order; the losses;
+//! and the changes that are refused.
 //!
-//! Each operation is a function from the cluster file and what the cluster has to a plan or a refusal. What Kubespray asks
-//! for is in its `docs/operations/`; each rule names its page. Nothing here asks a cluster or runs a playbook:
-//! `lab/src/change.rs` does.
+//! Each operation is a function from the cluster file and the state of the cluster to a plan or a refusal.
+//! Kubespray's own rules are in its `docs/operations/`; each rule names its page. Nothing here asks a cluster
+//! or runs a playbook: `lab/src/change.rs` does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -33,14 +33,14 @@ pub use upgrade::{Versions, release_follows, upgrade};
 pub const PREPARE_CONTROL_PLANES: &str = "prepare-control-planes.yml";
 
 /// Whether control planes that join have to be prepared before Kubespray: it waits until they are ready
-/// (roles/kubernetes/control-plane/tasks/kubeadm-secondary.yml) before it lays what kube-router needs there
+/// (roles/kubernetes/control-plane/tasks/kubeadm-secondary.yml) before it lays kube-router's files there
 /// (roles/network_plugin/kube-router/tasks/main.yml), without which they never are.
 pub fn prepares_control_planes(spec: &ClusterSpec) -> bool {
     let planes = spec.machines.iter().filter(|machine| machine.roles.contains(&Role::ControlPlane));
     spec.kubernetes.network.plugin == Some(NetworkPlugin::KubeRouter) && planes.count() > 1
 }
 
-/// What a cluster has, as far as it answers.
+/// The state of a cluster, as far as it answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Living {
     /// Its nodes; `None` where no API server answers.
@@ -66,18 +66,18 @@ pub struct LivingNode {
     pub version: String,
 }
 
-/// What every operation is given.
+/// The input of every operation.
 #[derive(Debug, Clone, Copy)]
 pub struct Situation<'a> {
     /// The cluster file.
     pub spec: &'a ClusterSpec,
-    /// What names the cluster on a command line.
+    /// The words that name the cluster on a command line.
     pub words: &'a str,
-    /// What the cluster has.
+    /// The state of the cluster.
     pub living: &'a Living,
 }
 
-/// What an operation comes to.
+/// The decision of an operation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
     /// There is nothing to do, for this reason.
@@ -91,11 +91,11 @@ pub enum Decision {
 pub struct Refusal {
     /// Why, as a sentence for people.
     pub why: String,
-    /// What can be done instead.
+    /// The alternative.
     pub hint: String,
 }
 
-/// What is to be done to a cluster.
+/// The change of a cluster.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Change {
     /// The word of the command line.
@@ -106,20 +106,20 @@ pub struct Change {
     pub machines: Vec<MachineChange>,
     /// The playbooks, in their order.
     pub steps: Vec<Step>,
-    /// What is lost for good. Where there is anything, a person is asked first.
+    /// The losses. Where there is one, a person is asked first.
     pub lost: Vec<String>,
-    /// What to know before.
+    /// Notes to read before.
     pub notes: Vec<String>,
-    /// What is left to do afterwards.
+    /// The tasks left for a person afterwards.
     pub next: Vec<String>,
 }
 
-/// What happens to a machine.
+/// The change of a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MachineChange {
     /// Its name.
     pub machine: String,
-    /// What happens to it.
+    /// The change.
     pub what: String,
 }
 
@@ -132,7 +132,7 @@ pub struct Step {
     pub limit: Vec<String>,
     /// Variables that it is given.
     pub variables: BTreeMap<&'static str, Value>,
-    /// What it is for.
+    /// Its purpose.
     pub why: &'static str,
 }
 
@@ -169,8 +169,8 @@ impl Step {
         self
     }
 
-    /// What `ansible-playbook` is given beside the playbook and the inventory. Variables go as JSON: in the short form each
-    /// would be a text, and Kubespray asserts that booleans are none.
+    /// The arguments of `ansible-playbook` beside the playbook and the inventory. Variables go as JSON: in
+    /// the short form each would be a text, and Kubespray asserts that booleans are none.
     pub fn arguments(&self) -> Vec<String> {
         let mut arguments = Vec::new();
         if !self.limit.is_empty() {
@@ -218,7 +218,7 @@ impl<'a> Situation<'a> {
             Refusal::new(
                 format!("no API server of the cluster `{}` answers", self.spec.name),
                 format!(
-                    "`cargo xtask deploy {words}` makes the cluster or mends it, `cargo xtask deploy recover-control-plane {words}` makes one of what is left of its control planes"
+                    "`cargo xtask deploy {words}` makes the cluster or mends it, `cargo xtask deploy recover-control-plane {words}` makes one of its remaining control planes"
                 ),
             )
         })
@@ -232,7 +232,7 @@ impl<'a> Situation<'a> {
         }
         Err(Refusal::new(
             format!("{} cannot be logged in to", listed(&lacking)),
-            format!("`cargo xtask lab up {}` makes and starts what the cluster file names", self.words),
+            format!("`cargo xtask lab up {}` makes and starts the machines of the cluster file", self.words),
         ))
     }
 
@@ -257,7 +257,10 @@ impl<'a> Situation<'a> {
 }
 
 fn facts() -> Step {
-    Step::new("playbooks/facts.yml", "what the other machines are, so that the next playbook may be limited")
+    Step::new(
+        "playbooks/facts.yml",
+        "facts about the other machines, so that the next playbook may be limited",
+    )
 }
 
 /// `` `a` ``, `` `a` and `b` ``, `` `a`, `b` and `c` ``.

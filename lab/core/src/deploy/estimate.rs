@@ -26,7 +26,7 @@ impl PlayTime {
     }
 }
 
-/// Tells how much is left of a run.
+/// Estimates the time left of a run.
 #[derive(Debug, Clone)]
 pub struct Estimate {
     /// Seconds that are left when the task at this place begins, by play and task.
@@ -39,7 +39,7 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// From what was learnt.
+    /// Makes an estimate from recorded times.
     pub fn new(history: History) -> Self {
         let mut sum = 0.0;
         let mut left: Vec<Vec<f64>> = Vec::new();
@@ -56,9 +56,9 @@ impl Estimate {
         Self { left, history, at: None, seen: (0, 0) }
     }
 
-    /// How many seconds are left at the time of the last event, where the run is one that is known. A task that is new
-    /// takes no time; a run that leaves out what the earlier one did jumps ahead; a task that takes longer than before
-    /// keeps back what comes after it.
+    /// How many seconds are left at the time of the last event, where the run is one that is known. A task
+    /// that is new takes no time; a run that leaves out tasks of the earlier one jumps ahead; a task that
+    /// takes longer than before delays the tasks after it.
     pub fn left(&mut self, run: &Follower) -> Option<f64> {
         let now = run.history();
         let (plays, tasks) = (now.plays.len(), now.plays.last().map_or(0, |play| play.tasks.len()));
@@ -115,7 +115,7 @@ mod tests {
         }
     }
 
-    /// What is left after each of these words, a second apart: `name:` begins a play, another word a task.
+    /// The time left after each of these words, a second apart: `name:` begins a play, another word a task.
     fn lefts(words: &str) -> Vec<Option<f64>> {
         let (mut run, mut estimate) = (Follower::default(), Estimate::new(history()));
         let mut lefts = Vec::new();
@@ -135,15 +135,12 @@ mod tests {
     #[case::something_new("a: x new y", &[None, Some(38.0), Some(38.0), Some(37.0)])]
     #[case::something_left_out("a: x b: z", &[None, Some(38.0), Some(37.0), Some(25.0)])]
     #[case::another_run("c: q", &[None, None])]
-    fn what_is_left_is_what_the_earlier_run_still_had_to_do(
-        #[case] words: &str,
-        #[case] expected: &[Option<f64>],
-    ) {
+    fn estimate_equals_rest_of_earlier_run(#[case] words: &str, #[case] expected: &[Option<f64>]) {
         assert_eq!(lefts(words), expected);
     }
 
     #[test]
-    fn a_run_gives_the_history_of_the_next() {
+    fn run_gives_history_of_next() {
         let mut run = Follower::default();
         for (at, event) in [
             (0.0, Event::Play { name: "a".into() }),

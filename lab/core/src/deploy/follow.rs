@@ -1,4 +1,4 @@
-//! Follows a run of Ansible line by line: where it is, what it did, and the log for people.
+//! Follows a run of Ansible line by line: its progress, its changes, and the log for people.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::estimate::{History, PlayTime};
 use crate::kubespray::events::{Counts, Event, Failure, Line, Outcome};
 
-/// What was seen of a run so far.
+/// The progress of a run so far.
 #[derive(Debug, Clone, Default)]
 pub struct Follower {
     began: Option<f64>,
@@ -35,13 +35,13 @@ pub struct Problem {
     pub host: String,
     /// Whether the machine could not even be logged in to.
     pub unreachable: bool,
-    /// What is said about it; empty where nothing is.
+    /// Its message; empty where there is none.
     pub message: String,
     /// The item of a loop.
     pub item: Option<String>,
     /// The command that failed.
     pub command: Option<String>,
-    /// The end of what it wrote on standard error.
+    /// The end of its standard error.
     pub stderr: Option<String>,
 }
 
@@ -74,7 +74,7 @@ pub struct PlaySeconds {
     pub seconds: f64,
 }
 
-/// What is told when a run is over.
+/// The summary of a run that is over.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
     /// From the first event to the last.
@@ -87,14 +87,14 @@ pub struct Summary {
     pub plays: Vec<PlaySeconds>,
     /// The slowest tasks, the slowest first.
     pub slowest: Vec<TaskTime>,
-    /// What was changed, in the order of the run.
+    /// The changes, in the order of the run.
     pub changed: Vec<Change>,
-    /// What failed for good, as far as could be told while it ran.
+    /// The final failures, as far as known while it ran.
     pub problems: Vec<Problem>,
 }
 
 impl Follower {
-    /// Takes one line in, and gives what it says for the log: nothing or whole lines.
+    /// Takes one line, and returns its text for the log: nothing or whole lines.
     pub fn take(&mut self, line: &Line) -> String {
         let began = *self.began.get_or_insert(line.at);
         // A clock that is set back must not make times negative.
@@ -232,7 +232,7 @@ impl Follower {
         self.plays.last().and_then(|play| play.tasks.last()).map_or("", |task| task.0.as_str())
     }
 
-    /// What the task that runs came to so far, by machine in the order in which they told it.
+    /// The results of the running task so far, by machine in the order in which they arrived.
     pub fn machines(&self) -> &[(String, &'static str)] {
         &self.machines
     }
@@ -247,7 +247,7 @@ impl Follower {
         self.changed.iter().map(|change| change.hosts.len()).sum()
     }
 
-    /// What failed so far.
+    /// The failures so far.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
@@ -259,12 +259,12 @@ impl Follower {
         Some(recap.values().filter(|counts| counts.failures + counts.unreachable > 0).count())
     }
 
-    /// What was learnt about how long things take.
+    /// The recorded times.
     pub fn history(&self) -> History {
         History { plays: self.plays.clone() }
     }
 
-    /// What is told at the end, with so many of the slowest tasks.
+    /// The summary, with so many of the slowest tasks.
     pub fn summary(&self, slowest: usize) -> Summary {
         let tasks = self.plays.iter().flat_map(|play| {
             let of = |(task, seconds): &(String, f64)| TaskTime {
@@ -294,7 +294,7 @@ impl Follower {
     }
 }
 
-/// What is known of a failure, for the log.
+/// The facts about a failure, for the log.
 fn details(failure: &Failure) -> String {
     let Failure { message, item, command, assertion, stderr, .. } = failure;
     let message = Some(message).filter(|text| !text.is_empty());
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_and_the_summary_of_a_run() {
+    fn run_gives_log_and_summary() {
         let (follower, log) = followed(include_str!("testdata/run.jsonl"));
         insta::assert_snapshot!("log", log);
         insta::assert_json_snapshot!("summary", follower.summary(3));
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_was_cut_short_has_no_recap_and_what_it_did() {
+    fn interrupted_run_has_changes_without_recap() {
         let text = include_str!("testdata/run.jsonl");
         let most: Vec<&str> = text.lines().take(5).collect();
         let (follower, _) = followed(&most.join("\n"));

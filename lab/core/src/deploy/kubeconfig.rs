@@ -1,14 +1,14 @@
 //! Kubeconfigs: from the one that Kubespray leaves on a control plane to the one for people, and a context of it in a
 //! file that people have already.
 //!
-//! Texts in, texts out. What is secret in them is never part of an error.
+//! Texts in, texts out. Their secrets are never part of an error.
 //!
 //! The shape is Kubernetes' "Organizing Cluster Access Using kubeconfig Files"; a client takes any field for optional.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-/// Why a kubeconfig could not be used. Says where, never what stands there.
+/// Why a kubeconfig could not be used. Names the place, never its content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KubeconfigError {
     /// It is no YAML, or not of this shape.
@@ -27,7 +27,7 @@ pub enum KubeconfigError {
     },
 }
 
-/// What a client needs to be let in, each as base64 of PEM.
+/// The credentials of a client, each as base64 of PEM.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     authority: String,
@@ -110,7 +110,7 @@ impl Credentials {
     }
 }
 
-/// What came of adding a context.
+/// The result of adding a context.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Merged {
     /// The whole new text.
@@ -121,7 +121,7 @@ pub struct Merged {
     pub current: bool,
 }
 
-/// Adds a context to a kubeconfig that may be empty. What is in it stays; the current context becomes ours only
+/// Adds a context to a kubeconfig that may be empty. Its content stays; the current context becomes ours only
 /// where there was none. Comments are lost, as kubectl loses them.
 ///
 /// # Errors
@@ -231,12 +231,12 @@ users:
     }
 
     #[test]
-    fn a_lab_has_a_kubeconfig_with_one_context() {
+    fn kubeconfig_of_lab_has_one_context() {
         insta::assert_snapshot!(credentials().text("lab-quick", "https://127.0.0.1:16443").unwrap());
     }
 
     #[test]
-    fn a_context_is_added_and_all_that_was_there_stays() {
+    fn kubeconfig_keeps_content_when_context_is_added() {
         let merged = merged(USERS, "lab-quick", "https://127.0.0.1:16443", &credentials()).unwrap();
         insta::assert_snapshot!(merged.text);
         assert_eq!((merged.changed, merged.current), (true, false));
@@ -244,7 +244,7 @@ users:
         for list in ["clusters", "contexts", "users"] {
             after[list].as_array_mut().unwrap().pop();
         }
-        assert_eq!(before, after, "what was there is as it was");
+        assert_eq!(before, after, "the rest is unchanged");
     }
 
     #[test]
@@ -270,7 +270,7 @@ users:
         "it has no client-key-data"
     )]
     #[case::broken("clusters: [{cluster: SECRET}]", "it is no kubeconfig: line 1")]
-    fn what_is_no_kubeconfig_is_refused_without_showing_it(#[case] text: &str, #[case] expected: &str) {
+    fn kubeconfig_refuses_invalid_text_without_showing_it(#[case] text: &str, #[case] expected: &str) {
         let Err(error) = Credentials::of_admin(text) else { panic!("{text} is none") };
         assert_eq!(error.to_string(), expected);
     }

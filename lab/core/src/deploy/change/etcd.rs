@@ -58,13 +58,13 @@ impl Situation<'_> {
         self.living.etcd.as_ref().ok_or_else(|| {
             Refusal::new(
                 format!("no member of the etcd of `{}` answers", self.spec.name),
-                format!("`cargo xtask lab status {}` tells which machines run", self.words),
+                format!("`cargo xtask lab status {}` shows which machines run", self.words),
             )
         })
     }
 }
 
-/// What `etcdctl` says with `--write-out json`.
+/// The output of `etcdctl` with `--write-out json`.
 #[derive(Deserialize)]
 struct MemberList {
     members: Vec<ListedMember>,
@@ -92,9 +92,9 @@ struct EndpointStatus {
     endpoint: String,
 }
 
-/// Makes sense of what a member says: `members` of `member list`, `health` of `endpoint health`, `status` of
-/// `endpoint status`, each as JSON. Without a majority nobody lists the members, and each answers for itself alone: then
-/// they are those of the cluster file.
+/// Reads the output of a member: `members` of `member list`, `health` of `endpoint health`, `status` of
+/// `endpoint status`, each as JSON. Without a majority no member lists the others, and each answers for
+/// itself alone: then they are those of the cluster file.
 pub fn read_etcd(spec: &ClusterSpec, members: &str, health: &str, status: &str) -> Etcd {
     let health: Vec<EndpointHealth> = serde_json::from_str(health.trim()).unwrap_or_default();
     let status: Vec<EndpointStatus> = serde_json::from_str(status.trim()).unwrap_or_default();

@@ -1,7 +1,8 @@
-//! `recover-control-plane`: a whole control plane again, of what is left of it.
+//! `recover-control-plane`: a whole control plane again, from its remaining machines.
 //!
-//! Kubespray's docs/operations/recover-control-plane.md: new machines in the place of those that were lost, the lost ones in groups of
-//! their own, what is left first in the groups, and then `recover-control-plane.yml`, limited to etcd and the control planes.
+//! Kubespray's docs/operations/recover-control-plane.md: new machines in the place of those that were lost,
+//! the lost ones in groups of their own, the remaining machines first in the groups, and then
+//! `recover-control-plane.yml`, limited to etcd and the control planes.
 
 use super::{
     Change, Decision, LivingNode, PREPARE_CONTROL_PLANES, Refusal, Situation, Step, facts, listed,
@@ -12,22 +13,23 @@ use crate::spec::{ClusterSpec, MachineSpec, Role};
 /// How often Kubespray looks whether a new member of etcd has joined; its page recommends ten or more.
 const RETRIES: u32 = 10;
 
-/// What the inventory of a recovery has beside that of the cluster.
+/// The additions of a recovery to the cluster's inventory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recovery {
-    /// The cluster file with what is left before what was lost.
+    /// The cluster file with the remaining machines before the lost ones.
     pub spec: ClusterSpec,
-    /// The groups of what was lost, as they stand in `inventory.ini`.
+    /// The groups of the lost machines, as they stand in `inventory.ini`.
     pub groups: String,
 }
 
-/// What brings back the control plane, and the inventory for it; no inventory where there is nothing to do.
+/// The change that recovers the control plane, and the inventory for it; no inventory where there is nothing
+/// to do.
 ///
 /// # Errors
-/// When nothing is left that could be recovered from, or what was lost has no new machine.
+/// When no machine is left to recover from, or a lost machine has no replacement.
 #[expect(
     clippy::too_many_lines,
-    reason = "the decision is one table: what is lost, what is left, what brings it back"
+    reason = "the decision is one table: lost machines, remaining machines, the steps of recovery"
 )]
 pub fn recover(situation: &Situation<'_>) -> Result<(Decision, Option<Recovery>), Refusal> {
     let Situation { spec, words, living } = *situation;
@@ -93,13 +95,13 @@ pub fn recover(situation: &Situation<'_>) -> Result<(Decision, Option<Recovery>)
         !is_lost(machine)
             && (machine.roles.contains(&Role::ControlPlane) || machine.roles.contains(&Role::Etcd))
     }) {
-        change.machine(&machine.name, "is left, and what the others come back from");
+        change.machine(&machine.name, "is left: the others recover from it");
     }
     for machine in &lost {
         let what = match (members.contains(&machine.name.as_str()), planes.contains(&machine.name.as_str())) {
-            (true, true) => "was lost: joins etcd and the control plane anew",
-            (true, false) => "was lost to etcd: joins it anew",
-            (false, _) => "was lost as a control plane: joins anew",
+            (true, true) => "was lost: joins etcd and the control plane again",
+            (true, false) => "was lost to etcd: joins it again",
+            (false, _) => "was lost as a control plane: joins again",
         };
         change.machine(&machine.name, what);
     }
@@ -108,20 +110,20 @@ pub fn recover(situation: &Situation<'_>) -> Result<(Decision, Option<Recovery>)
     if prepares_control_planes(spec) && !planes.is_empty() {
         change.steps.push(Step::new(
             PREPARE_CONTROL_PLANES,
-            "what kube-router needs there, which Kubespray lays only when they are ready",
+            "kube-router's files, which Kubespray lays there only when they are ready",
         ));
     }
     change.steps.push(
-        Step::new("recover-control-plane.yml", "takes the lost ones out and lets them join anew")
+        Step::new("recover-control-plane.yml", "takes the lost ones out and lets them join again")
             .limit(["etcd", "kube_control_plane"])
             .variable("etcd_retries", RETRIES),
     );
     let names: Vec<&str> = lost.iter().map(|machine| machine.name.as_str()).collect();
-    change.lost.push(format!("what etcd and the control plane keep on {}", listed(&names)));
+    change.lost.push(format!("the data of etcd and the control plane on {}", listed(&names)));
     if !etcd.quorum {
         let first = left(Role::Etcd).map(|machine| machine.name.as_str()).unwrap_or_default();
         change.lost.push(format!(
-            "whatever the etcd of `{first}` had not heard of: without a majority, its data becomes the cluster's"
+            "all writes that had not reached the etcd of `{first}`: without a majority, its data becomes the cluster's"
         ));
     }
     let (mut first, last): (Vec<MachineSpec>, Vec<MachineSpec>) =

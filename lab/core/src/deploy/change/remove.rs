@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::{Change, Decision, Refusal, Situation, Step, are, listed};
 use crate::spec::{MachineSpec, Role};
 
-/// What is asked for.
+/// The request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removal {
     /// The machines, by name.
@@ -17,7 +17,7 @@ pub struct Removal {
     pub gone: bool,
 }
 
-/// What takes machines out of the cluster.
+/// The change that takes machines out of the cluster.
 ///
 /// # Errors
 /// When the cluster would not live on, or Kubespray cannot do it.
@@ -55,7 +55,7 @@ pub fn remove(situation: &Situation<'_>, removal: &Removal) -> Result<Decision, 
                     "{} can be logged in to, and would come back as soon as its kubelet asks",
                     listed(&answering)
                 ),
-                "leave `--gone` away: what Kubernetes left on the machine is then removed too",
+                "leave `--gone` away: the files of Kubernetes on the machine are then removed too",
             ));
         }
     } else {
@@ -71,20 +71,20 @@ pub fn remove(situation: &Situation<'_>, removal: &Removal) -> Result<Decision, 
         let what = if removal.gone {
             "leaves the cluster as it is, without being asked"
         } else {
-            "is drained, leaves the cluster, and is cleaned of it; the machine starts anew"
+            "is drained, leaves the cluster, and is cleaned of it; the machine restarts"
         };
         let from_etcd = if members.contains(name) { "; it leaves etcd too" } else { "" };
         change.machine(name, format!("{what}{from_etcd}"));
     }
     let mut step = Step::new("remove-node.yml", "takes them out of the cluster")
         .variable("node", names.join(","))
-        // We asked already, and nobody could answer.
+        // We asked already, and Ansible has no terminal for an answer.
         .variable("skip_confirmation", true);
     if removal.gone {
         step = step.variable("reset_nodes", false).variable("allow_ungraceful_removal", true);
     }
     change.steps.push(step);
-    change.lost.push(format!("what pods keep on the disks of {}", listed(&names)));
+    change.lost.push(format!("the data of pods on the disks of {}", listed(&names)));
     let takes_pods = |machine: &&MachineSpec| {
         !names.contains(&machine.name.as_str()) && nodes.iter().any(|node| node.name == machine.name)
     };
@@ -172,7 +172,7 @@ fn etcd_lives_on(situation: &Situation<'_>, members: &[&str]) -> Result<(), Refu
     }
 }
 
-/// What is left to do when they have gone.
+/// The tasks left for a person when they have gone.
 fn next(
     situation: &Situation<'_>,
     names: &[&str],
@@ -183,7 +183,7 @@ fn next(
     let it = if names.len() == 1 { "it" } else { "them" };
     let machine = if names.len() == 1 { "the machine" } else { "the machines" };
     let mut next = vec![format!(
-        "take {} out of the cluster file, and `cargo xtask lab up {words}` removes {machine}; while the file names {it}, `cargo xtask deploy {words}` would bring {it} back",
+        "take {} out of the cluster file, and `cargo xtask lab up {words}` removes {machine}; while the file names {it}, `cargo xtask deploy {words}` would add {it} again",
         listed(names)
     )];
     // Addresses that the file does not give are planned in its order.

@@ -6,7 +6,7 @@
 use super::{Change, Decision, Refusal, Situation, Step, listed};
 use crate::spec::{MachineSpec, Role};
 
-/// What makes the new machines of the cluster file nodes.
+/// The change that makes nodes of the new machines in the cluster file.
 ///
 /// # Errors
 /// When Kubespray's `scale.yml` cannot do it.
@@ -29,7 +29,7 @@ pub fn scale(situation: &Situation<'_>) -> Result<Decision, Refusal> {
         return Err(Refusal::new(
             format!("{} would be new in etcd, and etcd is not made larger here", listed(&members)),
             format!(
-                "new control planes need no part in it: give `etcd` to the machines that have it now, by `roles`. Else `cargo xtask deploy reset {words}` and `cargo xtask deploy {words}` make the cluster anew; Kubespray's docs/operations/nodes.md has the steps by hand"
+                "new control planes need no part in it: give `etcd` to the machines that have it now, by `roles`. Else `cargo xtask deploy reset {words}` and `cargo xtask deploy {words}` make a new cluster; Kubespray's docs/operations/nodes.md has the steps by hand"
             ),
         ));
     }

@@ -1,4 +1,4 @@
-//! What operations come to: each rule, each refusal, as people read them.
+//! The decisions of operations: each rule, each refusal, as people read them.
 
 use serde_json::json;
 
@@ -7,10 +7,10 @@ use crate::fixtures;
 use crate::kubespray::Version;
 use crate::spec::NetworkPlugin;
 
-/// What happened to a cluster before it is judged.
+/// The past of a cluster before it is judged.
 type Twist = fn(&mut ClusterSpec, &mut Living);
 
-/// What it is called, what is asked for, what happened before.
+/// Its name, the request, the past.
 type Case<T> = (&'static str, T, Twist);
 
 /// One control plane and three workers, all as they must be.
@@ -96,7 +96,7 @@ fn at(
     }
 }
 
-/// Everything that is told of some cases, each below its name.
+/// The decisions on some cases, each below its name.
 fn table<T>(
     cluster: fn() -> (ClusterSpec, Living),
     cases: &[Case<T>],
@@ -106,8 +106,8 @@ fn table<T>(
     for (name, asked, twist) in cases {
         let (mut spec, mut living) = cluster();
         twist(&mut spec, &mut living);
-        let told = at(&spec, &living, |situation| decide(asked, situation));
-        let _ = writeln!(text, "--- {name}\n{told}");
+        let outcome = at(&spec, &living, |situation| decide(asked, situation));
+        let _ = writeln!(text, "--- {name}\n{outcome}");
     }
     text
 }
@@ -158,8 +158,8 @@ fn workers_are_removed() {
         ("every worker", (all, false), |_, _| ()),
         ("it does not answer", (&["cpu-worker"], false), |_, living| silent(living, "cpu-worker")),
         ("it is gone", (&["cpu-worker"], true), |_, living| silent(living, "cpu-worker")),
-        ("it is said to be gone, and answers", (&["cpu-worker"], true), |_, _| ()),
-        ("no machine", (&["nobody"], false), |_, _| ()),
+        ("the option calls it gone, and it answers", (&["cpu-worker"], true), |_, _| ()),
+        ("no machine", (&["unknown"], false), |_, _| ()),
         ("a node that is out of the file", (&["gpu-worker-2"], false), |spec, _| drop(spec.machines.pop())),
         ("no node", (&["cpu-worker"], false), |_, living| unknown(living, "cpu-worker")),
         ("the only control plane", (&["control-plane"], false), |_, _| ()),
@@ -192,7 +192,7 @@ fn control_planes_are_removed() {
 }
 
 #[test]
-fn a_member_that_is_lost_may_go_and_one_that_is_needed_may_not() {
+fn remove_takes_lost_member_and_refuses_needed_one() {
     for (members, healthy, without, for_good, goes) in [
         (3, 3, 0, true, true),
         (3, 2, 2, true, true),
@@ -247,7 +247,7 @@ fn versions_go_up() {
 }
 
 #[test]
-fn an_upgrade_that_was_begun_goes_on_whatever_it_left() {
+fn upgrade_resumes_from_any_state() {
     let (spec, mut living) = large();
     replaced(&mut living, "worker");
     let (from, to) = (to("v2.29.1", "1.33.7"), to("v2.30.0", "1.34.3"));
@@ -280,7 +280,7 @@ fn releases_follow_on_each_other() {
 }
 
 #[test]
-fn a_cluster_is_taken_away() {
+fn reset_removes_cluster() {
     let cases: &[Case<()>] = &[
         ("all of it", (), |_, _| ()),
         ("a machine is not up", (), |_, living| silent(living, "gpu-worker-1")),
@@ -290,7 +290,7 @@ fn a_cluster_is_taken_away() {
 }
 
 #[test]
-fn a_control_plane_is_recovered() {
+fn recover_restores_control_plane() {
     let cases: &[Case<()>] = &[
         ("nothing is lost", (), |_, _| ()),
         ("the last", (), |_, living| replaced(living, "k3")),
@@ -305,7 +305,7 @@ fn a_control_plane_is_recovered() {
             spec.kubernetes.network.plugin = Some(NetworkPlugin::KubeRouter);
             replaced(living, "k2");
         }),
-        ("what was lost has no new machine", (), |_, living| silent(living, "k2")),
+        ("the lost machine has no replacement", (), |_, living| silent(living, "k2")),
         ("nothing is left", (), |_, living| {
             for name in ["k1", "k2", "k3"] {
                 replaced(living, name);
@@ -328,7 +328,7 @@ fn a_control_plane_is_recovered() {
 }
 
 #[test]
-fn what_is_left_stands_before_what_was_lost() {
+fn recovery_puts_remaining_machines_before_lost_ones() {
     let (spec, mut living) = large();
     replaced(&mut living, "k1");
     living.nodes.as_mut().unwrap()[1].ready = false;
@@ -340,7 +340,7 @@ fn what_is_left_stands_before_what_was_lost() {
 }
 
 #[test]
-fn what_ansible_is_given_keeps_its_types() {
+fn arguments_of_ansible_keep_types() {
     let step = Step::new("remove-node.yml", "")
         .limit(["a", "b"])
         .variable("node", "a,b")
@@ -366,12 +366,12 @@ const STATUS: &str = r#"[{"Endpoint":"https://192.168.200.11:2379","Status":{"ve
 #[test]
 fn members_are_known_by_their_addresses() {
     let (spec, _) = large();
-    let said = |etcd: &Etcd| {
+    let answers = |etcd: &Etcd| {
         let members = etcd.members.iter().map(|member| format!("{} {}", member.machine, member.healthy));
         members.collect::<Vec<_>>().join(", ")
     };
     let with = read_etcd(&spec, MEMBERS, HEALTH, "");
-    assert_eq!((said(&with), with.quorum), ("k1 true, k2 false, old false, k3 false".to_owned(), true));
+    assert_eq!((answers(&with), with.quorum), ("k1 true, k2 false, old false, k3 false".to_owned(), true));
     let without = read_etcd(&spec, "Error: context deadline exceeded", "", STATUS);
-    assert_eq!((said(&without), without.quorum), ("k1 false, k2 true, k3 false".to_owned(), false));
+    assert_eq!((answers(&without), without.quorum), ("k1 false, k2 true, k3 false".to_owned(), false));
 }

@@ -17,7 +17,8 @@ pub struct Versions {
     pub kubernetes: String,
 }
 
-/// What brings the cluster to the versions of the cluster file. `unfinished`: an upgrade was begun and did not end.
+/// The change that upgrades the cluster to the versions of the cluster file. `unfinished`: an upgrade was
+/// begun and did not end.
 ///
 /// # Errors
 /// When Kubernetes or Kubespray forbids the way, or etcd would not live through it.
@@ -58,7 +59,7 @@ pub fn upgrade(
     if !not_ready.is_empty() && !unfinished {
         return Err(Refusal::new(
             format!("{} not ready, and an upgrade mends nothing", are(&not_ready)),
-            format!("`cargo xtask validate {words}` says what is wrong"),
+            format!("`cargo xtask validate {words}` shows the failures"),
         ));
     }
     // Kubespray restarts every member.
@@ -83,7 +84,7 @@ pub fn upgrade(
         for machine in machines {
             let from = of_machine(&machine).map_or("", |node| node.version.as_str());
             let what = if from == wanted.kubernetes {
-                format!("has {from} already; what else the new Kubespray brings, {how}")
+                format!("has {from} already; the new Kubespray changes the rest, {how}")
             } else {
                 format!("is drained, goes from {from} to {}, takes pods again: {how}", wanted.kubernetes)
             };
@@ -97,7 +98,7 @@ pub fn upgrade(
         format!("by Kubespray {} instead of {}", wanted.kubespray, deployed.kubespray)
     });
     change.notes.push(
-        "draining ends every pod: one that no controller makes anew is gone, and so is what pods keep in an emptyDir"
+        "draining ends every pod: one that no controller replaces is gone, and so is the data of each emptyDir"
             .to_owned(),
     );
     change.notes.push("there is no way back but an older snapshot or a new cluster".to_owned());
@@ -109,8 +110,8 @@ fn numbers(tag: &str) -> Option<Version> {
     Version::parse(tag.strip_prefix('v')?)
 }
 
-/// Whether one Kubespray may upgrade what another one made: upgrades.md, "Multiple upgrades": do not skip minor releases,
-/// patch releases are fine to skip.
+/// Whether one Kubespray may upgrade a cluster of another: upgrades.md, "Multiple upgrades": do not skip
+/// minor releases, patch releases are fine to skip.
 ///
 /// # Errors
 /// When it may not.
@@ -121,9 +122,7 @@ pub fn release_follows(from: &str, to: &str) -> Result<(), Refusal> {
     let (Some(old), Some(new)) = (numbers(from), numbers(to)) else {
         let unknown = if numbers(from).is_none() { from } else { to };
         return Err(Refusal::new(
-            format!(
-                "Kubespray {unknown} is no release, so it cannot be told whether one follows on the other"
-            ),
+            format!("Kubespray {unknown} is no release, so its place among the releases is unknown"),
             format!("name a release in the cluster file: {}", TAGS.join(", ")),
         ));
     };
@@ -150,7 +149,8 @@ pub fn release_follows(from: &str, to: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Up, and by one minor release. What nodes run counts as well as what was deployed: an upgrade may have ended half way.
+/// Up, and by one minor release. The versions of nodes count as well as the deployed ones: an upgrade may
+/// have ended half way.
 fn kubernetes_goes(nodes: &[LivingNode], deployed: &Versions, wanted: &Versions) -> Result<(), Refusal> {
     let running = || nodes.iter().map(|node| node.version.as_str()).chain([deployed.kubernetes.as_str()]);
     let parsed = |text: &str| Version::parse(text);
