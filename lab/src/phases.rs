@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
 
-use lab_core::phases::{Range, told};
+use lab_core::phases::{Range, describe_phase};
 use lab_core::report::{self, Outcome, Verdict};
 use lab_core::secrets::redacted;
 
@@ -254,7 +254,7 @@ pub async fn carry_out(
         }
         match (done, task) {
             (Ok((kind, came_of_it)), Some(task)) => {
-                task.done_as(kind, &told(phase.title, &came_of_it, seconds));
+                task.done_as(kind, &describe_phase(phase.title, &came_of_it, seconds));
             }
             (Ok(_), None) => {}
             (Err(error), task) => {

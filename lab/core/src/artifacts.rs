@@ -1,5 +1,5 @@
-//! What of a cluster's files and images can be built here: from which Go modules and packages of Debian, into which
-//! archives and images, and what cannot be had that way and why.
+//! Which of a cluster's files and images can be built here: from which Go modules and packages of Debian,
+//! into which archives and images. Why the others cannot.
 //!
 //! Only data and decisions: [`parts`] is the table, [`plan`] judges a lock by it. It must not know of a store, a
 //! compiler or a disk.

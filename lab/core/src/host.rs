@@ -5,7 +5,7 @@ use ipnet::Ipv4Net;
 
 use crate::units::Bytes;
 
-/// What was found on the host where machines will run.
+/// Facts about the host where machines will run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HostFacts {
     /// Networks the computer already routes, with the interface each leaves by. Left out:

@@ -1,4 +1,4 @@
-//! The identity of machines: what tells one from another, planned before they exist.
+//! The identity of machines: the properties that distinguish them, planned before they exist.
 //!
 //! MAC addresses, UUIDs and machine ids are derived from the lab's id and the machine's name, so that
 //! they are the same however often a machine is made again. SSH keys are made by the caller (they
@@ -26,8 +26,8 @@ pub const USER: &str = "debian";
 /// Where a machine finds the certificate of the lab's own authority, by which it trusts the lab's registry.
 pub const CA_ON_MACHINES: &str = "/etc/lab/ca.crt";
 
-/// What tells one lab from every other: 12 lower-case hexadecimal digits, chosen at random when the lab
-/// is first made and kept in its state.
+/// The unique id of a lab: 12 lower-case hexadecimal digits, chosen at random when the lab is first made and
+/// stored in its state.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct LabId(String);
@@ -36,7 +36,7 @@ pub struct LabId(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected a lab id of 12 lower-case hexadecimal digits, found {found:?}")]
 pub struct ParseLabIdError {
-    /// What was there instead.
+    /// The text found instead.
     pub found: String,
 }
 
@@ -157,7 +157,7 @@ fn digest<const N: usize>(purpose: &str, lab: &LabId, name: &str, attempt: u32) 
     bytes
 }
 
-/// A short digest of a public key, the same whatever its comment: for telling keys apart, not for trust.
+/// A short digest of a public key without its comment: it distinguishes keys, and is not for trust.
 pub fn public_key_digest(public_key: &str) -> String {
     text_digest(&[&without_comment(public_key)])
 }
@@ -192,7 +192,7 @@ impl fmt::Debug for HostKey {
     }
 }
 
-/// Everything a machine is told about itself.
+/// All data that a machine gets about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MachineIdentity {
     /// Host name, and the name of the Kubernetes node.

@@ -1,6 +1,6 @@
 //! Everything about a lab that can be decided without touching the world.
 //!
-//! Text of a cluster file becomes a [`spec::ClusterSpec`], a spec and what was observed become a plan,
+//! Text of a cluster file becomes a [`spec::ClusterSpec`], a spec and observations become a plan,
 //! a spec becomes libvirt XML, an inventory, the files that give a machine its identity.
 //!
 //! Invariant: nothing here does I/O, reads a clock, the environment or randomness. The same input

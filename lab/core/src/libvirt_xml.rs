@@ -1,6 +1,6 @@
 //! libvirt's XML: of a lab's network, its storage and its machines, written from plans and read back.
 //!
-//! Everything the lab makes carries, in its `<metadata>`, the id of the lab and what was applied, so
+//! Everything the lab makes carries, in its `<metadata>`, the id of the lab and the applied properties, so
 //! that it is found and compared without any file of ours. Nothing here talks to libvirt, and no other
 //! module writes or reads its XML.
 
@@ -35,7 +35,7 @@ pub use xml::XmlError;
 /// The XML namespace of the lab's element in the `<metadata>` of networks and domains.
 pub const METADATA_NAMESPACE: &str = "urn:lab:metadata:1";
 
-/// What runs the processors of a machine.
+/// The engine that runs the processors of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Acceleration {
@@ -47,7 +47,7 @@ pub enum Acceleration {
     Native,
 }
 
-/// What the host does with packets that leave the lab's network.
+/// The host's handling of packets that leave the lab's network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Forward {
@@ -69,7 +69,7 @@ pub struct NetworkSettings {
     pub gateway: Ipv4Addr,
     /// Bytes.
     pub mtu: u16,
-    /// What leaves it.
+    /// The packets that leave it.
     pub forward: Forward,
 }
 
@@ -121,11 +121,11 @@ pub struct VolumePlan {
     pub capacity: Bytes,
     /// How it is stored.
     pub format: VolumeFormat,
-    /// What it is a copy-on-write clone of.
+    /// The volume that it is a copy-on-write clone of.
     pub backing: Option<Backing>,
 }
 
-/// What a clone reads where it was not written to.
+/// The volume that a clone reads where it was not written to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backing {
     /// Absolute path on the host of the machines.
@@ -147,7 +147,7 @@ pub struct MachinePlan {
     pub machine: String,
     /// Of the domain.
     pub uuid: Uuid,
-    /// Processors, memory, MAC address and what else is compared later; kept in the metadata.
+    /// Processors, memory, MAC address and the other properties compared later; stored in the metadata.
     pub applied: AppliedMachine,
     /// How it starts.
     pub boot: Boot,
@@ -170,7 +170,7 @@ pub struct ContainerPlan {
     pub machine: String,
     /// Of the domain.
     pub uuid: Uuid,
-    /// Processors, memory, addresses and what else is compared later; kept in the metadata.
+    /// Processors, memory, addresses and the other properties compared later; stored in the metadata.
     pub applied: AppliedMachine,
     /// Path of its first program, in the container.
     pub first_program: String,
@@ -191,7 +191,7 @@ pub enum Boot {
         kernel: String,
         /// Path of the initial file system with the machine's identity.
         initrd: String,
-        /// What the image asks for.
+        /// The command line that the image needs.
         command_line: String,
     },
     /// The firmware starts the disk's own boot loader, as a cloud image expects.
@@ -207,7 +207,7 @@ pub fn domain_name(cluster: &str, machine: &str) -> String {
 }
 
 /// The name of a lab's libvirt network and of its storage pool, `lab-CLUSTER-ID`. Pools have no
-/// metadata: the id in the name is what finds them.
+/// metadata: the id in the name finds them.
 pub fn resource_name(cluster: &str, lab: &LabId) -> String {
     format!("lab-{cluster}-{lab}")
 }
@@ -220,7 +220,7 @@ fn machine_metadata(lab: &LabId, cluster: &str, machine: &str, applied: &Applied
         .child(xml::element("lab:applied").text(applied))
 }
 
-/// The lab's element for a `<metadata>`. The caller adds what belongs to the resource alone.
+/// The lab's element for a `<metadata>`. The caller adds the data of the resource alone.
 fn metadata_element(name: &str, lab: &LabId, cluster: &str) -> xml::Element {
     xml::element(&format!("lab:{name}"))
         .attribute("xmlns:lab", METADATA_NAMESPACE)

@@ -36,10 +36,10 @@ pub enum CgroupVersion {
     Two,
 }
 
-/// Amounts by resource. What is left out is nothing, or not known.
+/// Amounts by resource. A missing one is zero or unknown.
 pub type Amounts = BTreeMap<Resource, u64>;
 
-/// Limits by resource. What is left out is not known, and not judged.
+/// Limits by resource. A missing one is unknown, and not judged.
 pub type Limits = BTreeMap<Resource, Limit>;
 
 /// A limit of the computer.
@@ -51,18 +51,18 @@ pub struct Limit {
     pub setting: String,
 }
 
-/// What containers need of a resource, each part beside the others.
+/// The need of containers for a resource, each part beside the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Need {
     /// The embedded host of a lab: its supervisor, libvirt, servers of artefacts.
     pub lab: u64,
     /// A container with systemd and sshd.
     pub machine: u64,
-    /// What a container has besides while it, or Kubernetes on it, starts.
+    /// The extra need of a container while it, or Kubernetes on it, starts.
     pub start: u64,
-    /// What a node of Kubernetes has besides: kubelet, the container runtime, proxy and network of pods.
+    /// The extra need of a node of Kubernetes: kubelet, the container runtime, proxy and network of pods.
     pub node: u64,
-    /// What a control plane has besides: API server, controllers, scheduler, etcd.
+    /// The extra need of a control plane: API server, controllers, scheduler, etcd.
     pub control_plane: u64,
     /// Pods of a cluster that run anywhere: DNS, metrics.
     pub cluster: u64,
@@ -143,7 +143,7 @@ impl Resource {
     }
 }
 
-/// How many containers a lab has, by what runs in them.
+/// How many containers a lab has, by the programs in them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Containers {
     /// All of them.
@@ -228,9 +228,9 @@ pub struct Facts {
 /// A limit that is too low for a lab beside everything else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shortage {
-    /// What there is too little of.
+    /// The scarce resource.
     pub resource: Resource,
-    /// How much of it there is, and what says so.
+    /// How much of it there is, and the source of that number.
     pub limit: Limit,
     /// How much the lab needs.
     pub needed: u64,

@@ -192,7 +192,7 @@ mod tests {
     #[case::a_disk(0, 6, 0, 2.0, Some(("load 2 on 2 processors, tasks waited for a disk 60 % of the time", 4)))]
     #[case::memory(0, 0, 2, 2.0, Some(("load 2 on 2 processors, tasks waited for memory 20 % of the time", 4)))]
     #[case::two(5, 5, 0, 90.0, Some(("load 90 on 2 processors, tasks waited for a processor 50 % of the time, tasks waited for a disk 50 % of the time", 8)))]
-    fn an_overload_is_what_tasks_waited_for(
+    fn overload_is_waiting_time_of_tasks(
         #[case] processor: u64,
         #[case] disk: u64,
         #[case] memory: u64,
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn an_overload_between_samples_of_one_moment_does_not_divide_by_zero() {
+    fn overload_does_not_divide_by_zero_between_samples_of_one_moment() {
         let sample = LoadSample { stalled: Some(StallTimes::default()), tasks: 90.0, processors: 1 };
         assert_eq!(overload(&sample, &sample, Duration::ZERO), None);
     }
@@ -245,7 +245,7 @@ mod tests {
     #[case::short(4, 7, 28)]
     #[case::at_most_ten_minutes(120, 8, 600)]
     #[case::never_shorter(900, 4, 900)]
-    fn a_wait_grows_with_the_overload_within_bounds(
+    fn wait_grows_with_overload_within_bounds(
         #[case] seconds: u64,
         #[case] factor: u32,
         #[case] expected: u64,

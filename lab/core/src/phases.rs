@@ -22,7 +22,7 @@ pub enum RangeError {
     /// A name of no phase.
     #[error("there is no phase `{name}`")]
     Unknown {
-        /// What was given.
+        /// The given name.
         name: String,
         /// The nearest name, or all that there are.
         hint: String,
@@ -72,7 +72,7 @@ impl Range {
     }
 }
 
-/// What came of a configuration that holds.
+/// Describes a valid configuration.
 pub fn prepared(spec: &ClusterSpec, present: usize, wanted: usize) -> String {
     format!(
         "`{}` asks for {}, Kubespray {} takes it, {present} of {wanted} artefacts are here",
@@ -82,38 +82,39 @@ pub fn prepared(spec: &ClusterSpec, present: usize, wanted: usize) -> String {
     )
 }
 
-/// What is told of a phase that is over.
-pub fn told(title: &str, came_of_it: &str, seconds: f64) -> String {
-    format!("{title}: {came_of_it} ({seconds:.1} s)")
+/// Describes a phase that is over.
+pub fn describe_phase(title: &str, result: &str, seconds: f64) -> String {
+    format!("{title}: {result} ({seconds:.1} s)")
 }
 
-/// What came of a snapshot that took the place of a plan.
-pub fn brought_back(machines: usize) -> String {
-    format!("{} brought back from a snapshot", machines_of(machines))
+/// Describes a snapshot that replaced a plan.
+pub fn restored(machines: usize) -> String {
+    format!("{} restored from a snapshot", machines_of(machines))
 }
 
-/// What a plan that was carried out came to.
+/// Describes a plan that was carried out.
 pub fn provisioned(plan: &Plan) -> String {
     let mut machines: BTreeMap<Action, usize> = BTreeMap::new();
     for machine in &plan.machines {
         *machines.entry(machine.action).or_default() += 1;
     }
-    let told = machines.into_iter().map(|(action, count)| {
+    let actions = machines.into_iter().map(|(action, count)| {
         let word = match action {
             Action::Create => "made",
             Action::Change => "changed",
-            Action::Replace => "made anew",
+            Action::Replace => "replaced",
             Action::Start => "started",
             Action::Remove => "removed",
             Action::Keep => "as the cluster file says already",
         };
         format!("{} {word}", machines_of(count))
     });
-    let told = told.collect::<Vec<_>>().join(", ");
-    if plan.is_noop() { format!("nothing to do: {told}") } else { told }
+    let actions = actions.collect::<Vec<_>>().join(", ");
+    if plan.is_noop() { format!("nothing to do: {actions}") } else { actions }
 }
 
-/// What writing the inventory for people came to; `folder` is `None` where the cluster file lies in no folder for one.
+/// Describes the writing of the inventory for people; `folder` is `None` where the cluster file lies in no
+/// folder for one.
 pub fn generated(folder: Option<&str>, written: usize, removed: usize, unchanged: usize) -> String {
     match (folder, written + removed) {
         (None, _) => {
@@ -126,7 +127,7 @@ pub fn generated(folder: Option<&str>, written: usize, removed: usize, unchanged
     }
 }
 
-/// What came of the checks.
+/// Describes the result of the checks.
 pub fn validated(checks: &[Outcome]) -> String {
     let passed = checks.iter().filter(|check| check.verdict == Verdict::Passed);
     let passed: Vec<&str> = passed.map(|check| check.id.as_str()).collect();

@@ -1,16 +1,16 @@
-//! The plan: what has to be done to make the world match the spec, and why.
+//! The plan: the steps that make the world match the spec, and their reasons.
 //!
-//! [`plan`] compares what is wanted with what libvirt has and gives an ordered list of steps. It does
+//! [`plan`] compares the spec with libvirt's resources and returns an ordered list of steps. It does
 //! nothing itself; `lab` carries the steps out, in this order:
 //!
 //! 1. the steps `before` of all machines, in any order;
 //! 2. the steps of the network;
 //! 3. the `steps` of all machines, each machine on its own, all of them at once if you like.
 //!
-//! A plan may be broken off after any step: planning again from what is then observed leads to the
-//! same end. Two orders make that true. A domain is defined after its disk is made and removed
-//! after its disk is gone, so that a disk without a domain never holds another machine's data. And whatever
-//! the network must not be pulled away from is stopped before the network is touched.
+//! A plan may be broken off after any step: planning again from new observations leads to the same end. Two
+//! orders make that true. A domain is defined after its disk is made and removed after its disk is gone, so
+//! that a disk without a domain never holds another machine's data. And a machine that would lose its network
+//! is stopped before the network is changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,14 +32,14 @@ mod step;
 pub use render::render;
 pub use step::{MachineOperation, MachineStep, NetworkOperation, NetworkStep};
 
-/// What a plan is made from beside what was observed.
+/// The input of a plan beside the observations.
 #[derive(Debug, Clone, Copy)]
 pub struct Inputs<'a> {
-    /// What is wanted.
+    /// The spec.
     pub spec: &'a ClusterSpec,
     /// Of the lab.
     pub lab: &'a LabId,
-    /// What runs the processors of virtual machines on this host.
+    /// The engine that runs the processors of virtual machines on this host.
     pub acceleration: Acceleration,
     /// For every image that the spec names, the key of its content. An image without a key has the
     /// empty one, which no disk has.
@@ -57,7 +57,7 @@ pub struct PublicKeys {
     pub host: BTreeMap<String, String>,
 }
 
-/// What libvirt has of one lab.
+/// The resources of one lab in libvirt.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Observed {
     /// The lab's network.
@@ -71,13 +71,13 @@ pub struct Observed {
 pub struct ObservedNetwork {
     /// Whether it is started.
     pub active: bool,
-    /// None: it is not what a lab defines.
+    /// None: no lab defines such a network.
     pub settings: Option<NetworkSettings>,
     /// The machines that its DHCP server knows.
     pub hosts: BTreeSet<NetworkHost>,
 }
 
-/// What there is of a machine.
+/// The existing parts of a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ObservedMachine {
     /// Its domain.
@@ -95,7 +95,7 @@ pub struct ObservedDomain {
     pub state: MachineState,
     /// Read from the metadata of the inactive definition; none if this version cannot read it.
     pub applied: Option<AppliedMachine>,
-    /// Whether somebody has logged in since it was started.
+    /// Whether a login has succeeded since it was started.
     pub reached: bool,
 }
 
@@ -116,13 +116,13 @@ pub enum MachineState {
     Running,
     /// It was stopped in the middle, by a person or by a full disk.
     Paused,
-    /// Its kernel panicked; what is left of it is kept.
+    /// Its kernel panicked; libvirt preserves the domain.
     Crashed,
     /// There is no process.
     ShutOff,
 }
 
-/// What has to be done, and why. Serializes to the documented form of `lab plan --json`.
+/// The steps and their reasons. Serializes to the documented form of `lab plan --json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {
     /// Name of the cluster.
@@ -133,15 +133,15 @@ pub struct Plan {
     pub machines: Vec<MachineActions>,
 }
 
-/// What becomes of a resource.
+/// The action on a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
-    /// Made anew.
+    /// Made.
     Create,
-    /// Made different, its data kept.
+    /// Changed, without loss of its data.
     Change,
-    /// Taken away and made anew.
+    /// Removed and made again.
     Replace,
     /// As it should be, but not running or not reached yet.
     Start,
@@ -151,20 +151,20 @@ pub enum Action {
     Keep,
 }
 
-/// What is done to the network.
+/// The steps for the network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NetworkActions {
     /// In one word.
     pub action: Action,
     /// Why.
     pub reasons: Vec<Reason>,
-    /// What is wanted.
+    /// The network by the spec.
     pub wanted: NetworkSettings,
     /// In this order.
     pub steps: Vec<NetworkStep>,
 }
 
-/// What is done to one machine.
+/// The steps for one machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MachineActions {
     /// Name of the machine.
@@ -173,11 +173,11 @@ pub struct MachineActions {
     pub action: Action,
     /// Why. Empty only for a machine that is kept because nothing differs.
     pub reasons: Vec<Reason>,
-    /// Whether what is on its disk is lost.
+    /// Whether the content of its disk is lost.
     pub destroys_data: bool,
     /// Whether a running machine is stopped and started again.
     pub restarts: bool,
-    /// What is wanted; none if the machine is removed.
+    /// The machine by the spec; none if it is removed.
     pub wanted: Option<Wanted>,
     /// To be done before the network is touched.
     pub before: Vec<MachineStep>,
@@ -188,7 +188,7 @@ pub struct MachineActions {
 /// A machine as the spec wants it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Wanted {
-    /// What goes into its metadata.
+    /// The content of its metadata.
     #[serde(flatten)]
     pub applied: AppliedMachine,
     /// Size of its root disk.
@@ -213,7 +213,7 @@ pub enum Reason {
         from: String,
         /// As it should be.
         to: String,
-        /// What that costs.
+        /// The cost of that.
         effect: Effect,
     },
     /// A key differs. Keys are not printed.
@@ -235,7 +235,7 @@ pub enum Reason {
     Crashed,
     /// It is paused.
     Paused,
-    /// It runs, and nobody has logged in yet.
+    /// It runs, and no login has succeeded yet.
     NotReached,
     /// It runs on a network that has to be started again.
     NetworkRestarts,
@@ -252,7 +252,7 @@ pub enum Reason {
     },
 }
 
-/// What a difference costs.
+/// The cost of a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Effect {
@@ -264,7 +264,7 @@ pub enum Effect {
     DataLoss,
 }
 
-/// The whole of what the spec asks for, ready to be compared or written into definitions.
+/// The machine of the spec, ready to be compared or written into definitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Desired {
     /// The network.
@@ -275,7 +275,7 @@ pub struct Desired {
     pub machines: BTreeMap<String, Wanted>,
 }
 
-/// What the spec asks for.
+/// The machine of the spec.
 pub fn desired(inputs: &Inputs<'_>) -> Desired {
     let Inputs { spec, lab, acceleration, images, keys } = inputs;
     let numbers = machine_numbers(lab, spec.machines.iter().map(|machine| machine.name.as_str()));
@@ -306,7 +306,7 @@ pub fn desired(inputs: &Inputs<'_>) -> Desired {
     Desired { network, numbers, machines }
 }
 
-/// Compares what is wanted with what was observed.
+/// Compares the spec with the observations.
 pub fn plan(inputs: &Inputs<'_>, observed: &Observed) -> Plan {
     let desired = desired(inputs);
     let network = network::actions(&desired.network, observed.network.as_ref());
@@ -331,7 +331,7 @@ impl Plan {
             && self.machines.iter().all(|machine| machine.before.is_empty() && machine.steps.is_empty())
     }
 
-    /// Whether what is on some disk is lost.
+    /// Whether the content of some disk is lost.
     pub fn destroys_data(&self) -> bool {
         self.machines.iter().any(|machine| machine.destroys_data)
     }

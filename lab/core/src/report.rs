@@ -1,4 +1,4 @@
-//! The verdict on a cluster: what was done, what was checked, what came of it; as JSON and as JUnit's XML.
+//! The verdict on a cluster: phases, checks and their results; as JSON and as JUnit's XML.
 //!
 //! Skipped is not passed. Nothing here looks at a clock: who ran something says how long it took.
 
@@ -16,26 +16,26 @@ pub enum Verdict {
     Passed,
     /// Not as it must be.
     Failed,
-    /// Nobody looked, and the message says why.
+    /// The check did not run, and the message says why.
     Skipped,
 }
 
-/// What came of one check.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Its name for scripts: `pod-to-pod`.
     pub id: String,
-    /// What it says, as a sentence that is true where it passed.
+    /// Its claim, as a sentence that is true where it passed.
     pub title: String,
     /// How it ended.
     pub verdict: Verdict,
     /// How long it took.
     pub seconds: f64,
-    /// What was seen: why it failed or was skipped, or how much was looked at.
+    /// The evidence: why it failed or was skipped, or how much it covered.
     pub details: Vec<String>,
 }
 
-/// What was done on the way to the checks.
+/// The phases before the checks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Phase {
     /// `prepare`, `up`, `deploy`, `validate`, `destroy`.
@@ -49,7 +49,7 @@ pub struct Phase {
     /// The digest of everything that its result was made from, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<String>,
-    /// What was made from the same before was restored instead.
+    /// A snapshot with the same inputs was restored instead.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restored: bool,
     /// The files that it leaves, as paths from the checkout.
@@ -83,13 +83,13 @@ pub struct Report {
     pub run: String,
     /// The tag of Kubespray.
     pub kubespray: String,
-    /// The version of Kubernetes; `None` where nobody knows.
+    /// The version of Kubernetes; `None` where it is unknown.
     pub kubernetes: Option<String>,
     /// In the order in which they were done.
     pub phases: Vec<Phase>,
     /// In the order of the suite.
     pub checks: Vec<Outcome>,
-    /// Files that tell more, below the run's folder.
+    /// Files with details, below the run's folder.
     pub evidence: Vec<String>,
 }
 

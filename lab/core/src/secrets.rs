@@ -12,7 +12,7 @@ use serde_json::Value;
 const MIN_VALUE_LENGTH: usize = 6;
 /// Shorter lines of a value with several lines are not looked for by themselves.
 const MIN_LINE_LENGTH: usize = 20;
-/// What stands in the place of a value.
+/// The placeholder of a value.
 const INSTEAD: &str = "[secret]";
 
 /// Names of variables whose values are secrets: any of these words in them, or the last ones at their end.
@@ -21,7 +21,7 @@ const SECRET_NAME: &str = r"(?:[\w.-]*(?:password|passwd|passphrase|secret|token
 static SECRET_NAMES: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(&format!("(?i)^{SECRET_NAME}$")).expect("the pattern is a constant"));
 
-/// A setting of a secret in YAML, JSON or INI: the name and what follows it, then the value.
+/// A setting of a secret in YAML, JSON or INI: the name and the separator, then the value.
 static SECRET_SETTINGS: LazyLock<Regex> = LazyLock::new(|| {
     let pattern = format!(
         r#"(?im)(?P<name>\b{SECRET_NAME}["']?[ \t]*[:=][ \t]*)(?P<value>"(?:[^"\\\n]|\\.)*"|'(?:[^'\n]|'')*'|[^\s,}}\]#"'][^\n,}}\]#]*)"#
@@ -34,7 +34,7 @@ static ADDRESSES: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?P<name>://[^/\s:@]+:)(?P<value>[^@\s/]+)(?P<rest>@)").expect("the pattern is a constant")
 });
 
-/// Shapes of secrets, and what stands in their place.
+/// Shapes of secrets, and their placeholders.
 static SHAPES: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
     let shapes = [
         // RFC 7468, with the private half of anything, whole or cut off.
@@ -61,7 +61,7 @@ static SHAPES: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
     shapes.map(|(shape, instead)| (Regex::new(shape).expect("the shapes are constants"), instead)).into()
 });
 
-/// The text without what looks like a secret.
+/// The text without strings that look like a secret.
 pub fn redacted(text: &str) -> Cow<'_, str> {
     let mut text = Cow::Borrowed(text);
     for (shape, instead) in SHAPES.iter() {
@@ -90,8 +90,8 @@ pub fn masked(text: &str) -> String {
     masked.into_owned()
 }
 
-/// Whether the value of a variable with such a name is a secret: switches, numbers, paths, expressions and what is
-/// encrypted are none.
+/// Whether the value of a variable with such a name is a secret: switches, numbers, paths, expressions and
+/// encrypted values are none.
 fn is_secret_value(value: &str) -> bool {
     let switch = ["true", "false", "yes", "no", "on", "off", "null", "~"];
     let prefixes = ["/", "{{", "|", ">", "!", "&", "*", "$ANSIBLE_VAULT", "[", "{"];
@@ -101,7 +101,7 @@ fn is_secret_value(value: &str) -> bool {
         && !prefixes.iter().any(|prefix| value.starts_with(prefix))
 }
 
-/// Replaces the secrets in data by a word: those by the names of what holds them, and those by their shape.
+/// Replaces the secrets in data by a word: found by the names of their keys, or by their shape.
 pub fn hide(data: &mut Value) {
     walk(data, false, &mut |text| INSTEAD.clone_into(text));
     each_text(data, &mut |text| {
@@ -120,7 +120,8 @@ fn each_text(data: &mut Value, work: &mut impl FnMut(&mut String)) {
     }
 }
 
-/// Calls `found` with every text that is a secret by the name of what holds it. `inside`: whether such a name is above.
+/// Calls `found` with every text that is a secret by the name of its key. `inside`: whether such a name is
+/// above.
 fn walk(data: &mut Value, inside: bool, found: &mut impl FnMut(&mut String)) {
     match data {
         Value::String(text) if inside && is_secret_value(text) => found(text),
@@ -163,7 +164,7 @@ impl Secrets {
         Self { values }
     }
 
-    /// The text without these, and without what looks like a secret.
+    /// The text without these, and without strings that look like a secret.
     pub fn redacted<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(text);
         for value in &self.values {
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_values_of_secret_variables_are_taken_out_wherever_they_stand() {
+    fn redaction_removes_values_of_secret_variables_everywhere() {
         let secrets = Secrets::of(&variables(json!({
             "containerd_registry_auth": [{"registry": "registry.example.com", "username": "robot", "password": "hunter2-and-more"}],
             "kube_encrypt_token": "hunter2",
@@ -242,7 +243,7 @@ mod tests {
     #[case("password: !vault |", "password: !vault |")]
     #[case("tokens:", "tokens:")]
     #[case("pass: through", "pass: through")]
-    fn a_line_is_shown_without_the_value_of_a_secret(#[case] line: &str, #[case] expected: &str) {
+    fn redaction_hides_value_in_line(#[case] line: &str, #[case] expected: &str) {
         assert_eq!(masked(line), expected);
         assert_eq!(masked(line).len(), line.len());
     }
@@ -268,7 +269,7 @@ mod tests {
     #[case("git clone https://ghp_hunter2@example.org/x", "git clone https://[secret]@example.org/x")]
     #[case("{\"db_password\": \"hunter2\", \"a\": 1}", "{\"db_password\": \"[secret]\", \"a\": 1}")]
     #[case("etcd_password=hunter2 b", "etcd_password=[secret] b")]
-    fn what_looks_like_a_secret_is_taken_out(#[case] text: &str, #[case] expected: &str) {
+    fn redaction_removes_strings_like_secrets(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(redacted(text), expected);
     }
 
@@ -278,7 +279,7 @@ mod tests {
     #[case("-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----")]
     #[case("http://192.168.200.1:8080/dl.k8s.io/release@x")]
     #[case("a password is required")]
-    fn what_is_none_stays(#[case] text: &str) {
+    fn redaction_keeps_other_text(#[case] text: &str) {
         assert_eq!(redacted(text), text);
     }
 }

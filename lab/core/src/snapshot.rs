@@ -1,4 +1,4 @@
-//! What a snapshot of a lab holds, and whether it fits a cluster file. Nothing here reads or writes one.
+//! The content of a snapshot of a lab, and whether it fits a cluster file. Nothing here reads or writes one.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::spec::{ClusterSpec, HostSpec, ImageSpec, MachineKind};
 /// A machine as it was when the snapshot was taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotMachine {
-    /// What its definition was made from.
+    /// The properties that its definition was made from.
     pub applied: AppliedMachine,
     /// The layers that its disk stands on, the newest first, down to its image.
     pub layers: Vec<String>,
@@ -30,8 +30,8 @@ pub struct Manifest {
     pub lab: LabId,
     /// When it was taken, RFC 3339.
     pub at: String,
-    /// The digest of everything that the deploy was made from, for one that was kept right after it, to take the place of
-    /// the next deploy from the same.
+    /// The digest of everything that the deploy was made from, for one taken right after it, to take the
+    /// place of the next deploy from the same.
     pub deploy: Option<String>,
     /// The version of Kubernetes in it, `1.34.3`, where there is one.
     pub kubernetes: Option<String>,
@@ -39,32 +39,34 @@ pub struct Manifest {
     pub well: bool,
     /// By machine.
     pub machines: BTreeMap<String, SnapshotMachine>,
-    /// Digests of the lab's own files that are kept with it (keys, the kubeconfig), by their path in the lab's folder.
+    /// Digests of the lab's own files that are stored with it (keys, the kubeconfig), by their path in the
+    /// lab's folder.
     pub files: BTreeMap<String, String>,
 }
 
-/// Why a snapshot cannot be brought back with a cluster file as it is, a sentence each; none where it can. `images`
-/// holds the key of every image that the spec names.
+/// Why a snapshot cannot be restored with a cluster file as it is, a sentence each; none where it can.
+/// `images` holds the key of every image that the spec names.
 pub fn misfits(manifest: &Manifest, spec: &ClusterSpec, images: &BTreeMap<ImageSpec, String>) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut reasons = Vec::new();
     if spec.host != HostSpec::Embedded {
-        told.push("it is of a lab on the embedded host".to_owned());
+        reasons.push("it is of a lab on the embedded host".to_owned());
     }
     for (name, machine) in &manifest.machines {
         let applied = &machine.applied;
         let Some(wanted) = spec.machines.iter().find(|wanted| wanted.name == *name) else {
-            told.push(format!("it has the machine `{name}`, which is not in the cluster file"));
+            reasons.push(format!("it has the machine `{name}`, which is not in the cluster file"));
             continue;
         };
         if wanted.kind != applied.kind {
             let word = |kind| if kind == MachineKind::Vm { "virtual machine" } else { "container" };
-            told.push(format!("`{name}` is a {} in it, not a {}", word(applied.kind), word(wanted.kind)));
+            reasons.push(format!("`{name}` is a {} in it, not a {}", word(applied.kind), word(wanted.kind)));
         }
         if wanted.address != applied.address {
-            told.push(format!("`{name}` has the address {} in it, not {}", applied.address, wanted.address));
+            reasons
+                .push(format!("`{name}` has the address {} in it, not {}", applied.address, wanted.address));
         }
         if images.get(&wanted.image) != Some(&applied.image) {
-            told.push(format!("`{name}` stands on another base image in it"));
+            reasons.push(format!("`{name}` stands on another base image in it"));
         }
     }
     let network = manifest.machines.values().next().map(|machine| &machine.applied.network);
@@ -72,9 +74,9 @@ pub fn misfits(manifest: &Manifest, spec: &ClusterSpec, images: &BTreeMap<ImageS
         && (network.subnet != spec.network.subnet || network.gateway != spec.network.gateway)
     {
         let (was, is) = (network.subnet, spec.network.subnet);
-        told.push(format!("its network is {was} with the gateway {}, not {is}", network.gateway));
+        reasons.push(format!("its network is {was} with the gateway {}, not {is}", network.gateway));
     }
-    told
+    reasons
 }
 
 #[cfg(test)]
@@ -124,22 +126,22 @@ mod tests {
     #[case::more_memory_is_changed_by_up(|spec: &mut ClusterSpec| spec.machines[1].memory = crate::units::Bytes::from_gib(9), &[])]
     #[case::another_network(|spec: &mut ClusterSpec| spec.network.subnet = "192.168.0.0/16".parse().unwrap(), &["its network is 192.168.200.0/24 with the gateway 192.168.200.1, not 192.168.0.0/16"])]
     #[case::another_host(|spec: &mut ClusterSpec| spec.host = HostSpec::Libvirt("qemu:///system".to_owned()), &["it is of a lab on the embedded host"])]
-    fn a_snapshot_fits_the_cluster_file_it_was_taken_with(
+    fn snapshot_fits_cluster_file_it_was_taken_with(
         #[case] change: fn(&mut ClusterSpec),
-        #[case] told: &[&str],
+        #[case] expected: &[&str],
     ) {
         let taken = manifest(&fixtures::spec());
         let mut spec = fixtures::spec();
         change(&mut spec);
-        assert_eq!(misfits(&taken, &spec, &images()), told);
+        assert_eq!(misfits(&taken, &spec, &images()), expected);
     }
 
     #[test]
-    fn a_snapshot_on_another_base_image_is_of_no_use() {
+    fn snapshot_misfits_on_another_base_image() {
         let taken = manifest(&fixtures::spec());
         let newer = BTreeMap::from([(ImageSpec::Debian13, "ffff".to_owned())]);
-        let told = misfits(&taken, &fixtures::spec(), &newer);
-        assert_eq!(told.len(), 4);
-        assert_eq!(told[0], "`control-plane` stands on another base image in it");
+        let reasons = misfits(&taken, &fixtures::spec(), &newer);
+        assert_eq!(reasons.len(), 4);
+        assert_eq!(reasons[0], "`control-plane` stands on another base image in it");
     }
 }

@@ -1,4 +1,4 @@
-//! What a cluster must be, by its cluster file, and how one that is there differs from it.
+//! The expected state of a cluster, by its cluster file, and how a living one differs from it.
 //!
 //! The cluster file is the oracle: exactly these nodes, with these roles, labels, taints and versions. Nothing here asks
 //! a cluster; `lab/src/validate/` does.
@@ -10,7 +10,7 @@ use crate::spec::{ClusterSpec, Role};
 
 /// The label by which Kubernetes knows a control plane (kubeadm's `LabelNodeRoleControlPlane`).
 const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
-/// Labels below these are Kubernetes' own: it sets them by what a node is.
+/// Labels below these are Kubernetes' own: it sets them by the properties of a node.
 const OWN: [&str; 2] = ["kubernetes.io", "k8s.io"];
 
 /// A node, as it must be or as it is.
@@ -67,60 +67,65 @@ pub fn taint_text(key: &str, value: &str, effect: &str) -> String {
     if value.is_empty() { format!("{key}:{effect}") } else { format!("{key}={value}:{effect}") }
 }
 
-/// In what the nodes that are there differ from those that must be, a sentence each; none where they do not.
+/// How the nodes found differ from the expected ones, a sentence each; none where they do not.
 pub fn differences(expected: &[Node], found: &[Node]) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut differences = Vec::new();
     for node in found {
         if !expected.iter().any(|wanted| wanted.name == node.name) {
-            told.push(format!("the node `{}` is not in the cluster file", node.name));
+            differences.push(format!("the node `{}` is not in the cluster file", node.name));
         }
     }
     for wanted in expected {
         match found.iter().find(|node| node.name == wanted.name) {
-            Some(node) => told.extend(of_node(wanted, node)),
-            None => told.push(format!("the machine `{}` is no node of the cluster", wanted.name)),
+            Some(node) => differences.extend(of_node(wanted, node)),
+            None => differences.push(format!("the machine `{}` is no node of the cluster", wanted.name)),
         }
     }
-    told
+    differences
 }
 
 fn of_node(wanted: &Node, node: &Node) -> Vec<String> {
     let name = &node.name;
-    let mut told = Vec::new();
+    let mut differences = Vec::new();
     if let Some(why) = &node.not_ready {
-        told.push(format!("`{name}` is not ready: {why}"));
+        differences.push(format!("`{name}` is not ready: {why}"));
     }
     if wanted.address.is_some() && node.address != wanted.address {
         let shown =
             |address: Option<Ipv4Addr>| address.map_or("none".to_owned(), |address| address.to_string());
-        told.push(format!("`{name}` has the address {}, not {}", shown(node.address), shown(wanted.address)));
+        differences.push(format!(
+            "`{name}` has the address {}, not {}",
+            shown(node.address),
+            shown(wanted.address)
+        ));
     }
     if wanted.version.is_some() && node.version != wanted.version {
         let shown = |version: &Option<String>| version.clone().unwrap_or_else(|| "no version".to_owned());
-        told.push(format!("`{name}` runs {}, not {}", shown(&node.version), shown(&wanted.version)));
+        differences.push(format!("`{name}` runs {}, not {}", shown(&node.version), shown(&wanted.version)));
     }
     for (label, value) in &wanted.labels {
         match node.labels.get(label) {
             Some(found) if found == value => {}
             Some(found) => {
-                told.push(format!("`{name}` has the label `{label}={found}`, not `{label}={value}`"))
+                differences.push(format!("`{name}` has the label `{label}={found}`, not `{label}={value}`"))
             }
-            None => told.push(format!("`{name}` lacks the label `{label}={value}`")),
+            None => differences.push(format!("`{name}` lacks the label `{label}={value}`")),
         }
     }
     let is_role = |label: &str| label.starts_with("node-role.kubernetes.io/");
     for (label, value) in &node.labels {
         if !wanted.labels.contains_key(label) && (is_role(label) || !is_own(label)) {
-            told.push(format!("`{name}` has the label `{label}={value}`, which is not in the cluster file"));
+            differences
+                .push(format!("`{name}` has the label `{label}={value}`, which is not in the cluster file"));
         }
     }
     for taint in wanted.taints.difference(&node.taints) {
-        told.push(format!("`{name}` lacks the taint `{taint}`"));
+        differences.push(format!("`{name}` lacks the taint `{taint}`"));
     }
     for taint in node.taints.difference(&wanted.taints) {
-        told.push(format!("`{name}` has the taint `{taint}`, which is not in the cluster file"));
+        differences.push(format!("`{name}` has the taint `{taint}`, which is not in the cluster file"));
     }
-    told
+    differences
 }
 
 fn is_own(name: &str) -> bool {
@@ -140,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nodes_of_a_cluster_file() {
+    fn cluster_file_gives_expected_nodes() {
         insta::assert_debug_snapshot!(nodes());
     }
 
@@ -161,15 +166,15 @@ mod tests {
     #[case::another_version(|nodes: &mut Vec<Node>| nodes[0].version = Some("v1.33.0".into()))]
     #[case::another_address(|nodes: &mut Vec<Node>| nodes[0].address = None)]
     #[case::another_role(|nodes: &mut Vec<Node>| drop(nodes[1].labels.insert(CONTROL_PLANE.into(), String::new())))]
-    #[case::a_label_lost(|nodes: &mut Vec<Node>| nodes[0].labels.clear())]
-    #[case::a_label_of_nobody(|nodes: &mut Vec<Node>| drop(nodes[0].labels.insert("tier".into(), "gold".into())))]
-    #[case::a_taint_lost(|nodes: &mut Vec<Node>| nodes[0].taints.clear())]
-    #[case::a_taint_of_nobody(|nodes: &mut Vec<Node>| nodes[1].taints.extend(["a=b:NoExecute".into()]))]
+    #[case::lost_label(|nodes: &mut Vec<Node>| nodes[0].labels.clear())]
+    #[case::unknown_label(|nodes: &mut Vec<Node>| drop(nodes[0].labels.insert("tier".into(), "gold".into())))]
+    #[case::lost_taint(|nodes: &mut Vec<Node>| nodes[0].taints.clear())]
+    #[case::unknown_taint(|nodes: &mut Vec<Node>| nodes[1].taints.extend(["a=b:NoExecute".into()]))]
     fn each_difference_is_one_sentence(#[case] change: fn(&mut Vec<Node>)) {
         let mut found = nodes();
         change(&mut found);
-        let told = differences(&nodes(), &found);
-        assert_eq!(told.len(), 1, "{told:?}");
+        let differences = differences(&nodes(), &found);
+        assert_eq!(differences.len(), 1, "{differences:?}");
         let case = std::thread::current()
             .name()
             .unwrap_or_default()
@@ -177,6 +182,6 @@ mod tests {
             .next()
             .unwrap_or_default()
             .to_owned();
-        insta::assert_snapshot!(case, told[0]);
+        insta::assert_snapshot!(case, differences[0]);
     }
 }

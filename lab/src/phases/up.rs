@@ -1,7 +1,7 @@
 //! `up`: the machines of a lab as its cluster file says, and reached; from a snapshot where the same was deployed before.
 
 use anyhow::Context as _;
-use lab_core::phases::{brought_back, provisioned};
+use lab_core::phases::{provisioned, restored};
 use lab_core::plan::render;
 use lab_core::snapshot::Manifest;
 
@@ -98,7 +98,7 @@ async fn bring_back(cx: &Cx, lab: &Lab, kept: &Manifest, ping: bool) -> anyhow::
         let state = lab.state()?.context("a lab that was brought back has a state")?;
         ping::once(cx, lab, &running(cx, lab).await?, &state).await?;
     }
-    Ok(brought_back(lab.spec.machines.len()))
+    Ok(restored(lab.spec.machines.len()))
 }
 
 /// Has Ansible reach what was made, unless that is not asked for, and tells a person how to.

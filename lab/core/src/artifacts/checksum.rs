@@ -1,4 +1,4 @@
-//! Under which variable Kubespray looks for a file's checksum, so that an own build can bring its own.
+//! Under which variable Kubespray looks for a file's checksum, so that an own build can set its own.
 
 /// The variable that `downloads` reads the checksum of a file from: roles/kubespray_defaults/defaults/main/download.yml
 /// of v2.29 to v2.31. `None` for a file that has no variable of its own.
@@ -7,7 +7,8 @@ pub fn checksum_variable(name: &str) -> Option<&'static str> {
         ("calicoctl", "calicoctl_binary_checksum"),
         ("ciliumcli", "ciliumcli_binary_checksum"),
         ("cni", "cni_binary_checksum"),
-        // What `downloads` itself reads; containerd_archive_checksum is one of the two that it chooses from.
+        // The variables that `downloads` itself reads; containerd_archive_checksum is one of the two that it
+        // chooses from.
         ("containerd", "containerd_checksum"),
         ("cri_dockerd", "cri_dockerd_archive_checksum"),
         ("crictl", "crictl_binary_checksum"),

@@ -1,7 +1,8 @@
 //! The `go.mod` that a module's programs are compiled with: a module of our own that requires it.
 //!
-//! A dependency's `replace` and `godebug` lines count for nothing when it is compiled as a dependency, so ours repeats
-//! them. No `go.sum` is kept: versions come from locks, and Go checks each against its public checksum database.
+//! A dependency's `replace` and `godebug` lines count for nothing when it is compiled as a dependency, so
+//! ours repeats them. There is no `go.sum`: versions come from locks, and Go checks each against its public
+//! checksum database.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use serde::Deserialize;
 
 use super::parts::{Module, ModuleVersion};
 
-/// The module's own `go.mod`, as `go mod edit -json` says it; empty for a program that stands on none.
+/// The module's own `go.mod`, as `go mod edit -json` prints it; empty for a program that stands on none.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Upstream {

@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use super::parts::{Part, Product};
 use super::table::DEBIAN_USERLAND;
 
-/// Raised when the code around the recipes changes what comes out of them.
+/// Raised when the code around the recipes changes their output.
 const FORMAT: u32 = 1;
 /// The same for archives alone.
 const ARCHIVE_FORMAT: u32 = 2;
@@ -29,7 +29,7 @@ pub fn key(part: &Part, version: &str, kubernetes: &str, architecture: &str, com
     }
     add(version);
     add(architecture);
-    // What takes nothing from the compiler or from Kubernetes is not made anew for another one.
+    // A part that takes nothing from the compiler or from Kubernetes is not rebuilt for another one.
     if !matches!(part.product, Product::Debian { .. }) {
         add(kubernetes);
         add(compiler);

@@ -68,7 +68,7 @@ pub struct Image {
     pub machines: Option<Vec<String>>,
 }
 
-/// What the playbook `resolve-artifacts.yml` says for one machine.
+/// The output of the playbook `resolve-artifacts.yml` for one machine.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Resolved {
     /// The groups of the machine.
@@ -77,7 +77,7 @@ pub struct Resolved {
     architecture: String,
     kubernetes: String,
     kubeadm_image_repo: String,
-    /// What it could need.
+    /// All that it could need.
     downloads: BTreeMap<String, Download>,
     /// Images that Kubespray could use and does not list.
     unlisted: Vec<Unlisted>,
@@ -113,20 +113,20 @@ struct Unlisted {
 /// Why there is no lock.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LockError {
-    /// An entry lacks what is needed to download it.
+    /// An entry lacks data needed to download it.
     #[error("`{name}` for {machine} has no {what}: it cannot be downloaded")]
     Incomplete {
         /// The entry.
         name: String,
         /// For whom.
         machine: String,
-        /// What it lacks.
+        /// The missing data.
         what: &'static str,
     },
     /// Machines of one cluster would get different ones.
     #[error("machines get different {what}: {values}")]
     Differs {
-        /// What.
+        /// The name of the differing value.
         what: &'static str,
         /// The values.
         values: String,
@@ -136,20 +136,20 @@ pub enum LockError {
     Nothing,
 }
 
-/// Reads what one machine's task said; `None` for any other task.
-pub fn resolved(said: &Value) -> Option<Resolved> {
-    let said = match said {
+/// Reads the output of one machine's task; `None` for any other task.
+pub fn resolved(output: &Value) -> Option<Resolved> {
+    let output = match output {
         Value::String(text) => serde_json::from_str(text).ok()?,
         other => other.clone(),
     };
-    said.get("lab_resolved")?.as_bool()?.then_some(())?;
-    serde_json::from_value(said).ok()
+    output.get("lab_resolved")?.as_bool()?.then_some(())?;
+    serde_json::from_value(output).ok()
 }
 
-/// The lock, from what was resolved for machines that stand for others (see [`super::representatives`]).
+/// The lock, from the resolved needs of machines that stand for others (see [`super::representatives`]).
 ///
 /// # Errors
-/// When something has no address or a checksum that is none, or machines disagree about what must be one.
+/// When something has no address or a checksum that is none, or machines disagree about a common value.
 pub fn lock(
     kubespray: Pinned,
     inputs: &str,
@@ -205,8 +205,9 @@ pub fn lock(
     Ok(Lock { kubespray, inputs: inputs.to_owned(), kubernetes, architecture, files, images })
 }
 
-/// What kubeadm pulls by itself and Kubespray pulls before it (roles/download/tasks/prep_kubeadm_images.yml): the list of
-/// `kubeadm config images list` without what Kubespray lists itself.
+/// The images that kubeadm pulls by itself and Kubespray pulls before it
+/// (roles/download/tasks/prep_kubeadm_images.yml): the list of `kubeadm config images list` without those
+/// that Kubespray lists itself.
 fn kubeadm_images(resolved: &Resolved) -> Vec<(String, Download)> {
     let image = |name: &str, repo: String, tag: String| {
         let download = Download {
@@ -252,7 +253,7 @@ impl Needs {
         name: &str,
         download: &Download,
     ) -> Result<(), LockError> {
-        // As roles/download/tasks/main.yml: what none of the machine's groups needs is not downloaded.
+        // As roles/download/tasks/main.yml: a file that none of the machine's groups needs is not downloaded.
         if !download.enabled || !download.groups.iter().any(|group| of.groups.contains(group)) {
             return Ok(());
         }
@@ -301,12 +302,12 @@ mod tests {
     use super::*;
 
     fn says(groups: &[&str], downloads: Value) -> Resolved {
-        let said = json!({
+        let output = json!({
             "lab_resolved": true, "groups": groups, "architecture": "amd64", "kubernetes": "1.34.3",
             "kubeadm_image_repo": "registry.k8s.io", "downloads": downloads,
             "unlisted": [{"name": "nfd", "enabled": true, "repo": "r/nfd", "tag": "v1", "groups": ["kube_node"]}],
         });
-        resolved(&json!(said.to_string())).unwrap()
+        resolved(&json!(output.to_string())).unwrap()
     }
 
     fn downloads() -> Value {
@@ -326,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_of_two_kinds_of_machines() {
+    fn lock_covers_two_kinds_of_machines() {
         let machines = BTreeMap::from([
             ("cp".to_owned(), says(&["k8s_cluster", "kube_control_plane", "etcd"], downloads())),
             ("worker".to_owned(), says(&["k8s_cluster", "kube_node"], downloads())),
@@ -335,12 +336,12 @@ mod tests {
             BTreeMap::from([("worker".to_owned(), vec!["worker".to_owned(), "worker-2".to_owned()])]);
         let lock = lock(pinned(), "0", &machines, &stands_for).unwrap();
         let text = serde_json::to_string_pretty(&lock).unwrap();
-        assert_eq!(serde_json::from_str::<Lock>(&text).unwrap(), lock, "what is written is read again");
+        assert_eq!(serde_json::from_str::<Lock>(&text).unwrap(), lock, "the written lock is read again");
         insta::assert_snapshot!(text);
     }
 
     #[test]
-    fn what_only_some_machines_of_a_group_need_names_them() {
+    fn lock_names_machines_when_only_some_of_group_need_entry() {
         let mut other = downloads();
         other["coredns"]["tag"] = json!("v2");
         let machines = BTreeMap::from([
@@ -356,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_downloaded_is_said() {
+    fn lock_reports_entry_without_download() {
         let without = |key: &str| {
             let mut downloads = downloads();
             downloads["kubectl"][key] = json!("None");
@@ -373,7 +374,7 @@ mod tests {
     #[case(json!(""), Ok(None))]
     #[case(json!(format!("sha256:{}", "A".repeat(64))), Ok(Some("a".repeat(64))))]
     #[case(json!("sha512:abc"), Err("`kubectl` for cp has no SHA-256: it cannot be downloaded".to_owned()))]
-    fn a_file_without_a_checksum_is_named_and_one_with_another_kind_is_refused(
+    fn lock_names_file_without_checksum_and_refuses_other_kind(
         #[case] checksum: Value,
         #[case] expected: Result<Option<String>, String>,
     ) {

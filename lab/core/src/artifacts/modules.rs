@@ -1,8 +1,8 @@
-//! The Go modules that parts are compiled from: paths, programs, what the linker stamps. Found by compiling each.
+//! The Go modules that parts are compiled from: paths, programs, linker flags. Found by compiling each.
 
 use super::parts::{Module, ModuleVersion, Program, Source, Stamp, Stamped, Stub};
 
-/// The commit and the time of a build are said by no module; `kubeadm` and others want a state of the tree.
+/// The commit and the time of a build are in no module; `kubeadm` and others want a state of the tree.
 const KUBERNETES_STAMPS: [Stamp; 8] = [
     Stamp { package: "k8s.io/component-base/version", variable: "gitVersion", value: Stamped::Tag },
     Stamp { package: "k8s.io/component-base/version", variable: "gitMajor", value: Stamped::Major },
@@ -51,7 +51,7 @@ pub static KUBERNETES: Module = Module {
     ..PLAIN
 };
 
-/// What Kubernetes' own tests run in pods, and ours do.
+/// The program that Kubernetes' own tests run in pods, and ours do.
 pub static AGNHOST: Module = Module {
     name: "agnhost",
     path: "k8s.io/kubernetes",
@@ -215,7 +215,7 @@ pub static KUBE_ROUTER: Module = Module {
     ..PLAIN
 };
 
-/// What holds the namespaces of a pod: our own few lines.
+/// The program that holds the namespaces of a pod: our own few lines.
 pub static PAUSE: Module = Module {
     name: "pause",
     version: ModuleVersion::Own,

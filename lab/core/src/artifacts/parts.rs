@@ -17,7 +17,7 @@ pub enum Kind {
 pub struct Part {
     /// The lock's name for it, `kubeadm`. A final `*` stands for any rest.
     pub name: &'static str,
-    /// As what the lock names it.
+    /// Its name in the lock.
     pub kind: Kind,
     /// The only versions that this line of the table is for, without `v`; every version where empty.
     // It chooses a recipe and is no part of one: the key of a build must not change with it.
@@ -44,7 +44,7 @@ pub enum Product {
     Archive {
         /// Where they come from.
         module: &'static Module,
-        /// What lies where, as the roles of Kubespray that unpack it expect.
+        /// Its files, as the roles of Kubespray that unpack it expect.
         members: &'static [Member],
     },
     /// A container image around programs of a Go module.
@@ -60,7 +60,7 @@ pub enum Product {
     None {
         /// Why.
         reason: &'static str,
-        /// What does its work in a cluster whose artefacts are all built.
+        /// The replacement in a cluster whose artefacts are all built.
         instead: &'static str,
     },
 }
@@ -79,7 +79,7 @@ pub struct Member {
 pub struct Image {
     /// Where its programs come from.
     pub module: &'static Module,
-    /// What lies where in it.
+    /// Its files.
     pub members: &'static [Member],
     /// The command it runs; the arguments of a pod come behind it.
     pub entrypoint: &'static [&'static str],
@@ -148,7 +148,7 @@ pub struct Source {
 /// A program.
 #[derive(Debug, Serialize)]
 pub struct Program {
-    /// What it is called.
+    /// Its name.
     pub name: &'static str,
     /// The Go package that it is compiled from.
     pub package: &'static str,
@@ -161,7 +161,7 @@ pub struct Stamp {
     pub package: &'static str,
     /// Its name.
     pub variable: &'static str,
-    /// What it is set to.
+    /// Its value.
     pub value: Stamped,
 }
 

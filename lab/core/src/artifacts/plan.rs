@@ -1,4 +1,4 @@
-//! What a lock's entries are to the table: what can be built, in which version, and what cannot.
+//! Judges a lock's entries by the table: which can be built, in which version, and which cannot.
 
 use super::lock::Lock;
 use super::parts::{Kind, ModuleVersion, Part, Product};
@@ -33,7 +33,7 @@ pub enum How {
     Not {
         /// Why.
         reason: String,
-        /// What replaces it.
+        /// The replacement.
         instead: String,
     },
 }
@@ -59,7 +59,7 @@ fn how(kind: Kind, name: &str, address: &str, version: Option<&str>, kubernetes:
     let not = |reason: String, instead: &str| How::Not { reason, instead: instead.to_owned() };
     let elsewhere = "`artifacts fetch` or an exported bundle";
     let Some(part) = table::part(kind, name, version.unwrap_or_default()) else {
-        return not("nobody has said here how it is built".to_owned(), elsewhere);
+        return not("the table has no recipe for it".to_owned(), elsewhere);
     };
     if let Product::None { reason, instead } = part.product {
         return not(reason.to_owned(), instead);

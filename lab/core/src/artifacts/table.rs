@@ -234,12 +234,12 @@ pub static PARTS: &[Part] = &[
     ),
 ];
 
-/// The userland of images: Debian's packages, and what of them goes in.
+/// The userland of images: Debian's packages, and their parts that go in.
 #[derive(Debug, serde::Serialize)]
 pub struct Userland {
     /// The packages that are fetched, with those that they depend on.
     pub packages: &'static [&'static str],
-    /// What goes into an image. Libraries that these need come by themselves.
+    /// The content of an image. Libraries that these need come by themselves.
     pub files: &'static [UserlandFile],
 }
 
@@ -258,7 +258,7 @@ const fn userland_file(path: &'static str, links: &'static [&'static str]) -> Us
     UserlandFile { path, links, also: None }
 }
 
-/// What kube-proxy and kube-router call: the tools of the packet filter, and a shell for people.
+/// The programs that kube-proxy and kube-router call: the tools of the packet filter, and a shell for people.
 pub static DEBIAN_USERLAND: Userland = Userland {
     // runc is of the same set, so that one run of mmdebstrap serves everything.
     packages: &["busybox-static", "conntrack", "dash", "iproute2", "ipset", "iptables", "nftables", "runc"],

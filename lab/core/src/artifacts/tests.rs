@@ -16,7 +16,7 @@ use crate::kubespray::index::{Index, known_tags};
 #[case("https://dl.k8s.io/release/v1.34.3/bin/linux/amd64/kubelet", "1.34.3")]
 #[case("https://x/projectcalico/calico/archive/v3.30.6.tar.gz", "3.30.6")]
 #[case("http://10.77.0.1/files/helm-v3.18.4-linux-amd64.tar.gz", "3.18.4")]
-fn the_version_of_a_file_is_in_its_address(#[case] url: &str, #[case] version: &str) {
+fn version_of_file_is_in_address(#[case] url: &str, #[case] version: &str) {
     assert_eq!(of_file(url).as_deref(), Some(version));
 }
 
@@ -26,12 +26,12 @@ fn the_version_of_a_file_is_in_its_address(#[case] url: &str, #[case] version: &
 #[case("localhost:5000/coredns:v1.12.1@sha256:00", Some("1.12.1"))]
 #[case("localhost:5000/coredns", None)]
 #[case("docker.io/library/busybox:latest", None)]
-fn the_version_of_an_image_is_its_tag(#[case] reference: &str, #[case] version: Option<&str>) {
+fn version_of_image_is_tag(#[case] reference: &str, #[case] version: Option<&str>) {
     assert_eq!(of_image(reference).as_deref(), version);
 }
 
 #[test]
-fn the_libraries_of_kubernetes_have_versions_of_their_own() {
+fn libraries_of_kubernetes_have_own_versions() {
     assert_eq!(staging("1.34.3").as_deref(), Some("0.34.3"));
     assert_eq!(staging("2.0.0"), None);
 }
@@ -62,7 +62,7 @@ fn every_file_that_is_built_has_a_variable_for_its_checksum() {
 }
 
 #[test]
-fn the_key_changes_with_whatever_the_build_depends_on() {
+fn key_changes_with_every_input_of_build() {
     let kubelet = part(Kind::File, "kubelet", "1.34.3").unwrap();
     let kubectl = part(Kind::File, "kubectl", "1.34.3").unwrap();
     let keys = BTreeSet::from([
@@ -84,7 +84,7 @@ fn module_of(kind: Kind, name: &str, version: &str) -> &'static Module {
     part(kind, name, version).unwrap().product.programs().unwrap().0
 }
 
-/// What `go mod edit -json` says of a module like k8s.io/kubernetes.
+/// The output of `go mod edit -json` for a module like k8s.io/kubernetes.
 const UPSTREAM: &str = r#"{"Go": "1.24.0", "Godebug": [{"Key": "default", "Value": "go1.24"}], "Require": null, "Replace": [
     {"Old": {"Path": "k8s.io/api"}, "New": {"Path": "./staging/src/k8s.io/api"}},
     {"Old": {"Path": "k8s.io/sample-cli-plugin"}, "New": {"Path": "./staging/src/k8s.io/sample-cli-plugin"}},
@@ -92,13 +92,13 @@ const UPSTREAM: &str = r#"{"Go": "1.24.0", "Godebug": [{"Key": "default", "Value
     {"Old": {"Path": "example.org/own"}, "New": {"Path": "../own"}}]}"#;
 
 #[test]
-fn the_go_mod_repeats_what_counts_for_nothing_in_a_dependency() {
+fn go_mod_repeats_directives_ignored_in_dependency() {
     let upstream: Upstream = serde_json::from_str(UPSTREAM).unwrap();
     insta::assert_snapshot!(go_mod(module_of(Kind::File, "kubelet", "1.34.3"), "1.34.3", &upstream));
 }
 
 #[test]
-fn the_go_mod_of_a_fork_of_a_stub_and_of_our_own() {
+fn go_mod_covers_fork_stub_and_own_program() {
     let upstream: Upstream = serde_json::from_str(r#"{"Go": "1.24.3", "Godebug": null}"#).unwrap();
     let of = |kind, name, version| go_mod(module_of(kind, name, version), version, &upstream);
     let all = [
@@ -194,7 +194,7 @@ fn each_refused_version_of_cri_tools_is_asked_for_by_a_known_release() {
 }
 
 #[test]
-fn a_program_of_our_own_is_called_a_stand_in() {
+fn own_program_is_called_stand_in() {
     for part in PARTS {
         let own = part.product.programs().is_some_and(|(module, _)| !module.sources.is_empty());
         assert_eq!(part.stand_in.is_some(), own, "{}", part.name);
@@ -202,7 +202,7 @@ fn a_program_of_our_own_is_called_a_stand_in() {
 }
 
 #[test]
-fn a_stand_in_and_upstreams_program_of_the_same_version_have_different_keys() {
+fn stand_in_and_upstream_of_same_version_have_different_keys() {
     let key = |of| key(part(Kind::File, "crictl", of).unwrap(), "1.34.0", "1.34.3", "amd64", "go1.26.8");
     assert_ne!(key("1.34.0"), key("1.35.0"));
 }

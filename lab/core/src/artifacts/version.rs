@@ -25,7 +25,7 @@ pub fn staging(kubernetes: &str) -> Option<String> {
     Some(format!("0.{}", kubernetes.strip_prefix("1.")?))
 }
 
-/// The first `1.2` or longer in a segment, with what a release adds to it (`-rc.1`).
+/// The first `1.2` or longer in a segment, with the suffix of a release (`-rc.1`).
 fn in_segment(segment: &str) -> Option<String> {
     let starts = segment.char_indices().filter(|(at, character)| {
         let before = segment[..*at].chars().next_back();

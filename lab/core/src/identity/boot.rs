@@ -10,7 +10,7 @@ pub use super::cpio::{Content, Entry};
 use super::{CA_ON_MACHINES, MachineIdentity, USER};
 use crate::spec::Egress;
 
-/// What stands where apt looks for servers, on a machine that reaches none.
+/// The file in which apt looks for servers, on a machine that reaches none.
 const NO_PACKAGES: &str = "# The lab has no way out (`egress: none`): its packages are in the image.\n";
 
 /// User and group of [`USER`], as the image's recipe makes them (`configure.sh`). A container shares user ids with the
@@ -25,8 +25,8 @@ pub fn identity_archive(identity: &MachineIdentity) -> Vec<u8> {
     archive(&entries(identity))
 }
 
-/// The same files for a machine whose root the host itself can write: paths from the root of the machine, directories
-/// before what lies in them. One of them is a private key.
+/// The same files for a machine whose root the host itself can write: paths from the root of the machine,
+/// directories before their content. One of them is a private key.
 pub fn identity_entries(identity: &MachineIdentity) -> Vec<Entry> {
     let below = |entry: Entry| {
         let path = entry.path.strip_prefix("identity/")?.to_owned();
@@ -35,7 +35,7 @@ pub fn identity_entries(identity: &MachineIdentity) -> Vec<Entry> {
     entries(identity).into_iter().filter_map(below).collect()
 }
 
-/// The tree, directories before what lies in them.
+/// The tree, directories before their content.
 pub(super) fn entries(identity: &MachineIdentity) -> Vec<Entry> {
     let MachineIdentity { name, numbers, address, gateway, host_key, login_key, .. } = identity;
     let home = format!("home/{USER}");

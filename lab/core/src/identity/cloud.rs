@@ -33,7 +33,7 @@ impl fmt::Debug for Seed {
     }
 }
 
-/// What a machine prints on its console as soon as its SSH server runs; the same words as the lab's
+/// The line that a machine prints on its console as soon as its SSH server runs; the same words as the lab's
 /// own image.
 const READY: &str = "lab: ssh ready";
 

@@ -1,7 +1,7 @@
 //! Archives in the `newc` format, the one that the Linux kernel unpacks into its initial file system.
 //!
-//! The format is documented in the kernel's `driver-api/early-userspace/buffer-format`. No clock is
-//! read and nobody is asked for inode numbers: the same entries give the same bytes.
+//! The format is documented in the kernel's `driver-api/early-userspace/buffer-format`. No clock and no inode
+//! number is read: the same entries give the same bytes.
 
 /// One entry of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,14 +12,14 @@ pub struct Entry {
     pub permissions: u32,
     /// User and group.
     pub owner: u32,
-    /// What lies there.
+    /// Its content.
     pub content: Content,
 }
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// A directory. The kernel makes no parents: it must come before whatever lies in it.
+    /// A directory. The kernel makes no parents: it must come before its content.
     Directory,
     /// A regular file.
     File(Vec<u8>),

@@ -18,13 +18,13 @@ fn lab() -> LabId {
 #[case::upper_case("0A1B2C3D4E5F")]
 #[case::not_hexadecimal("0a1b2c3d4e5g")]
 #[case::empty("")]
-fn a_text_that_is_no_lab_id_is_refused(#[case] text: &str) {
+fn lab_id_refuses_invalid_text(#[case] text: &str) {
     assert!(text.parse::<LabId>().is_err());
     assert!(serde_json::from_value::<LabId>(text.into()).is_err());
 }
 
 #[test]
-fn a_lab_id_survives_the_state_file() {
+fn lab_id_survives_state_file() {
     let text = serde_json::to_string(&lab()).unwrap();
     assert_eq!(text, "\"0a1b2c3d4e5f\"");
     assert_eq!(serde_json::from_str::<LabId>(&text).unwrap(), lab());
@@ -58,7 +58,7 @@ fn no_two_of_many_machines_have_one_mac_address() {
 }
 
 #[test]
-fn the_private_half_of_a_host_key_is_not_in_debug_output() {
+fn host_key_hides_private_half_in_debug_output() {
     let identity = fixtures::identity("control-plane");
     assert!(!format!("{identity:?}").contains("PRIVATE KEY"), "{identity:?}");
 }
@@ -93,7 +93,7 @@ fn read_archive(mut bytes: &[u8]) -> Vec<(Entry, u32, u32)> {
 }
 
 #[test]
-fn an_archive_is_read_back_as_it_was_written() {
+fn archive_reads_back_as_written() {
     let written = entries(&fixtures::identity("control-plane"));
     let bytes = archive(&written);
     assert_eq!(bytes.len() % 512, 0);
@@ -119,7 +119,7 @@ fn every_directory_comes_before_what_lies_in_it() {
 }
 
 #[test]
-fn the_files_of_an_identity() {
+fn identity_gives_files() {
     let text = entries(&fixtures::identity("control-plane"))
         .into_iter()
         .map(|Entry { path, permissions, owner, content }| match content {
@@ -135,7 +135,7 @@ fn the_files_of_an_identity() {
 }
 
 #[test]
-fn the_seed_of_a_cloud_image() {
+fn cloud_image_gets_seed() {
     let seed = seed(&fixtures::identity("control-plane"));
     insta::assert_snapshot!(format!(
         "--- user-data\n{}--- meta-data\n{}--- network-config\n{}",
@@ -144,7 +144,7 @@ fn the_seed_of_a_cloud_image() {
 }
 
 #[test]
-fn the_instance_id_changes_exactly_when_the_identity_does() {
+fn instance_id_changes_exactly_with_identity() {
     let identity = fixtures::identity("control-plane");
     let same = seed(&identity.clone());
     assert_eq!(same, seed(&identity));
@@ -155,7 +155,7 @@ fn the_instance_id_changes_exactly_when_the_identity_does() {
 }
 
 #[test]
-fn the_disk_of_a_seed_is_read_back() {
+fn seed_disk_reads_back() {
     let seed = seed(&fixtures::identity("control-plane"));
     let mut disk = seed_disk(&seed);
     assert_eq!(disk, seed_disk(&seed));

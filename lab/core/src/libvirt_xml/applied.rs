@@ -1,4 +1,4 @@
-//! What was applied to a machine: kept in its metadata.
+//! The properties applied to a machine: stored in its metadata.
 
 use std::net::Ipv4Addr;
 
@@ -17,7 +17,7 @@ use crate::units::{Bytes, MacAddress};
 pub struct AppliedMachine {
     /// Virtual machine or container.
     pub kind: MachineKind,
-    /// What runs its processors.
+    /// The engine that runs its processors.
     pub acceleration: Acceleration,
     /// Virtual processors.
     pub cpus: u32,
@@ -29,7 +29,7 @@ pub struct AppliedMachine {
     pub address: Ipv4Addr,
     /// Its MAC address.
     pub mac: MacAddress,
-    /// The network it was told of.
+    /// The network that it was given.
     pub network: NetworkSettings,
     /// Digest of its SSH host key.
     pub host_key: String,

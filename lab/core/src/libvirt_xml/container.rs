@@ -79,7 +79,7 @@ fn devices(plan: &ContainerPlan) -> Element {
         .children(plan.folders.iter().map(|(source, target)| folder(source, target)))
         .child(interface)
         .children(capabilities)
-        // The first is the machine's own, which is kept in a file; the second is for people.
+        // The first is the machine's own, which is logged to a file; the second is for people.
         .child(console())
         .child(console())
 }

@@ -24,7 +24,7 @@ pub fn domain_xml(plan: &MachinePlan) -> String {
         .child(element("clock").attribute("offset", "utc"))
         .child(element("on_poweroff").text("destroy"))
         .child(element("on_reboot").text("restart"))
-        // A kernel that panicked must not look like a slow one, and what it left must stay to be read.
+        // A kernel that panicked must not look like a slow one, and its domain must stay for inspection.
         .child(element("on_crash").text("preserve"))
         .child(devices(plan))
         .to_document()
@@ -61,7 +61,7 @@ fn processor(acceleration: Acceleration, cpus: u32) -> Element {
     }
 }
 
-/// No graphics, no USB, no balloon: what a machine does not have it need not wait for at boot.
+/// No graphics, no USB, no balloon: a machine waits for no missing device at boot.
 fn devices(plan: &MachinePlan) -> Element {
     let mut devices = element("devices").child(root_disk(&plan.root_disk));
     if let Boot::Disk { seed } = &plan.boot {
@@ -75,7 +75,7 @@ fn devices(plan: &MachinePlan) -> Element {
                 .child(element("mac").attribute("address", plan.applied.mac))
                 .child(element("source").attribute("network", &plan.network))
                 .child(element("model").attribute("type", "virtio"))
-                // Nobody boots from the network: the card's boot ROM is time spent at every start.
+                // No machine boots from the network: the card's boot ROM costs time at every start.
                 .child(element("rom").attribute("enabled", "no")),
         )
         .child(
@@ -101,8 +101,8 @@ fn devices(plan: &MachinePlan) -> Element {
 
 fn root_disk(path: &str) -> Element {
     disk(path, "vda", VolumeFormat::Qcow2, |driver| {
-        // A lab is thrown away: nothing is flushed to the host's disk for it, and what the machine
-        // deletes is given back.
+        // A lab is thrown away: nothing is flushed to the host's disk for it, and blocks that the machine
+        // deletes are given back.
         driver.attribute("cache", "unsafe").attribute("discard", "unmap")
     })
 }

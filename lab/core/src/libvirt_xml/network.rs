@@ -60,7 +60,7 @@ pub fn network_xml(plan: &NetworkPlan) -> String {
         )
         .child(element("mtu").attribute("size", mtu))
         .child(
-            // Names without a dot are the lab's own: nobody outside is asked for them.
+            // Names without a dot are the lab's own: no outside server is asked for them.
             element("dns").attribute("forwardPlainNames", "no").children(plan.hosts.iter().map(dns_host)),
         )
         .child(
@@ -81,7 +81,7 @@ pub fn bridge_name(lab: &LabId) -> String {
 /// The two elements that `virNetworkUpdate` takes to add or delete a machine in a living network: for
 /// the section `ip-dhcp-host` and for the section `dns-host`.
 ///
-/// The first is what [`read_network`](super::read_network) sees, so it is to be added last and deleted
+/// [`read_network`](super::read_network) sees the first, so it is to be added last and deleted
 /// last. The second may be left over from an update that was broken off: delete it before it is added.
 pub fn network_host_xml(host: &NetworkHost) -> (String, String) {
     (dhcp_host(host).to_document(), dns_host(host).to_document())

@@ -1,4 +1,4 @@
-//! What libvirt has, read from its XML (`virDomainGetXMLDesc`, `virNetworkGetXMLDesc`).
+//! libvirt's resources, read from their XML (`virDomainGetXMLDesc`, `virNetworkGetXMLDesc`).
 //!
 //! The inactive definition is the one to read: the live one of a running machine still carries the
 //! metadata of its last start.
@@ -41,7 +41,7 @@ pub struct DomainRecord {
     pub cluster: String,
     /// Name of the machine.
     pub machine: String,
-    /// What was applied; none if this version cannot read it.
+    /// The applied properties; none if this version cannot read them.
     pub applied: Option<AppliedMachine>,
 }
 
@@ -56,7 +56,7 @@ pub struct NetworkRecord {
     pub lab: LabId,
     /// Name of the cluster.
     pub cluster: String,
-    /// What machines depend on; none if it is no longer what a lab defines.
+    /// The settings that machines depend on; none if no lab defines such a network.
     pub settings: Option<NetworkSettings>,
     /// The machines its DHCP server knows.
     pub hosts: BTreeSet<NetworkHost>,
@@ -71,7 +71,7 @@ pub struct VolumeRecord {
     pub path: String,
     /// Size that a machine sees.
     pub capacity: Bytes,
-    /// Path of what it is a clone of.
+    /// Path of the volume that it is a clone of.
     pub backing: Option<String>,
 }
 

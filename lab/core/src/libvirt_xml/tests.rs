@@ -73,7 +73,7 @@ fn container() -> ContainerPlan {
 }
 
 #[test]
-fn a_container_is_defined_and_read_back() {
+fn container_definition_reads_back() {
     let xml = container_xml(&container());
     insta::assert_snapshot!("container", xml);
     let read = read_domain(&xml).unwrap().unwrap();
@@ -82,7 +82,7 @@ fn a_container_is_defined_and_read_back() {
 }
 
 #[test]
-fn the_terminal_of_a_running_container_is_its_first_consoles() {
+fn terminal_of_running_container_is_first_console() {
     let running = "<domain type='lxc'><devices><emulator/><console type='pty' tty='/dev/pts/3'>\
                    <source path='/dev/pts/3'/></console><console type='pty'><source path='/dev/pts/4'/></console>\
                    </devices></domain>";
@@ -94,7 +94,7 @@ fn the_terminal_of_a_running_container_is_its_first_consoles() {
 #[case::embedded("network_embedded", HostSpec::Embedded, Egress::None)]
 #[case::isolated("network_isolated", system(), Egress::None)]
 #[case::nat("network_nat", system(), Egress::Nat)]
-fn a_network(#[case] name: &str, #[case] host: HostSpec, #[case] egress: Egress) {
+fn network_becomes_xml(#[case] name: &str, #[case] host: HostSpec, #[case] egress: Egress) {
     insta::assert_snapshot!(name, network_xml(&network(host, egress)));
 }
 
@@ -102,12 +102,12 @@ fn a_network(#[case] name: &str, #[case] host: HostSpec, #[case] egress: Egress)
 #[case::translated("vm_tcg_kernel", Acceleration::Tcg, kernel())]
 #[case::accelerated("vm_kvm_kernel", Acceleration::Kvm, kernel())]
 #[case::cloud_image("vm_kvm_seeded", Acceleration::Kvm, seeded())]
-fn a_virtual_machine(#[case] name: &str, #[case] acceleration: Acceleration, #[case] boot: Boot) {
+fn virtual_machine_becomes_xml(#[case] name: &str, #[case] acceleration: Acceleration, #[case] boot: Boot) {
     insta::assert_snapshot!(name, domain_xml(&machine(acceleration, boot)));
 }
 
 #[test]
-fn a_pool() {
+fn pool_becomes_xml() {
     let name = resource_name("dev", &fixtures::lab());
     insta::assert_snapshot!("pool", pool_xml(&name, "/var/lib/lab/disks"));
 }
@@ -116,7 +116,7 @@ fn a_pool() {
 #[case::clone("volume_clone", VolumeFormat::Qcow2, Some(VolumeFormat::Qcow2))]
 #[case::clone_of_raw("volume_clone_of_raw", VolumeFormat::Qcow2, Some(VolumeFormat::Raw))]
 #[case::raw("volume_raw", VolumeFormat::Raw, None)]
-fn a_volume(#[case] name: &str, #[case] format: VolumeFormat, #[case] base: Option<VolumeFormat>) {
+fn volume_becomes_xml(#[case] name: &str, #[case] format: VolumeFormat, #[case] base: Option<VolumeFormat>) {
     let backing =
         base.map(|format| Backing { path: "/var/lib/lab/images/debian-13/disk".to_owned(), format });
     let plan = VolumePlan { name: "control-plane".to_owned(), capacity: Bytes::from_gib(8), format, backing };
@@ -124,14 +124,14 @@ fn a_volume(#[case] name: &str, #[case] format: VolumeFormat, #[case] base: Opti
 }
 
 #[test]
-fn a_living_network_is_told_of_a_machine() {
+fn living_network_gets_machine() {
     let host = network(HostSpec::Embedded, Egress::None).hosts.first().cloned().unwrap();
     let (dhcp, dns) = network_host_xml(&host);
     insta::assert_snapshot!("network_host", dhcp + &dns);
 }
 
 #[test]
-fn the_name_of_a_bridge_fits_into_15_bytes() {
+fn bridge_name_fits_15_bytes() {
     assert_eq!(network(HostSpec::Embedded, Egress::None).bridge.len(), 15);
 }
 
@@ -145,7 +145,7 @@ fn paths_are_escaped() {
 }
 
 #[test]
-fn a_domain_is_read_back() {
+fn domain_reads_back() {
     let plan = machine(Acceleration::Tcg, kernel());
     let record = read_domain(&domain_xml(&plan)).unwrap().unwrap();
     assert_eq!(
@@ -165,7 +165,7 @@ fn a_domain_is_read_back() {
 #[case(HostSpec::Embedded, Egress::None)]
 #[case(system(), Egress::None)]
 #[case(system(), Egress::Nat)]
-fn a_network_is_read_back(#[case] host: HostSpec, #[case] egress: Egress) {
+fn network_reads_back(#[case] host: HostSpec, #[case] egress: Egress) {
     let plan = network(host, egress);
     let record = read_network(&network_xml(&plan)).unwrap().unwrap();
     assert_eq!(
@@ -181,16 +181,16 @@ fn a_network_is_read_back(#[case] host: HostSpec, #[case] egress: Egress) {
     );
 }
 
-/// What libvirt printed for definitions of ours: other quotes, other order, elements of its own.
+/// libvirt's output for definitions of ours: other quotes, other order, elements of its own.
 #[test]
-fn what_libvirt_prints_is_read() {
+fn read_accepts_output_of_libvirt() {
     let domain = read_domain(include_str!("testdata/domain.xml")).unwrap().unwrap();
     let network = read_network(include_str!("testdata/network.xml")).unwrap().unwrap();
     insta::assert_debug_snapshot!("read_from_libvirt", (domain, network));
 }
 
 #[test]
-fn a_volume_is_read() {
+fn volume_is_read() {
     let clone = read_volume(include_str!("testdata/volume.xml")).unwrap();
     assert_eq!(
         clone,
@@ -217,7 +217,7 @@ fn resources_of_others_are_passed_over() {
 }
 
 #[test]
-fn metadata_of_another_version_is_told_from_none() {
+fn read_distinguishes_other_metadata_version_from_none() {
     let xml = domain_xml(&machine(Acceleration::Tcg, kernel())).replace("\"cpus\"", "\"processors\"");
     let record = read_domain(&xml).unwrap().unwrap();
     assert_eq!((record.machine.as_str(), record.applied), ("control-plane", None));
@@ -234,6 +234,6 @@ fn metadata_of_another_version_is_told_from_none() {
     "<domain><metadata><machine xmlns='urn:lab:metadata:1' id='0a1b2c3d4e5f'/></metadata></domain>",
     ReadError::Missing("name")
 )]
-fn what_cannot_be_read_is_an_error(#[case] xml: &str, #[case] error: ReadError) {
+fn read_refuses_invalid_xml(#[case] xml: &str, #[case] error: ReadError) {
     assert_eq!(read_domain(xml), Err(error));
 }

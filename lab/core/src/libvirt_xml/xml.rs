@@ -1,7 +1,7 @@
 //! An XML element as plain data, written and read by quick-xml.
 //!
-//! libvirt's documents are small, so they are built and read as trees: the code that makes one then
-//! has the shape of what it makes. Nothing here knows libvirt.
+//! libvirt's documents are small, so they are built and read as trees: the code that makes one then has the
+//! shape of the document. Nothing here knows libvirt.
 
 use quick_xml::XmlVersion;
 use quick_xml::escape::{partial_escape, resolve_predefined_entity};
@@ -21,7 +21,7 @@ pub enum XmlError {
     Syntax {
         /// Offset in the text.
         position: u64,
-        /// What the parser said.
+        /// The parser's message.
         message: String,
     },
     /// The text ended inside an element, or has none.
@@ -32,7 +32,7 @@ pub enum XmlError {
     TooDeep,
 }
 
-/// An element with its attributes, in order, and what lies in it.
+/// An element with its attributes, in order, and its content.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Element {
     /// As written, with its prefix if it has one; when read, the local name.
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_written_is_read_back() {
+    fn xml_reads_back_as_written() {
         let written = element("a")
             .attribute("path", "/x y/\"&<'>")
             .child(element("b").text("1 < 2 & \"three\" – 'four'"))
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_resolved_to_its_namespace() {
+    fn prefix_resolves_to_namespace() {
         let root = parse("<a xmlns:p='urn:one'><p:b/><b xmlns='urn:two'/><b/></a>").unwrap();
         let namespaces: Vec<_> = root.all("b").map(|b| b.namespace.as_deref()).collect();
         assert_eq!(namespaces, [Some("urn:one"), Some("urn:two"), None]);

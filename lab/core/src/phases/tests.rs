@@ -1,4 +1,4 @@
-//! Ranges of phases, and the sentences that tell what came of them.
+//! Ranges of phases, and the sentences about their results.
 
 use std::collections::BTreeMap;
 
@@ -19,22 +19,22 @@ fn fresh() -> Plan {
 }
 
 #[test]
-fn every_action_on_machines_is_told() {
+fn provisioned_describes_every_action() {
     let mut plan = fresh();
     assert_eq!(provisioned(&plan), "4 machines made");
-    assert_eq!(brought_back(4), "4 machines brought back from a snapshot");
+    assert_eq!(restored(4), "4 machines restored from a snapshot");
     let actions = [Action::Change, Action::Replace, Action::Start, Action::Remove];
     for (machine, action) in plan.machines.iter_mut().zip(actions) {
         machine.action = action;
     }
     assert_eq!(
         provisioned(&plan),
-        "1 machine changed, 1 machine made anew, 1 machine started, 1 machine removed"
+        "1 machine changed, 1 machine replaced, 1 machine started, 1 machine removed"
     );
 }
 
 #[test]
-fn a_plan_without_steps_was_nothing_to_do() {
+fn plan_without_steps_has_nothing_to_do() {
     let mut plan = fresh();
     plan.network.steps.clear();
     for machine in &mut plan.machines {
@@ -46,7 +46,7 @@ fn a_plan_without_steps_was_nothing_to_do() {
 }
 
 #[test]
-fn an_inventory_is_told_by_what_changed_in_it() {
+fn inventory_is_described_by_its_changes() {
     let folder = Some("inventories/quick");
     insta::assert_snapshot!([
         generated(folder, 5, 1, 2),
@@ -70,7 +70,7 @@ fn phase_ends_with_what_came_of_it_and_how_long_it_took() {
     };
     let checks = [check("nodes", Verdict::Passed), check("top", Verdict::Skipped)];
     assert_eq!(
-        told("validate the cluster's health", &validated(&checks), 1.25),
+        describe_phase("validate the cluster's health", &validated(&checks), 1.25),
         "validate the cluster's health: 1 passed, 0 failed, 1 skipped: nodes (1.2 s)"
     );
 }

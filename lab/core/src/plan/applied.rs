@@ -1,4 +1,4 @@
-//! How a machine that was made differs from what is wanted.
+//! How a machine that was made differs from the spec.
 
 use std::fmt::Display;
 
@@ -6,7 +6,7 @@ use super::{Effect, Reason};
 use crate::libvirt_xml::{Acceleration, AppliedMachine, Forward, NetworkSettings};
 use crate::spec::MachineKind;
 
-/// Every property of a machine that differs from what is wanted, in a fixed order.
+/// Every property of a machine that differs from the spec, in a fixed order.
 pub(super) fn differences(applied: &AppliedMachine, wanted: &AppliedMachine) -> Vec<Reason> {
     let kind = |applied: &AppliedMachine| match applied.kind {
         MachineKind::Vm => "vm",

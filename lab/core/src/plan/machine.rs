@@ -1,4 +1,4 @@
-//! What has to be done to one machine.
+//! Plans the steps for one machine.
 
 use super::applied::{differences, differs};
 use super::{
@@ -12,7 +12,7 @@ use MachineOperation::{
     Stop, WaitReachable, WriteIdentity,
 };
 
-/// What becomes of the root disk.
+/// The action on the root disk.
 enum Disk {
     Create,
     Keep,
@@ -51,7 +51,7 @@ pub(super) fn actions(
         .and_then(|domain| domain.applied.as_ref())
         .is_some_and(|applied| applied.kind != wanted.applied.kind);
     let (disk, mut reasons) = match &found.disk {
-        // What the other kind had is removed, however it compares.
+        // Resources of the other kind are removed, however they compare.
         Some(_) if kind_differs => (Disk::Keep, vec![]),
         disk => compare_disk(wanted, disk.as_ref()),
     };
@@ -73,7 +73,7 @@ pub(super) fn actions(
         };
     };
 
-    let image_told = reasons.iter().any(|reason| matches!(reason, Reason::Differs { what: "image", .. }));
+    let image_reported = reasons.iter().any(|reason| matches!(reason, Reason::Differs { what: "image", .. }));
     let differences = match &domain.applied {
         None => vec![Reason::Unreadable],
         Some(applied) => differences(applied, &wanted.applied),
@@ -81,11 +81,11 @@ pub(super) fn actions(
     if found.disk.is_none() {
         reasons.push(Reason::DiskMissing);
     }
-    // The disk says it already where both do, with what it costs.
+    // The reason of the disk says it already where both differ, with the cost.
     reasons.extend(
         differences
             .into_iter()
-            .filter(|reason| !(image_told && matches!(reason, Reason::Differs { what: "image", .. }))),
+            .filter(|reason| !(image_reported && matches!(reason, Reason::Differs { what: "image", .. }))),
     );
     if reasons.is_empty() {
         return unchanged(name, wanted, domain, network_restarts);
@@ -171,7 +171,7 @@ fn compare_disk(wanted: &Wanted, found: Option<&ObservedDisk>) -> (Disk, Vec<Rea
     };
     let image = found.image.as_deref().unwrap_or("unknown");
     let other_image = differs("image", image, wanted.applied.image.as_str(), Effect::DataLoss);
-    // What has no size is the folder of a container, which is no disk.
+    // A volume without a size is the folder of a container, which is no disk.
     let smaller = wanted.disk < found.size || (found.size == Bytes(0) && wanted.disk > Bytes(0));
     let effect = if smaller { Effect::DataLoss } else { Effect::Restart };
     let other_size = differs("disk", found.size, wanted.disk, effect);

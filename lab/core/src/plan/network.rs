@@ -1,4 +1,4 @@
-//! What has to be done to the network.
+//! Plans the steps for the network.
 
 use std::collections::BTreeSet;
 

@@ -118,7 +118,7 @@ impl fmt::Display for Wanted {
 }
 
 impl Reason {
-    /// The reason with what it costs. `restarts`: the machine runs, so that a restart is felt.
+    /// The reason with its cost. `restarts`: the machine runs, so that a restart is felt.
     fn describe(&self, restarts: bool) -> String {
         let cost = match self.effect() {
             Effect::DataLoss => " (replaces the machine: its disk is lost)",
@@ -166,7 +166,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Keys of images are digests: their start tells them apart.
+/// Keys of images are digests: their start distinguishes them.
 fn shortened(value: &str) -> &str {
     let digest = value.len() >= 32 && value.bytes().all(|byte| byte.is_ascii_hexdigit());
     if digest { &value[..12] } else { value }

@@ -11,12 +11,12 @@ use crate::units::Bytes;
 pub struct MachineStep {
     /// `machine/MACHINE/OPERATION`.
     pub id: String,
-    /// What to do.
+    /// The operation.
     #[serde(flatten)]
     pub operation: MachineOperation,
 }
 
-/// What is done to a machine. Each operation may be repeated after it was broken off.
+/// The operations on a machine. Each may be repeated after it was broken off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "operation", rename_all = "kebab-case")]
 pub enum MachineOperation {
@@ -46,13 +46,13 @@ pub enum MachineOperation {
     },
     /// Writes the files that give it its identity.
     WriteIdentity,
-    /// Defines its domain, or defines it anew.
+    /// Defines its domain, or replaces the definition.
     DefineDomain,
     /// Starts it.
     Start,
     /// Lets a paused machine go on.
     Resume,
-    /// Waits until somebody can log in.
+    /// Waits until a login succeeds.
     WaitReachable,
 }
 
@@ -86,22 +86,22 @@ impl MachineOperation {
 pub struct NetworkStep {
     /// `network/OPERATION`.
     pub id: String,
-    /// What to do.
+    /// The operation.
     #[serde(flatten)]
     pub operation: NetworkOperation,
 }
 
-/// What is done to the network. Each operation may be repeated after it was broken off.
+/// The operations on the network. Each may be repeated after it was broken off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "operation", rename_all = "kebab-case")]
 pub enum NetworkOperation {
     /// Stops it and removes its definition.
     Remove,
-    /// Defines it, or defines it anew.
+    /// Defines it, or replaces the definition.
     Define,
     /// Starts it.
     Start,
-    /// Tells the living network, and its definition, which machines came and went. A machine whose
+    /// Updates the living network, and its definition, with the machines that came and went. A machine whose
     /// address changed is in both lists: remove first.
     UpdateHosts {
         /// To be forgotten.

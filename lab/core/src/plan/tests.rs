@@ -71,7 +71,7 @@ impl Case {
         plan(&self.inputs(&fixtures::lab()), &self.observed)
     }
 
-    /// What was found of the second machine.
+    /// The observation of the second machine.
     fn worker(&mut self) -> &mut ObservedMachine {
         self.observed.machines.get_mut("cpu-worker").unwrap()
     }
@@ -172,7 +172,7 @@ fn everything_is_as_it_should_be() {
     case.worker().disk.as_mut().unwrap().image = Some("fedcba9876543210".repeat(4));
     case.worker_domain().state = MachineState::ShutOff;
 })]
-fn a_change(#[case] name: &str, #[case] change: fn(&mut Case)) {
+fn plan_follows_change(#[case] name: &str, #[case] change: fn(&mut Case)) {
     let mut case = Case::up();
     change(&mut case);
     assert!(!case.plan().is_noop() || name == "shut_off_and_started_by_hand");
@@ -200,7 +200,7 @@ fn colours_are_for_terminals() {
 }
 
 #[test]
-fn a_plan_for_scripts() {
+fn plan_serializes_for_scripts() {
     let mut case = Case::up();
     case.spec.machines[1].memory = Bytes::from_gib(2);
     case.spec.machines.truncate(2);

@@ -143,17 +143,17 @@ mod tests {
     }
 
     #[test]
-    fn a_report_as_junit() {
+    fn report_becomes_junit() {
         insta::assert_snapshot!(junit(&report()).unwrap());
     }
 
     #[test]
-    fn a_report_is_good_when_nothing_failed_and_something_passed() {
+    fn report_is_good_when_nothing_failed_and_something_passed() {
         let mut report = report();
         assert!(!report.is_good());
         report.checks.remove(1);
         assert!(report.is_good());
         report.checks.remove(0);
-        assert!(!report.is_good(), "what was only skipped is not good");
+        assert!(!report.is_good(), "a report with skips alone is not good");
     }
 }

@@ -42,7 +42,7 @@ fn cases() -> impl Strategy<Value = Case> {
     })
 }
 
-/// Something that happens while nobody looks.
+/// A change between observations.
 #[derive(Debug, Clone)]
 enum Accident {
     Machine(Index, MachineState),
@@ -149,7 +149,7 @@ proptest! {
     #![proptest_config(Config { cases: 400, failure_persistence: None, ..Config::default() })]
 
     #[test]
-    fn a_plan_broken_off_anywhere_and_made_again_leads_to_the_spec(
+    fn plan_converges_after_any_interruption(
         mut first in cases(),
         second in prop::option::of(cases()),
         accidents in accidents(),

@@ -3,12 +3,12 @@
 
 use super::*;
 
-/// What libvirt, the host's files and the running machines are.
+/// The state of libvirt, the host's files and the running machines.
 #[derive(Debug, Clone, Default)]
 pub(super) struct World {
     pub(super) network: Option<Network>,
     pub(super) machines: BTreeMap<String, Machine>,
-    /// Counts whatever must be told from its predecessor: disks, and starts of the network.
+    /// Counts resources that must be distinguished from their predecessors: disks, and starts of the network.
     generation: u32,
 }
 
@@ -77,7 +77,7 @@ impl World {
     pub(super) fn network_step(&mut self, operation: &NetworkOperation, wanted: &Desired) {
         match operation {
             NetworkOperation::Remove => {
-                self.nobody_is_on_the_network();
+                self.assert_network_is_unused();
                 assert!(self.network.take().is_some());
             }
             NetworkOperation::Define => {
@@ -86,7 +86,7 @@ impl World {
                 self.network = Some(Network { settings, hosts, started: None });
             }
             NetworkOperation::Start => {
-                self.nobody_is_on_the_network();
+                self.assert_network_is_unused();
                 let generation = self.next_generation();
                 let network = self.network.as_mut().expect("a defined network");
                 assert!(network.started.replace(generation).is_none());
@@ -107,7 +107,7 @@ impl World {
     }
 
     /// A network that goes away takes the cables of running machines with it.
-    fn nobody_is_on_the_network(&self) {
+    fn assert_network_is_unused(&self) {
         let running = self.processes().map(|(name, _)| name).collect::<Vec<_>>();
         assert!(running.is_empty(), "{running:?} would lose the network");
     }
@@ -206,7 +206,7 @@ impl World {
         self.forget(name);
     }
 
-    /// Whether the world is what the spec asks for. A machine that is started by hand may run or not.
+    /// Whether the world matches the spec. A machine that is started by hand may run or not.
     pub(super) fn assert_is(&self, wanted: &Desired) {
         let network = self.network.as_ref().expect("a network");
         assert!(network.started.is_some());
