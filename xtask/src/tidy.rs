@@ -16,7 +16,7 @@ struct File<'a> {
 /// A rule gives each line (from 1) where it is broken, and in what way.
 type Rule = fn(&File<'_>) -> Vec<(usize, String)>;
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 8] = [
     module_docs,
     libvirt_in_one_room,
     timeouts_in_one_table,
@@ -24,6 +24,7 @@ const RULES: [Rule; 7] = [
     names_of_elsewhere,
     length,
     words_that_are_gone,
+    vague_words,
 ];
 /// How many lines a file of code may have.
 const LONGEST_FILE: usize = 500;
@@ -188,6 +189,31 @@ fn words_that_are_gone(file: &File<'_>) -> Vec<(usize, String)> {
     found.collect()
 }
 
+/// Starts of the paths whose prose follows the guide of CONTRIBUTING.md already.
+const GUIDED: [&str; 5] = ["lab/core/src/", "docs/", "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"];
+
+/// A sentence names its subject: words without one are refused in Rust and in Markdown.
+fn vague_words(file: &File<'_>) -> Vec<(usize, String)> {
+    const VAGUE: [(&str, &str); 4] = [
+        (concat!("no", "body"), "what is missing, as `no process`"),
+        (concat!("some", "body"), "who it is, as `the user`"),
+        (concat!("to", "ld"), "the verb, as `reported`"),
+        (concat!("who", "ever"), "who does it"),
+    ];
+    let is_guided = GUIDED.iter().any(|start| file.path.starts_with(start));
+    if !is_guided || !(is_rust(file.path) || file.path.ends_with(".md")) {
+        return Vec::new();
+    }
+    let lines = file.text.lines().map(str::to_lowercase).enumerate();
+    let found = lines.flat_map(|(index, line)| {
+        let vague = VAGUE.into_iter().filter(|(word, _)| has_word(&line, word)).collect::<Vec<_>>();
+        vague
+            .into_iter()
+            .map(move |(word, instead)| (index + 1, format!("`{word}` is vague: name {instead}")))
+    });
+    found.collect()
+}
+
 /// Whether a word stands in a line by itself, as it is written.
 fn has_word(line: &str, word: &str) -> bool {
     let is_part = |character: char| character.is_alphanumeric() || character == '_';
@@ -297,6 +323,16 @@ mod tests {
     fn words_that_are_gone_are_named_with_what_to_say_instead() {
         let text = concat!("enum Trou", "ble {}\nenum Trou", "bleshooting {}\n");
         assert_eq!(lines(words_that_are_gone, "lab/src/a.rs", text), [1]);
+    }
+
+    #[test]
+    fn vague_words_are_refused_in_guided_paths() {
+        let text = concat!("// No", "body is to", "ld.\nlet to", "ld_by = 1;\n\"some", "body\"\n");
+        assert_eq!(lines(vague_words, "lab/core/src/a.rs", text), [1, 1, 3]);
+        assert_eq!(lines(vague_words, "docs/a.md", text), [1, 1, 3]);
+        assert_eq!(lines(vague_words, "README.md", text), [1, 1, 3]);
+        assert_eq!(lines(vague_words, "lab/core/src/a.snap", text), [] as [usize; 0]);
+        assert_eq!(lines(vague_words, "lab/src/a.rs", text), [] as [usize; 0]);
     }
 
     #[test]
