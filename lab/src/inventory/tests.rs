@@ -176,7 +176,7 @@ fn committed_inventories_are_rendered_from_their_cluster_files() {
         let Ok(text) = fs::read_to_string(folder.join("cluster.yaml")) else { continue };
         let spec = cluster::check(&SourceFile { path: "cluster.yaml".to_owned(), text }, None).spec.unwrap();
         let wanted = rendered(root, &spec, &layout.lab(&spec.name), &folder).unwrap();
-        if std::env::var_os("UPDATE_INVENTORIES").is_some() {
+        if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
             write(&folder, &wanted).unwrap();
         }
         let shown = folder.strip_prefix(root).unwrap().display().to_string();
@@ -184,6 +184,6 @@ fn committed_inventories_are_rendered_from_their_cluster_files() {
     }
     assert!(
         drifted.is_empty(),
-        "write them again: UPDATE_INVENTORIES=1 cargo test -p lab committed\n{drifted}"
+        "write them again: INSTA_UPDATE=always cargo test -p lab committed\n{drifted}"
     );
 }

@@ -133,12 +133,12 @@ fn files_that_are_right_fit_the_schema() {
 #[test]
 fn committed_schema_matches_types() {
     let path = inventories().join("cluster.schema.json");
-    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+    if crate::fixtures::updates_snapshots() {
         std::fs::write(&path, format!("{:#}\n", schema())).unwrap();
     }
     let committed: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-    assert!(committed == schema(), "write it again: UPDATE_SCHEMA=1 cargo test -p lab-core schema");
+    assert!(committed == schema(), "write it again: INSTA_UPDATE=always cargo test -p lab-core schema");
 }
 
 /// The schema gives defaults to editors, and the rules use them: the two must agree.

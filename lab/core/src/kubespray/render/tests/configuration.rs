@@ -213,12 +213,12 @@ fn reference_is_made_from_types() {
         rest = after;
     }
     made += rest;
-    if std::env::var_os("UPDATE_CONFIGURATION").is_some() {
+    if crate::fixtures::updates_snapshots() {
         std::fs::write(document(), &made).unwrap();
     } else {
         assert!(
             made == committed,
-            "write it again: UPDATE_CONFIGURATION=1 cargo test -p lab-core reference_is_made\n{made}"
+            "write it again: INSTA_UPDATE=always cargo test -p lab-core reference_is_made\n{made}"
         );
     }
     for (key, node) in schema()["properties"].as_object().unwrap() {
