@@ -20,7 +20,7 @@ fn on_a_small_disk(site: &Site, size: &str, words: &[&str]) -> lab_tests::Answer
 }
 
 #[test]
-fn a_disk_that_is_too_small_is_told_before_anything_comes() {
+fn fetch_refuses_too_small_disk_before_download() {
     let site = Site::new();
     let answer = on_a_small_disk(&site, "2m", &["fetch"]).code(10);
     site.shows("a_disk_that_is_too_small", &error(&answer));
@@ -28,7 +28,7 @@ fn a_disk_that_is_too_small_is_told_before_anything_comes() {
 }
 
 #[test]
-fn a_disk_that_fills_up_is_one_sentence_and_leaves_no_wrong_blob() {
+fn fetch_on_filling_disk_fails_in_one_sentence_and_leaves_no_wrong_blob() {
     let mut site = Site::new();
     // Nobody says how much the large one is, so that it is found out only when there is no space left.
     site.lock["images"] = serde_json::json!([]);
@@ -54,7 +54,7 @@ fn changed_bytes_are_found_set_aside_and_mended() {
     assert!(list.stdout.contains("2 CORRUPT"), "a layer that is too short is seen without reading: {list}");
 
     let verified = site.plain(&["verify"]).answer().code(30);
-    site.shows("what_verify_finds", &(verified.stdout.clone() + &error(&verified)));
+    site.shows("verify_findings", &(verified.stdout.clone() + &error(&verified)));
     let list = site.artifacts(&["list"]).answer().ok();
     site.shows("a_list_of_what_is_corrupt", &list.stdout);
     assert_eq!(site.names("corrupt").len(), 2);

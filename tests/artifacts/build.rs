@@ -90,7 +90,7 @@ fn upstreams_crictl_is_built_and_replaces_a_recorded_stand_in() {
 }
 
 #[test]
-fn a_build_that_is_killed_leaves_nothing_and_the_next_two_go_on_together() {
+fn killed_build_leaves_nothing_and_next_two_share_work() {
     let checkout = Checkout::with_own_cache();
     let wanted = lock(&[], &[PAUSE]);
     let mut killed = build(&checkout, &wanted).start();
@@ -108,7 +108,7 @@ fn a_build_that_is_killed_leaves_nothing_and_the_next_two_go_on_together() {
 }
 
 #[test]
-fn what_is_missing_or_refused_is_one_sentence() {
+fn build_reports_missing_or_refused_input_in_one_sentence() {
     let checkout = Checkout::with_own_cache();
     let wanted = lock(&[("crictl", CRICTL)], &[]);
     let without = build(&checkout, &wanted).env("LAB_GO", "/nonexistent/go").answer();

@@ -15,7 +15,7 @@ fn exported() -> (Site, std::path::PathBuf) {
 }
 
 #[test]
-fn a_bundle_brings_everything_to_a_site_that_reaches_nothing() {
+fn bundle_carries_everything_to_offline_site() {
     let (site, bundle) = exported();
     let again = site.checkout.root().join("again.tar");
     site.artifacts(&["export", "--output"]).arg(&again).answer().ok();
@@ -40,7 +40,7 @@ fn a_bundle_brings_everything_to_a_site_that_reaches_nothing() {
 }
 
 #[test]
-fn a_bundle_with_something_missing_must_be_asked_for() {
+fn export_of_incomplete_bundle_needs_option() {
     let site = Site::new();
     site.server.mood("/v1.34.3/large", crate::server::Mood::Status(404));
     site.artifacts(&["fetch"]).answer().code(10);
@@ -53,7 +53,7 @@ fn a_bundle_with_something_missing_must_be_asked_for() {
 }
 
 #[test]
-fn a_store_with_changed_bytes_gives_no_bundle() {
+fn store_with_changed_bytes_gives_no_bundle() {
     let (site, bundle) = exported();
     let blob = site.blob(&sha256(&bytes(1, 1000)));
     fs::remove_file(&blob).unwrap();
@@ -69,7 +69,7 @@ fn a_store_with_changed_bytes_gives_no_bundle() {
 #[case::a_way_out("a_way_out")]
 #[case::no_archive("no_archive")]
 #[case::empty("empty")]
-fn a_bundle_that_is_not_right_is_refused(#[case] what: &str) {
+fn import_refuses_wrong_bundle(#[case] what: &str) {
     let (_site, bundle) = exported();
     let mut archive = fs::read(&bundle).unwrap();
     let found =

@@ -11,7 +11,7 @@ use crate::site::{LARGE, Site, bytes, error, sha256};
 use lab_tests::run::kill_ever_later;
 
 #[test]
-fn everything_comes_once_and_a_second_fetch_finds_nothing_to_do() {
+fn fetch_downloads_once_and_second_fetch_does_nothing() {
     let site = Site::new();
     site.server.want_token();
     let list = site.artifacts(&["list"]).answer().ok();
@@ -37,7 +37,7 @@ fn everything_comes_once_and_a_second_fetch_finds_nothing_to_do() {
 #[rstest]
 #[case::cut_connections(Mood::Cuts(200_000))]
 #[case::ranges_that_are_ignored(Mood::NoRange)]
-fn a_server_with_a_weakness_is_lived_with(#[case] mood: Mood) {
+fn fetch_completes_from_weak_server(#[case] mood: Mood) {
     let site = Site::new();
     // A beginning is there already.
     let large = bytes(2, LARGE);
@@ -52,7 +52,7 @@ fn a_server_with_a_weakness_is_lived_with(#[case] mood: Mood) {
 }
 
 #[test]
-fn a_beginning_of_something_else_is_thrown_away() {
+fn fetch_discards_foreign_partial_download() {
     let site = Site::new();
     fs::create_dir_all(site.store().join("unfinished")).unwrap();
     let part = site.store().join("unfinished").join(format!("part-{}", sha256(&bytes(2, LARGE))));
@@ -62,7 +62,7 @@ fn a_beginning_of_something_else_is_thrown_away() {
 }
 
 #[test]
-fn a_redirect_is_followed() {
+fn fetch_follows_redirect() {
     let site = Site::new();
     site.server.put("/elsewhere", "application/octet-stream", &bytes(2, LARGE));
     site.server.mood("/v1.34.3/large", Mood::Moved("/elsewhere".to_owned()));
@@ -71,12 +71,12 @@ fn a_redirect_is_followed() {
 }
 
 #[test]
-fn what_is_not_what_was_asked_for_is_not_kept_and_the_rest_comes() {
+fn fetch_discards_wrong_download_and_keeps_rest() {
     let site = Site::new();
     site.server.mood("/v1.34.3/large", Mood::Wrong);
     site.server.mood("/v2/pause/manifests/3.10.1", Mood::Status(404));
     let answer = site.artifacts(&["fetch"]).answer().code(10);
-    site.shows("what_could_not_be_fetched", &error(&answer));
+    site.shows("failed_downloads", &error(&answer));
     assert!(!site.blob(&sha256(&bytes(2, LARGE))).exists());
     let list = site.artifacts(&["list", "--json"]).answer().ok().json();
     let present = list["artifacts"].as_array().unwrap().iter().filter(|row| row["state"] == "present");
@@ -90,7 +90,7 @@ fn what_is_not_what_was_asked_for_is_not_kept_and_the_rest_comes() {
 }
 
 #[test]
-fn a_manifest_that_is_not_the_pinned_one_is_refused() {
+fn fetch_refuses_manifest_with_other_digest() {
     let mut site = Site::new();
     site.lock["images"][0]["digest"] = format!("sha256:{}", "a".repeat(64)).into();
     site.write_lock();
@@ -100,7 +100,7 @@ fn a_manifest_that_is_not_the_pinned_one_is_refused() {
 }
 
 #[test]
-fn what_nobody_published_a_checksum_of_is_left_to_own_builds() {
+fn fetch_leaves_file_without_checksum_to_own_builds() {
     let mut site = Site::new();
     site.lock["files"][1]["sha256"] = serde_json::Value::Null;
     site.write_lock();
@@ -109,7 +109,7 @@ fn what_nobody_published_a_checksum_of_is_left_to_own_builds() {
 }
 
 #[test]
-fn a_host_that_cannot_be_reached_is_named() {
+fn fetch_names_unreachable_host() {
     let mut site = Site::new();
     // Port 1 of this computer: nobody listens there.
     for place in ["files", "images"] {
@@ -123,7 +123,7 @@ fn a_host_that_cannot_be_reached_is_named() {
 }
 
 #[test]
-fn a_lock_that_is_none_is_refused() {
+fn invalid_lock_is_refused() {
     let site = Site::new();
     fs::write(site.lock_file(), "{}").unwrap();
     let answer = site.artifacts(&["list"]).answer().code(2);
@@ -134,7 +134,7 @@ fn a_lock_that_is_none_is_refused() {
 
 /// Killed over and over, each time a little later: what is there is always right, and what came is not asked for again.
 #[test]
-fn a_fetch_that_is_killed_at_any_time_is_followed_by_one_that_goes_on() {
+fn fetch_goes_on_after_kill_at_any_time() {
     let site = Site::new();
     site.server.moods(&Mood::Slow(60_000));
     let fetch = || site.artifacts(&["fetch"]).start();
@@ -151,7 +151,7 @@ fn a_fetch_that_is_killed_at_any_time_is_followed_by_one_that_goes_on() {
 }
 
 #[test]
-fn a_fetch_that_is_stopped_says_so_and_goes_on_later() {
+fn stopped_fetch_says_so_and_goes_on_later() {
     let site = Site::new();
     site.server.moods(&Mood::Slow(20_000));
     let mut fetch = site.artifacts(&["fetch"]).start();

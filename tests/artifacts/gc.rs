@@ -7,7 +7,7 @@ use crate::server::Mood;
 use crate::site::{Site, error};
 
 #[test]
-fn what_no_known_cluster_needs_goes_on_request() {
+fn gc_removes_unneeded_blobs_on_request() {
     let site = Site::new();
     site.artifacts(&["fetch"]).answer().ok();
     // A lab that needs one file and one image of it.
@@ -21,11 +21,11 @@ fn what_no_known_cluster_needs_goes_on_request() {
     fs::write(site.store().join("files/broken.json"), "{").unwrap();
 
     let told = site.plain(&["gc"]).answer().ok();
-    site.shows("what_could_go", &told.stdout);
+    site.shows("gc_preview", &told.stdout);
     site.artifacts(&["list"]).answer().ok();
     let before = site.names("blobs/sha256").len();
     let removed = site.plain(&["gc", "--remove"]).answer().ok();
-    site.shows("what_went", &removed.stdout);
+    site.shows("gc_removed", &removed.stdout);
     assert!(site.names("blobs/sha256").len() < before);
     let list = site.artifacts(&["list", "--json"]).answer().ok().json();
     let states: Vec<_> = list["artifacts"].as_array().unwrap().iter().map(|row| &row["state"]).collect();
@@ -43,13 +43,13 @@ fn what_no_known_cluster_needs_goes_on_request() {
 }
 
 #[test]
-fn nothing_goes_while_somebody_fills_the_store() {
+fn gc_refuses_during_fetch() {
     let site = Site::new();
     site.server.moods(&Mood::Slow(20_000));
     let mut fetch = site.artifacts(&["fetch"]).start();
     fetch.says("4 to fetch", Duration::from_secs(20));
     let refused = site.plain(&["gc", "--remove"]).answer().code(10);
-    site.shows("somebody_fills_the_store", &error(&refused));
+    site.shows("gc_during_fetch", &error(&refused));
     fetch.answer().ok();
     site.is_whole();
 }

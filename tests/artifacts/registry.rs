@@ -20,7 +20,7 @@ fn lay(root: &std::path::Path, bytes: &[u8]) -> String {
 }
 
 #[test]
-fn an_image_comes_from_a_real_registry() {
+fn image_comes_from_real_registry() {
     let Some(program) = registry() else {
         skip!("there is no docker-registry; `cargo xtask setup` unpacks it");
     };

@@ -33,8 +33,8 @@ fn quick_is_deployed_checked_broken_mended_and_gone() {
     each_check_fails_for_its_own_reason(&quick);
     crate::cloud::stopped_and_started_again(&quick);
     crate::cloud::slow_is_not_down(&quick);
-    snapshot::the_same_is_brought_back(&quick);
-    snapshot::what_was_broken_is_whole_again(&quick);
+    snapshot::same_cluster_is_restored(&quick);
+    snapshot::broken_cluster_is_restored(&quick);
     quick.destroy();
 }
 

@@ -3,7 +3,7 @@
 use lab_tests::Living;
 
 /// What was deployed once is not deployed again.
-pub fn the_same_is_brought_back(quick: &Living) {
+pub fn same_cluster_is_restored(quick: &Living) {
     let kept = quick.checkout.lab(&["snapshots", "quick", "--json"]).answer().ok().json();
     assert_eq!(kept.as_array().map(Vec::len), Some(1), "{kept}");
     assert!(kept[0]["name"].as_str().is_some_and(|name| name.starts_with("deployed-")), "{kept}");
@@ -27,7 +27,7 @@ pub fn the_same_is_brought_back(quick: &Living) {
 }
 
 /// What was broken after a snapshot is whole again after it was brought back.
-pub fn what_was_broken_is_whole_again(quick: &Living) {
+pub fn broken_cluster_is_restored(quick: &Living) {
     quick.checkout.lab(&["snapshot", "quick", "--name", "whole"]).answer().ok();
     quick.kubectl("delete deployment -n kube-system coredns").ok();
     quick.kubectl("delete node worker-2").ok();

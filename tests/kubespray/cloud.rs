@@ -5,7 +5,7 @@ use lab_tests::kubespray::reaching;
 use lab_tests::{Checkout, living, needs};
 
 #[test]
-fn a_start_without_artefacts_is_refused_before_any_machine_is_made() {
+fn cloud_start_refuses_missing_artefacts_before_machines() {
     needs!(Kubespray);
     // A store of its own, in which there is nothing.
     let checkout = Checkout::with_own_cache();
@@ -28,7 +28,7 @@ fn a_start_without_artefacts_is_refused_before_any_machine_is_made() {
 }
 
 #[test]
-fn a_start_of_a_file_with_mistakes_tells_them_in_its_first_step() {
+fn cloud_start_reports_mistakes_of_file_in_first_step() {
     let checkout = Checkout::new();
     checkout.write("odd", "apiVersion: lab/v1alpha1\nkind: Cluster\nname: odd\nmachines: []\n");
     let start = checkout.lab(&["cloud", "start", "odd"]).answer().code(2);

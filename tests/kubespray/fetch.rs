@@ -80,7 +80,7 @@ fn every_known_release_is_fetched_and_a_second_fetch_finds_nothing_to_do() {
 }
 
 #[test]
-fn a_directory_serves_as_a_mirror_and_what_it_lacks_is_said() {
+fn directory_serves_as_mirror_and_fetch_names_lacking_release() {
     needs!(Kubespray);
     let checkout = Checkout::with_own_cache();
     let mirror = mirror(&["v2.30.0"]);
@@ -96,7 +96,7 @@ fn a_directory_serves_as_a_mirror_and_what_it_lacks_is_said() {
 }
 
 #[test]
-fn a_cluster_file_says_which_release_and_where_from() {
+fn cluster_file_sets_release_and_source() {
     needs!(Kubespray);
     let checkout = Checkout::with_own_cache();
     let mirror = mirror(&["v2.29.1"]);
@@ -133,7 +133,7 @@ fn fetches_at_the_same_time_do_the_work_once() {
 /// Killed over and over at different times, each time a little later: what is there is always whole or absent,
 /// and the last fetch comes to its end.
 #[test]
-fn a_fetch_that_is_killed_at_any_time_is_followed_by_one_that_works() {
+fn fetch_works_after_kill_at_any_time() {
     needs!(Kubespray);
     let checkout = Checkout::with_own_cache();
     let folder = checkouts(&checkout).join(commit("v2.30.0"));
@@ -152,7 +152,7 @@ fn a_fetch_that_is_killed_at_any_time_is_followed_by_one_that_works() {
 
 /// The program that fills an environment ends with the killed command, and the next command begins anew.
 #[test]
-fn an_environment_whose_making_was_killed_is_made_anew() {
+fn environment_is_made_again_after_kill() {
     needs!(Kubespray);
     let checkout = Checkout::with_empty_cache();
     let fetch = kubespray(&checkout, &["fetch"]).start();
@@ -174,7 +174,7 @@ fn an_environment_whose_making_was_killed_is_made_anew() {
 }
 
 #[test]
-fn a_fetch_that_is_stopped_leaves_nothing_half_made() {
+fn stopped_fetch_leaves_nothing_half_made() {
     needs!(Kubespray);
     let checkout = Checkout::with_own_cache();
     let mut fetch = kubespray(&checkout, &["fetch"]).start();
@@ -189,7 +189,7 @@ fn a_fetch_that_is_stopped_leaves_nothing_half_made() {
 }
 
 #[test]
-fn a_checkout_that_was_changed_is_refused_and_left_alone() {
+fn fetch_refuses_changed_checkout_and_leaves_it() {
     needs!(Kubespray);
     let checkout = Checkout::with_own_cache();
     kubespray(&checkout, &["fetch"]).answer().ok();
@@ -225,7 +225,7 @@ fn a_checkout_that_was_changed_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_full_disk_is_one_sentence_and_leaves_nothing() {
+fn fetch_on_full_disk_fails_in_one_sentence_and_leaves_nothing() {
     needs!(Kubespray);
     let checkout = Checkout::with_own_cache();
     let place = checkout.cache().join("kubespray");

@@ -13,7 +13,7 @@ fn index(checkout: &Checkout, words: &[&str]) -> lab_tests::Run {
 }
 
 #[test]
-fn the_indexes_that_come_with_the_program_are_those_of_the_real_releases() {
+fn built_in_indexes_match_real_releases() {
     needs!(Kubespray);
     let checkout = Checkout::new();
     for tag in TAGS {
@@ -39,7 +39,7 @@ fn the_indexes_that_come_with_the_program_are_those_of_the_real_releases() {
 }
 
 #[test]
-fn a_damaged_checkout_is_told_with_file_and_line_and_gives_no_file() {
+fn index_names_line_of_damaged_file_and_writes_nothing() {
     needs!(Kubespray);
     let checkout = Checkout::new();
     let kubespray = clone("v2.30.0");
@@ -80,8 +80,8 @@ fn a_damaged_checkout_is_told_with_file_and_line_and_gives_no_file() {
 #[case::misspelt_variable("misspelt-variable", &["index", "v2.30.0", "kube_networkplugin"])]
 #[case::removed_variable("removed-variable", &["index", "v2.31.0", "ingress_nginx_enabled"])]
 #[case::difference_to_nothing("difference-to-nothing", &["diff", "v2.30.0", "v2.32.0"])]
-#[case::difference_for_nobody("difference-for-nobody", &["diff", "v2.30.0", "v2.31.0", "--cluster", "nobody"])]
-fn what_is_not_known_is_refused_with_the_next_best_thing(#[case] name: &str, #[case] words: &[&str]) {
+#[case::difference_for_unknown_cluster("difference-for-unknown-cluster", &["diff", "v2.30.0", "v2.31.0", "--cluster", "nobody"])]
+fn unknown_argument_is_refused_with_hint(#[case] name: &str, #[case] words: &[&str]) {
     let checkout = Checkout::new();
     fs::write(checkout.root().join("file"), "").unwrap();
     let said = checkout.lab(&["kubespray"]).args(words).answer().code(2);
@@ -92,7 +92,7 @@ fn what_is_not_known_is_refused_with_the_next_best_thing(#[case] name: &str, #[c
 }
 
 #[test]
-fn a_difference_says_what_of_it_a_cluster_uses() {
+fn diff_shows_changes_that_a_cluster_uses() {
     let checkout = Checkout::new();
     let cluster = "apiVersion: lab/v1alpha1\nkind: Cluster\nname: quick\nkubespray:\n  version: v2.30.0\n  variables:\n    \
         k8s_cluster:\n      ingress_nginx_enabled: true\nmachines:\n  - name: one\n    roles: [control-plane, worker]\n";

@@ -83,7 +83,7 @@ fn files(folder: &Path, prefix: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn the_sample_inventory_is_right() {
+fn sample_inventory_has_no_findings() {
     needs!(Kubespray);
     for tag in TAGS {
         let index = Index::known(tag).unwrap();
@@ -102,7 +102,7 @@ fn the_sample_inventory_is_right() {
 }
 
 #[test]
-fn the_test_cases_give_no_false_alarm() {
+fn kubesprays_test_cases_give_no_false_alarm() {
     needs!(Kubespray);
     let mut table = String::new();
     for tag in TAGS {
@@ -146,7 +146,7 @@ fn the_test_cases_give_no_false_alarm() {
 
 /// A checkout serves in place of a tag, and says the same.
 #[test]
-fn a_checkout_is_judged_against_as_its_release_is() {
+fn check_gives_same_answer_for_checkout_and_release() {
     needs!(Kubespray);
     let checkout = Checkout::new();
     let plan = lab_tests::checkout::real_root().join("tests/fixtures/original-plan");

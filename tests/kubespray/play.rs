@@ -58,7 +58,7 @@ fn records(checkout: &Checkout, name: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_playbook_runs_as_root_on_a_living_lab_and_leaves_a_record_and_no_connection() {
+fn playbook_runs_as_root_and_leaves_record_without_connection() {
     needs!(Kubespray);
     let checkout = Checkout::with(&Cluster::new("one", &["node"]));
     let before = Computer::look(checkout.root());

@@ -42,7 +42,7 @@ fn redacted(checkout: &Checkout) -> insta::Settings {
 }
 
 #[test]
-fn the_labs_that_come_with_the_project_hold_without_any_network() {
+fn shipped_labs_hold_without_network() {
     needs!(Kubespray);
     let checkout = Checkout::new();
     fetch(&checkout, "v2.30.0");
@@ -106,7 +106,7 @@ fn every_release_resolves_to_all_that_a_deploy_needs() {
 }
 
 #[test]
-fn what_kubespray_refuses_is_told_with_the_key_behind_it() {
+fn check_names_key_behind_refusal_of_kubespray() {
     needs!(Kubespray);
     let checkout = Checkout::new();
     fetch(&checkout, "v2.30.0");
@@ -165,7 +165,7 @@ fn kubesprays_assertions_are_the_real_ones() {
 }
 
 #[test]
-fn without_a_checkout_it_is_said_what_was_not_proven() {
+fn check_reports_unproven_steps_without_checkout() {
     let checkout = Checkout::with_own_cache();
     checkout.write("plan", &plan("v2.30.0", ""));
     let answer = checkout.lab(&["inventory", "check", "plan"]).answer().ok();
@@ -230,7 +230,7 @@ fn ansible_reads_its_settings_as_they_are_meant() {
 }
 
 #[test]
-fn a_lock_that_is_out_of_date_is_made_anew_and_only_then() {
+fn lock_is_renewed_only_when_out_of_date() {
     needs!(Kubespray);
     let checkout = Checkout::with_own_cache();
     fetch(&checkout, "v2.30.0");

@@ -33,7 +33,7 @@ fn kernel() -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_container_keeps_to_its_limits_and_off_the_computer() {
+fn container_keeps_to_its_limits() {
     needs!(Containers);
     let checkout = Checkout::with(&Cluster::new("held", &["node", "other"]).kind("container"));
     let before = Computer::look(checkout.root());
@@ -125,7 +125,7 @@ fn both_kinds_live_on_one_network() {
 
 /// What a cluster leaves running when it is told to stop: programs that do not listen, in groups of their own.
 #[test]
-fn a_container_with_programs_that_do_not_listen_ends_when_it_is_asked() {
+fn container_with_deaf_programs_powers_off_on_request() {
     needs!(Containers);
     let checkout = Checkout::with(&Cluster::new("deaf", &["node"]).kind("container"));
     let before = Computer::look(checkout.root());

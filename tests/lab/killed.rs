@@ -44,7 +44,7 @@ fn kill_at_three_steps(kind: &'static str) {
 }
 
 #[test]
-fn a_lab_survives_the_death_of_its_libvirtd_and_of_its_host() {
+fn lab_survives_death_of_its_libvirtd_and_host() {
     survives("vm");
 }
 

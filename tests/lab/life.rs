@@ -15,12 +15,12 @@ use nix::sys::signal::Signal;
 const SOON: Duration = Duration::from_secs(30);
 
 #[test]
-fn a_machine_is_reached_as_planned_and_leaves_nothing() {
+fn machine_is_reached_as_planned_and_leaves_nothing() {
     reached_as_planned("vm");
 }
 
 #[test]
-fn a_container_is_reached_as_planned_and_leaves_nothing() {
+fn container_is_reached_as_planned_and_leaves_nothing() {
     needs!(Containers);
     reached_as_planned("container");
 }
@@ -33,7 +33,7 @@ fn reached_as_planned(kind: &'static str) {
 
     nothing_is_done_twice(&checkout);
     it_answers_people(&checkout);
-    it_is_what_was_planned(&checkout);
+    it_is_as_planned(&checkout);
     only_the_key_opens_it(&checkout);
     only_its_own_key_is_trusted(&checkout);
     its_ports_are_carried(&checkout);
@@ -88,7 +88,7 @@ fn it_answers_people(checkout: &Checkout) {
 }
 
 /// Numbers come from the lab's id and the machine's name, before there is a machine.
-fn it_is_what_was_planned(checkout: &Checkout) {
+fn it_is_as_planned(checkout: &Checkout) {
     let state = read_json(&checkout.output("one").join("state.json"));
     let lab: LabId = state["lab"].as_str().unwrap().parse().unwrap();
     let numbers = &machine_numbers(&lab, ["node"])["node"];
@@ -220,7 +220,7 @@ fn events_are_json_and_a_reader_may_go() {
 }
 
 #[test]
-fn the_record_of_a_lab_that_was_never_up_is_empty() {
+fn lab_that_was_never_up_has_no_record() {
     let checkout = Checkout::with(&Cluster::new("one", &["node"]));
     let before = Computer::look(checkout.root());
     let plan = checkout.lab(&["plan", "one"]).answer().ok();

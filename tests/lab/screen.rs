@@ -18,7 +18,7 @@ fn once(shown: &str, text: &str) -> usize {
 }
 
 #[test]
-fn screen_keeps_each_finished_line_once_whatever_its_size() {
+fn screen_keeps_each_finished_line_once_at_any_size() {
     needs!(Containers);
     let names = ["a-machine-with-a-long-name", "b", "c"];
     let checkout = Checkout::with(&Cluster::new("seen", &names).kind("container"));

@@ -75,7 +75,7 @@ fn assert_closed(checkout: &Checkout, user: u32) {
 }
 
 #[test]
-fn nothing_of_a_living_lab_is_reached_by_another_user_whatever_the_umask() {
+fn other_users_reach_nothing_of_living_lab_under_open_umask() {
     needs!(Containers);
     let checkout = checkout("0000");
     checkout.write("closed", BOTH_KINDS);
@@ -149,7 +149,7 @@ fn nothing_of_a_living_lab_is_reached_by_another_user_whatever_the_umask() {
 }
 
 #[test]
-fn a_strict_umask_takes_nothing_from_the_users_of_a_machine() {
+fn machine_users_keep_access_under_strict_umask() {
     needs!(Containers);
     let checkout = checkout("0077");
     let cluster = |machines: &[&str]| Cluster::new("strict", machines).kind("container").text();

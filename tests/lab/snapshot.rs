@@ -44,17 +44,17 @@ impl Place {
 }
 
 #[test]
-fn a_lab_of_virtual_machines_is_kept_and_brought_back() {
-    kept_and_brought_back("vm");
+fn snapshot_restores_lab_of_virtual_machines() {
+    saved_and_restored("vm");
 }
 
 #[test]
-fn a_lab_of_containers_is_kept_and_brought_back() {
+fn snapshot_restores_lab_of_containers() {
     needs!(Containers);
-    kept_and_brought_back("container");
+    saved_and_restored("container");
 }
 
-fn kept_and_brought_back(kind: &'static str) {
+fn saved_and_restored(kind: &'static str) {
     let place = Place { checkout: Checkout::with(&Cluster::new("kept", &["node"]).kind(kind)) };
     let before = Computer::look(place.checkout.root());
     let nothing = place.lab("snapshot kept").code(11);

@@ -46,7 +46,7 @@ impl Place {
 }
 
 #[test]
-fn a_lab_lives_in_a_libvirt_that_is_there_already() {
+fn lab_lives_in_existing_libvirt() {
     let checkout = Checkout::with(&Cluster::new(HOST, &["other"]).off());
     let before = Computer::look(checkout.root());
     checkout.lab(&["up", HOST]).answer().ok();

@@ -59,7 +59,7 @@ impl Drop for Guest {
 }
 
 #[test]
-fn an_ordinary_user_has_a_lab_too() {
+fn ordinary_user_runs_a_lab() {
     needs!(Root);
     let tun = fs::metadata("/dev/net/tun").map_or(0, |metadata| metadata.mode());
     if tun & 0o6 != 0o6 {

@@ -7,7 +7,7 @@ use lab_tests::{Living, living, needs};
 const PLAYBOOK: &str = "deploy-cloud-cluster.yml";
 
 #[test]
-fn the_wrapper_playbook_deploys_a_cluster_and_finds_little_to_do_the_second_time() {
+fn wrapper_playbook_deploys_cluster_and_runs_again() {
     needs!(Containers, Kubespray);
     let quick = Living::planned("quick", &living::quick());
     let checkout = &quick.checkout;

@@ -42,7 +42,7 @@ const IMAGES: [(&str, &str, &str); 9] = [
 const UNSHARE: [&str; 3] = ["--map-root-user", "--net", "--root"];
 
 #[test]
-fn everything_of_quick_is_built_and_says_its_version() {
+fn artifacts_of_quick_are_built_and_print_their_version() {
     let checkout = Checkout::with_own_cache();
     checkout.share("kubespray");
     let file = real_root().join("inventories/quick/cluster.yaml");

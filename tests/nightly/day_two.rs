@@ -3,7 +3,7 @@
 use lab_tests::{Living, living, needs};
 
 #[test]
-fn a_worker_and_then_the_cluster_go_and_come() {
+fn worker_and_cluster_go_and_come() {
     needs!(Containers, Kubespray);
     let quick = Living::planned("quick", &living::quick());
     quick.checkout.lab(&["up", "quick"]).answer().ok();

@@ -4,7 +4,7 @@ use lab_tests::checkout::{read_json, walk};
 use lab_tests::{Living, living, needs};
 
 #[test]
-fn a_run_from_nothing_gives_a_verdict_and_leaves_nothing() {
+fn e2e_gives_verdict_and_leaves_nothing() {
     needs!(Containers, Kubespray);
     let quick = Living::planned("quick", &living::quick());
     let run = living::to_its_end("the run", quick.checkout.lab(&["e2e", "quick", "--json"])).ok();

@@ -14,7 +14,7 @@ const NEW: &str = "  - name: second
 ";
 
 #[test]
-fn a_second_control_plane_joins_a_living_cluster() {
+fn second_control_plane_joins_living_cluster() {
     needs!(Containers, Kubespray);
     let text = living::quick();
     let (head, _) = text.split_once("\nmachines:").expect("`quick` has machines");

@@ -43,7 +43,7 @@ const DRAWN_BY_LOT: [&str; 5] = [
 const OF_ONE_POD: &str = "registry.k8s.io/metrics-server/";
 
 #[test]
-fn what_makes_a_deploy_short_changes_nothing_of_what_is_deployed() {
+fn short_deploy_gives_same_cluster_as_plain_deploy() {
     needs!(Containers, Kubespray);
     let quick = Living::planned("quick", &living::quick());
     let deployed = |words: &[&str]| {

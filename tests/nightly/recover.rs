@@ -13,7 +13,7 @@ const MACHINES: &str = "
 ";
 
 #[test]
-fn what_is_left_of_a_control_plane_brings_back_the_rest() {
+fn recover_restores_lost_control_planes() {
     needs!(Containers, Kubespray);
     let text = living::quick();
     assert!(text.contains(MACHINES), "`quick` has other machines");

@@ -5,7 +5,7 @@ use lab_tests::checkout::{read_json, walk};
 use lab_tests::{Living, living, needs};
 
 #[test]
-fn a_cluster_on_one_virtual_machine_passes_every_check_and_is_kept_and_brought_back() {
+fn cluster_on_one_virtual_machine_passes_checks_and_is_restored() {
     needs!(Kubespray);
     let single = Living::planned("single", &living::shipped("single"));
     living::to_its_end("the run of single", single.checkout.lab(&["e2e", "single", "--keep"])).ok();

@@ -25,7 +25,7 @@ fn turn_to(quick: &Living, release: &str) {
 }
 
 #[test]
-fn a_cluster_goes_from_one_release_to_the_next() {
+fn upgrade_moves_cluster_to_next_release() {
     needs!(Containers, Kubespray);
     let quick = Living::planned("quick", &by(OLD));
     quick.checkout.lab(&["up", "quick"]).answer().ok();

@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_test_is_named_as_its_runner_names_it() {
+    fn test_name_is_that_of_runner() {
         assert_eq!(test_name("lab::user::an_ordinary_user::here"), "user::an_ordinary_user");
         assert_eq!(test_name("lab::a_test::here"), "a_test");
     }

@@ -36,7 +36,7 @@ fn small(checkout: &Checkout) -> PathBuf {
 }
 
 #[test]
-fn the_original_plan_is_refused_with_every_mistake_in_it() {
+fn check_refuses_original_plan_with_every_mistake() {
     let checkout = Checkout::new();
     let said = check(&checkout, &plan(), &["--kubespray", "v2.31.0"]).answer().code(2);
     assert_eq!(said.stderr, "");
@@ -84,7 +84,7 @@ fn findings_go_to_a_file_as_sarif_while_people_read_them() {
 #[case::no_such_release("no_such_release", &["check", "--inventory", "mine", "--kubespray", "v2.31"])]
 #[case::not_built_in("not_built_in", &["check", "--inventory", "mine", "--kubespray", "v2.28.0"])]
 #[case::no_such_code("no_such_code", &["check", "--explain", "removed-varable"])]
-fn what_cannot_be_done_is_told(#[case] name: &str, #[case] words: &[&str]) {
+fn check_refuses_impossible_request(#[case] name: &str, #[case] words: &[&str]) {
     let checkout = Checkout::new();
     small(&checkout);
     let said = checkout.lab(words).answer().code(2);
@@ -200,14 +200,14 @@ fn check_ends_on_the_first_signal(#[case] signal: Signal) {
 }
 
 #[test]
-fn a_code_is_explained() {
+fn check_explains_code() {
     let said = Checkout::new().lab(&["check", "--explain", "unread-file"]).answer().ok();
     insta::assert_snapshot!(said.stdout);
 }
 
 /// What the lab renders is right to its own check: for every release where the file asks for no version of its own.
 #[test]
-fn a_rendered_inventory_has_no_findings() {
+fn rendered_inventory_has_no_findings() {
     let checkout = Checkout::new();
     let own = |name: &str| {
         fs::read_to_string(real_root().join("inventories").join(name).join("cluster.yaml")).unwrap()
@@ -226,7 +226,7 @@ fn a_rendered_inventory_has_no_findings() {
 }
 
 #[test]
-fn a_cluster_file_is_judged_by_what_it_renders_to() {
+fn cluster_file_is_judged_by_rendered_inventory() {
     let checkout = Checkout::new();
     let text = lab_tests::cluster::Cluster::new("mine", &["one"]).text();
     let variables = "kubespray:\n  variables:\n    k8s_cluster:\n      kube_feature_gate: []\n      deploy_netchecker: true\n";

@@ -19,7 +19,7 @@ fn cpio_lists_the_archive_of_an_identity() {
 }
 
 #[test]
-fn cpio_unpacks_what_a_machine_is_told() {
+fn cpio_unpacks_identity_of_machine() {
     let identity = dev::identity();
     let folder = tempfile::tempdir().unwrap();
     run("cpio")
@@ -39,7 +39,7 @@ fn cpio_unpacks_what_a_machine_is_told() {
 }
 
 #[test]
-fn a_seed_is_found_by_the_label_that_cloud_init_looks_for() {
+fn seed_has_label_that_cloud_init_looks_for() {
     let folder = tempfile::tempdir().unwrap();
     let seed = folder.path().join("seed.img");
     std::fs::write(&seed, cloud::seed_disk(&cloud::seed(&dev::identity()))).unwrap();

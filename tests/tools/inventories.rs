@@ -196,7 +196,7 @@ const VARIABLES: [(&str, &str); 14] = [
 #[case::without_an_ending("hosts", INI)]
 #[case::yaml("hosts.yaml", YAML)]
 #[case::yaml_without_an_ending("hosts", YAML)]
-fn an_inventory_means_what_ansible_says(#[case] hosts: &str, #[case] text: &str) {
+fn inventory_is_read_as_ansible_reads_it(#[case] hosts: &str, #[case] text: &str) {
     let folder = tempfile::tempdir().unwrap();
     let mut files = VARIABLES.to_vec();
     files.push((hosts, text));

@@ -206,7 +206,7 @@ fn said(checkout: &Checkout, calls: &[&[&str]]) -> String {
 }
 
 #[test]
-fn an_inventory_is_written_and_compared_by_commands() {
+fn inventory_commands_write_and_compare() {
     let checkout = Checkout::with(&Cluster::new("one", &["node", "worker"]));
     let mut told = said(
         &checkout,
@@ -248,7 +248,7 @@ fn an_inventory_is_written_and_compared_by_commands() {
 }
 
 #[test]
-fn what_kubespray_would_refuse_is_not_written() {
+fn render_writes_nothing_that_kubespray_refuses() {
     let checkout = Checkout::new();
     let text = Cluster::new("one", &["node", "worker"]).text();
     let options = "kubespray: {version: v2.31.0}\nkubernetes: {addons: {ingress_nginx: true}}\n";

@@ -357,7 +357,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_found_in_what_the_program_tells() {
+    fn milliseconds_finds_time_by_name() {
         let told = "{\n  \"milliseconds\": {\n    \"lint\": 4.5,\n    \"render_read_lint\": 171.25\n  }\n}";
         assert_eq!(milliseconds(told, "render_read_lint"), Some(171.25));
         assert_eq!(milliseconds(told, "lint"), Some(4.5));
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_is_answered_with_the_known_ones() {
+    fn choose_lists_known_names_for_unknown_one() {
         let error = choose(&["one".into()]).unwrap_err();
         let hint = error.downcast_ref::<Failure>().unwrap().hint.clone().unwrap();
         assert!(hint.contains("one-machine"), "{hint}");

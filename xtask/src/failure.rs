@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_the_error_its_causes_and_the_hint() {
+    fn error_text_has_causes_and_hint() {
         let error = anyhow::Error::from(Failure::host("no QEMU was found", "run `cargo xtask setup`"));
         assert_eq!(text(&error), "error: no QEMU was found\n\nhint: run `cargo xtask setup`\n");
 

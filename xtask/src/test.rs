@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_required_tier_may_neither_skip_nor_be_empty() {
+    fn required_tier_fails_when_skipped_or_empty() {
         let (_, problems) = outcome().text(&[Tier::Lab], &[Tier::Lab, Tier::Core]);
         let expected = [
             "1 tests of tier lab were skipped, and it is required",
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_required_tier_may_not_take_twice_its_budget() {
+    fn required_tier_fails_above_twice_its_budget() {
         let slow = Case { seconds: 301.0, ..case("lab-core", "a", false) };
         let outcome = Outcome { cases: vec![slow], skips: Vec::new() };
         let (_, problems) = outcome.text(&[Tier::Core], &[Tier::Core]);
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_test_that_says_it_skips_and_fails_has_failed() {
+    fn failed_test_is_not_counted_as_skipped() {
         let outcome =
             Outcome { cases: vec![case("lab", "x", true)], skips: vec![("x".into(), "why".into())] };
         assert_eq!(outcome.counts(Tier::Cli), [0, 1, 0]);

@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_binding_stays_in_its_room() {
+    fn lint_refuses_libvirt_binding_outside_its_room() {
         let text =
             concat!("use virt", "::Connect;\nlet x = libvirt", "::x();\n// virt", "::y\n  virt", "::z()\n");
         assert_eq!(lines(libvirt_in_one_room, "lab/src/machines/make.rs", text), [1, 4]);
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn the_core_stays_pure_outside_its_tests() {
+    fn lint_refuses_io_in_core_outside_its_tests() {
         let text =
             "//! Pure.\nuse std::fs;\nlet now = std::time::SystemTime::now();\n#[cfg(test)]\nuse std::fs;\n";
         assert_eq!(lines(pure_core, "lab/core/src/plan.rs", text), [2, 3]);
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_are_gone_are_named_with_what_to_say_instead() {
+    fn lint_names_replacement_of_gone_words() {
         let text = concat!("enum Trou", "ble {}\nenum Trou", "bleshooting {}\n");
         assert_eq!(lines(words_that_are_gone, "lab/src/a.rs", text), [1]);
     }

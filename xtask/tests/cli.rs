@@ -37,22 +37,22 @@ fn stand_in() -> (TempDir, OsString) {
 }
 
 #[test]
-fn alone_it_prints_the_table_of_contents() {
+fn xtask_without_words_prints_table_of_contents() {
     insta::assert_snapshot!(xtask(&[], &[]));
 }
 
 #[test]
-fn a_command_of_the_lab_without_the_word_lab_is_explained() {
+fn xtask_explains_lab_command_without_word_lab() {
     insta::assert_snapshot!(xtask(&["up", "dev"], &[]));
 }
 
 #[test]
-fn a_mistyped_command_is_answered_with_the_nearest() {
+fn xtask_suggests_nearest_command() {
     insta::assert_snapshot!(xtask(&["docter"], &[]));
 }
 
 #[test]
-fn the_lab_gets_its_words_and_a_clean_environment() {
+fn lab_gets_its_words_and_clean_environment() {
     let (_directory, script) = stand_in();
     let variables = [
         ("LAB_BIN", script.to_str().unwrap()),
@@ -70,11 +70,11 @@ fn the_lab_gets_its_words_and_a_clean_environment() {
 }
 
 #[test]
-fn a_prebuilt_lab_that_is_not_there_is_a_usage_error() {
+fn missing_prebuilt_lab_is_usage_error() {
     insta::assert_snapshot!(xtask(&["lab", "status"], &[("LAB_BIN", "/nonexistent/lab")]));
 }
 
 #[test]
-fn an_unknown_measurement_changes_nothing() {
+fn unknown_measurement_changes_nothing() {
     insta::assert_snapshot!(xtask(&["bench", "warp"], &[]));
 }

@@ -103,14 +103,14 @@ mod tests {
     use crate::bench::choose;
 
     #[test]
-    fn the_median_is_in_the_middle() {
+    fn median_is_in_the_middle() {
         assert_eq!(median(&[]), None);
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
     }
 
     #[test]
-    fn tells_goals_met_missed_and_not_measured() {
+    fn report_shows_goals_met_missed_and_not_measured() {
         let seconds = BTreeMap::from([("cold-xtask", vec![12.0, 14.0, 13.0]), ("destroy", vec![4.5])]);
         let chosen = choose(&[]).unwrap();
         insta::assert_snapshot!(table(&chosen, &seconds), @r"
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_goal_may_be_a_part_of_what_another_measurement_took() {
+    fn goal_may_be_a_part_of_another_measurement() {
         let of = |ours: f64| BTreeMap::from([("quick-deploy", vec![ours]), ("quick-plain", vec![500.0])]);
         let chosen = choose(&["quick-deploy".to_owned(), "quick-plain".to_owned()]).unwrap();
         let met = |ours: f64| {

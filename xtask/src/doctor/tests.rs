@@ -97,22 +97,22 @@ fn workstation() -> Fake {
 }
 
 #[test]
-fn a_bare_computer_of_root() {
+fn doctor_judges_bare_computer_of_root() {
     insta::assert_snapshot!(diagnosis(&bare()));
 }
 
 #[test]
-fn a_bare_computer_of_root_for_scripts() {
+fn doctor_prints_json_of_bare_computer() {
     insta::assert_snapshot!(json(&examine(&bare().host, &nowhere())));
 }
 
 #[test]
-fn a_workstation_before_its_ansible_is_made() {
+fn doctor_judges_workstation_without_ansible() {
     insta::assert_snapshot!(diagnosis(&workstation()));
 }
 
 #[test]
-fn an_ordinary_user_of_a_computer_that_forbids_much() {
+fn doctor_judges_restricted_computer_of_ordinary_user() {
     let fake = workstation()
         .program("unshare", "exit 1")
         .file("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n")
@@ -159,7 +159,7 @@ fn folders_of_labs_that_others_can_enter_are_named_with_the_command_that_closes_
 }
 
 #[test]
-fn nothing_at_all_is_no_reason_to_fail() {
+fn doctor_runs_every_probe_on_empty_computer() {
     let findings = examine(&Fake::new().user("alice").host, &nowhere());
     assert_eq!(findings.len(), probes::PROBES.len());
     assert!(missing(&findings).contains(&"libvirt"));

@@ -63,7 +63,7 @@ fn derivatives_are_what_they_are_made_of() {
 }
 
 #[test]
-fn an_arm_computer_gets_its_own_qemu() {
+fn plan_has_own_qemu_on_arm_computer() {
     let mut fake = release(DEBIAN_13);
     fake.host.arch = "aarch64".into();
     let plan = Plan::make(&fake.host, EVERYTHING, vec![]);
@@ -72,7 +72,7 @@ fn an_arm_computer_gets_its_own_qemu() {
 }
 
 #[test]
-fn what_is_there_is_not_installed_again() {
+fn plan_leaves_out_installed_packages() {
     let fake = release(DEBIAN_13)
         .program("qemu-system-x86_64", "")
         .file("/usr/lib/x86_64-linux-gnu/pkgconfig/libvirt.pc", "")
