@@ -4,7 +4,7 @@
 
 # The cluster: a name under inventories/, or the path of a cluster file.
 CLUSTER ?= cloud-cluster
-# Words for cargo xtask itself: --yes installs what is missing without asking.
+# Words for cargo xtask itself: --yes installs all that is missing without asking.
 ARGS ?=
 
 # cargo could not use the job server that make gives its children.
@@ -15,13 +15,13 @@ xtask = env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL cargo xtask $(ARGS)
 
 help:
 	@echo 'make cloud-cluster-deploy   Kubernetes on the machines of a cluster, from its cluster file on'
-	@echo 'make cloud-cluster-stop     stops its machines; cloud-cluster-deploy brings the same cluster back'
+	@echo 'make cloud-cluster-stop     stops its machines; cloud-cluster-deploy starts the same cluster again'
 	@echo 'make cloud-cluster-status   machines, nodes, versions, kubeconfig'
 	@echo 'make cloud-cluster-destroy  removes all of it'
 	@echo 'make cloud-cluster-check    everything that can be proven without a machine'
 	@echo
 	@echo 'CLUSTER=$(CLUSTER)  a name under inventories/, or the path of a cluster file'
-	@echo 'ARGS=                  words for cargo xtask: --yes installs what is missing without asking'
+	@echo 'ARGS=                  words for cargo xtask: --yes installs all that is missing without asking'
 	@echo
 	@echo 'cargo xtask shows all there is; cmake has install-kubespray, list-kubespray-info, clean-kubespray'
 

@@ -8,7 +8,7 @@ endif()
 set(KUBESPRAY_VERSION "" CACHE STRING "A release's tag or a commit; empty: that of the cluster, or the default release")
 set(KUBESPRAY_SOURCE "" CACHE STRING "A git URL or directory to fetch from; empty: Kubespray's own repository")
 set(KUBESPRAY_CLUSTER "" CACHE STRING "A cluster under inventories/ whose file says version and source")
-option(LAB_YES "Install what is missing on this computer without asking" OFF)
+option(LAB_YES "Install all that is missing on this computer without asking" OFF)
 
 # make gives its children a job server that cargo could not use.
 set(xtask "${CMAKE_COMMAND}" -E env --unset=MAKEFLAGS --unset=MFLAGS "${CARGO}" xtask)

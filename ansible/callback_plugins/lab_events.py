@@ -1,4 +1,4 @@
-"""Tells what Ansible does: one JSON object a line on standard output.
+"""Prints Ansible's events: one JSON object a line on standard output.
 
 Owns the shape of these lines, which `lab/core/src/kubespray/events.rs` reads. Must not pass on what a module
 returned as a whole: results hold keys, tokens and certificates. Only what says why a task failed, and what a
@@ -21,7 +21,7 @@ DOCUMENTATION = """
       - Plays, tasks, what became of them on each machine, and the recap.
 """
 
-# Of what a program wrote on standard error the end tells why it failed.
+# The end of a program's standard error has the reason for its failure.
 LINES_OF_STANDARD_ERROR = 20
 
 
@@ -45,13 +45,13 @@ class CallbackModule(CallbackBase):
         super().__init__()
         self._started = {}
 
-    def _tell(self, event, **fields):
-        told = {"event": event, "at": round(time.time(), 3)}
-        told.update({name: value for name, value in fields.items() if value is not None})
-        self._display.display(json.dumps(told))
+    def _print_event(self, event, **fields):
+        line = {"event": event, "at": round(time.time(), 3)}
+        line.update({name: value for name, value in fields.items() if value is not None})
+        self._display.display(json.dumps(line))
 
     def v2_playbook_on_play_start(self, play):
-        self._tell("play", name=play.get_name().strip())
+        self._print_event("play", name=play.get_name().strip())
 
     def v2_playbook_on_task_start(self, task, is_conditional):
         self._task(task)
@@ -63,7 +63,7 @@ class CallbackModule(CallbackBase):
         self._task(task, handler=True)
 
     def _task(self, task, handler=None):
-        self._tell("task", name=task.get_name().strip(), path=task.get_path(), action=task.action, handler=handler)
+        self._print_event("task", name=task.get_name().strip(), path=task.get_path(), action=task.action, handler=handler)
 
     def v2_runner_on_start(self, host, task):
         self._started[(task._uuid, host.name)] = time.time()
@@ -81,20 +81,20 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_failed(self, result, ignore_errors=False):
         returned = result._result
-        # Of a loop, the item that failed tells why.
+        # In a loop, the failed item has the reason.
         items = [item for item in returned.get("results") or [] if isinstance(item, dict) and item.get("failed")]
-        told = items[0] if items else returned
-        written = text(told.get("stderr")) or text(told.get("module_stderr"))
+        failed = items[0] if items else returned
+        written = text(failed.get("stderr")) or text(failed.get("module_stderr"))
         if written:
             written = "\n".join(written.splitlines()[-LINES_OF_STANDARD_ERROR:])
         self._result(
             result,
             "failed",
             ignored=ignore_errors or None,
-            message=text(told.get("msg")) or text(returned.get("msg")) or text(told.get("censored")),
-            item=text(told.get(told.get("ansible_loop_var", "item"))) if items else None,
-            command=command(told.get("cmd")),
-            assertion=text(told.get("assertion")),
+            message=text(failed.get("msg")) or text(returned.get("msg")) or text(failed.get("censored")),
+            item=text(failed.get(failed.get("ansible_loop_var", "item"))) if items else None,
+            command=command(failed.get("cmd")),
+            assertion=text(failed.get("assertion")),
             stderr=written,
         )
 
@@ -111,8 +111,8 @@ class CallbackModule(CallbackBase):
         key = (task._uuid, host)
         started = self._started.pop(key, None) if over else self._started.get(key)
         seconds = None if started is None else round(time.time() - started, 3)
-        self._tell("result", task=task.get_name().strip(), host=host, outcome=outcome, seconds=seconds, **fields)
+        self._print_event("result", task=task.get_name().strip(), host=host, outcome=outcome, seconds=seconds, **fields)
 
     def v2_playbook_on_stats(self, stats):
         hosts = {host: stats.summarize(host) for host in sorted(stats.processed)}
-        self._tell("recap", hosts=hosts)
+        self._print_event("recap", hosts=hosts)

@@ -3,7 +3,7 @@
 Owns four savings. A task that touches no machine (it is skipped, or only computes) ends in this process instead
 of a fork of it. A template is compiled once, a plugin that it names is found once, and the variables of a role and the
 facts of a machine are prepared once. Where mitogen is in the environment, machines are reached through one Python that
-stays, not through a login, a sudo and a Python for each task. What is waited for by looking is looked for each second.
+stays, not through a login, a sudo and a Python for each task. It polls conditions each second.
 Must not change what a task does, what comes of it, or the order of tasks.
 
 The savings replace parts of Ansible that are no interface. In a series of ansible-core for which they were not tried
@@ -198,7 +198,7 @@ def find_once(original):
 
 
 def prepare_once(original):
-    """What a role brings is known once it is loaded, for each chain of roles that it is reached by."""
+    """A role's variables are known once it is loaded, for each chain of roles that it is reached by."""
 
     @functools.wraps(original)
     def prepared(self, dep_chain=None, **kwargs):
@@ -262,7 +262,7 @@ class Prepared(Wrapped):
 
 
 def unless(kind, prepared):
-    """What is of this kind was prepared; all else is the original's work."""
+    """Values of this kind are prepared already; the original prepares all others."""
 
     def saving(original):
         @functools.wraps(original)
@@ -274,7 +274,7 @@ def unless(kind, prepared):
     return saving
 
 
-# What is replaced while a play runs, and by what.
+# The attributes replaced while a play runs, and their replacements.
 SAVINGS = (
     (Task, "post_validate", before_machines),
     (strategy, "WorkerProcess", lambda original: Worker),
@@ -294,7 +294,7 @@ MITOGENS = ((ansible_mitogen.planner, "_load_collections", lambda original: lamb
 
 @contextlib.contextmanager
 def saved(savings):
-    """Replaces, and puts back what was there."""
+    """Replaces, and puts the originals back."""
     originals = [(place, name, getattr(place, name)) for place, name, _ in savings]
     for place, name, saving in savings:
         setattr(place, name, saving(getattr(place, name)))
@@ -310,7 +310,7 @@ class Sparing(Linear):
         variables = self._variable_manager
         if not isinstance(variables._fact_cache, Facts):
             variables._fact_cache = Facts(variables._fact_cache)
-        # What was loaded stays: neither the collector nor, by its marks, the forks need to touch it.
+        # Loaded objects stay: neither the collector nor, by its marks, the forks need to touch it.
         gc.freeze()
         # The path of a playbook that a lookup names is marked as unsafe, and mitogen sends no such text. Marked text keeps
         # its mark through `str()`.

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use crate::site::{LARGE, Site, bytes, error, sha256};
 
-/// The command with a small disk for the store, in a mount namespace of its own; what was left is told at the end.
+/// The command with a small disk for the store, in a mount namespace of its own. The script prints the number of blobs left.
 fn on_a_small_disk(site: &Site, size: &str, words: &[&str]) -> lab_tests::Answer {
     let place = site.store();
     fs::create_dir_all(&place).unwrap();
@@ -30,7 +30,7 @@ fn fetch_refuses_too_small_disk_before_download() {
 #[test]
 fn fetch_on_filling_disk_fails_in_one_sentence_and_leaves_no_wrong_blob() {
     let mut site = Site::new();
-    // Nobody says how much the large one is, so that it is found out only when there is no space left.
+    // No server gives the size of the large one, so that it is found out only when there is no space left.
     site.lock["images"] = serde_json::json!([]);
     site.write_lock();
     site.server.hide_length("/v1.34.3/large");
@@ -64,6 +64,6 @@ fn changed_bytes_are_found_set_aside_and_mended() {
     site.is_whole();
     assert_eq!(site.names("corrupt"), Vec::<String>::new());
     let log = site.server.log();
-    assert!(!log.iter().any(|line| line.contains("large")), "what was right stays: {log:#?}");
+    assert!(!log.iter().any(|line| line.contains("large")), "right blobs stay: {log:#?}");
     site.plain(&["verify"]).answer().ok();
 }

@@ -48,7 +48,7 @@ fn small_parts_are_built_run_and_not_built_again() {
     let mut waits = run(&pause).start();
     waits.says("first process of a pod", Duration::from_secs(20));
     waits.signal(Signal::SIGTERM);
-    assert_eq!(waits.answer().code, 0, "it ends when it is told to");
+    assert_eq!(waits.answer().code, 0, "it ends on SIGTERM");
 
     assert_eq!(record(&checkout, "crictl")["version"], "own stand-in", "wherever a version is shown");
     let before = digests(&checkout);

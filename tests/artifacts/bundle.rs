@@ -1,4 +1,4 @@
-//! From one site to another in a file, and what is wrong with such files.
+//! From one site to another in a file, and wrong files.
 
 use std::fs;
 
@@ -31,12 +31,12 @@ fn bundle_carries_everything_to_offline_site() {
     assert_eq!(
         site.server.log().iter().filter(|line| line.contains("HEAD")).count(),
         2,
-        "nobody is asked again"
+        "no server is asked again"
     );
     let list = other.artifacts(&["list", "--json"]).answer().ok().json();
     assert!(list["artifacts"].as_array().unwrap().iter().all(|row| row["source"] == "bundle"), "{list:#}");
     let second = other.plain(&["import", "--json"]).arg(&bundle).answer().ok().json();
-    assert_eq!(second["blobs"], 0, "what is there is not written again");
+    assert_eq!(second["blobs"], 0, "stored blobs are not written again");
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn fetch_downloads_once_and_second_fetch_does_nothing() {
     assert_eq!(asked, 1, "a layer that two images share comes once: {log:#?}");
 
     site.artifacts(&["fetch"]).answer().ok();
-    assert_eq!(site.server.log(), Vec::<String>::new(), "nobody is asked");
+    assert_eq!(site.server.log(), Vec::<String>::new(), "no server is asked");
     let list = site.artifacts(&["list"]).answer().ok();
     site.shows("a_list_of_what_is_there", &list.stdout);
     site.plain(&["verify"]).answer().ok();
@@ -81,7 +81,7 @@ fn fetch_discards_wrong_download_and_keeps_rest() {
     let list = site.artifacts(&["list", "--json"]).answer().ok().json();
     let present = list["artifacts"].as_array().unwrap().iter().filter(|row| row["state"] == "present");
     assert_eq!(present.count(), 2, "{list:#}");
-    // Mended, only what is missing is asked for.
+    // Mended, only missing artefacts are requested.
     site.server.moods(&Mood::Good);
     site.server.log();
     site.artifacts(&["fetch"]).answer().ok();
@@ -111,7 +111,7 @@ fn fetch_leaves_file_without_checksum_to_own_builds() {
 #[test]
 fn fetch_names_unreachable_host() {
     let mut site = Site::new();
-    // Port 1 of this computer: nobody listens there.
+    // Port 1 of this computer: no program listens there.
     for place in ["files", "images"] {
         let text = site.lock[place].to_string().replace(&site.server.address, "127.0.0.1:1");
         site.lock[place] =
@@ -132,7 +132,7 @@ fn invalid_lock_is_refused() {
     site.artifacts(&["fetch"]).answer().code(2);
 }
 
-/// Killed over and over, each time a little later: what is there is always right, and what came is not asked for again.
+/// Killed over and over, each time a little later. Stored blobs are always right, and no byte is requested twice.
 #[test]
 fn fetch_goes_on_after_kill_at_any_time() {
     let site = Site::new();
@@ -147,7 +147,7 @@ fn fetch_goes_on_after_kill_at_any_time() {
     site.artifacts(&["fetch"]).answer().ok();
     site.is_whole();
     let log = site.server.log();
-    assert!(log.iter().any(|line| line.contains("large from ")), "it went on from what was there: {log:#?}");
+    assert!(log.iter().any(|line| line.contains("large from ")), "it resumed: {log:#?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What is unused goes, what a lab needs stays, and nothing goes while somebody fills the store.
+//! Unused blobs go, those that a lab needs stay, and nothing goes while a fetch fills the store.
 
 use std::fs;
 use std::time::Duration;
@@ -20,8 +20,8 @@ fn gc_removes_unneeded_blobs_on_request() {
     fs::write(site.store().join("unfinished/put-1-1"), "left").unwrap();
     fs::write(site.store().join("files/broken.json"), "{").unwrap();
 
-    let told = site.plain(&["gc"]).answer().ok();
-    site.shows("gc_preview", &told.stdout);
+    let preview = site.plain(&["gc"]).answer().ok();
+    site.shows("gc_preview", &preview.stdout);
     site.artifacts(&["list"]).answer().ok();
     let before = site.names("blobs/sha256").len();
     let removed = site.plain(&["gc", "--remove"]).answer().ok();

@@ -1,4 +1,4 @@
-//! The store of artefacts with what fills it: real compilers, and real servers on this computer's loopback. It is killed,
+//! The store of artefacts and its sources: real compilers, and real servers on this computer's loopback. It is killed,
 //! cut off, filled up and corrupted. No machine.
 
 mod broken;

@@ -83,7 +83,7 @@ impl Server {
         self.contents.lock().unwrap().things.values_mut().for_each(|thing| thing.mood = mood.clone());
     }
 
-    /// Has nobody know how long something is before it comes.
+    /// Hides the length of a thing until it comes.
     pub fn hide_length(&self, path: &str) {
         self.contents.lock().unwrap().things.get_mut(path).unwrap().hidden = true;
     }

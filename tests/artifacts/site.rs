@@ -1,4 +1,4 @@
-//! What every test here begins with: a checkout, a server, a lock of two files and two images on that server.
+//! The start of every test here: a checkout, a server, a lock of two files and two images on that server.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -104,7 +104,7 @@ impl Site {
         names(&self.store().join(folder))
     }
 
-    /// Shows what a command said, without what differs from run to run.
+    /// Shows the output of a command, without values that differ from run to run.
     pub fn shows(&self, name: &str, said: &str) {
         let said = said.replace(&self.server.address, "[SERVER]");
         redact::settings(&self.checkout.root().display().to_string()).bind(|| {
@@ -157,8 +157,8 @@ pub fn put_image(server: &Server, name: &str, tag: &str, layers: &[&[u8]]) {
     }
 }
 
-/// What of an answer people are told about a failure, without the times.
+/// The error in an answer, without the times.
 pub fn error(answer: &Answer) -> String {
-    let at = answer.stderr.find("error: ").unwrap_or_else(|| panic!("no error is told: {answer}"));
+    let at = answer.stderr.find("error: ").unwrap_or_else(|| panic!("no error is printed: {answer}"));
     answer.stderr[at..].to_owned()
 }

@@ -1,4 +1,4 @@
-//! A deployed cluster in the hands of `cloud`: looked at, stopped, brought back.
+//! A deployed cluster in the hands of `cloud`: looked at, stopped, started again.
 
 use std::fs;
 

@@ -108,11 +108,11 @@ fn what_the_api_tells(quick: &Living) {
         (quick.checkout.lab(&leases).answer().code == 30).then_some(())
     });
     let checks = ["leases", "nodes", "system-pods", "top"];
-    let told = quick.fails(&checks, &checks);
-    says(&told, "nodes", "`worker-1` has the label `tier=gold`, which is not in the cluster file");
-    says(&told, "system-pods", "the pod `stuck` is Pending");
-    says(&told, "leases", "`kube-scheduler` renewed its lease");
-    says(&told, "top", "the metrics API does not answer");
+    let details = quick.fails(&checks, &checks);
+    says(&details, "nodes", "`worker-1` has the label `tier=gold`, which is not in the cluster file");
+    says(&details, "system-pods", "the pod `stuck` is Pending");
+    says(&details, "leases", "`kube-scheduler` renewed its lease");
+    says(&details, "top", "the metrics API does not answer");
     quick.on("control-plane", &format!("sudo mv /var/tmp/kube-scheduler.yaml {manifest}"));
     quick.kubectl("scale -n kube-system deployment metrics-server --replicas 1").ok();
     quick.kubectl("delete pod -n kube-system stuck --now").ok();
@@ -127,14 +127,14 @@ fn what_is_between_pods(quick: &Living) {
     let pods = half(&quick.kubectl("get node worker-2 -o jsonpath={.spec.podCIDR}").ok().stdout);
     quick.on("worker-1", &format!("sudo ip route add blackhole {pods} metric 0"));
     drops(quick, "-I", &["80", "30000:32767"]);
-    let told = quick.fails(
+    let details = quick.fails(
         &["dns", "pod-to-pod", "service", "node-port", "logs", "exec"],
         &["dns", "node-port", "pod-to-pod", "service"],
     );
-    says(&told, "dns", "to kubernetes.default.svc:443: ");
-    says(&told, "pod-to-pod", "from `worker-1` to ");
-    says(&told, "service", "from `worker-1` to 10.");
-    says(&told, "node-port", "`worker-1`: ");
+    says(&details, "dns", "to kubernetes.default.svc:443: ");
+    says(&details, "pod-to-pod", "from `worker-1` to ");
+    says(&details, "service", "from `worker-1` to 10.");
+    says(&details, "node-port", "`worker-1`: ");
     drops(quick, "-D", &["80", "30000:32767"]);
     quick.on("worker-1", &format!("sudo ip route del blackhole {pods}"));
     quick.kubectl("scale -n kube-system deployment coredns --replicas 2").ok();
@@ -142,16 +142,16 @@ fn what_is_between_pods(quick: &Living) {
 
 fn what_kubelet_answers(quick: &Living) {
     drops(quick, "-I", &["10250"]);
-    let told = quick.fails(&["logs", "exec", "node-port"], &["exec", "logs"]);
-    says(&told, "logs", "on `worker-1`: ");
-    says(&told, "exec", "on `worker-1`: ");
+    let details = quick.fails(&["logs", "exec", "node-port"], &["exec", "logs"]);
+    says(&details, "logs", "on `worker-1`: ");
+    says(&details, "exec", "on `worker-1`: ");
     drops(quick, "-D", &["10250"]);
 }
 
 fn what_kubelet_starts(quick: &Living) {
     quick.on("worker-1", "sudo systemctl stop kubelet");
-    let told = quick.fails(&["probes"], &["probes"]);
-    says(&told, "probes", "is Pending");
+    let details = quick.fails(&["probes"], &["probes"]);
+    says(&details, "probes", "is Pending");
     quick.on("worker-1", "sudo systemctl start kubelet");
     quick.passes(&["probes"]);
 }
@@ -161,8 +161,8 @@ fn what_enforces_policies(quick: &Living) {
     let file = quick.checkout.root().join("kube-router.json");
     fs::write(&file, router).unwrap();
     quick.kubectl("delete daemonset -n kube-system kube-router --wait").ok();
-    let told = quick.fails(&["network-policy", "dns"], &["network-policy"]);
-    says(&told, "network-policy", "cannot reach the pod: not ready after 60 s");
+    let details = quick.fails(&["network-policy", "dns"], &["network-policy"]);
+    says(&details, "network-policy", "cannot reach the pod: not ready after 60 s");
     quick.kubectl(&format!("apply -f {}", file.display())).ok();
     quick.kubectl("rollout status -n kube-system daemonset kube-router --timeout=120s").ok();
 }
@@ -175,8 +175,8 @@ fn drops(quick: &Living, verb: &str, ports: &[&str]) {
     }
 }
 
-fn says(told: &BTreeMap<String, String>, check: &str, words: &str) {
-    assert!(told[check].contains(words), "{check} says {}, not {words}", told[check]);
+fn says(details: &BTreeMap<String, String>, check: &str, words: &str) {
+    assert!(details[check].contains(words), "{check} says {}, not {words}", details[check]);
 }
 
 /// The half of a network that its first addresses are in: more exact than the route that the network plugin has.

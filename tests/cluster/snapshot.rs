@@ -1,8 +1,8 @@
-//! The living cluster kept and brought back: by name, and in the place of a deploy from the same.
+//! The living cluster saved and restored: by name, and in the place of a deploy from the same.
 
 use lab_tests::Living;
 
-/// What was deployed once is not deployed again.
+/// A cluster that was deployed once is not deployed again.
 pub fn same_cluster_is_restored(quick: &Living) {
     let kept = quick.checkout.lab(&["snapshots", "quick", "--json"]).answer().ok().json();
     assert_eq!(kept.as_array().map(Vec::len), Some(1), "{kept}");
@@ -18,7 +18,7 @@ pub fn same_cluster_is_restored(quick: &Living) {
     assert!(deploy.stderr.contains("nothing to do"), "{deploy}");
     quick.passes(&[]);
 
-    // Machines that `up` made anew are what `deploy` brings the cluster back on.
+    // `deploy` restores the cluster on machines that `up` has made again.
     quick.destroy();
     quick.checkout.lab(&["up", "quick", "--fresh"]).answer().ok();
     let deploy = quick.checkout.lab(&["deploy", "quick"]).answer().ok();
@@ -26,7 +26,7 @@ pub fn same_cluster_is_restored(quick: &Living) {
     assert_eq!(nodes(), made, "it is the same cluster");
 }
 
-/// What was broken after a snapshot is whole again after it was brought back.
+/// A cluster that broke after a snapshot is whole after its restore.
 pub fn broken_cluster_is_restored(quick: &Living) {
     quick.checkout.lab(&["snapshot", "quick", "--name", "whole"]).answer().ok();
     quick.kubectl("delete deployment -n kube-system coredns").ok();

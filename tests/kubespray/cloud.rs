@@ -1,4 +1,4 @@
-//! `cloud` where nothing can be deployed: what is lacking is found before any machine is made.
+//! `cloud` where nothing can be deployed: it reports the lack before it makes any machine.
 
 use lab_tests::computer::Computer;
 use lab_tests::kubespray::reaching;

@@ -1,4 +1,4 @@
-//! Fetching: every known release, from a server and from a directory, at once, killed, and what is refused.
+//! Fetching: every known release, from a server and from a directory, at once, killed, and refused.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,11 +19,12 @@ fn commit(tag: &str) -> &'static str {
     release(tag).unwrap().commit
 }
 
-/// The folder of the checkouts, and what is in it, locks left out.
+/// The folder of the checkouts.
 fn checkouts(checkout: &Checkout) -> PathBuf {
     checkout.cache().join("kubespray/checkouts")
 }
 
+/// The entries of a folder, without locks.
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
@@ -130,7 +131,7 @@ fn fetches_at_the_same_time_do_the_work_once() {
     assert_eq!(names(&checkouts(&checkout)), [commit("v2.30.0")]);
 }
 
-/// Killed over and over at different times, each time a little later: what is there is always whole or absent,
+/// Killed over and over at different times, each time a little later: a checkout is always whole or absent,
 /// and the last fetch comes to its end.
 #[test]
 fn fetch_works_after_kill_at_any_time() {
@@ -150,14 +151,14 @@ fn fetch_works_after_kill_at_any_time() {
     assert_eq!(names(&checkouts(&checkout)), [commit("v2.30.0")], "nothing half made is left");
 }
 
-/// The program that fills an environment ends with the killed command, and the next command begins anew.
+/// The program that fills an environment ends with the killed command, and the next command begins again.
 #[test]
 fn environment_is_made_again_after_kill() {
     needs!(Kubespray);
     let checkout = Checkout::with_empty_cache();
     let fetch = kubespray(&checkout, &["fetch"]).start();
     let environments = checkout.cache().join("environments");
-    // A new environment has pip and what goes with it; the next name is of what pip brings, Ansible's thousands last.
+    // A new environment has pip and its parts; the next name is a package that pip installs, Ansible's thousands last.
     let name = lab_tests::wait::until("a package", Duration::from_secs(300), || {
         let [name] = <[String; 1]>::try_from(names(&environments)).ok()?;
         let lib = environments.join(&name).join("lib");
@@ -206,7 +207,7 @@ fn fetch_refuses_changed_checkout_and_leaves_it() {
     assert_eq!(
         fs::read_to_string(folder.join("cluster.yml")).unwrap(),
         "mine\n",
-        "it may be somebody's work"
+        "it may be the user's work"
     );
 
     let other = commit("v2.29.0");

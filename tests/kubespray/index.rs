@@ -1,4 +1,4 @@
-//! Indexes: those that come with the program are those of the real releases, and what is no Kubespray is refused.
+//! Indexes: those built in are those of the real releases, and anything but Kubespray is refused.
 
 use std::fs;
 use std::path::Path;
@@ -50,8 +50,8 @@ fn index_names_line_of_damaged_file_and_writes_nothing() {
 
     let said = index(&checkout, &[folder, "--json"]).answer().ok();
     let lines = text.lines().count();
-    let told = format!("roles/kubernetes/node/defaults/main.yml:{}: not valid YAML", lines + 2);
-    assert!(said.stderr.contains(&told), "{said}");
+    let expected = format!("roles/kubernetes/node/defaults/main.yml:{}: not valid YAML", lines + 2);
+    assert!(said.stderr.contains(&expected), "{said}");
     let made: Index = serde_json::from_str(&said.stdout).unwrap();
     assert_eq!(made.version, "v2.30.0-dirty");
     assert_eq!(write(&made), said.stdout);
@@ -63,7 +63,7 @@ fn index_names_line_of_damaged_file_and_writes_nothing() {
     assert!(said.stderr.contains("the index is not written"), "{said}");
     assert!(!file.exists());
 
-    // Without its history it is still Kubespray, only nobody can say which commit.
+    // Without its history it is still Kubespray, only its commit is not known.
     fs::write(&broken, text).unwrap();
     fs::remove_dir_all(kubespray.path().join(".git")).unwrap();
     let said = index(&checkout, &[folder, "--json"]).answer().ok();
@@ -80,7 +80,7 @@ fn index_names_line_of_damaged_file_and_writes_nothing() {
 #[case::misspelt_variable("misspelt-variable", &["index", "v2.30.0", "kube_networkplugin"])]
 #[case::removed_variable("removed-variable", &["index", "v2.31.0", "ingress_nginx_enabled"])]
 #[case::difference_to_nothing("difference-to-nothing", &["diff", "v2.30.0", "v2.32.0"])]
-#[case::difference_for_unknown_cluster("difference-for-unknown-cluster", &["diff", "v2.30.0", "v2.31.0", "--cluster", "nobody"])]
+#[case::difference_for_unknown_cluster("difference-for-unknown-cluster", &["diff", "v2.30.0", "v2.31.0", "--cluster", "unknown"])]
 fn unknown_argument_is_refused_with_hint(#[case] name: &str, #[case] words: &[&str]) {
     let checkout = Checkout::new();
     fs::write(checkout.root().join("file"), "").unwrap();
@@ -99,8 +99,8 @@ fn diff_shows_changes_that_a_cluster_uses() {
     checkout.write("quick", cluster);
     let words = ["kubespray", "diff", "v2.30.0", "v2.31.0", "--cluster", "quick"];
     let said = checkout.lab(&words).answer().ok();
-    let told = "ingress_nginx_enabled: true  removed: nothing reads it any more";
-    assert!(said.stdout.contains(told), "{said}");
+    let expected = "ingress_nginx_enabled: true  removed: nothing reads it any more";
+    assert!(said.stdout.contains(expected), "{said}");
 
     let answer = checkout.lab(&words).arg("--json").answer().ok().json();
     assert_eq!(answer["kubernetes"]["to"], serde_json::json!(["1.33.0", "1.35.4"]));

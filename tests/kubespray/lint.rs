@@ -11,7 +11,7 @@ use lab_core::source::{Severity, SourceFile};
 use lab_tests::kubespray::{TAGS, clone};
 use lab_tests::{Checkout, needs};
 
-/// What is found in the variables of Kubespray's own test cases, and why it is true: code, variable, the tags in
+/// Findings in the variables of Kubespray's own test cases, and why they are true: code, variable, the tags in
 /// which it is there (all where there is none), the reason.
 #[rustfmt::skip] // One line a finding reads as the table it is.
 const REVIEWED: &[(&str, &str, &[&str], &str)] = &[

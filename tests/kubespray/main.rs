@@ -1,5 +1,5 @@
 //! Real Kubespray, real git, real pip, and next to no machine: fetching, proving what Kubespray is given, its own checks,
-//! a playbook, what is kept of secrets.
+//! a playbook, the places of secrets.
 
 mod cloud;
 mod fetch;

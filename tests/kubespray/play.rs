@@ -20,7 +20,7 @@ const PLAYBOOK: &str = r#"
       register: id
       changed_when: false
       failed_when: id.stdout != "0"
-    - name: Know what was given
+    - name: Check the given variables
       ansible.builtin.assert:
         that:
           - kubespray_version == "v2.30.0"
@@ -79,7 +79,7 @@ fn playbook_runs_as_root_and_leaves_record_without_connection() {
     assert!(log.contains("TASK  Be root there") && log.contains("ok node"), "a log for people: {log}");
     assert!(checkout.output("one").join("ansible/facts/node").exists(), "facts are kept for this lab");
     let connections = |(_, line): &(i32, String)| line.starts_with("ssh ") || line.contains("mitogen");
-    // A login notices by itself that nobody holds its other end.
+    // A login notices by itself that no process holds its other end.
     until("the end of all connections", Duration::from_secs(10), || {
         (!processes(checkout.root()).iter().any(connections)).then_some(())
     });

@@ -34,7 +34,7 @@ fn lock(checkout: &Checkout, cluster: &str) -> Value {
     read_json(&checkout.output(cluster).join("inventory/artifacts.lock.json"))
 }
 
-/// What people see, without what differs from run to run.
+/// The output for people, without values that differ from run to run.
 fn redacted(checkout: &Checkout) -> insta::Settings {
     let mut settings = redact::settings(&checkout.root().display().to_string());
     settings.add_filter(r"/tmp/lab-check-\w+", "[FOLDER]");
@@ -126,7 +126,7 @@ fn check_names_key_behind_refusal_of_kubespray() {
     }
 }
 
-/// What the cluster file cannot say wrongly, Kubespray's own assertions catch all the same: they are really asked.
+/// Kubespray's own assertions also catch mistakes that no cluster file can make. The test runs them.
 #[test]
 fn kubesprays_assertions_are_the_real_ones() {
     needs!(Kubespray);
@@ -251,7 +251,7 @@ fn lock_is_renewed_only_when_out_of_date() {
     assert!(changed.stderr.contains(asks), "{changed}");
     assert!(names(&changed).contains(&"metrics_server".to_owned()) && names(&changed) != names(&first));
 
-    // What a lab needs is known even when nothing else is left of it.
+    // The needs of a lab are known even when nothing else is left of it.
     fs::remove_dir_all(checkout.output("plan")).unwrap();
     let known = list().ok();
     assert!(!known.stderr.contains(asks), "{known}");
@@ -264,7 +264,7 @@ fn lock_is_renewed_only_when_out_of_date() {
     redacted(&checkout).bind(|| insta::assert_snapshot!("a_lock_without_kubespray", error(&lost)));
 }
 
-/// What is told about a failure, without the times.
+/// The error of a failed command, without the times.
 fn error(answer: &Answer) -> &str {
-    &answer.stderr[answer.stderr.find("error: ").expect("an error is told")..]
+    &answer.stderr[answer.stderr.find("error: ").expect("an error is printed")..]
 }

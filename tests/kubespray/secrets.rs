@@ -205,7 +205,7 @@ fn planted_secrets_are_found_only_where_they_must_be() {
     lab(&secrets, &["snapshots", "planted", "--remove", "kept"]).ok();
     let _ = fs::remove_file(checkout.home().join("kubeconfig"));
     checkout.destroy("planted", &before);
-    // What outlives a lab: records and logs.
+    // Records and logs outlive a lab.
     look_everywhere(&checkout, &secrets);
 }
 

@@ -10,7 +10,7 @@ use lab_tests::{Checkout, needs, run};
 use serde_json::Value;
 
 const INVENTORY: &str = "[all]\none\ntwo\nthree\n[all:vars]\nansible_connection=local\nansible_python_interpreter=/usr/bin/python3\n";
-/// What of an event is another in each run.
+/// The fields of an event that differ in each run.
 const OF_A_RUN: [&str; 3] = ["at", "seconds", "path"];
 /// Who computes: the process itself, or a fork of it.
 const PROCESSES: &str = r#"
@@ -51,7 +51,7 @@ fn events(environment: &Path, strategy: &str, playbook: &Path) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{answer}"))).collect()
 }
 
-/// Events by task, without what is another in each run. Within a task machines answer in any order.
+/// Events by task, without values that differ in each run. Within a task machines answer in any order.
 fn alike(events: Vec<Value>) -> Vec<Vec<String>> {
     let mut tasks = vec![Vec::new()];
     for mut event in events {

@@ -1,5 +1,5 @@
 //! A lab that changes: machines stopped and started, resized, added, removed; all of it stopped and begun
-//! again, with what was on its disks.
+//! again, with the content of its disks.
 
 use lab_tests::cluster::{BOOT, Cluster, Machine};
 use lab_tests::computer::Computer;
@@ -46,7 +46,7 @@ fn come_and_go(kind: &'static str) {
     checkout.destroy("two", &before);
 }
 
-/// What tells one boot of a machine from another.
+/// Distinguishes one boot of a machine from another.
 fn boot(checkout: &Checkout) -> String {
     checkout.on("two", "node", BOOT)
 }

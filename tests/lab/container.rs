@@ -1,4 +1,4 @@
-//! What is special to containers: their limits hold, and the computer whose kernel they share stays as it is.
+//! Containers: their limits hold, and the computer whose kernel they share stays as it is.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use lab_tests::cluster::{Cluster, Machine};
 use lab_tests::computer::Computer;
 use lab_tests::{Checkout, instances, needs, skip};
 
-/// What of the computer a machine could change that has its kernel.
+/// The state that a machine could change on the computer whose kernel it has.
 fn kernel() -> Vec<(String, String)> {
     let settings = [
         "/proc/sys/fs/inotify/max_user_instances",
@@ -76,7 +76,7 @@ fn container_keeps_to_its_limits() {
     assert_eq!(kernel(), settings, "the computer's settings are as they were");
     assert!(clock.elapsed() < Duration::from_secs(3600), "its clock goes on");
 
-    // What the machines share is read only, and what one writes another does not see.
+    // Shared files of the machines are read only, and no machine sees the writes of another.
     on("sudo sh -c 'echo mine >/etc/mine'").ok();
     assert_ne!(checkout.lab(&["ssh", "other", "--cluster", "held", "--", "cat /etc/mine"]).answer().code, 0);
     checkout.destroy("held", &before);
@@ -117,13 +117,13 @@ fn both_kinds_live_on_one_network() {
         let heard = format!("timeout 20 bash -c '</dev/tcp/{to}/22' && echo heard");
         assert_eq!(checkout.on("mixed", from, &heard), "heard\n", "{to} from {from}");
     }
-    // What is a container is asked to power off as one, and a virtual machine as one.
+    // A container is asked to power off as one, and a virtual machine as one.
     let down = checkout.lab(&["down", "mixed"]).answer().ok();
     assert!(!down.stderr.contains("taking its power"), "{down}");
     checkout.destroy("mixed", &before);
 }
 
-/// What a cluster leaves running when it is told to stop: programs that do not listen, in groups of their own.
+/// A stopped cluster leaves such programs running: they ignore SIGTERM, in groups of their own.
 #[test]
 fn container_with_deaf_programs_powers_off_on_request() {
     needs!(Containers);

@@ -78,7 +78,7 @@ fn survives(kind: &'static str) {
     let again = checkout.lab(&["up", "host"]).answer().ok();
     assert!(again.stderr.contains("nothing to do"), "{again}");
 
-    // The whole host: everything in it goes, and `up` begins anew.
+    // The whole host: everything in it goes, and `up` begins again.
     kill(Pid::from_raw(checkout.supervisor("host")), Signal::SIGKILL).unwrap();
     until("the end of the host", Duration::from_secs(60), || {
         processes(checkout.root()).is_empty().then_some(())

@@ -1,4 +1,4 @@
-//! One machine from nothing to nothing: what it can be asked, and that it is what was planned.
+//! One machine from nothing to nothing: the requests that it answers, and that it is as planned.
 
 use std::io::Read as _;
 use std::net::TcpStream;
@@ -92,7 +92,7 @@ fn it_is_as_planned(checkout: &Checkout) {
     let state = read_json(&checkout.output("one").join("state.json"));
     let lab: LabId = state["lab"].as_str().unwrap().parse().unwrap();
     let numbers = &machine_numbers(&lab, ["node"])["node"];
-    let told = checkout.on(
+    let actual = checkout.on(
         "one",
         "node",
         "hostname; cat /etc/machine-id; ip -4 -brief address show scope global | tr -s ' ' | cut -d' ' -f3; \
@@ -100,7 +100,7 @@ fn it_is_as_planned(checkout: &Checkout) {
     );
     let planned =
         format!("node\n{}\n192.168.200.10/24\n{}\n192.168.200.10 node\n", numbers.machine_id, numbers.mac);
-    assert_eq!(told, planned);
+    assert_eq!(actual, planned);
 }
 
 fn only_the_key_opens_it(checkout: &Checkout) {
@@ -184,7 +184,7 @@ fn its_console_is_attached(checkout: &Checkout) {
     terminal.says("Escape character is ^]", SOON);
     terminal.write(b"\r");
     terminal.says("node login:", SOON);
-    // An answer to what is typed: virsh misses a Ctrl-] that it reads together with the Enter before it.
+    // An answer to the input: virsh misses a Ctrl-] that it reads together with the Enter before it.
     terminal.write(b"nobody\r");
     terminal.says("Password:", SOON);
     // Ctrl-] leaves it.
@@ -209,7 +209,7 @@ fn events_are_json_and_a_reader_may_go() {
         }
         assert!(kinds.iter().any(|kind| kind == last), "`{command}` says what it did: {said}");
     }
-    // A pipe that nobody reads any more ends a command that only looks, and none that does something.
+    // A pipe without a reader ends a command that only looks, and none that does something.
     for (command, made) in [("plan", false), ("up", true)] {
         let line = format!("{{ {} {command} one --json; echo $? >&2; }} | true", checkout.program.display());
         let said = checkout.lab(&[]).instead("sh", &["-c", &line]).answer().ok();

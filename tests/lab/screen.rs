@@ -1,4 +1,4 @@
-//! What a person sees on a terminal: finished lines once, whole and in order; live lines within the width.
+//! The screen of a terminal: finished lines once, whole and in order; live lines within the width.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Nothing of a machine is another user's: not on the disk, not by a socket, not by /proc, whatever the umask.
+//! Nothing of a machine is another user's: not on the disk, not by a socket, not by /proc, under any umask.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
@@ -132,7 +132,7 @@ fn other_users_reach_nothing_of_living_lab_under_open_umask() {
         assert_eq!(mode(&socket), 0o700, "{}", socket.display());
     }
 
-    // What an older version made is closed by the next command, which reports it.
+    // The next command closes folders of an older version, and reports it.
     for open in ["output", "output/closed", "output/snapshots"].map(|name| checkout.root().join(name)) {
         fs::set_permissions(open, Permissions::from_mode(0o755)).unwrap();
     }
@@ -168,7 +168,7 @@ fn machine_users_keep_access_under_strict_umask() {
     checkout.write("strict", &cluster(&["node", "other"]));
     checkout.lab(&["up", "strict"]).answer().ok();
     assert!(checkout.on("strict", "node", "getent hosts other").contains("192.168.200.11"));
-    // What was frozen and laid out again is as open to them.
+    // Restored files are as open to them.
     checkout.lab(&["snapshot", "strict", "--name", "kept"]).answer().ok();
     checkout.lab(&["restore", "strict", "kept", "--yes"]).answer().ok();
     assert_eq!(checkout.on("strict", "node", look), expected);

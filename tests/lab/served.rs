@@ -1,4 +1,4 @@
-//! What the embedded host gives to its machines, asked from inside the lab's network by a client that trusts only the
+//! The servers of the embedded host for its machines, asked from inside the lab's network by a client that trusts only the
 //! lab's own authority. No machine is started: who asks does not matter to the servers.
 
 use std::fs;
@@ -95,7 +95,7 @@ impl TestStore<'_> {
         (manifest["sha256"].as_str().unwrap().to_owned(), layer["sha256"].as_str().unwrap().to_owned())
     }
 
-    /// What the cluster needs: a file, two images of one path in two registries, and one thing more.
+    /// The needs of the cluster: a file, two images of one path in two registries, and one thing more.
     fn lock(&self) {
         let image =
             |image: &str| json!({"name": image, "image": image, "digest": null, "groups": ["k8s_cluster"]});
@@ -139,7 +139,7 @@ fn machines_are_given_files_and_images_and_nothing_else() {
     let before = Computer::look(checkout.root());
     let artifacts = checkout.output(LAB).join("inventory/group_vars/all/artifacts.yml");
     checkout.lab(&["up", LAB]).answer().ok();
-    assert!(!artifacts.exists(), "nobody has said what a deploy needs");
+    assert!(!artifacts.exists(), "the artefacts of a deploy are not known");
     assert_eq!(running(&checkout), Value::Null);
 
     let store = TestStore { checkout: &checkout };
@@ -153,17 +153,17 @@ fn machines_are_given_files_and_images_and_nothing_else() {
         "files": FILES, "files_running": true, "registry": REGISTRY, "registry_running": true,
     });
     assert_eq!(running(&checkout), all);
-    let told = fs::read_to_string(&artifacts).unwrap();
+    let variables = fs::read_to_string(&artifacts).unwrap();
     assert!(
-        told.contains(&format!("kubelet_binary_checksum: \"sha256:{}\"", sha256(KUBELET.as_bytes()))),
-        "{told}"
+        variables.contains(&format!("kubelet_binary_checksum: \"sha256:{}\"", sha256(KUBELET.as_bytes()))),
+        "{variables}"
     );
 
     files(&checkout);
     images(&checkout, &manifest, &layer, &other);
     listening(&checkout);
 
-    // What differs is given at the next `up`; what does not is left as it is.
+    // The next `up` gives changed things, and leaves others as they are.
     let again = checkout.lab(&["up", LAB]).answer().ok();
     assert!(again.stderr.contains("nothing to do"), "{}", again.stderr);
     store.image("ghcr.io/not/there:1");

@@ -1,4 +1,4 @@
-//! Whole labs kept and brought back, for both kinds of machines: what was on the disks, the machines' identity, and what
+//! Whole labs saved and restored, for both kinds of machines: the content of the disks, the machines' identity, and what
 //! a kill at any point leaves.
 
 use std::fs;
@@ -68,7 +68,7 @@ fn saved_and_restored(kind: &'static str) {
     place.lab("snapshot kept --name second").ok();
     place.write("three");
 
-    // Nobody's data is lost by accident, and names are unique.
+    // No data is lost by accident, and names are unique.
     let asked = place.lab("restore kept first").code(11);
     assert!(asked.stderr.contains("what is on the machines of `kept` now would be lost"), "{asked}");
     let twice = place.lab("snapshot kept --name first").code(2);
@@ -102,7 +102,7 @@ fn saved_and_restored(kind: &'static str) {
     assert_eq!(place.layers(), Vec::<PathBuf>::new());
 }
 
-/// What is killed on the way loses nothing, and leaves nothing that the next command does not clear.
+/// A command killed on the way loses nothing, and leaves nothing that the next command does not clear.
 fn killed_while_it_is_kept(place: &Place) {
     for point in ["snapshot/stop:after", "snapshot/freeze:after", "snapshot/start:after"] {
         place.killed("snapshot kept --name cut", point);
@@ -121,7 +121,7 @@ fn killed_while_it_is_brought_back(place: &Place) {
     }
 }
 
-/// A snapshot that is not what it was is told of, and its keys are not used.
+/// A changed snapshot is reported, and its keys are not used.
 fn damaged(place: &Place) {
     let good = place.lab("snapshots kept --verify").ok();
     assert_eq!(good.stdout, "first  as taken\nsecond  as taken\ncut  as taken\n");

@@ -25,7 +25,7 @@ impl Place {
             .answer()
     }
 
-    /// What a list of `virsh` holds.
+    /// The entries of a list of `virsh`.
     fn list(&self, words: &[&str]) -> Vec<String> {
         let listed = run("nsenter")
             .args(["--target", &self.pid, "--mount", "--net", "--", "virsh", "--connect", "qemu:///system"])

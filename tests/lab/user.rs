@@ -37,7 +37,7 @@ impl Guest {
         guest
     }
 
-    /// What to begin a command with so that it runs as this user.
+    /// The first words of a command so that it runs as this user.
     fn prefix(&self) -> Vec<String> {
         let user = User::from_name(&self.name).unwrap().expect("the user was just made");
         let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());

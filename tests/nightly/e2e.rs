@@ -28,6 +28,6 @@ fn e2e_gives_verdict_and_leaves_nothing() {
             assert_eq!(junit.matches("<testcase ").count(), phases.len() + checks.len(), "{junit}");
         }
     });
-    assert_eq!(kept, std::slice::from_ref(&report), "what is printed is what is kept");
+    assert_eq!(kept, std::slice::from_ref(&report), "the printed report is the stored one");
     quick.destroy();
 }

@@ -21,7 +21,7 @@ fn cluster_on_a_full_disk_is_refused_in_one_sentence_and_goes_on_when_there_is_r
     let deploy = Attempt { command: "$LAB deploy quick", room: Some(200 << 10), closed: "quick/runs" };
     let said_of_deploy = said("$LAB up quick", &[deploy]);
     // Which task wants room first is not always the same one.
-    let (first, others) = said_of_deploy.split_once("\nread-only: ").expect("all attempts are told");
+    let (first, others) = said_of_deploy.split_once("\nread-only: ").expect("the output has all attempts");
     assert!(first.starts_with("full: exit code 21\nerror: ") && first.lines().count() == 2, "{first}");
     insta::assert_snapshot!(others, @r"
     exit code 10

@@ -8,7 +8,7 @@ const OLD: &str = "
     roles: [control-plane, etcd]
   - name: worker-1
 ";
-/// What is added to them.
+/// The machine that is added to them.
 const NEW: &str = "  - name: second
     roles: [control-plane, worker]
 ";

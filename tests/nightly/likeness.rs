@@ -1,6 +1,6 @@
-//! What there is in a deployed cluster, without what is another at each deploy, so that two can be compared.
+//! The content of a deployed cluster, without values that differ at each deploy, so that two can be compared.
 //!
-//! Every object of the API, and what a deploy leaves on each machine. Left out or made alike: what is drawn by lot (addresses
+//! Every object of the API, and what a deploy leaves on each machine. Left out or made alike: values drawn by lot (addresses
 //! of pods and services, names' endings, identities, tokens, keys), when something happened, and on which node a pod
 //! that may run anywhere does.
 
@@ -10,9 +10,9 @@ use std::time::Duration;
 use lab_tests::{Living, living, needs, wait};
 use serde_json::{Map, Value, json};
 
-/// What a deploy leaves on a machine; runs there.
+/// Prints the files, users, units, settings and images of a machine; runs there.
 const LOOK: &str = include_str!("look.py");
-/// Kinds that only tell what happens, and when, or that hold nothing but addresses that are drawn by lot.
+/// Kinds that only report what happens, and when, or that hold nothing but addresses that are drawn by lot.
 const FLEETING: [&str; 8] = [
     "CertificateSigningRequest",
     "ComponentStatus",
@@ -26,7 +26,7 @@ const FLEETING: [&str; 8] = [
 /// Of the fields that the server writes into every object.
 const OF_THE_SERVER: [&str; 6] =
     ["creationTimestamp", "generation", "managedFields", "ownerReferences", "resourceVersion", "uid"];
-/// What names a computer, and of what the first to come gets the first.
+/// Names of a computer, and networks that nodes get in the order in which they come.
 const OF_A_NODE: [&str; 6] = ["bootID", "machineID", "systemUUID", "podCIDR", "podCIDRs", "kernelVersion"];
 
 /// Identities and days, wherever they are.
@@ -64,7 +64,7 @@ fn short_deploy_gives_same_cluster_as_plain_deploy() {
     assert_eq!(differences(&ours, &plain), Vec::<String>::new());
 }
 
-/// What was found, by where.
+/// The values found, by place.
 type Likeness = BTreeMap<String, Value>;
 
 /// Looks at a deployed cluster.
@@ -72,22 +72,22 @@ fn look(quick: &Living) -> Likeness {
     let mut found = Likeness::new();
     let script = format!("sudo python3 - <<'EOF'\n{LOOK}\nEOF");
     for machine in ["control-plane", "worker-1", "worker-2"] {
-        let told: Value = serde_json::from_str(&quick.on(machine, &script)).expect("a machine tells JSON");
-        for (what, told) in told.as_object().expect("it tells an object") {
-            match told.as_object() {
+        let answer: Value = serde_json::from_str(&quick.on(machine, &script)).expect("a machine prints JSON");
+        for (what, value) in answer.as_object().expect("it prints an object") {
+            match value.as_object() {
                 Some(entries) => {
                     found.extend(
                         entries
                             .iter()
-                            .map(|(name, told)| (format!("{machine}: {what} {name}"), told.clone())),
+                            .map(|(name, entry)| (format!("{machine}: {what} {name}"), entry.clone())),
                     );
                 }
                 None => {
-                    let mut told = told.clone();
-                    if let Some(images) = told.as_array_mut().filter(|_| machine != "control-plane") {
+                    let mut value = value.clone();
+                    if let Some(images) = value.as_array_mut().filter(|_| machine != "control-plane") {
                         images.retain(|image| !image.as_str().is_some_and(|one| one.starts_with(OF_ONE_POD)));
                     }
-                    found.insert(format!("{machine}: {what}"), told);
+                    found.insert(format!("{machine}: {what}"), value);
                 }
             }
         }
@@ -104,11 +104,11 @@ fn look(quick: &Living) -> Likeness {
 fn differences(one: &Likeness, other: &Likeness) -> Vec<String> {
     let names: std::collections::BTreeSet<&String> = one.keys().chain(other.keys()).collect();
     let differ = names.into_iter().filter(|name| one.get(*name) != other.get(*name));
-    let told = |value: Option<&Value>| value.map_or("nothing".to_owned(), Value::to_string);
-    differ.map(|name| format!("{name}\n  {}\n  {}", told(one.get(name)), told(other.get(name)))).collect()
+    let shown = |value: Option<&Value>| value.map_or("nothing".to_owned(), Value::to_string);
+    differ.map(|name| format!("{name}\n  {}\n  {}", shown(one.get(name)), shown(other.get(name)))).collect()
 }
 
-/// The objects, by kind, namespace and name; those that are called alike now are told apart by a number.
+/// The objects, by kind, namespace and name; a number distinguishes those that are called alike now.
 fn of_the_api(objects: &[Value]) -> Likeness {
     let mut alike: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for object in objects {
@@ -162,7 +162,7 @@ fn settled(kind: &str, mut object: Value) -> (String, Value) {
         }
         _ => object["status"] = Value::Null,
     }
-    // What the secrets hold is drawn by lot, all of it.
+    // The content of secrets is drawn by lot, all of it.
     if kind == "Secret" {
         for field in object["data"].as_object_mut().into_iter().flat_map(Map::values_mut) {
             *field = json!("…");
@@ -171,13 +171,13 @@ fn settled(kind: &str, mut object: Value) -> (String, Value) {
     (format!("{kind} {namespace}/{name}"), made_alike(object))
 }
 
-/// Conditions without when they came about, in which order, and what was said of it.
+/// Conditions without their times, order and messages.
 fn conditions(conditions: &Value) -> Value {
     let conditions = conditions.as_array().into_iter().flatten();
-    let mut told: Vec<String> =
+    let mut states: Vec<String> =
         conditions.map(|condition| format!("{} {}", condition["type"], condition["status"])).collect();
-    told.sort();
-    json!(told)
+    states.sort();
+    json!(states)
 }
 
 fn made_alike(value: Value) -> Value {

@@ -1,6 +1,6 @@
 """Prints what a deploy leaves on a machine as one JSON object: files, users, units, settings of the kernel, images.
 
-Runs on the machine. Keys and certificates are told by what they are for: their bytes are another at each deploy.
+Runs on the machine. Keys and certificates are described by their purpose: their bytes differ at each deploy.
 """
 
 import grp
@@ -77,12 +77,12 @@ def content(path):
 def entry(path):
     status = os.lstat(path)
     name = lambda kind, number: kind(number)[0] if number else "root"
-    told = {"mode": oct(status.st_mode), "owner": name(pwd.getpwuid, status.st_uid), "group": name(grp.getgrgid, status.st_gid)}
+    described = {"mode": oct(status.st_mode), "owner": name(pwd.getpwuid, status.st_uid), "group": name(grp.getgrgid, status.st_gid)}
     if stat.S_ISLNK(status.st_mode):
-        told["to"] = os.readlink(path)
+        described["to"] = os.readlink(path)
     elif stat.S_ISREG(status.st_mode):
-        told["content"] = content(path)
-    return told
+        described["content"] = content(path)
+    return described
 
 
 def files():
@@ -113,8 +113,8 @@ def settings():
 
 
 def images():
-    told = said("/usr/local/bin/nerdctl", "-n", "k8s.io", "images", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.Digest}}")
-    return sorted(set(line for line in told.splitlines() if "<none>" not in line))
+    output = said("/usr/local/bin/nerdctl", "-n", "k8s.io", "images", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.Digest}}")
+    return sorted(set(line for line in output.splitlines() if "<none>" not in line))
 
 
 def users():

@@ -1,5 +1,5 @@
-//! What takes too long for every change: everything of a cluster, built for real; a cluster on an emulated machine; deploys by
-//! those who live in Ansible and as plain Ansible does them; what is done to clusters that have been there for a while.
+//! Tests that take too long for every change: everything of a cluster, built for real; a cluster on an emulated machine;
+//! deploys by those who live in Ansible and as plain Ansible does them; changes of clusters that have lived for a while.
 
 mod ansible;
 mod artifacts;

@@ -18,7 +18,7 @@ fn xtask_and_lab_core_build_without_native_libraries() {
             build = build.env(name, value);
         }
     }
-    // Only the linker is left: whatever would build or look for a native library fails.
+    // Only the linker is left: every build of a native library, and every search for one, fails.
     for program in ["PKG_CONFIG", "CC", "CXX"] {
         build = build.env(program, "/bin/false");
     }

@@ -4,7 +4,7 @@ use std::fs;
 
 use lab_tests::{Living, living, needs};
 
-/// What `quick` has for machines; each of them is everything here.
+/// The machines of `quick`; each of them has all roles here.
 const MACHINES: &str = "
   - name: control-plane
     roles: [control-plane]
@@ -18,7 +18,7 @@ fn recover_restores_lost_control_planes() {
     let text = living::quick();
     assert!(text.contains(MACHINES), "`quick` has other machines");
     let everything = |name| format!("  - name: {name}\n    roles: [control-plane, worker]\n");
-    // What one member of etcd may have, several on a busy computer may not.
+    // One member of etcd may have these options, several on a busy computer may not.
     let of_one_member =
         |line: &str| line.contains("etcd_heartbeat_interval") || line.contains("etcd_election_timeout");
     let lines = text.split_inclusive('\n').filter(|line| !of_one_member(line));

@@ -1,5 +1,5 @@
 //! `single`: a whole Kubernetes on one virtual machine with a kernel of its own, emulated where there is no KVM; deployed,
-//! checked, kept, brought back.
+//! checked, saved, restored.
 
 use lab_tests::checkout::{read_json, walk};
 use lab_tests::{Living, living, needs};

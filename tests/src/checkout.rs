@@ -1,5 +1,5 @@
 //! A checkout of a test's own: its cluster files, its labs, its user's home. The cache is the one that the tests were
-//! given, because what is in it takes minutes to make.
+//! given, because its content takes minutes to make.
 
 use std::ffi::OsString;
 use std::fs;
@@ -22,7 +22,7 @@ pub struct Checkout {
     pub program: PathBuf,
     /// The environment with the Ansible that it calls.
     pub ansible: PathBuf,
-    /// What each call of it begins with; see [`Run::through`].
+    /// The first words of each call; see [`Run::through`].
     pub prefix: Vec<String>,
     /// Variables that each call of it has beside the usual ones.
     environment: Vec<(&'static str, OsString)>,
@@ -121,7 +121,7 @@ impl Checkout {
         checkout
     }
 
-    /// Writes the cluster file of this name, or writes it anew.
+    /// Writes or replaces the cluster file of this name.
     ///
     /// # Panics
     /// When it cannot be written.
@@ -172,7 +172,7 @@ impl Checkout {
             .directory(self.root())
     }
 
-    /// What the record of a lab's embedded host says.
+    /// The process id of a lab's embedded host, by its record.
     ///
     /// # Panics
     /// When there is none.
@@ -197,7 +197,7 @@ impl Checkout {
         found.and_then(|found| found["state"].as_str()).expect("the machine has a state").to_owned()
     }
 
-    /// What a command for the shell of a machine prints.
+    /// The output of a command in the shell of a machine.
     ///
     /// # Panics
     /// When it fails.
@@ -221,12 +221,12 @@ impl Checkout {
         let mut left = Vec::new();
         for top in ["output", "home"] {
             walk(&self.root().join(top), &mut |path| {
-                let path = path.strip_prefix(self.root()).expect("what is found in a folder lies in it");
+                let path = path.strip_prefix(self.root()).expect("an entry of a folder lies in it");
                 let words: Vec<_> = path.iter().map(|word| word.to_string_lossy()).collect();
-                let tells_of_a_run = words.first().is_some_and(|word| word == "output")
+                let is_record = words.first().is_some_and(|word| word == "output")
                     && (["logs", "snapshots"].contains(&words[1].as_ref())
                         || words.get(2).is_none_or(|word| word == "runs"));
-                if !tells_of_a_run {
+                if !is_record {
                     left.push(path.display().to_string());
                 }
             });
@@ -237,7 +237,7 @@ impl Checkout {
 }
 
 impl Drop for Checkout {
-    /// Whatever the test found, nothing of its labs goes on.
+    /// Destroys its labs, after a failed test too.
     fn drop(&mut self) {
         let labs = fs::read_dir(self.root().join("output")).into_iter().flatten().flatten();
         for lab in labs {
@@ -246,7 +246,7 @@ impl Drop for Checkout {
                 continue;
             }
             if std::thread::panicking() {
-                tell(&lab.path());
+                print_records(&lab.path());
             }
             let destroyed = self.lab(&["destroy", &name]).answer();
             if destroyed.code != 0 {
@@ -261,8 +261,8 @@ fn temporary_folder() -> TempDir {
     tempfile::Builder::new().prefix("lab-").tempdir().expect("a temporary folder can be made")
 }
 
-/// Shows what a lab said before it is destroyed with its test.
-fn tell(lab: &Path) {
+/// Prints the logs and the state of a lab before it is destroyed with its test.
+fn print_records(lab: &Path) {
     walk(lab, &mut |path| {
         if path
             .file_name()

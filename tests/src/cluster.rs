@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// A command whose output tells one start of a machine from another. A container has the kernel's own boot, and a
+/// A command whose output distinguishes one start of a machine from another. A container has the kernel's own boot, and a
 /// first process of its own.
 pub const BOOT: &str = "cat /proc/sys/kernel/random/boot_id; cut -d' ' -f22 /proc/1/stat";
 

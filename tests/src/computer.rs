@@ -1,4 +1,4 @@
-//! What a lab could leave on a computer outside its own folder, looked at before and after.
+//! The things that a lab could leave on a computer outside its own folder, looked at before and after.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -50,7 +50,7 @@ impl Computer {
         Self { seen }
     }
 
-    /// Checks that a second look sees nothing new. What went in between was somebody else's.
+    /// Checks that a second look sees nothing new. Things that went in between belonged to others.
     ///
     /// # Panics
     /// When something was left; with what it is.
@@ -59,15 +59,15 @@ impl Computer {
         assert!(new.is_empty(), "something was left on the computer: {new:#?}");
     }
 
-    /// What a second look sees that the first did not.
+    /// The things that a second look sees and the first did not.
     pub fn new_since(&self, root: &Path) -> Vec<String> {
         Self::look(root).seen.difference(&self.seen).cloned().collect()
     }
 }
 
-/// Mount points and what is mounted there, in this mount namespace.
+/// The mounts of this mount namespace.
 fn mounts() -> Vec<String> {
-    let table = fs::read_to_string("/proc/self/mountinfo").expect("the kernel tells its mounts");
+    let table = fs::read_to_string("/proc/self/mountinfo").expect("the kernel lists its mounts");
     // The first three columns are numbers that change with every mount.
     table.lines().map(|line| line.split(' ').skip(3).collect::<Vec<_>>().join(" ")).collect()
 }
@@ -99,12 +99,12 @@ fn names(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// The processes that belong to a checkout: those that were told of it, or that see its mounts. libvirtd,
-/// dnsmasq and QEMU of an embedded host see them, whatever their command lines say.
+/// The processes that belong to a checkout: those with its path among their words or variables, or that see its mounts.
+/// libvirtd, dnsmasq and QEMU of an embedded host see them, with any command line.
 pub fn processes(root: &Path) -> Vec<(i32, String)> {
     let own = std::process::id().cast_signed();
     let root = root.display().to_string();
-    let tells =
+    let names_root =
         |path: &Path| fs::read(path).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(&root));
     names(Path::new("/proc"))
         .into_iter()
@@ -114,7 +114,8 @@ pub fn processes(root: &Path) -> Vec<(i32, String)> {
             let folder = Path::new("/proc").join(pid.to_string());
             // One that ends while it is looked at is no leftover, nor is one that only waits to be reaped.
             let line = fs::read(folder.join("cmdline")).ok().filter(|line| !line.is_empty())?;
-            let belongs = ["cmdline", "environ", "mountinfo"].iter().any(|file| tells(&folder.join(file)));
+            let belongs =
+                ["cmdline", "environ", "mountinfo"].iter().any(|file| names_root(&folder.join(file)));
             belongs.then(|| (pid, String::from_utf8_lossy(&line).replace('\0', " ").trim().to_owned()))
         })
         .collect()

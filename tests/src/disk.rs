@@ -3,7 +3,7 @@
 
 use crate::{Checkout, Run};
 
-/// What is tried on an unusable disk.
+/// A command to try on an unusable disk.
 #[derive(Debug)]
 pub struct Attempt<'a> {
     /// A command for the shell, in which `$LAB` is the program.
@@ -14,16 +14,16 @@ pub struct Attempt<'a> {
     pub closed: &'a str,
 }
 
-/// What kind of file system it is.
+/// The kind of a file system.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
-    /// In memory. What a machine writes to it counts as the machine's memory.
+    /// In memory. A machine's data on it counts as the machine's memory.
     Tmpfs,
     /// In a file beside the folder.
     Ext4,
 }
 
-/// The words: the folder, the kind, what makes the state before, three of each attempt, what is done at the end.
+/// The words: the folder, the kind, the command before, three of each attempt, the command at the end.
 const SCRIPT: &str = r#"
     folder=$0 kind=$1 before=$2
     shift 2
@@ -59,8 +59,8 @@ const SCRIPT: &str = r#"
     eval "$1" >"$folder.said" 2>&1 || cat "$folder.said"
 "#;
 
-/// What makes the attempts on `folder` of the checkout, with the environment of `command`. It prints the exit code and the
-/// first error of each, and fails when the state before cannot be made.
+/// The command that makes the attempts on `folder` of the checkout, with the environment of `command`. It prints the exit
+/// code and the first error of each, and fails when the state before cannot be made.
 pub fn attempts(
     checkout: &Checkout,
     command: Run,

@@ -13,7 +13,7 @@ pub struct Taken(#[expect(dead_code, reason = "they are held, not used")] Vec<In
 /// Takes all of root's instances but `left`. None where one process cannot have so many.
 ///
 /// # Panics
-/// When the kernel does not tell its limit, or gives fewer than it says.
+/// When the kernel does not report its limit, or gives fewer.
 pub fn take_all_but(left: usize) -> Option<Taken> {
     let limit = fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").expect("Linux has a limit");
     let limit: usize = limit.trim().parse().expect("it is a number");

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::run::{Run, run};
 
-/// Where it is fetched from, unless git is told another place (`insteadOf`).
+/// The address of its repository, unless git replaces it (`insteadOf`).
 pub const UPSTREAM: &str = "https://github.com/kubernetes-sigs/kubespray";
 
 /// The known releases, oldest first.
@@ -35,7 +35,7 @@ pub fn reaching(run: Run) -> Run {
         }
     }
     // Tests look at what a lab left in their home. pip's cache belongs to its user; and pip asks `rustc` for its version to
-    // tell the index, which has rustup write down its settings.
+    // send it to the index, and then rustup writes down its settings.
     let rustup = std::env::var_os("RUSTUP_HOME")
         .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".rustup").into()));
     if let Some(rustup) = rustup {

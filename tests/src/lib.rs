@@ -1,4 +1,4 @@
-//! What the tests of whole labs share: a checkout of their own, running programs, waiting, what a computer
+//! The common parts of tests of whole labs: a checkout of their own, running programs, waiting, what a computer
 //! looks like before and after.
 //!
 //! The tests themselves are in `tools/` (real tools, no machine), `kubespray/` (real Kubespray, no machine) and

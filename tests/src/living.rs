@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(4 * 60 * 60);
 pub struct Living {
     /// Where its files are.
     pub checkout: Checkout,
-    /// What it is called.
+    /// Its name.
     pub name: &'static str,
     before: Computer,
 }
@@ -60,7 +60,7 @@ impl Living {
     pub fn planned(name: &'static str, text: &str) -> Self {
         let checkout = Checkout::new();
         checkout.write(name, text);
-        // What a cluster needs may be known of another checkout, without a Kubespray.
+        // The needs of a cluster may be known from another checkout, without a Kubespray.
         for words in [&["kubespray", "fetch", "--cluster"][..], &["artifacts", "build"]] {
             to_its_end("all of its inputs", passed_on(reaching(checkout.lab(words).arg(name)))).ok();
         }
@@ -81,7 +81,7 @@ impl Living {
         self.checkout.lab(&["kubectl", "--cluster", self.name, "--"]).args(words.split(' ')).answer()
     }
 
-    /// What a command prints on a machine.
+    /// The output of a command on a machine.
     #[expect(clippy::must_use_candidate, reason = "some commands are run for what they do")]
     pub fn on(&self, machine: &str, command: &str) -> String {
         self.checkout.on(self.name, machine, command)
@@ -110,10 +110,10 @@ impl Living {
         let outcomes = answer.json();
         let all = outcomes.as_array().expect("the outcomes are a list");
         let failed = all.iter().filter(|one| one["verdict"] == "failed");
-        let told = |one: &Value| Some((one["id"].as_str()?.to_owned(), one["details"].to_string()));
-        let told: BTreeMap<String, String> = failed.filter_map(told).collect();
-        assert_eq!(told.keys().collect::<Vec<_>>(), failing, "{answer}");
-        told
+        let details = |one: &Value| Some((one["id"].as_str()?.to_owned(), one["details"].to_string()));
+        let details: BTreeMap<String, String> = failed.filter_map(details).collect();
+        assert_eq!(details.keys().collect::<Vec<_>>(), failing, "{answer}");
+        details
     }
 
     /// It is as its file says, and a deploy knows that.
@@ -131,7 +131,7 @@ impl Living {
     /// # Panics
     /// When something is.
     pub fn destroy(&self) {
-        // What kubectl and Go keep for themselves, wherever they run. What cannot be removed is found to be left.
+        // Own files of kubectl and Go. Those that cannot be removed are found as leftovers.
         let home = self.checkout.home();
         let _ = fs::remove_dir_all(home.join(".kube"));
         let _ = fs::remove_dir_all(home.join(".config/go"));

@@ -1,4 +1,4 @@
-//! What tests of own builds share: a lock of a few parts, a call of the build, what the store has of it.
+//! The common parts of tests of own builds: a lock of a few parts, a call of the build, what the store has of it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -53,13 +53,13 @@ fn with_lock(checkout: &Checkout, command: &str, lock: &Value) -> Run {
     checkout.lab(&["artifacts", command, "--json", "--lock", &path])
 }
 
-/// A run with what of the caller's environment decides how Go and apt reach what they download.
+/// A run with those of the caller's variables that decide how Go and apt reach their downloads.
 pub fn passed_on(run: Run) -> Run {
     let passed_on = PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
     passed_on.fold(run, |run, (name, value)| run.env(name, value))
 }
 
-/// What became of each artefact, as `--json` says it: name and state.
+/// The outcome of each artefact, as `--json` says it: name and state.
 pub fn states(said: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     said.as_array().into_iter().flatten().map(|one| (text(&one["name"]), text(&one["state"]))).collect()

@@ -1,8 +1,8 @@
-//! What differs from run to run in what people see, taken out of snapshots.
+//! Takes values that differ from run to run out of snapshots.
 
 use insta::Settings;
 
-/// Settings for snapshots of what `lab` says about the checkout at `root`.
+/// Settings for snapshots of the output of `lab` about the checkout at `root`.
 pub fn settings(root: &str) -> Settings {
     let mut settings = Settings::clone_current();
     settings.add_filter(&regex_escaped(root), "[ROOT]");
@@ -24,7 +24,7 @@ pub fn transcript(root: &str) -> Settings {
     settings.add_filter(r"\bdebian13-[0-9a-f]{16}\b", "debian13-[KEY]");
     settings.add_filter(r"\b\d{8}T\d{6}Z-\d+\b", "[RUN]");
     settings.add_filter(r"\b20\d\d-\d\d-\d\d(T[0-9:.]+Z| \d\d:\d\d UTC)?", "[TIME]");
-    // What differs from computer to computer, and with its load.
+    // Values that differ from computer to computer, and with its load.
     settings.add_filter(r#"machines are run by [^"\n]*"#, "machines are run by [ACCELERATION]");
     settings.add_filter(r#""acceleration": "(tcg|kvm)""#, r#""acceleration": "[ACCELERATION]""#);
     settings.add_filter(r#""bytes": [0-9]+"#, r#""bytes": [BYTES]"#);

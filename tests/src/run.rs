@@ -15,8 +15,8 @@ use nix::unistd::Pid;
 /// How long a program may take unless a test says otherwise. The longest builds a base image.
 const DEADLINE: Duration = Duration::from_secs(900);
 
-/// What the programs under test are given of the caller's environment: where programs are, and how to
-/// reach the package mirror for the base image.
+/// The caller's variables that programs under test get: where programs are, and how to reach the package mirror for the
+/// base image.
 const PASSED_ON: [&str; 7] =
     ["PATH", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
 
@@ -151,7 +151,7 @@ impl Run {
     }
 }
 
-/// What a program has said so far.
+/// The output of a program so far.
 #[derive(Debug, Clone, Default)]
 struct Heard(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
 
@@ -178,7 +178,7 @@ impl Heard {
         String::from_utf8_lossy(&self.0.lock().expect("no holder of this lock panics")).into_owned()
     }
 
-    /// Whether nobody can say any more: the listening thread has dropped its half.
+    /// Whether the output is complete: the listening thread has dropped its half.
     fn is_over(&self) -> bool {
         std::sync::Arc::strong_count(&self.0) == 1
     }
@@ -196,15 +196,15 @@ pub struct Started {
 }
 
 impl Started {
-    /// What it has said so far, both streams.
+    /// Its output so far, both streams.
     pub fn so_far(&self) -> String {
         self.stdout.text() + &self.stderr.text()
     }
 
-    /// Waits until it has said `words` on either stream.
+    /// Waits until it has printed `words` on either stream.
     ///
     /// # Panics
-    /// When it ends or the deadline passes before that; with all that it said.
+    /// When it ends or the deadline passes before that; with all its output.
     pub fn says(&mut self, words: &str, deadline: Duration) {
         let start = Instant::now();
         loop {
@@ -293,7 +293,7 @@ impl Started {
             crate::wait::pause();
         };
         let took = self.start.elapsed();
-        // What a program leaves behind must not hold on to its output, but may for a moment.
+        // Leftover processes must not hold on to the output, but may for a moment.
         let drained = Instant::now();
         while !(self.stdout.is_over() && self.stderr.is_over()) {
             assert!(
@@ -345,7 +345,7 @@ pub fn kill_ever_later(
     rounds
 }
 
-/// What a program that ended left.
+/// The result of a program that ended.
 #[derive(Debug, Clone)]
 pub struct Answer {
     said: String,

@@ -53,8 +53,8 @@ pub fn lacks(need: Need) -> Option<String> {
     }
 }
 
-/// Why machines cannot be containers here, as far as a test may decide it: what is the product's to find out is not
-/// looked at.
+/// The reason why machines cannot be containers here, as far as a test may decide it. It does not look at facts that the
+/// product finds out.
 pub fn no_containers() -> Option<&'static str> {
     if !nix::unistd::geteuid().is_root() {
         return Some("containers need root");

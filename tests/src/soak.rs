@@ -42,11 +42,11 @@ pub struct Subject {
     command: fn(&Checkout) -> Run,
     /// Calls it again after a kill, and panics where its result is not right.
     resume: fn(&Checkout),
-    /// Removes what must not be there when the computer is compared.
+    /// Removes things that must not be there when the computer is compared.
     finish: fn(&Checkout),
 }
 
-/// What came of the kills of one command.
+/// The outcome of the kills of one command.
 #[derive(Debug, Default)]
 pub struct Row {
     /// Its name.
@@ -55,7 +55,7 @@ pub struct Row {
     pub kills: u32,
     /// After how many of these kills the same command came to its right end.
     pub converged: u32,
-    /// What it left: programs, unfinished files, changes of the computer.
+    /// Its leftovers: programs, unfinished files, changes of the computer.
     pub leftovers: Vec<String>,
     /// Why it did not come to its right end.
     pub failures: Vec<String>,
@@ -235,7 +235,7 @@ pub fn soak(
                 continue;
             }
         };
-        // What goes wrong once leaves a state that tells nothing about the next kill.
+        // A failure leaves a state that says nothing about the next kill.
         while soak.is_good() && (soak.kills() < least || began.elapsed() < share) {
             soak.kill(random.f64());
         }

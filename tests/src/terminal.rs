@@ -1,4 +1,4 @@
-//! A terminal for a program under test: what a person would see on its screen, and what was scrolled out of it.
+//! A terminal for a program under test: the screen that a person would see, and the lines scrolled out of it.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -63,7 +63,7 @@ impl Terminal {
     /// # Panics
     /// When the terminal is gone.
     pub fn write(&mut self, bytes: &[u8]) {
-        self.master.write_all(bytes).expect("a terminal takes what is typed");
+        self.master.write_all(bytes).expect("a terminal takes input");
     }
 
     /// Changes the size of the window.
@@ -76,7 +76,7 @@ impl Terminal {
         screen.screen_mut().set_size(at_least_one(rows), at_least_one(columns));
     }
 
-    /// What stands on the screen.
+    /// The text on the screen.
     ///
     /// # Panics
     /// Never: no holder of the lock panics.
@@ -84,7 +84,7 @@ impl Terminal {
         trimmed(&self.screen.lock().expect("no holder of this lock panics").screen().contents())
     }
 
-    /// Everything that was shown: what was scrolled out of the screen, and what stands on it. A line that was too long for
+    /// All lines shown: those scrolled out of the screen, and those on it. A line that was too long for
     /// the screen is one line.
     ///
     /// # Panics
@@ -139,7 +139,7 @@ impl Terminal {
             assert!(start.elapsed() < DEADLINE, "the program does not end:\n{}", self.history());
             wait::pause();
         };
-        // What it wrote last may not have been read yet.
+        // Its last output may not have been read yet.
         let (mut before, mut now) = (String::new(), self.history());
         while before != now {
             wait::rest(Duration::from_millis(200));

@@ -34,7 +34,7 @@ fn files(spec: &ClusterSpec) -> Files {
     Files { folder, access }
 }
 
-/// What `ssh -G` says about one host, sorted; settings that we do not set are left out.
+/// The output of `ssh -G` about one host, sorted; settings that we do not set are left out.
 fn understood(files: &Files, host: &str) -> String {
     let ours = fs::read_to_string(&files.access.ssh_config).unwrap().to_lowercase();
     let said = run("ssh").args(["-G", "-F", &files.access.ssh_config, host]).answer().ok();

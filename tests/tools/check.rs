@@ -1,4 +1,4 @@
-//! `check` as people call it: an inventory that somebody else wrote, what it prints, how it ends.
+//! `check` as people call it: an inventory that another person wrote, what it prints, how it ends.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -205,7 +205,7 @@ fn check_explains_code() {
     insta::assert_snapshot!(said.stdout);
 }
 
-/// What the lab renders is right to its own check: for every release where the file asks for no version of its own.
+/// A rendered inventory is right to the lab's own check: for every release where the file asks for no version of its own.
 #[test]
 fn rendered_inventory_has_no_findings() {
     let checkout = Checkout::new();

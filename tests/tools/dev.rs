@@ -26,14 +26,14 @@ pub fn lab() -> LabId {
     LabId::from_bytes([0x0a, 0x1b, 0x2c, 0x3d, 0x4e, 0x5f])
 }
 
-/// What it comes to.
+/// The desired state of its machines.
 pub fn plan(spec: &ClusterSpec, acceleration: Acceleration) -> Desired {
     let images = BTreeMap::from([(ImageSpec::Debian13, "debian13-0123456789abcdef".to_owned())]);
     let keys = PublicKeys { login: "ssh-ed25519 AAAAlogin lab\n".to_owned(), host: BTreeMap::new() };
     desired(&Inputs { spec, lab: &lab(), acceleration, images: &images, keys: &keys })
 }
 
-/// What its control plane is told about itself.
+/// The identity that its control plane gets.
 pub fn identity() -> MachineIdentity {
     let spec = spec();
     let host_key =

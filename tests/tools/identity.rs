@@ -14,7 +14,7 @@ fn cpio_lists_the_archive_of_an_identity() {
         .input(&archive)
         .answer()
         .ok();
-    // How many blocks it read is said on standard error.
+    // It prints the number of blocks on standard error.
     insta::assert_snapshot!(listed.stdout);
 }
 

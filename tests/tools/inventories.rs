@@ -1,4 +1,4 @@
-//! Inventories that somebody else wrote: what we read of them is what Ansible reads, host by host.
+//! Inventories that other people wrote: we read them as Ansible does, host by host.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -188,7 +188,7 @@ const VARIABLES: [(&str, &str); 14] = [
     ("group_vars/kube_node/main.yml", "cluster: {b: 2}\n"),
     ("host_vars/lonely.yml", "own: 1\nansible_host: 10.9.9.9\n"),
     ("host_vars/lonely.json", "{\"own\": 2}"),
-    ("host_vars/nobody.yml", "own: 3\n"),
+    ("host_vars/unknown.yml", "own: 3\n"),
 ];
 
 #[rstest]

@@ -42,7 +42,7 @@ fn ansible(program: &str, folder: &Path) -> Run {
         .env("HOME", folder.join("home"))
 }
 
-/// What `ansible-inventory --list` says.
+/// The output of `ansible-inventory --list`.
 fn listed(folder: &Path) -> Value {
     let listed = ansible("ansible-inventory", folder).arg("--list").answer().ok();
     assert_eq!(listed.stderr, "", "Ansible warns");
@@ -208,7 +208,7 @@ fn said(checkout: &Checkout, calls: &[&[&str]]) -> String {
 #[test]
 fn inventory_commands_write_and_compare() {
     let checkout = Checkout::with(&Cluster::new("one", &["node", "worker"]));
-    let mut told = said(
+    let mut transcript = said(
         &checkout,
         &[
             &["inventory", "render", "one"],
@@ -220,7 +220,7 @@ fn inventory_commands_write_and_compare() {
         .text()
         .replace("[worker]", "[worker]\n    labels: {zone: a}");
     checkout.write("one", &text);
-    told += &said(
+    transcript += &said(
         &checkout,
         &[
             &["inventory", "diff", "one"],
@@ -231,11 +231,11 @@ fn inventory_commands_write_and_compare() {
     checkout.write("one", &Cluster::new("one", &["node", "worker"]).text());
     let folder = checkout.root().join("inventories/one");
     fs::write(folder.join("group_vars/k8s_cluster.yml"), "mine: true\n").unwrap();
-    told += &said(&checkout, &[&["inventory", "render", "one"]]);
+    transcript += &said(&checkout, &[&["inventory", "render", "one"]]);
     fs::remove_file(folder.join("group_vars/k8s_cluster.yml")).unwrap();
     fs::rename(folder.join("cluster.yaml"), checkout.root().join("elsewhere.yaml")).unwrap();
     let elsewhere = checkout.root().join("elsewhere.yaml").display().to_string();
-    told += &said(
+    transcript += &said(
         &checkout,
         &[
             &["inventory", "render", &elsewhere],
@@ -244,7 +244,7 @@ fn inventory_commands_write_and_compare() {
             &["inventory", "render", &elsewhere, "--output", "inventories/one"],
         ],
     );
-    redact::settings(&checkout.root().display().to_string()).bind(|| insta::assert_snapshot!(told));
+    redact::settings(&checkout.root().display().to_string()).bind(|| insta::assert_snapshot!(transcript));
 }
 
 #[test]
@@ -253,9 +253,9 @@ fn render_writes_nothing_that_kubespray_refuses() {
     let text = Cluster::new("one", &["node", "worker"]).text();
     let options = "kubespray: {version: v2.31.0}\nkubernetes: {addons: {ingress_nginx: true}}\n";
     checkout.write("one", &(text + options));
-    let told = said(&checkout, &[&["inventory", "render", "one"], &["inventory", "diff", "one"]]);
-    assert!(!checkout.root().join("inventories/one/inventory.ini").exists(), "{told}");
-    let (refused, diff) = told.split_once("$ lab inventory diff").unwrap();
+    let transcript = said(&checkout, &[&["inventory", "render", "one"], &["inventory", "diff", "one"]]);
+    assert!(!checkout.root().join("inventories/one/inventory.ini").exists(), "{transcript}");
+    let (refused, diff) = transcript.split_once("$ lab inventory diff").unwrap();
     redact::settings(&checkout.root().display().to_string()).bind(|| insta::assert_snapshot!(refused));
     assert!(diff.contains("+ingress_nginx_enabled: true"), "what it would be can be seen: {diff}");
 }

@@ -1,4 +1,4 @@
-//! Real tools read what the lab writes, and do what it tells them: Ansible, OpenSSH, libvirt's schema checker, cpio,
+//! Real tools read what the lab writes, and obey it: Ansible, OpenSSH, libvirt's schema checker, cpio,
 //! blkid, CMake, make. No machine is started.
 
 mod access;

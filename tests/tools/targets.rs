@@ -1,4 +1,4 @@
-//! CMake and make call `cargo xtask` as they are meant to. `cargo` is a stand-in that tells what it was given.
+//! CMake and make call `cargo xtask` as they are meant to. `cargo` is a stand-in that prints its arguments.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -76,7 +76,7 @@ struct Up {
     whole: f64,
 }
 
-/// The kind of an event that tells of a login (lab/src/progress.rs).
+/// The kind of an event that reports a login (lab/src/progress.rs).
 const REACHED: &str = "\"kind\":\"reached\"";
 
 /// A run of measurements.
@@ -86,12 +86,12 @@ struct Bench<'a> {
     directory: PathBuf,
     /// Seconds by the name of the measurement, in the order of the runs.
     seconds: BTreeMap<&'static str, Vec<f64>>,
-    /// What else is to be said below the table, by the name of a measurement. That of the last run is enough.
+    /// Remarks below the table, by the name of a measurement. That of the last run is enough.
     remarks: BTreeMap<&'static str, String>,
 }
 
 impl flags::Bench {
-    /// Measures, prints the table, writes the JSON. A missed goal is told, and is no failure.
+    /// Measures, prints the table, writes the JSON. A missed goal is reported, and is no failure.
     pub fn run(self, cx: &Cx) -> anyhow::Result<()> {
         let chosen = choose(&self.names)?;
         let go = chosen.iter().any(|measurement| measurement.name.starts_with("artifacts-"));
@@ -152,7 +152,7 @@ fn choose(names: &[String]) -> anyhow::Result<Vec<&'static Measurement>> {
     Ok(MEASUREMENTS.iter().filter(chosen).collect())
 }
 
-/// What a new user waits for before the first word of `cargo xtask`.
+/// The build that a new user waits for before the first word of `cargo xtask`.
 fn cold_xtask(bench: &mut Bench<'_>) -> anyhow::Result<()> {
     let cx = bench.cx;
     cargo(cx).args(["fetch", "--quiet", "--locked"]).run()?;
@@ -165,17 +165,16 @@ fn cold_xtask(bench: &mut Bench<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the optimised program needs to render and check a large inventory, and what Ansible needs to read the same
-/// files.
+/// The time of the optimised program to render and check a large inventory, and of Ansible to read the same files.
 fn lint_5000(bench: &mut Bench<'_>) -> anyhow::Result<()> {
     let cx = bench.cx;
     eprintln!("building the optimised lab program, if it is not there");
     cargo(cx).args(["build", "--quiet", "--release", "--package", "lab"]).run()?;
     let program = release_directory()?.join("lab");
     let folder = bench.directory.join("lint-5000");
-    let told =
+    let output =
         cx.sh.cmd(program).args(["internal", "measure-check"]).arg(&folder).arg("5000").quiet().read()?;
-    let ours = milliseconds(&told, "render_read_lint").context("the measurement told no time")? / 1000.0;
+    let ours = milliseconds(&output, "render_read_lint").context("the measurement printed no time")? / 1000.0;
     bench.record("lint-5000", ours);
 
     let ansible = Environment::ansible(&cx.folders).path.join("bin/ansible-inventory");
@@ -226,7 +225,7 @@ machines:
     let file = bench.cluster("bench-one", FILE)?;
     bench.xtask(&["lab", "destroy", &file, "--yes"])?;
     let up = bench.up(&file);
-    // Destroyed whatever happened: nothing of a measurement is left behind.
+    // Destroyed after a failure too: nothing of a measurement is left behind.
     let destroyed = bench.xtask(&["lab", "destroy", &file, "--yes"]);
     bench.record("one-machine", up?.login);
     destroyed
@@ -258,7 +257,7 @@ fn quick(bench: &mut Bench<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is called again and again, and should cost nothing then.
+/// Calls that are repeated often, and should cost nothing then.
 fn nothing_to_do(bench: &mut Bench<'_>) -> anyhow::Result<()> {
     let calls = [
         ("kubespray-no-op", ["kubespray", "fetch", "--cluster", "quick"].as_slice()),
@@ -278,7 +277,7 @@ fn artifacts(bench: &mut Bench<'_>) -> anyhow::Result<()> {
     let place = bench.directory.join("artifacts");
     let lock = cx.folders.root.join("output/quick/inventory/artifacts.lock.json");
     bench.xtask(&["kubespray", "fetch", "--cluster", "quick"])?;
-    // Listing what is needed finds it out first.
+    // `artifacts list` first resolves the artefacts of the cluster.
     bench.xtask(&["artifacts", "list", "quick", "--yes"])?;
     let binary = cargo::build_lab(cx)?;
     let build = |_: &Bench<'_>| {
@@ -324,7 +323,7 @@ impl Bench<'_> {
     }
 
     /// `cargo xtask lab up`, timed to the last machine that was logged in to, and to its end. The events that it
-    /// prints tell that a login worked; when, is read from our own clock.
+    /// prints report each login; the time is read from our own clock.
     fn up(&self, file: &str) -> anyhow::Result<Up> {
         let start = Instant::now();
         let words = ["xtask", "lab", "up", file, "--yes", "--json"];
@@ -358,10 +357,10 @@ mod tests {
 
     #[test]
     fn milliseconds_finds_time_by_name() {
-        let told = "{\n  \"milliseconds\": {\n    \"lint\": 4.5,\n    \"render_read_lint\": 171.25\n  }\n}";
-        assert_eq!(milliseconds(told, "render_read_lint"), Some(171.25));
-        assert_eq!(milliseconds(told, "lint"), Some(4.5));
-        assert_eq!(milliseconds(told, "gone"), None);
+        let output = "{\n  \"milliseconds\": {\n    \"lint\": 4.5,\n    \"render_read_lint\": 171.25\n  }\n}";
+        assert_eq!(milliseconds(output, "render_read_lint"), Some(171.25));
+        assert_eq!(milliseconds(output, "lint"), Some(4.5));
+        assert_eq!(milliseconds(output, "gone"), None);
     }
 
     #[test]

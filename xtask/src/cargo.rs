@@ -39,7 +39,7 @@ fn is_leaked(name: &str) -> bool {
 /// takes a minute, and a silent minute looks like a hang.
 ///
 /// # Errors
-/// When `lab` does not compile; cargo has told why.
+/// When `lab` does not compile; cargo has printed the reason.
 pub fn build_lab(cx: &Cx) -> anyhow::Result<PathBuf> {
     let binary = profile_directory()?.join("lab");
     let quiet = is_fresh(&binary, &cx.folders.root).then_some("--quiet");
@@ -61,7 +61,7 @@ fn profile_directory() -> anyhow::Result<PathBuf> {
 }
 
 /// Whether no source is newer than the binary. Only decides how much cargo says; cargo itself
-/// decides what is built.
+/// decides what to build.
 fn is_fresh(binary: &Path, root: &Path) -> bool {
     let Ok(built) = fs::metadata(binary).and_then(|metadata| metadata.modified()) else { return false };
     ["Cargo.toml", "Cargo.lock", "lab"]

@@ -6,13 +6,12 @@ use crate::cx::Cx;
 use crate::tiers::{REQUIRED, Tier};
 use crate::{flags, lint, test};
 
-/// Where Kubespray is fetched from by tests, unless git is told another place (`insteadOf`). The `lab` program has
-/// the same.
+/// The address from which tests fetch Kubespray, unless git replaces it (`insteadOf`). The `lab` program has the same.
 const KUBESPRAY: &str = "https://github.com/kubernetes-sigs/kubespray";
 
 impl flags::Ci {
     /// Lints, then runs every test with none allowed to be skipped, but those of Kubespray where it cannot be
-    /// reached. Tests run even if lint failed: one run should tell all that is wrong.
+    /// reached. Tests run even if lint failed: one run reports all errors.
     pub fn run(self, cx: &Cx) -> anyhow::Result<()> {
         if self.cold {
             let (cold, _held) = cx.cold()?;

@@ -1,20 +1,20 @@
 //! The table of contents that `cargo xtask` prints when it is given nothing to do.
 
-/// What there is, in the order in which a new user needs it.
+/// The commands, in the order in which a new user needs it.
 pub const TABLE: &str = "\
 cargo xtask: from one cluster.yaml to a lab of machines on this computer
 
   Start here
-    lab up [CLUSTER]      install what is missing (asks once), build the lab, bring it up
-    test                  install what is missing (asks once), run the tests
+    lab up [CLUSTER]      install all that is missing (asks once), build the lab, start it
+    test                  install all that is missing (asks once), run the tests
     doctor                what this computer can do, and how to mend what it cannot
-    setup                 only install what is missing
+    setup                 only install all that is missing
 
   A lab (all of them: cargo xtask lab --help)
     lab plan|up|down|destroy|status
     lab ssh|exec|console|logs|topology|proxy|gc
     vm start|stop|restart|status MACHINE
-    check [CLUSTER]       what is wrong with a cluster file, or with any inventory (--inventory DIR)
+    check [CLUSTER]       mistakes in a cluster file, or in any inventory (--inventory DIR)
     image …               base images: build, list, remove
 
   Kubespray
@@ -25,7 +25,7 @@ cargo xtask: from one cluster.yaml to a lab of machines on this computer
     inventory check [CLUSTER]   prove what Kubespray is given, without a machine
 
   Artefacts (every file and container image that a deploy needs)
-    artifacts list [CLUSTER]          what is needed, where it comes from, what is missing
+    artifacts list [CLUSTER]          those needed, their sources, those missing
     artifacts fetch|build [CLUSTER]   from upstream or mirrors, or compiled here
     artifacts verify|export|import|gc
 

@@ -1,4 +1,4 @@
-//! What every command needs: the checkout, a shell that stands in it, and whether the user has
+//! The context of every command: the checkout, a shell that stands in it, and whether the user has
 //! already said yes.
 
 use std::os::unix::fs::DirBuilderExt as _;
@@ -40,7 +40,7 @@ impl Cx {
     pub fn cold(&self) -> anyhow::Result<(Self, ColdCache)> {
         let build = self.folders.root.join("build");
         fs::create_dir_all(&build).context("cannot make the folder build")?;
-        // What commands that were killed left.
+        // Leftovers of killed commands.
         for entry in fs::read_dir(&build).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             let process = name.strip_prefix("cold-").and_then(|pid| pid.parse::<u32>().ok());

@@ -17,10 +17,10 @@ use crate::folders::Folders;
 use crate::host::Host;
 use crate::json::Json;
 
-/// What a probe found.
+/// The finding of a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What it means for labs.
+    /// Its meaning for labs.
     pub status: Status,
     /// One line for people.
     pub text: String,
@@ -28,7 +28,7 @@ pub struct Finding {
     pub fix: Option<Fix>,
 }
 
-/// What a finding means for labs.
+/// The meaning of a finding for labs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// As it should be.

@@ -1,4 +1,4 @@
-//! Exit codes, and how an error is told to a person.
+//! Exit codes, and the text of an error for people.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -19,7 +19,7 @@ pub struct Failure {
     pub code: u8,
     /// One sentence in lower case without a final period.
     pub message: String,
-    /// What to do about it.
+    /// The fix.
     pub hint: Option<String>,
 }
 

@@ -15,10 +15,10 @@ use crate::failure;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
 pub struct Cli {
-    /// Install what is missing without asking.
+    /// Install all that is missing without asking.
     #[arg(long, short, global = true)]
     pub yes: bool,
-    /// What to do; nothing prints the table of contents.
+    /// The command; none prints the table of contents.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
@@ -40,7 +40,7 @@ pub enum Command {
     Image(Words),
     /// Show or clear what all checkouts share (`lab cache`).
     Cache(Words),
-    /// Fetch the pinned Kubespray, and see what is known about it (`lab kubespray`).
+    /// Fetch the pinned Kubespray, and inspect it (`lab kubespray`).
     Kubespray(Words),
     /// Render and prove the inventory that Kubespray is given (`lab inventory`).
     Inventory(Words),
@@ -182,7 +182,7 @@ pub struct Soak {
     /// How long; every command is killed at least once.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub minutes: u32,
-    /// What the random moments follow from; without it, one that is drawn and printed.
+    /// The seed of the random moments; without it, one that is drawn and printed.
     #[arg(long)]
     pub seed: Option<u64>,
     /// Only these commands; without names all but `validate`, `deploy` and `e2e`, which deploy whole clusters.
@@ -193,7 +193,7 @@ pub struct Soak {
 
 /// Prints what clap found wrong (or the help that was asked for), and gives the exit code.
 pub fn report(error: &clap::Error) -> ExitCode {
-    // Printing fails only when the stream is closed, and then nobody can be told.
+    // Printing fails only when the stream is closed, and then there is no reader.
     let _ = error.print();
     if let (ErrorKind::InvalidSubcommand, Some(ContextValue::String(word))) =
         (error.kind(), error.get(ContextKind::InvalidSubcommand))

@@ -15,7 +15,7 @@ pub const CACHE_VARIABLE: &str = "LAB_CACHE";
 pub struct Folders {
     /// The root of the checkout.
     pub root: PathBuf,
-    /// What every checkout of this user can do without, and takes from there: images, artefacts, environments.
+    /// The cache that all checkouts of this user share, and can do without: images, artefacts, environments.
     pub cache: PathBuf,
 }
 

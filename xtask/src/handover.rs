@@ -1,7 +1,6 @@
 //! The hand-over to the `lab` program: sees that this computer is set up, builds it, becomes it.
 //!
-//! `xtask` never links `lab`; it only execs it, so whatever `lab` is given and answers goes through
-//! here unchanged.
+//! `xtask` never links `lab`; it only execs it, so all input and output of `lab` pass unchanged.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -73,7 +72,7 @@ pub fn command(cx: &Cx, host: &Host, binary: &OsStr, arguments: &[OsString]) -> 
     command
 }
 
-/// What `lab` is told about this computer and this checkout.
+/// The variables that describe this computer and this checkout to `lab`.
 pub fn environment(cx: &Cx, host: &Host) -> Vec<(&'static str, OsString)> {
     let folders = &cx.folders;
     let go = environment::go_of_setup(host, folders).map(|go| ("LAB_GO", go.into()));

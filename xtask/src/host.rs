@@ -99,7 +99,7 @@ impl Host {
         })
     }
 
-    /// What a program prints on stdout, trimmed, if it exists and succeeds.
+    /// The output of a program on stdout, trimmed, if it exists and succeeds.
     pub fn output(&self, program: &str, arguments: &[&str]) -> Option<String> {
         let place = self.program(program)?;
         let sh = Shell::new().ok()?;
@@ -107,7 +107,7 @@ impl Host {
         command.stdin("").read().ok()
     }
 
-    /// What a child's `PATH` should be: ours, and the directories of daemons.
+    /// The `PATH` for a child: ours, and the directories of daemons.
     pub fn search_path(&self) -> OsString {
         env::join_paths(&self.path).unwrap_or_default()
     }
@@ -140,7 +140,7 @@ pub mod fake {
             Self { host, directory }
         }
 
-        /// The same, used by somebody else than root.
+        /// The same, used by another user than root.
         pub fn user(mut self, name: &str) -> Self {
             self.host.uid = 1000;
             self.host.user = name.into();

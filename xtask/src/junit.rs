@@ -58,14 +58,14 @@ mod tests {
         <testcase name="says_&lt;failure&gt;" classname="lab-tests::tools" time="1"/>
     </testsuite>
 </testsuites>"#;
-        let told: Vec<_> =
+        let actual: Vec<_> =
             cases(report).into_iter().map(|case| (case.binary, case.name, case.failed)).collect();
         let expected = [
             ("lab-core", "plan::tests::a", false),
             ("lab-core", "plan::tests::b", true),
             ("lab-tests::tools", "says_<failure>", false),
         ];
-        assert_eq!(told, expected.map(|(binary, name, failed)| (binary.into(), name.into(), failed)));
+        assert_eq!(actual, expected.map(|(binary, name, failed)| (binary.into(), name.into(), failed)));
         assert_eq!(cases("not a report"), []);
     }
 }

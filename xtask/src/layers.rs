@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 /// Where the table is.
 pub const TABLE: &str = "ARCHITECTURE.md";
-/// What the fence of a table begins with; the folder of a crate's sources follows.
+/// The first words of a table's fence; the folder of a crate's sources follows.
 const FENCE: &str = "```floors ";
 
 /// The rooms of one crate, each with the number of its floor; the ground has the highest.
@@ -48,7 +48,7 @@ pub fn breaches(table: &str, files: &[(String, String)]) -> Vec<String> {
     found
 }
 
-/// The tables of a text, and what is wrong with them.
+/// The tables of a text, and the mistakes in them.
 fn floors(text: &str) -> (Vec<Floors>, Vec<String>) {
     let (mut all, mut wrong) = (Vec::<Floors>::new(), Vec::new());
     let mut is_inside = false;

@@ -1,5 +1,5 @@
 //! `cargo xtask lint`: everything that can be wrong with the text of the project. All checks run, and
-//! all failures are told together.
+//! all failures are reported together.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -30,7 +30,7 @@ const CHECKS_OF_TEXT: [(&str, Check); 7] = [
 
 /// Packages that build scripts compile or find native libraries with.
 const NATIVE: [&str; 6] = ["autotools", "bindgen", "cc", "cmake", "pkg-config", "vcpkg"];
-/// What xtask may link, itself included.
+/// The most packages that xtask may link, itself included.
 const BUDGET: usize = 40;
 
 impl flags::Lint {
@@ -131,7 +131,7 @@ fn features(cx: &Cx) -> anyhow::Result<String> {
     let other = other_features(&program, &tests);
     anyhow::ensure!(
         other.is_empty(),
-        "tests compile packages again, because they ask for other features than `lab` does:\n{}\nname what is lacking in \
+        "tests compile packages again, because they ask for other features than `lab` does:\n{}\nname the lacking ones in \
          lab/features/Cargo.toml",
         other.join("\n")
     );
@@ -161,7 +161,7 @@ fn other_features(program: &str, tests: &str) -> Vec<String> {
     sets(program).into_iter().filter_map(differs).collect()
 }
 
-/// What cargo builds packages from: one package and its version a line, a repeated one with ` (*)` after it.
+/// The packages that cargo builds: one package and its version a line, a repeated one with ` (*)` after it.
 fn tree(cx: &Cx, of: &[&str]) -> anyhow::Result<String> {
     Ok(cargo(cx).args(["tree", "--prefix", "none"]).args(of).read()?)
 }

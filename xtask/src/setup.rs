@@ -1,6 +1,6 @@
 //! `cargo xtask setup`: installs what a lab needs and this computer lacks.
 //!
-//! What is there is found by looking, not by remembering: a complete computer costs a few system calls,
+//! Setup looks at the computer and remembers nothing: a complete computer costs a few system calls,
 //! so every command that needs the setup calls [`ensure`] first. Nothing is changed before the user has
 //! seen it and said yes.
 
@@ -24,7 +24,7 @@ use crate::failure::Failure;
 use crate::flags;
 use crate::host::Host;
 
-/// What a command is about to use.
+/// The parts that a command is about to use.
 #[derive(Debug, Clone, Copy)]
 pub struct Needs {
     /// Building and running labs: packages, devices, subordinate ids, Ansible.
@@ -35,7 +35,7 @@ pub struct Needs {
     pub go: bool,
 }
 
-/// What has to be done to a computer, in this order.
+/// The changes that a computer needs, in this order.
 #[derive(Debug)]
 pub struct Plan {
     distribution: Distribution,
@@ -123,7 +123,7 @@ pub fn ensure(cx: &Cx, host: &Host, needs: Needs, yes: bool) -> anyhow::Result<(
     Ok(())
 }
 
-/// What has to be done to the computer for this checkout.
+/// The changes that the computer needs for this checkout.
 fn planned(cx: &Cx, host: &Host, needs: Needs) -> Plan {
     let missing = needs.lab && registry::can_be_had(host, &cx.folders);
     let registry = missing.then_some(Registry { required: needs.tools });
@@ -204,7 +204,7 @@ impl Plan {
             && self.registry.is_none_or(|registry| !registry.required)
     }
 
-    /// What will be done and why, with every command that needs root.
+    /// The planned changes and their reasons, with every command that needs root.
     pub fn text(&self, host: &Host) -> String {
         let mut text = format!("To be set up on this computer ({}):\n", self.distribution.name);
         if !self.missing.is_empty() {
@@ -282,7 +282,9 @@ impl Plan {
     fn apply(&self, cx: &Cx, host: &Host, needs: Needs) -> anyhow::Result<()> {
         if !self.missing.is_empty() && self.distribution.family != Some(Family::Debian) {
             let message = format!("packages are not installed for you on {}", self.distribution.name);
-            return Err(Failure::host(message, "install what is listed above, then run this again").into());
+            return Err(
+                Failure::host(message, "install the packages listed above, then run this again").into()
+            );
         }
         let commands = self.root_commands();
         let root = Root::new(cx, host, commands.is_empty())?;
@@ -338,7 +340,7 @@ impl<'a> Root<'a> {
         Ok(Self { cx, sudo, path: host.search_path() })
     }
 
-    /// Runs one command. What it prints goes to stderr: stdout is for our own results.
+    /// Runs one command. Its output goes to stderr: stdout is for our own results.
     fn run(&self, command: &[String]) -> anyhow::Result<()> {
         eprintln!("$ {}", command.join(" "));
         let shell = self.cx.sh.cmd("sh").args(["-c", "exec \"$@\" >&2", "sh"]).args(&self.sudo);

@@ -14,7 +14,7 @@ use crate::host::Host;
 use crate::setup::{self, Needs};
 
 impl flags::Soak {
-    /// Builds what is needed and soaks.
+    /// Builds both programs and soaks.
     ///
     /// # Errors
     /// When something does not build, a command did not go on, or it left something.

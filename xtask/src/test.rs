@@ -39,7 +39,7 @@ impl flags::Test {
     }
 }
 
-/// What came of the tests.
+/// The outcome of the tests.
 #[derive(Debug, Default)]
 pub struct Outcome {
     cases: Vec<Case>,
@@ -60,7 +60,7 @@ pub fn run(cx: &Cx, tiers: &[Tier], names: &[String]) -> anyhow::Result<Outcome>
     let reports = cx.folders.root.join("build/reports");
     fs::create_dir_all(&reports).with_context(|| format!("cannot make {}", reports.display()))?;
     let (junit, skips) = (reports.join("nextest/default/junit.xml"), reports.join("skips.tsv"));
-    // What an earlier run left must not count for this one.
+    // Reports of an earlier run must not count for this one.
     for stale in [&junit, &skips] {
         if stale.exists() {
             fs::remove_file(stale).with_context(|| format!("cannot remove {}", stale.display()))?;
@@ -82,7 +82,7 @@ pub fn run(cx: &Cx, tiers: &[Tier], names: &[String]) -> anyhow::Result<Outcome>
     let report = fs::read_to_string(&junit).unwrap_or_default();
     let mut cases = junit::cases(&report);
     if cases.is_empty() {
-        // Nextest has told what it could not build. No test at all is judged by who asked.
+        // Nextest has reported the errors of its build. The caller judges a run without any test.
         result.context("the tests could not be run")?;
     }
     if tiers.contains(&Tier::Core) && names.is_empty() {
@@ -280,7 +280,7 @@ mod tests {
         let outcome = Outcome { cases: vec![slow], skips: Vec::new() };
         let (_, problems) = outcome.text(&[Tier::Core], &[Tier::Core]);
         assert_eq!(problems, ["tier core took 301 s, more than twice its budget of 150 s"]);
-        assert!(outcome.is_good(&[Tier::Core], &[]), "nobody asked for it");
+        assert!(outcome.is_good(&[Tier::Core], &[]), "the tier is not required");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 
 use crate::junit::Case;
 
-/// A tier of tests, by what is real in it.
+/// A tier of tests, by the parts of it that are real.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Tier {
     /// Nothing but data; needs only Rust.
@@ -21,16 +21,16 @@ pub enum Tier {
     Artifacts,
     /// Real machines in every situation.
     Lab,
-    /// A whole Kubernetes on containers, deployed, checked, broken, kept and brought back.
+    /// A whole Kubernetes on containers, deployed, checked, broken, saved and restored.
     Cluster,
-    /// What takes too long for every change. Only when it is asked for.
+    /// Tests that take too long for every change. Only on request.
     Nightly,
 }
 
-/// What runs unless more is asked for.
+/// The tiers that run unless more are requested.
 pub const QUICK: [Tier; 4] = [Tier::Core, Tier::Cli, Tier::Tools, Tier::Smoke];
 
-/// What every change has to pass, from the quickest to the slowest: all but what takes too long for that.
+/// The tiers that every change has to pass, from the quickest to the slowest: all but the one that takes too long.
 pub const REQUIRED: [Tier; 8] = [
     Tier::Core,
     Tier::Cli,
@@ -46,7 +46,7 @@ pub const REQUIRED: [Tier; 8] = [
 const SMOKE: [&str; 3] = ["interrupted::", "life::", "killed::containers_survive_"];
 
 impl Tier {
-    /// What people call it; the packages to be built for it; its binary, where it is one; the seconds that its tests
+    /// Its name for people; the packages to be built for it; its binary, where it is one; the seconds that its tests
     /// may take together, on two processors that do nothing else and with an empty cache.
     fn row(self) -> (&'static str, &'static [&'static str], &'static str, u32) {
         match self {
@@ -63,7 +63,7 @@ impl Tier {
         }
     }
 
-    /// What people call it.
+    /// Its name for people.
     pub fn name(self) -> &'static str {
         self.row().0
     }

@@ -1,6 +1,6 @@
 //! `cargo xtask` as a black box: what it prints, what it hands over, how it exits.
 //!
-//! The `lab` program is a stand-in, a shell script that tells what it was given.
+//! The `lab` program is a stand-in, a shell script that prints its arguments and environment.
 
 use std::ffi::OsString;
 use std::path::Path;

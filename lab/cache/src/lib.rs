@@ -30,7 +30,7 @@ pub fn refusal(cache: &Path, user: u32) -> Option<String> {
 pub fn note_use(cache: &Path, part: &str, entry: impl AsRef<OsStr>) {
     let note = use_note(cache, part, entry);
     if !is_recent(&note) {
-        // Other users may not enter the cache, whatever the umask.
+        // Other users may not enter the cache, under any umask.
         let made = DirBuilder::new().recursive(true).mode(0o700).create(note.parent().unwrap_or(cache));
         let _ = made.and_then(|()| fs::write(note, ""));
     }

@@ -1,7 +1,7 @@
 //! Python environments: which Python makes one, with which arguments, and whether one is whole.
 //!
 //! An environment is made where it stays, because its scripts name their own place. An interrupted one lacks its
-//! record and is made anew. Names and records belong to the callers.
+//! record and is made again. Names and records belong to the callers.
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};

@@ -10,8 +10,8 @@ use rstest::rstest;
 /// The exit code of a program that SIGKILL ended.
 const KILLED: i32 = 128 + 9;
 
-/// Runs a command over and over, each time killed one point further, until no point is left. `prepare` brings the lab to
-/// where the command begins, `look` sees what the killed one left. Returns how often the command was killed.
+/// Runs a command over and over, each time killed one point further, until no point is left. `prepare` puts the lab in
+/// the state where the command begins, `look` sees what the killed one left. Returns how often the command was killed.
 fn kill_at_each_call(
     checkout: &Checkout,
     words: &[&str],

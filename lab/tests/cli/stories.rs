@@ -1,4 +1,4 @@
-//! What people see of each command: whole transcripts, a story a room, with exit codes.
+//! The output of each command: whole transcripts, a story a room, with exit codes.
 
 use lab_tests::cluster::Cluster;
 use lab_tests::{Checkout, redact};
@@ -69,7 +69,7 @@ const STORES: Story = &[
     (0, "cache gc"),
 ];
 
-/// Cluster files, what they render to, and what is known of Kubespray.
+/// Cluster files, what they render to, and facts about Kubespray.
 const FILES: Story = &[
     (0, "check one"),
     (0, "check one --json"),
@@ -146,7 +146,7 @@ fn commands_say_what_they_did(#[case] name: &str, #[case] story: Story) {
     let checkout = super::checkout(&Cluster::new("one", &["node"]));
     let (mut transcript, mut wrong) = (String::new(), Vec::new());
     for (code, words) in story {
-        let answer = tell(&checkout, words);
+        let answer = call(&checkout, words);
         if answer.code != i32::from(*code) {
             wrong.push(format!("`lab {words}` should have ended with {code}: {answer}"));
         }
@@ -162,7 +162,7 @@ fn commands_say_what_they_did(#[case] name: &str, #[case] story: Story) {
 }
 
 /// Runs a command. A no-break space joins what a shell would have in quotes.
-fn tell(checkout: &Checkout, words: &str) -> lab_tests::Answer {
+fn call(checkout: &Checkout, words: &str) -> lab_tests::Answer {
     let words: Vec<String> = words.split(' ').map(|word| word.replace('\u{a0}', " ")).collect();
     checkout.lab(&words.iter().map(String::as_str).collect::<Vec<_>>()).answer()
 }

@@ -1,4 +1,4 @@
-//! Every command of `--help`, whatever it is: wrong words end it with 2 and a sentence, and a story shows it at work.
+//! Every command of `--help`: wrong words end it with 2 and a sentence, and a story shows it at work.
 
 use lab_tests::Checkout;
 use lab_tests::cluster::Cluster;

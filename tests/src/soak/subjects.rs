@@ -94,7 +94,7 @@ pub const SUBJECTS: [Subject; 12] = [
     },
 ];
 
-/// What the commands on a small lab of containers share.
+/// The common part of commands on a small lab of containers.
 const OF_A_LAB: Subject = Subject {
     name: "",
     needs_cluster: false,
@@ -115,7 +115,7 @@ const OF_A_LAB: Subject = Subject {
     },
 };
 
-/// What the commands on a whole cluster share.
+/// The common part of commands on a whole cluster.
 const OF_QUICK: Subject = Subject {
     name: "",
     needs_cluster: true,

@@ -72,7 +72,7 @@ fn remove_snapshots(bench: &Bench<'_>, file: &str, cluster: &str) -> anyhow::Res
     Ok(())
 }
 
-/// The deployed lab kept, destroyed, and brought back.
+/// The deployed lab saved, destroyed, and restored.
 fn kept(bench: &mut Bench<'_>, file: &str) -> anyhow::Result<()> {
     const NAME: &str = "bench";
     let taken = bench.timed(|bench| bench.xtask(&["lab", "snapshot", file, "--name", NAME]))?;
@@ -88,7 +88,7 @@ fn kept(bench: &mut Bench<'_>, file: &str) -> anyhow::Result<()> {
 /// Machines from nothing, then a deploy, then perhaps the checks.
 fn timed(bench: &Bench<'_>, file: &str, deploy: &[&str], checks: bool) -> anyhow::Result<Deployed> {
     let start = Instant::now();
-    // What is to be served to the machines is found out first.
+    // The artefacts for the machines are resolved first.
     bench.xtask(&["artifacts", "list", file, "--yes"])?;
     bench.xtask(&["lab", "up", file, "--yes", "--fresh"])?;
     let up = start.elapsed().as_secs_f64();

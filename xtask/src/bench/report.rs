@@ -1,4 +1,4 @@
-//! What came of measurements: goals, the table for people, the JSON for programs. Measures nothing.
+//! The results of measurements: goals, the table for people, the JSON for programs. Measures nothing.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use crate::json::Json;
 
 use super::Measurement;
 
-/// What a measurement is to reach at the most. That is not required of every computer.
+/// The most that a measurement is to take. That is not required of every computer.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Goal {
     Seconds(f64),
-    /// This part of what another measurement of the same run took.
+    /// This part of the time of another measurement of the same run.
     Share(f64, &'static str),
     /// It is there to compare others with.
     None,

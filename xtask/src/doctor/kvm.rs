@@ -10,7 +10,7 @@ use crate::host::Host;
 /// Long enough for a kernel without a root file system on a slow computer.
 const PROBE_SECONDS: &str = "20";
 
-/// What a kernel says at the end of its own start, when it finds no root file system: the proof
+/// The message of a kernel at the end of its own start, when it finds no root file system: the proof
 /// that it ran.
 const END_OF_START: &str = "VFS: Unable to mount root fs";
 
@@ -77,7 +77,7 @@ fn kernel(host: &Host, folders: &Folders) -> Option<String> {
     })
 }
 
-/// What the guest's console said, or None if the guest did not end in time.
+/// The output of the guest's console, or None if the guest did not end in time.
 fn boot(host: &Host, emulator: &str, kernel: &str) -> Option<String> {
     let (machine, console) = if host.arch == "aarch64" { ("virt", "ttyAMA0") } else { ("q35", "ttyS0") };
     let append = format!("console={console} panic=-1");

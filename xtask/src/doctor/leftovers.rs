@@ -1,5 +1,5 @@
-//! What killed commands of older versions left in the cache: mounts and programs where a system was
-//! unpacked. `lab` finds them by the same signs and ends them; this only tells.
+//! Leftovers of killed commands of older versions in the cache: mounts and programs where a system was
+//! unpacked. `lab` finds them by the same signs and ends them; this only reports.
 
 use std::path::Path;
 

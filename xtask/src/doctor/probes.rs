@@ -104,7 +104,7 @@ fn qemu(host: &Host, _: &Folders) -> Finding {
     }
 }
 
-/// What the other probes do not name one by one.
+/// Packages that the other probes do not name one by one.
 fn other_packages(host: &Host, _: &Folders) -> Finding {
     let all = packages::missing(host);
     let others: Vec<_> =
@@ -121,7 +121,7 @@ fn other_packages(host: &Host, _: &Folders) -> Finding {
     }
 }
 
-/// Labs of ordinary users live in one. What decides is whether one can be made.
+/// Labs of ordinary users live in one. The probe makes one.
 fn user_namespaces(host: &Host, _: &Folders) -> Finding {
     let made = host.output("unshare", &["--user", "--map-root-user", "--net", "true"]).is_some();
     if made {
@@ -179,7 +179,7 @@ fn tun(host: &Host, _: &Folders) -> Finding {
     }
 }
 
-/// What root does without and others need.
+/// A thing that root does without and others need.
 fn needed_by_users(host: &Host, text: String, fix: Fix) -> Finding {
     if host.uid == 0 {
         Finding::note(format!("{text}; root does without"), Some(fix))
@@ -277,7 +277,7 @@ fn go(host: &Host, folders: &Folders) -> Finding {
     Finding::note("none that is new enough: artefacts cannot be built here", Some(Fix::Setup))
 }
 
-/// What gives images to machines when Kubernetes is deployed; everything else works without.
+/// The server of images for machines when Kubernetes is deployed; everything else works without.
 fn registry(host: &Host, folders: &Folders) -> Finding {
     if let Some(program) = registry::program(host, folders) {
         return match program.strip_prefix(folders.environments()) {
@@ -300,7 +300,7 @@ fn disk(host: &Host, folders: &Folders) -> Finding {
     amount("free", free, 5 * GIB, 15 * GIB, "image and four machines")
 }
 
-/// What may still be written to the disk that a folder is on.
+/// The free bytes of the disk that a folder is on.
 pub fn free_bytes(host: &Host, folder: &Path) -> Option<u64> {
     let table = host.output("df", &["-Pk", &folder.to_string_lossy()])?;
     let free: u64 = table.lines().last()?.split_whitespace().nth(3)?.parse().ok()?;

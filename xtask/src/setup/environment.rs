@@ -75,13 +75,13 @@ impl Environment {
     }
 }
 
-/// Holds what is made in the folder of environments, for as long as the file lives. Another command is waited for.
+/// Locks the folder of environments for as long as the file lives. Waits for another command that holds it.
 ///
 /// # Errors
 /// When the folder cannot be written.
 pub fn lock(folders: &Folders) -> anyhow::Result<File> {
     let parent = folders.environments();
-    // Other users may not enter the cache, whatever the umask.
+    // Other users may not enter the cache, under any umask.
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&parent);
     made.with_context(|| format!("cannot make {}", parent.display()))?;
     let lock = File::create(parent.join("lock")).context("cannot make the lock of the environments")?;
@@ -89,7 +89,7 @@ pub fn lock(folders: &Folders) -> anyhow::Result<File> {
     Ok(lock)
 }
 
-/// Runs Python; what it printed is shown only when it fails.
+/// Runs Python; its output is shown only when it fails.
 fn run(python: Cmd<'_>) -> anyhow::Result<()> {
     let command = python.to_string();
     let output = python.quiet().ignore_status().output().with_context(|| format!("cannot run {command}"))?;
@@ -126,7 +126,7 @@ pub fn go_of_setup(host: &Host, folders: &Folders) -> Option<PathBuf> {
     wanted.then(|| made.path.join("bin/go"))
 }
 
-/// What to say when [`python()`] found none although packages were installed.
+/// The error when [`python()`] found none although packages were installed.
 pub fn no_python() -> Failure {
     Failure::host(
         "no Python from 3.10 to 3.13 with the modules venv and ensurepip was found",
@@ -134,7 +134,7 @@ pub fn no_python() -> Failure {
     )
 }
 
-/// FNV-1a, 64 bits: names files by content where nobody gains from a collision, and is the same for
+/// FNV-1a, 64 bits: names files by content where no attacker gains from a collision, and is the same for
 /// every release of Rust, which the standard library's hasher does not promise.
 fn fnv1a<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> u64 {
     let start = 0xcbf2_9ce4_8422_2325;

@@ -105,7 +105,7 @@ pub fn raise(cx: &Cx, host: &Host, wanted: Wanted, dry_run: bool) -> anyhow::Res
     apply(cx, host, changes)
 }
 
-/// Sets what was changed back to its value before, unless it has been changed since, and removes the file.
+/// Sets changed values back to those before, unless they have been changed since, and removes the file.
 ///
 /// # Errors
 /// When another program wrote the file, or the kernel refuses.

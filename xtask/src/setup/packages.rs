@@ -1,11 +1,11 @@
-//! What a lab needs from the operating system, and what each distribution calls it.
+//! The packages that a lab needs from the operating system, with their names in each distribution.
 //!
 //! A component is present when one of its files is there, however it came. That costs a few
 //! system calls, needs no package manager, and is right for programs built by hand too.
 
 use crate::host::Host;
 
-/// Something that packages bring.
+/// Something that packages provide.
 #[derive(Debug)]
 pub struct Component {
     /// In words of people.
@@ -134,7 +134,7 @@ impl Distribution {
         }
     }
 
-    /// What this distribution calls the package of a component. None where its names are not known.
+    /// This distribution's name of a component's package. None where its names are not known.
     pub fn package(&self, component: &Component) -> Option<&'static str> {
         let [debian, fedora, arch, suse] = component.package;
         Some(match self.family? {
