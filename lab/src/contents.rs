@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_no_lab_uses_and_is_old_can_go() {
+    fn only_old_entries_that_no_lab_uses_can_go() {
         let entries = [
             entry("images", "used", 90, &["dev"]),
             entry("images", "new", 3, &[]),

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_shows_its_causes_and_its_hint() {
+    fn error_shows_causes_and_hint() {
         let cause: anyhow::Result<()> = Err(anyhow::anyhow!("no such device"));
         let error = cause
             .context(Failure::new(FailureKind::Host, "cannot start `dev-a`").hint("run `cargo xtask doctor`"))

@@ -366,7 +366,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_write_keeps_the_old_bytes_and_leaves_nothing_else() {
+    fn failed_write_keeps_old_bytes_and_leaves_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         write_atomic(&path, b"old", PUBLIC).unwrap();
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_readable_by_its_owner_alone() {
+    fn secret_is_readable_by_its_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         write_atomic(&path, b"secret", SECRET).unwrap();
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_folder_is_closed_from_its_first_moment_and_when_it_was_open() {
+    fn private_folder_is_closed_from_creation_and_if_found_open() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("above/below");
         private_folder(&path).unwrap();
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_for_another_user_has_the_bits_that_were_asked_for() {
+    fn folder_for_another_user_has_requested_mode() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("root/upper");
         folder_with_mode(&path, 0o755).unwrap();
@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unchanged_file_with_a_secret_loses_the_permissions_of_others() {
+    fn unchanged_secret_loses_permissions_of_others() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("variables.yml");
         for write in [write_if_changed, write_again] {
@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unchanged_file_is_not_written_again() {
+    fn unchanged_file_is_not_written_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         assert!(write_if_changed(&path, b"a", PUBLIC).unwrap());
@@ -449,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn a_held_lock_is_not_given_twice() {
+    fn held_lock_is_not_given_twice() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
         let held = try_lock(&path).unwrap();

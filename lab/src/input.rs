@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documentation_states_the_limits() {
+    fn documentation_states_the_limits() {
         let limits = [CLUSTER_FILE, INVENTORY_FILE].map(|limit| mebibytes(limit.bytes));
         let expected = format!(
             "a cluster file has at most {} and 250,000 values, a file of an inventory {}",

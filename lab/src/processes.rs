@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn mounts_tell_whose_host_a_process_lives_in() {
+    fn mounts_identify_host_of_process() {
         let table = "36 35 98:0 /main/output/my\\040lab/host/etc /etc/libvirt rw - ext4 /dev/vda rw\n";
         assert!(mounts_are_of(table, Path::new("/srv/main/output/my lab/host")));
         assert!(!mounts_are_of(table, Path::new("/srv/main/output/other/host")));

@@ -158,7 +158,7 @@ mod tests {
     const TICK: Duration = Duration::from_millis(1);
 
     #[tokio::test]
-    async fn a_timeout_tells_what_was_seen_last() {
+    async fn timeout_reports_last_observation() {
         let deadline = Deadline::after(Duration::from_millis(20));
         let error = until::<(), _>(&CancellationToken::new(), "ssh on a", deadline, TICK, || async {
             Probe::NotYet("refused".to_owned())
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_fatal_probe_ends_the_wait_at_once() {
+    async fn fatal_probe_ends_wait_at_once() {
         let deadline = Deadline::after(Duration::from_secs(60));
         let mut tries = 0;
         let error = until::<(), _>(&CancellationToken::new(), "boot", deadline, TICK, || {

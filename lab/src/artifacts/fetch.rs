@@ -402,7 +402,7 @@ mod tests {
     #[case("registry.lab:5000/pause:3.10.1", Source::Mirror)]
     #[case("busybox:latest", Source::Upstream)]
     #[case("rancher/local-path-provisioner:v1", Source::Upstream)]
-    fn a_mirror_is_told_from_upstream(#[case] address: &str, #[case] expected: Source) {
+    fn source_is_upstream_or_mirror_by_address(#[case] address: &str, #[case] expected: Source) {
         assert_eq!(source(address), expected);
     }
 

@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_that_is_none_is_named() {
+    fn invalid_digest_is_refused_by_name() {
         let error = items(&lock("../../etc")).unwrap_err();
         assert_eq!(error.to_string(), "the lock has `../../etc` for `a`, which is no SHA-256 digest");
         assert_eq!(crate::failure_kind::of(&error), FailureKind::Usage);

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_is_deployed_and_a_word_before_it_says_what_else() {
+    fn deploy_parses_cluster_and_optional_subcommand() {
         for (line, cluster, change) in [
             ("deploy", "dev", None),
             ("deploy quick --json", "quick", None),

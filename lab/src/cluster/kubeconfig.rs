@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lab_keeps_its_port() {
+    fn port_follows_from_lab_id() {
         for (id, port) in [("000000000000", 20_000), ("00000000270f", 29_999), ("000000002710", 20_000)] {
             assert_eq!(proxied_port(&id.parse().unwrap()), port, "{id}");
         }

@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_digest_changes_with_everything_that_matters() {
+    fn digest_changes_with_content_mode_name_and_link() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let now = || of(folder.path()).unwrap();

@@ -328,7 +328,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_runtime_changes_is_copied_and_what_it_never_changes_is_shared() {
+    fn mutable_runtime_files_are_copied_and_immutable_ones_shared() {
         let folder = tempfile::tempdir().unwrap();
         let (one, two) = (folder.path().join("one"), folder.path().join("two"));
         let (blob, unpacked) = (format!("{BLOBS}/sha256/abc"), format!("{UNPACKED}/1/fs/bin/program"));
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_changed_since_it_was_copied_is_removed_from_the_copy() {
+    fn files_changed_after_the_copy_are_removed_from_it() {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
         for (root, names) in [

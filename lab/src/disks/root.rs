@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_becomes_a_layer_and_the_machine_goes_on_above_it() {
+    fn freeze_turns_writes_into_layer_below_machine() {
         let Place { root, store, .. } = &place();
         let record = freeze(root, store, "one").unwrap();
         assert_eq!((record.image.as_str(), record.layers), ("image", vec!["one".to_owned()]));
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_freeze_that_was_killed_loses_nothing() {
+    fn killed_freeze_loses_nothing() {
         let Place { root, store, .. } = &place();
         let began =
             RootRecord { image: "image".to_owned(), layers: vec![], freezing: Some("one".to_owned()) };
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_root_of_an_earlier_version_has_no_layers() {
+    fn root_of_earlier_version_has_no_layers() {
         let Place { root, store, .. } = &place();
         std::fs::write(root.record(), r#"{"image": "image"}"#).unwrap();
         assert_eq!(settled(root, store).unwrap().layers, Vec::<String>::new());

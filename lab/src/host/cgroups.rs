@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stopped_goes_on_however_deep_it_is() {
+    fn thaw_resumes_frozen_groups_at_any_depth() {
         let folder = tempfile::tempdir().unwrap();
         let (whole, inner) = (folder.path().join("lab"), folder.path().join("lab/machine/pod"));
         fs::create_dir_all(&inner).unwrap();
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_version_alone_takes_groups_at_its_top() {
+    fn cgroup_v2_alone_takes_groups_at_its_top() {
         let mounts =
             "30 29 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot\n";
         let found = parse(mounts, "0::/user.slice/session-1.scope\n");
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mount_that_begins_below_the_top_counts_from_there() {
+    fn mount_below_the_top_counts_from_there() {
         let mounts = "32 30 0:28 /docker/1 /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
         let found = parse(mounts, "2:memory:/docker/1/child\n");
         assert_eq!(found[0].own, Path::new("child"));

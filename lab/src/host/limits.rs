@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_read_is_nothing_known() {
+    fn usage_is_empty_without_files() {
         assert_eq!(Proc::new().read(&[]), Usage::default());
     }
 }

@@ -442,7 +442,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_account_that_is_there_is_not_added_again() {
+    fn existing_account_is_not_added_again() {
         let file = "root:x:0:\nkvm:x:104:\n";
         assert_eq!(with_accounts(file, ACCOUNTS[1].1), "root:x:0:\nkvm:x:104:\nlibvirt-qemu:x:64055:\n");
     }

@@ -49,7 +49,7 @@ async fn put(cx: &Cx, key: &str) -> PathBuf {
 }
 
 #[test]
-fn a_key_changes_with_every_input() {
+fn key_changes_with_every_input() {
     let recipe = [("a", "one"), ("b", "two")];
     let base = debian::key_of(1, "systemd", &recipe, &["quiet"]);
     assert_eq!(base, debian::key_of(1, "systemd", &recipe, &["quiet"]));
@@ -67,7 +67,7 @@ fn a_key_changes_with_every_input() {
 }
 
 #[test]
-fn the_key_of_a_cloud_image_is_that_of_its_bytes_wherever_they_come_from() {
+fn cloud_image_key_depends_on_digest_alone() {
     let cloud =
         |source: &str, digit: &str| ImageSpec::Cloud { source: source.to_owned(), sha512: digit.repeat(128) };
     assert_eq!(key(&cloud("a.qcow2", "a")).unwrap(), key(&cloud("b.qcow2", "a")).unwrap());
@@ -140,7 +140,7 @@ fn source(uri: &str, suite: &str, components: &str) -> Source {
 #[case::another_suite(&[("http://a.example/debian", "sid", "main")], None)]
 #[case::a_disc(&[("cdrom:[Debian]/debian", "trixie", "main")], None)]
 #[case::nothing(&[], None)]
-fn the_archive_is_told_from_others_repositories(
+fn archive_is_distinguished_from_other_repositories(
     #[case] sources: &[(&str, &str, &str)],
     #[case] expected: Option<&str>,
 ) {
@@ -165,12 +165,12 @@ fn only_a_debian_computer_has_a_mirror(#[case] release: &str, #[case] expected: 
 }
 
 #[test]
-fn a_computer_without_sources_has_no_mirror() {
+fn mirror_is_absent_without_apt_sources() {
     assert_eq!(of_this_computer(tempfile::tempdir().unwrap().path()), None);
 }
 
 #[tokio::test]
-async fn what_an_interrupted_build_left_is_never_an_image_and_is_cleared_by_the_next() {
+async fn interrupted_build_is_no_image_and_next_one_clears_it() {
     let root = tempfile::tempdir().unwrap();
     let cx = cx(root.path());
     let claim = store::claim(&cx, "one", soon(), &cx.progress.task("test")).await.unwrap();
@@ -184,7 +184,7 @@ async fn what_an_interrupted_build_left_is_never_an_image_and_is_cleared_by_the_
 }
 
 #[tokio::test]
-async fn a_second_builder_waits_for_the_first_and_finds_its_image() {
+async fn second_builder_waits_and_finds_first_image() {
     let root = tempfile::tempdir().unwrap();
     let first = cx(root.path());
     let claim = store::claim(&first, "one", soon(), &first.progress.task("first")).await.unwrap();
@@ -201,7 +201,7 @@ async fn a_second_builder_waits_for_the_first_and_finds_its_image() {
 }
 
 #[tokio::test]
-async fn verify_tells_each_file_that_changed() {
+async fn verify_reports_each_changed_file() {
     let root = tempfile::tempdir().unwrap();
     let cx = cx(root.path());
     let folder = put(&cx, "one").await;
@@ -217,7 +217,7 @@ async fn verify_tells_each_file_that_changed() {
 }
 
 #[tokio::test]
-async fn gc_keeps_what_is_named_and_what_is_being_made() {
+async fn gc_keeps_named_and_unfinished_images() {
     let root = tempfile::tempdir().unwrap();
     let cx = cx(root.path());
     let images = cx.layout.images();
@@ -235,7 +235,7 @@ async fn gc_keeps_what_is_named_and_what_is_being_made() {
 }
 
 #[tokio::test]
-async fn a_cloud_image_with_another_digest_is_not_used() {
+async fn cloud_image_with_another_digest_is_refused() {
     let root = tempfile::tempdir().unwrap();
     std::fs::write(root.path().join("mine.qcow2"), "not what it should be").unwrap();
     let cx = cx(root.path());
@@ -261,7 +261,7 @@ async fn cloud_image_that_is_a_fifo_is_refused() {
 }
 
 #[tokio::test]
-async fn an_image_that_is_in_the_store_is_used_without_looking_for_its_source() {
+async fn stored_image_is_used_without_its_source() {
     let root = tempfile::tempdir().unwrap();
     let cx = cx(root.path());
     let spec = ImageSpec::Cloud { source: "gone.qcow2".to_owned(), sha512: "a".repeat(128) };
@@ -272,7 +272,7 @@ async fn an_image_that_is_in_the_store_is_used_without_looking_for_its_source() 
 }
 
 #[test]
-fn an_overlay_is_refused_since_its_digest_covers_only_itself() {
+fn overlay_is_refused_since_its_digest_covers_only_itself() {
     let whole = r#"{"format": "qcow2", "virtual-size": 1073741824, "filename": "x"}"#;
     assert_eq!(cloud::understood(whole, "x").unwrap(), ("qcow2".to_owned(), Bytes::from_gib(1)));
     let overlay = r#"{"format": "qcow2", "virtual-size": 1, "backing-filename": "/etc/shadow"}"#;
@@ -281,7 +281,7 @@ fn an_overlay_is_refused_since_its_digest_covers_only_itself() {
 }
 
 #[test]
-fn an_address_reaches_curl_as_it_stands() {
+fn address_reaches_curl_unchanged() {
     let text = cloud::curl_settings("https://me:a\"b\\c@host/x?y=\n-o/etc/passwd");
     assert_eq!(text, "url = \"https://me:a\\\"b\\\\c@host/x?y=-o/etc/passwd\"\n");
 }
@@ -294,7 +294,7 @@ fn an_address_reaches_curl_as_it_stands() {
     "the mirror http://m.example did not give what was asked of it"
 )]
 #[case::other("dpkg: error", "mmdebstrap failed")]
-fn a_failed_build_is_told_in_one_sentence_with_the_end_of_its_log(#[case] line: &str, #[case] why: &str) {
+fn failed_build_is_reported_in_one_sentence_with_end_of_its_log(#[case] line: &str, #[case] why: &str) {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     std::fs::write(&log, format!("I: beginning\n{line}\n")).unwrap();

@@ -45,7 +45,7 @@ fn found(folder: &TempDir) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn what_is_rendered_lies_on_disk_and_is_written_once() {
+fn rendered_files_are_written_once() {
     let folder = folder();
     let wanted = files(&["inventory.ini", "group_vars/all/all.yml", "host_vars/one.yml"]);
     let written: Vec<String> = wanted.keys().cloned().collect();
@@ -58,7 +58,7 @@ fn what_is_rendered_lies_on_disk_and_is_written_once() {
 }
 
 #[test]
-fn files_of_an_earlier_rendering_go_and_those_of_somebody_else_stay() {
+fn files_of_earlier_rendering_go_and_foreign_ones_stay() {
     let folder = folder();
     write(folder.path(), &files(&["inventory.ini", "group_vars/etcd/etcd.yml", "host_vars/one.yml"]))
         .unwrap();
@@ -91,7 +91,7 @@ fn files_of_an_earlier_rendering_go_and_those_of_somebody_else_stay() {
 #[case::a_file_that_ours_hides("group_vars/all.yml", "Ansible reads only one of them")]
 #[case::another_name_of_yaml("group_vars/all.yaml", "Ansible reads only one of them")]
 #[case::a_folder_of_that_name("inventory.ini/x", "is a folder")]
-fn what_is_in_the_way_is_refused_before_anything_is_written(#[case] path: &str, #[case] says: &str) {
+fn obstacle_is_refused_before_anything_is_written(#[case] path: &str, #[case] says: &str) {
     let folder = folder();
     put(&folder, path, "mine: true\n");
     let before = found(&folder);
@@ -115,7 +115,7 @@ fn write_refuses_a_fifo_in_the_way() {
 }
 
 #[test]
-fn the_inventory_of_another_lab_is_not_written_over() {
+fn inventory_of_another_lab_is_not_overwritten() {
     let folder = folder();
     check_owner(folder.path(), "test").unwrap();
     write(folder.path(), &files(&["inventory.ini"])).unwrap();

@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_tag_that_was_moved_is_refused() {
+    async fn moved_tag_is_refused() {
         let world = World::new().await;
         let error = ensure(&world.cx, &world.request("v2.30.0")).await.unwrap_err();
         let pinned = release("v2.30.0").unwrap().commit;
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_in_the_repository_is_said_in_one_sentence() {
+    async fn missing_commit_is_reported_in_one_sentence() {
         let world = World::new().await;
         let missing = "7".repeat(40);
         let error = ensure(&world.cx, &world.request(&missing)).await.unwrap_err();
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_checkout_of_something_else_is_said_to_be_none() {
+    async fn checkout_of_another_repository_is_refused() {
         let world = World::new().await;
         let checkout = ensure(&world.cx, &world.request(&world.commit)).await.unwrap();
         let error = checkout.ansible_range().unwrap_err();
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_of_somebody_elses_is_not_replaced_by_the_link() {
+    async fn foreign_folder_is_not_replaced_by_link() {
         let world = World::new().await;
         let checkout = ensure(&world.cx, &world.request(&world.commit)).await.unwrap();
         let link = world.cx.layout.kubespray().link().to_owned();

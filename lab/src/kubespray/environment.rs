@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_documented_python_goes_before_one_that_merely_works() {
+    fn documented_python_is_preferred_to_a_working_one() {
         let (old, new) = (range("2.17.3", "2.18.0"), range("2.18.0", "2.19.0"));
         for (range, there, expected) in [
             (&old, &["3.13.5", "3.11.2"][..], Some(("3.11.2", true))),
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn where_no_python_fits_it_is_said_which_would() {
+    fn error_names_fitting_pythons_where_none_fits() {
         let failure = no_python(&pythons(&["3.14.0", "3.9.2"]), &range("2.17.3", "2.18.0"));
         assert_eq!(
             failure.message,
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn an_environment_without_its_record_or_its_python_is_none() {
+    fn environment_is_absent_without_record_or_python() {
         let folder = tempfile::tempdir().unwrap();
         let contents = Contents { python: "3.11.2".into(), ansible_core: "2.17.14".into(), packages: vec![] };
         std::fs::create_dir_all(folder.path().join("bin")).unwrap();

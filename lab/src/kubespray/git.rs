@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_is_taken_out_of_an_address_for_the_environment() {
+    fn credentials_are_separated_from_address() {
         let found = credentials("https://me:p%40ss%2fword@host:8443/x.git").unwrap();
         assert_eq!(found, ("https://host:8443/x.git".into(), "me".into(), "p@ss/word".into()));
         let token = credentials("http://tok%zen@host").unwrap();
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_read_with_its_odd_names() {
+    fn status_is_parsed_with_odd_names() {
         let text = "# branch.oid f4ccdb5e72395eaf9f3444056ebd1a6625ddb89a\0# branch.head (detached)\0\
             1 .M N... 100644 100644 100644 aaaa bbbb roles/a file.yml\0\
             2 R. N... 100644 100644 100644 aaaa bbbb R100 new.yml\0old.yml\0? roles/extra\0";

@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_far_too_large_is_refused() {
+    fn oversized_file_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let file = fs::File::create(folder.path().join("site.yml")).unwrap();
         file.set_len(input::KUBESPRAY_FILE.bytes + 1).unwrap();

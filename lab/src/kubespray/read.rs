@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_what_it_leads_to_and_a_circle_ends() {
+    fn link_is_followed_and_circle_ends() {
         let folder = folder(&[("hosts", "[g]\na\n"), ("shared/x.yml", "x: 1\n")]);
         std::os::unix::fs::symlink(folder.path().join("shared"), folder.path().join("group_vars")).unwrap();
         std::os::unix::fs::symlink(folder.path().join("shared"), folder.path().join("shared/g")).unwrap();
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_text_is_one_finding_among_others() {
+    fn binary_file_is_one_finding_among_others() {
         let folder = folder(&[
             ("hosts", "[kube_control_plane]\na\n[etcd]\na\n"),
             ("group_vars/all/b.yml", "x_y: 1\n"),
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_inventory_is_told() {
+    fn invalid_inventory_is_refused_with_reason() {
         let told = |given: &Path| {
             let error = inventory(given).unwrap_err();
             let hint = error.downcast_ref::<Failure>().and_then(|failure| failure.hint.clone());

@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_is_a_known_tag_or_a_whole_commit() {
+    fn version_is_known_tag_or_whole_commit() {
         let pin = Pin::new("v2.31.0").unwrap();
         assert_eq!(pin.commit, "1c9add48975060f45396b34d8e022c30d7f80dab");
         assert_eq!(Pin::new(&pin.commit).unwrap(), pin);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_a_password_is_not_shown() {
+    fn possible_password_is_not_shown() {
         for (source, shown) in [
             ("https://me:secret@example.com/k", "https://example.com/k"),
             ("https://token@example.com:8443/k", "https://example.com:8443/k"),

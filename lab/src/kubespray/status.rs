@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_a_table_that_a_person_can_read() {
+    fn status_is_printed_as_table() {
         let contents = Contents { python: "3.11.2".into(), ansible_core: "2.17.14".into(), packages: vec![] };
         let commit = release("v2.30.0").unwrap().commit;
         let table = table(&[

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_what_is_said_after_the_start_counts_and_a_line_may_come_in_pieces() {
+    async fn only_lines_after_the_start_count_and_may_come_in_pieces() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("console.log");
         std::fs::write(&path, "lab: ssh ready\n").unwrap();

@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_of_an_image_is_read_from_where_it_lies() {
+    fn image_key_is_read_from_its_path() {
         assert_eq!(image_key("/store/0123abcd/disk.qcow2").as_deref(), Some("0123abcd"));
         assert_eq!(image_key("/pool/base_0123abcd.qcow2").as_deref(), Some("0123abcd"));
     }

@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_is_a_table_that_a_person_can_read() {
+    fn status_is_printed_as_table() {
         let machine = |name: &str, state, in_file: bool| MachineStatus {
             name: name.to_owned(),
             state,

@@ -50,7 +50,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
 }
 
 #[test]
-fn phases_are_reported_with_what_they_were_made_from_and_whether_they_were_restored() {
+fn phases_are_reported_with_inputs_and_restoration() {
     let (lines, is_done) = carried_out(&[MADE, THERE, KEPT], None, None);
     assert_eq!(lines, ["made Passed sha256:00", "there Passed", "kept Passed restored"]);
     assert!(is_done);

@@ -11,7 +11,7 @@ fn soon() -> Deadline {
 }
 
 #[tokio::test]
-async fn a_failure_quotes_what_the_program_said_last() {
+async fn failure_quotes_last_output_of_program() {
     let error = invocation("sh")
         .args(["-c", "echo said; echo cause >&2; exit 3"])
         .read(&CancellationToken::new(), soon())
@@ -21,13 +21,13 @@ async fn a_failure_quotes_what_the_program_said_last() {
 }
 
 #[tokio::test]
-async fn a_missing_program_is_named() {
+async fn missing_program_is_named() {
     let error = invocation("no-such-program").read(&CancellationToken::new(), soon()).await.unwrap_err();
     assert!(error.to_string().starts_with("cannot run `no-such-program`: "), "{error}");
 }
 
 #[tokio::test]
-async fn a_late_program_goes_with_its_children() {
+async fn late_program_is_killed_with_its_children() {
     let folder = tempfile::tempdir().unwrap();
     let pid_file = folder.path().join("pid");
     let script = format!("sleep 600 & echo $! > {}; wait", pid_file.display());
@@ -49,7 +49,7 @@ async fn a_late_program_goes_with_its_children() {
 }
 
 #[tokio::test]
-async fn a_lock_lasts_as_long_as_the_program_that_shares_it() {
+async fn lock_lasts_as_long_as_program_sharing_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("lock");
     let lock = Arc::new(crate::files::try_lock(&path).unwrap().unwrap());
@@ -66,7 +66,7 @@ async fn a_lock_lasts_as_long_as_the_program_that_shares_it() {
 }
 
 #[tokio::test]
-async fn a_log_receives_both_streams() {
+async fn log_receives_both_streams() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     let text = invocation("sh")

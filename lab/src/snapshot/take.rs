@@ -337,7 +337,7 @@ mod tests {
     #[case("..", false)]
     #[case("with space", false)]
     #[case("deployed-mine", false)]
-    fn a_name_is_one_of_a_folder_and_not_ours(#[case] name: &str, #[case] fine: bool) {
+    fn name_is_valid_for_folder_and_not_reserved(#[case] name: &str, #[case] fine: bool) {
         assert_eq!(named(name).is_ok(), fine, "{name}");
     }
 }

@@ -213,7 +213,7 @@ mod tests {
     #[case("k8s.io/kubernetes/cmd/kubelet", "kubelet")]
     #[case("github.com/coredns/coredns", "coredns")]
     #[case("github.com/containernetworking/plugins/plugins/main/vlan", "vlan")]
-    fn a_program_is_named_by_its_package(#[case] package: &str, #[case] name: &str) {
+    fn program_name_is_last_part_of_its_package(#[case] package: &str, #[case] name: &str) {
         assert_eq!(built_name(package), name);
     }
 }

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_what_go_said_is_the_cause() {
+    fn cause_is_last_output_of_go() {
         let error = refused("x 1", "go: downloading a v1\n./main.go:3:2: undefined: x\n", Path::new("/log"));
         assert_eq!(error.to_string(), "cannot build x 1: it does not compile (the log is `/log`)");
         assert_eq!(error.root_cause().to_string(), "Go says:\n./main.go:3:2: undefined: x");

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn summary_names_stand_ins_and_what_cannot_be_built() {
+    fn summary_names_stand_ins_and_unbuildable_artifacts() {
         let outcome = |name: &str, state| Outcome {
             name: name.to_owned(),
             kind: Kind::Image,

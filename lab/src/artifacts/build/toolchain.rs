@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_toolchain_that_is_too_old_is_told_with_both_versions() {
+    fn old_toolchain_is_refused_with_both_versions() {
         let old = Toolchain { program: "go".into(), caches: PathBuf::new(), version: "go1.19.8".into() };
         let error = old.at_least("1.24.0", "kubernetes 1.34.3").unwrap_err();
         assert_eq!(error.to_string(), "kubernetes 1.34.3 needs Go 1.24.0 or newer, and there is go1.19.8");

@@ -247,7 +247,7 @@ mod tests {
     #[case("runc_1.1.15+ds1-2+b4_amd64.deb", Some(("runc", "1.1.15+ds1-2+b4")))]
     #[case("partial", None)]
     #[case("lock", None)]
-    fn the_name_of_a_package_says_its_version(#[case] file: &str, #[case] said: Option<(&str, &str)>) {
+    fn version_is_read_from_package_name(#[case] file: &str, #[case] said: Option<(&str, &str)>) {
         let said = said.map(|(name, version)| (name.to_owned(), version.to_owned()));
         assert_eq!(version(file), said);
     }
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_says_what_it_needs() {
+    fn needs_are_read_from_program() {
         let own = std::fs::read("/proc/self/exe").unwrap();
         let needs = needs(&own);
         assert!(needs.interpreter.is_some_and(|path| path.contains("ld-linux")));

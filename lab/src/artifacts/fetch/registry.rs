@@ -311,7 +311,7 @@ mod tests {
     )]
     #[case("registry.lab:5000/kubernetes/pause:1", "https://registry.lab:5000/v2/kubernetes/pause", "1")]
     #[case("127.0.0.1:5000/pause:1", "http://127.0.0.1:5000/v2/pause", "1")]
-    fn a_reference_leads_to_a_registry(#[case] text: &str, #[case] base: &str, #[case] tag: &str) {
+    fn reference_resolves_to_registry(#[case] text: &str, #[case] base: &str, #[case] tag: &str) {
         let reference = Reference::parse(text).unwrap();
         assert_eq!((reference.base().as_str(), reference.tag.as_str()), (base, tag));
     }
@@ -323,7 +323,7 @@ mod tests {
     #[case("registry.k8s.io/x y:1")]
     #[case("registry.k8s.io/x:1?y")]
     #[case("x@sha256:1")]
-    fn what_is_no_reference_is_refused(#[case] text: &str) {
+    fn invalid_reference_is_refused(#[case] text: &str) {
         assert_eq!(Reference::parse(text), None);
     }
 
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_challenge_is_read() {
+    fn challenge_is_parsed() {
         let said = r#"Bearer realm="https://auth.x/token",service="x",scope="repository:a:pull,push""#;
         let fields = challenge_fields(said).unwrap();
         assert_eq!(fields["realm"], "https://auth.x/token");

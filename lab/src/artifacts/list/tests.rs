@@ -25,7 +25,7 @@ fn lock() -> Lock {
 }
 
 #[test]
-fn a_table_says_of_everything_where_it_comes_from_and_what_is_wrong_with_it() {
+fn table_shows_source_and_problem_of_each_artifact() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&Layout::new(folder.path(), folder.path()));
     let writer = store.writer().unwrap();
@@ -74,6 +74,6 @@ fn a_table_says_of_everything_where_it_comes_from_and_what_is_wrong_with_it() {
 #[case(1024, "1.0 KiB")]
 #[case(3_000_000, "2.9 MiB")]
 #[case(5_000_000_000, "4.66 GiB")]
-fn sizes_are_told_in_units_for_people(#[case] bytes: u64, #[case] text: &str) {
+fn sizes_are_printed_in_units_for_people(#[case] bytes: u64, #[case] text: &str) {
     assert_eq!(shown(bytes), text);
 }

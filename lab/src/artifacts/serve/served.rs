@@ -198,7 +198,7 @@ mod tests {
     #[case("https://example.com/a?b=c", None, None)]
     #[case("https://example.com", None, None)]
     #[case("ftp://example.com/a", None, None)]
-    fn a_file_lies_under_its_host_and_path(
+    fn file_is_served_under_its_host_and_path(
         #[case] url: &str,
         #[case] mirror: Option<&str>,
         #[case] expected: Option<&str>,
@@ -215,7 +215,7 @@ mod tests {
     #[case("registry.k8s.io/../pause:1", None)]
     #[case("registry.k8s.io/pause@sha256:00", None)]
     #[case("", None)]
-    fn a_reference_is_read_as_containerd_does(#[case] text: &str, #[case] expected: Option<(&str, &str)>) {
+    fn reference_is_parsed_as_containerd_does(#[case] text: &str, #[case] expected: Option<(&str, &str)>) {
         let found = Reference::parse(text).map(|found| (found.repository(), found.tag));
         assert_eq!(found.as_ref().map(|(repository, tag)| (repository.as_str(), tag.as_str())), expected);
     }

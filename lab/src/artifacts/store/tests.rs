@@ -17,7 +17,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn what_is_put_lies_read_only_under_its_digest() {
+fn put_blob_is_read_only_under_its_digest() {
     let (_folder, writer) = writer();
     let blob = writer.put(&mut &b"hello"[..], None).unwrap();
     assert_eq!(blob, Blob { sha256: Digest::of(b"hello"), size: 5 });
@@ -53,7 +53,7 @@ fn bytes_that_are_not_the_expected_ones_leave_nothing() {
 }
 
 #[test]
-fn a_reader_that_fails_leaves_nothing() {
+fn failed_reader_leaves_nothing() {
     struct Broken;
     impl Read for Broken {
         fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
@@ -67,7 +67,7 @@ fn a_reader_that_fails_leaves_nothing() {
 }
 
 #[test]
-fn what_a_killed_command_was_putting_goes_and_what_another_puts_stays() {
+fn unlocked_put_is_removed_and_locked_one_stays() {
     let (_folder, writer) = writer();
     let unfinished = writer.files().unfinished();
     for name in ["put-1-0", "put-2-0", "part-0"] {
@@ -79,7 +79,7 @@ fn what_a_killed_command_was_putting_goes_and_what_another_puts_stays() {
 }
 
 #[test]
-fn a_beginning_is_gone_on_with_and_judged_as_a_whole() {
+fn partial_blob_is_resumed_and_verified_as_a_whole() {
     let (_folder, writer) = writer();
     let whole = Digest::of(b"hello world");
     {
@@ -106,7 +106,7 @@ fn a_beginning_is_gone_on_with_and_judged_as_a_whole() {
 #[case("")]
 #[case("sha512:abc")]
 #[case("ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef0123456789")]
-fn no_digest_is_anything_but_sixty_four_digits(#[case] text: &str) {
+fn digest_refuses_all_but_sixty_four_digits(#[case] text: &str) {
     assert_eq!(Digest::parse(text), None);
     assert!(serde_json::from_value::<Digest>(serde_json::json!(text)).is_err());
 }
@@ -124,7 +124,7 @@ fn file(source: Source, bytes: &[u8]) -> FileRecord {
 }
 
 #[test]
-fn the_exact_thing_is_used_where_an_own_build_lies_beside_it() {
+fn exact_artifact_is_used_beside_own_build() {
     let (_folder, writer) = writer();
     let (exact, own) = (file(Source::Upstream, b"exact"), file(Source::OwnBuild, b"own"));
     writer.record_file(&exact).unwrap();
@@ -153,7 +153,7 @@ fn corrupt_bytes_are_set_aside_until_the_right_ones_come() {
 }
 
 #[test]
-fn nothing_is_removed_while_somebody_puts_something() {
+fn exclusive_lock_is_refused_while_writers_exist() {
     let (_folder, writer) = writer();
     let second = writer.store.writer().unwrap();
     assert!(writer.alone().unwrap().is_none());

@@ -57,7 +57,7 @@ async fn late_answers_are_asked_for_again_on_an_overloaded_computer(
 }
 
 #[tokio::test]
-async fn a_note_gives_the_evidence_and_the_deadline_of_a_second_attempt() {
+async fn note_gives_evidence_and_deadline_of_second_attempt() {
     let (_, _, notes) = asked([busy(), busy()], 1, 7).await;
     assert_eq!(notes, ["this computer is busy (load 14 on 2 processors): waiting up to 28 s for the API"]);
 }
@@ -98,7 +98,7 @@ async fn waited(load: fn() -> Option<Overload>, comes: bool) -> (Result<(), Wait
 }
 
 #[tokio::test]
-async fn a_wait_goes_on_while_this_computer_is_overloaded() {
+async fn wait_goes_on_while_this_computer_is_overloaded() {
     let (waited, notes) = waited(busy, true).await;
     assert!(waited.is_ok(), "{waited:?}");
     assert_eq!(
@@ -111,7 +111,7 @@ async fn a_wait_goes_on_while_this_computer_is_overloaded() {
 #[case::overloaded(busy, "last seen: refused, while this computer was busy (load 14 on 2 processors)", 1)]
 #[case::idle(idle, "last seen: refused", 0)]
 #[tokio::test]
-async fn a_wait_in_vain_reports_an_overload(
+async fn failed_wait_reports_overload(
     #[case] load: fn() -> Option<Overload>,
     #[case] end: &str,
     #[case] longer_waits: usize,
@@ -124,7 +124,7 @@ async fn a_wait_in_vain_reports_an_overload(
 }
 
 #[test]
-fn the_load_of_this_computer_can_be_read() {
+fn load_of_this_computer_can_be_read() {
     let sample = sample();
     assert!(sample.processors >= 1);
     // This test is a task that runs.

@@ -67,7 +67,7 @@ fn unanswered(is_slow: bool) -> anyhow::Error {
     Some(FailureKind::Provision)
 )]
 #[case::never_made(false, false, Ok(vec![]), Health::Stopped, Some(FailureKind::Provision))]
-fn health_is_what_was_seen(
+fn health_follows_from_checks(
     #[case] all_run: bool,
     #[case] has_kubeconfig: bool,
     #[case] answer: anyhow::Result<Vec<Outcome>>,
@@ -109,7 +109,7 @@ fn status(health: Health, checks: Vec<Outcome>) -> CloudStatus {
 }
 
 #[test]
-fn a_status_is_a_table_that_a_person_can_read() {
+fn status_is_printed_as_table() {
     let shown = |status: &CloudStatus| table(status, Path::new("/checkout"), "quick");
     insta::assert_snapshot!("ready", shown(&status(Health::Ready, passed())));
     insta::assert_snapshot!("starting", shown(&status(Health::Starting, starting())));
@@ -125,13 +125,13 @@ fn a_status_is_a_table_that_a_person_can_read() {
 }
 
 #[test]
-fn a_status_is_json_for_scripts() {
+fn status_is_printed_as_json() {
     let status = status(Health::NotReady, not_ready());
     insta::assert_snapshot!(serde_json::to_string_pretty(&status).unwrap());
 }
 
 #[test]
-fn a_script_can_tell_slow_from_down() {
+fn slow_is_distinguished_from_down_in_json() {
     let words = [Health::Slow, Health::NoAnswer].map(|health| serde_json::to_value(health).unwrap());
     assert_eq!(words, ["slow", "no-answer"]);
 }

@@ -85,7 +85,7 @@ async fn check(site: &Site, within: Duration) -> anyhow::Result<Vec<Outcome>> {
     1
 )]
 #[tokio::test]
-async fn an_api_that_is_slow_is_not_called_down(
+async fn slow_api_is_not_reported_down(
     #[case] load: fn() -> Option<Overload>,
     #[case] delay: Option<Duration>,
     #[case] expected: Result<&str, &str>,
@@ -106,7 +106,7 @@ async fn an_api_that_is_slow_is_not_called_down(
 }
 
 #[tokio::test]
-async fn a_connection_that_takes_too_long_is_late_and_one_that_is_refused_is_not() {
+async fn slow_connection_is_late_and_refused_one_is_not() {
     // It never says a word of TLS.
     let url = format!("https://{}", api(None).await);
     let silent = check(&site(&url, Duration::from_millis(50)), WITHIN * 60).await.unwrap();
@@ -203,7 +203,7 @@ async fn pods_that_other_checks_need_again_are_shown_once() {
 }
 
 #[tokio::test]
-async fn a_check_that_fails_again_on_a_busy_computer_reports_the_load() {
+async fn check_failing_again_on_busy_computer_reports_load() {
     let failed = [outcome("leases", Verdict::Failed, "late")];
     let run = async |_: &[String], _: Limits, each: &mut dyn FnMut(&Outcome)| {
         failed.iter().for_each(each);

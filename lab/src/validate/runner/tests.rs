@@ -89,7 +89,7 @@ fn names_of_checks_are_known_and_each_is_there_once() {
 }
 
 #[test]
-fn checks_of_probes_bring_the_check_that_the_probes_run() {
+fn checks_of_probes_add_the_check_that_probes_run() {
     let chosen = |ids: &[&str]| {
         let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
         suites::chosen(&ids).iter().map(|check| check.id).collect::<Vec<_>>()
