@@ -1,7 +1,8 @@
 //! Artefacts: every file and container image that a deploy needs, in one store of this checkout.
 //!
-//! `lock` says what is needed, `store` keeps it by digest and knows nothing of where it comes from, `look` compares the two.
-//! `fetch`, `bundle` and builds fill the store; `serve` gives machines what is there; `verify` and `gc` look after it. See docs/artifacts.md.
+//! `lock` lists the needed artefacts. `store` keeps them by digest and knows no origin. `look` compares the two.
+//! `fetch`, `bundle` and builds fill the store, `serve` gives its contents to machines, `verify` and `gc` maintain it.
+//! See docs/artifacts.md.
 
 pub mod build;
 pub mod bundle;

@@ -1,7 +1,7 @@
-//! Own builds: what is published as Go modules is compiled at the versions that a lock names, Debian's packages give the
-//! rest, and both are put into the store as the files and images that the lock asks for.
+//! Own builds: compiles Go modules at the versions that a lock names, takes the rest from Debian's packages, and puts
+//! both into the store as the files and images of the lock.
 //!
-//! What can be built and how says [`lab_core::artifacts`]. A build is done again only when its key changes. Two that
+//! [`lab_core::artifacts`] defines the possible builds. A build is done again only when its key changes. Two that
 //! want the same unit wait for each other; one that was killed leaves a folder in `artifacts/builds/` of the cache that the next
 //! one goes on in, and caches that make it quick.
 
@@ -113,7 +113,7 @@ pub async fn build(cx: &Cx, lock: &Lock) -> anyhow::Result<Vec<Outcome>> {
     }
     let go = match Toolchain::find(cx, deadline).await {
         Ok(go) => Some(go),
-        // Without one, whatever was built by any is as good as it gets.
+        // Without one, a build by any toolchain is used.
         Err(error)
             if wanted
                 .iter()
@@ -352,12 +352,12 @@ impl Shared {
         let folder = self.folder.join(name);
         let path = lock_path(&self.folder, name);
         let what = format!("another build of {name}");
-        let mut told = false;
+        let mut announced = false;
         let lock = wait::until(&self.cx.cancel, &what, self.deadline, ARTIFACT_BUILD_INTERVAL, || {
             std::future::ready(match files::try_lock(&path) {
                 Ok(Some(lock)) => Probe::Ready(lock),
                 Ok(None) => {
-                    if !std::mem::replace(&mut told, true) {
+                    if !std::mem::replace(&mut announced, true) {
                         task.step("waiting for another build of the same");
                     }
                     Probe::NotYet("it is still at it".to_owned())

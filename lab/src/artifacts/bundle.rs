@@ -46,7 +46,7 @@ impl Contents {
     }
 }
 
-/// What was written or read, as `--json` prints it.
+/// The written or read artefacts, as `--json` prints them.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Moved {
     /// How many files machines download.
@@ -57,7 +57,7 @@ pub struct Moved {
     pub blobs: usize,
     /// How many bytes of them.
     pub bytes: u64,
-    /// What is needed and not there: only where an incomplete bundle is asked for.
+    /// The missing artefacts: only in a bundle that may be incomplete.
     pub lacking: Vec<String>,
 }
 
@@ -88,7 +88,7 @@ pub async fn export(
         } else if let Some(file) = files.best(|record| is_used(std::slice::from_ref(&record.blob))) {
             contents.files.push(file);
         } else if let Some(blob) = held.blobs.first().cloned() {
-            // The bytes are right and nobody recorded where they are from.
+            // The bytes are right, and no record names their source.
             let source = Source::Bundle;
             let (name, version, url) = (item.name, item.version, item.address);
             contents.files.push(FileRecord { name, version, url, blob, source, build_key: None, made: None });
@@ -167,7 +167,7 @@ fn header(name: &str, size: u64) -> anyhow::Result<tar::Header> {
     Ok(header)
 }
 
-/// Takes a digest of what is read.
+/// Takes a digest of the bytes read.
 struct Checked<R> {
     inner: R,
     hasher: super::store::Hasher,
@@ -181,7 +181,7 @@ impl<R: Read> Read for Checked<R> {
     }
 }
 
-/// Counts what is read.
+/// Counts the bytes read.
 struct Counted<R> {
     inner: R,
     count: u64,
@@ -218,7 +218,7 @@ fn read(store: &Store, path: &Path, cancel: &tokio_util::sync::CancellationToken
     let mut archive = tar::Archive::new(std::io::BufReader::with_capacity(1 << 18, file));
     let mut entries = archive.entries().with_context(|| wrong("it is no tar archive"))?;
     let first = entries.next().with_context(|| wrong("it is empty"))?;
-    // The reason would quote bytes of the file, whatever they are.
+    // The reason would quote arbitrary bytes of the file.
     let mut first = first.map_err(|_| wrong("it is no tar archive"))?;
     if first.path_bytes().as_ref() != CONTENTS.as_bytes() || first.size() > LONGEST {
         return Err(wrong("it does not begin with its contents").into());
@@ -292,7 +292,7 @@ impl Recorded {
         come: &BTreeSet<Digest>,
         moved: &mut Moved,
     ) -> anyhow::Result<()> {
-        // What was exact is exact here too, by way of a bundle.
+        // An exact artefact stays exact, by way of a bundle.
         let source = |source| if source == Source::OwnBuild { source } else { Source::Bundle };
         for (record, done) in contents.files.iter().zip(&mut self.files) {
             if !*done && come.contains(&record.blob.sha256) {

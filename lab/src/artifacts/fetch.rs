@@ -1,7 +1,7 @@
-//! `artifacts fetch`: what a cluster needs and the store lacks, from where the lock says it is.
+//! `artifacts fetch`: downloads the artefacts of a lock that the store lacks.
 //!
-//! First every server is asked how much it is, then everything comes, several at once. Whatever stops it, what came is
-//! kept, and the next call goes on. Own builds count as there, unless the exact things are asked for.
+//! First it asks every server for sizes, then it downloads several artefacts at once. Downloaded bytes stay after any
+//! interruption, and the next call goes on. Own builds count as present, unless the caller asks for exact artefacts.
 
 mod http;
 mod registry;
@@ -33,7 +33,7 @@ use registry::{Reference, Tokens};
 /// How many things come at once.
 const AT_ONCE: usize = 6;
 
-/// Where the projects that Kubespray deploys publish their files and images; whatever else an address names is a mirror.
+/// Where the projects that Kubespray deploys publish their files and images; every other host is a mirror.
 const UPSTREAMS: [&str; 12] = [
     "dl.k8s.io",
     "docker.io",
@@ -81,25 +81,25 @@ struct Shared {
     came: AtomicI64,
     total: AtomicU64,
     task: Task,
-    told: Mutex<Instant>,
+    reported_at: Mutex<Instant>,
 }
 
 impl Shared {
     fn came(&self, count: i64) {
         let so_far = self.came.fetch_add(count, Ordering::Relaxed) + count;
-        let mut told = self.told.lock().expect("no holder of this lock panics");
-        if told.elapsed() >= FETCH_PROGRESS_INTERVAL {
-            *told = Instant::now();
+        let mut reported_at = self.reported_at.lock().expect("no holder of this lock panics");
+        if reported_at.elapsed() >= FETCH_PROGRESS_INTERVAL {
+            *reported_at = Instant::now();
             let total = self.total.load(Ordering::Relaxed);
             self.task.show(&format!("{} of {}", shown(so_far.max(0).cast_unsigned()), shown(total)));
         }
     }
 }
 
-/// Fetches what is lacking.
+/// Fetches the missing artefacts.
 ///
 /// # Errors
-/// When something cannot be had. What came is kept.
+/// When an artefact cannot be fetched. Downloaded bytes stay.
 pub async fn fetch(cx: &Cx, store: &Store, lock: &Lock, exact: bool) -> anyhow::Result<Fetched> {
     let items = lock::items(lock)?;
     let mut fetched = Fetched { needed: items.len(), ..Fetched::default() };
@@ -126,7 +126,7 @@ pub async fn fetch(cx: &Cx, store: &Store, lock: &Lock, exact: bool) -> anyhow::
         came: AtomicI64::new(0),
         total: AtomicU64::new(0),
         task,
-        told: Mutex::new(Instant::now()),
+        reported_at: Mutex::new(Instant::now()),
     });
     let mut missed = Missed::default();
     let work: Vec<_> = lacking
@@ -213,7 +213,7 @@ fn announce(shared: &Shared, planned: &[Planned]) -> anyhow::Result<()> {
         text.push_str(&format!(" of {}, the rest came before", shown(total)));
     }
     if unknown > 0 {
-        text.push_str(&format!(", and {unknown} whose size nobody says"));
+        text.push_str(&format!(", and {unknown} of unknown size"));
     }
     shared.task.step(&text);
     let folder = &shared.writer.files().folder;
@@ -240,7 +240,7 @@ async fn plan(shared: &Shared, item: Item) -> Result<Planned, FetchError> {
         Kind::File => {
             let Some(digest) = item.digest.clone() else {
                 return Err(FetchError::Refused(
-                    "nobody published a checksum of it: only an own build can give it (`cargo xtask artifacts build`)"
+                    "it has no published checksum: only an own build can give it (`cargo xtask artifacts build`)"
                         .to_owned(),
                 ));
             };
@@ -269,21 +269,21 @@ async fn plan(shared: &Shared, item: Item) -> Result<Planned, FetchError> {
     }
 }
 
-/// Brings all of a thing, then records it.
+/// Downloads all blobs of an artefact, then records it.
 async fn download(shared: &Shared, planned: Planned) -> Result<(), FetchError> {
     let Planned { item, blobs, image } = planned;
     let came = |count| shared.came(count);
-    let mut brought: Vec<Blob> = Vec::new();
+    let mut downloaded: Vec<Blob> = Vec::new();
     for (ask, digest, size) in &blobs {
         if let Some(size) = shared.writer.size(digest) {
             let here = Blob { sha256: digest.clone(), size };
-            // Another thing that shares it has brought it, or it is of a size that cannot be right.
+            // Another artefact that shares it has downloaded it, or its size cannot be right.
             if item.kind == Kind::File || blobs.is_empty() || shared.writer.has_whole(&here) {
-                brought.push(here);
+                downloaded.push(here);
                 continue;
             }
         }
-        brought.push(shared.client.download(&shared.writer, ask, digest, *size, &came).await?);
+        downloaded.push(shared.client.download(&shared.writer, ask, digest, *size, &came).await?);
     }
     let source = source(&item.address);
     match image {
@@ -306,7 +306,7 @@ async fn download(shared: &Shared, planned: Planned) -> Result<(), FetchError> {
             shared.writer.record_image(&record)?;
         }
         None => {
-            let blob = brought.remove(0);
+            let blob = downloaded.remove(0);
             let record = FileRecord {
                 name: item.name,
                 version: item.version,
@@ -378,9 +378,9 @@ impl Missed {
             ),
         };
         let hint = match hosts.is_empty() {
-            true => "what came is kept: the next `cargo xtask artifacts fetch` goes on from here",
+            true => "downloads are kept: the next `cargo xtask artifacts fetch` goes on from here",
             false => {
-                "what came is kept. Without these hosts: name mirrors in the cluster file (`mirrors:`), bring a \
+                "downloads are kept. Without these hosts: name mirrors in the cluster file (`mirrors:`), import a \
                 bundle (`cargo xtask artifacts import FILE`), or build here (`cargo xtask artifacts build`)"
             }
         };

@@ -1,6 +1,6 @@
-//! `artifacts gc`: what no known cluster needs, and what interrupted commands left.
+//! `artifacts gc`: finds artefacts that no known cluster needs, and the rest of interrupted commands.
 //!
-//! A cluster is known while its lab or its cluster file is there. Nothing is looked for while somebody fills the store.
+//! A cluster is known while its lab or its cluster file is there. It refuses to run while another command fills the store.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub struct Unused {
     pub removed: bool,
     /// The clusters whose needs are kept.
     pub kept_for: Vec<String>,
-    /// Names of files and images that nobody needs.
+    /// Names of files and images that no known cluster needs.
     pub artifacts: Vec<String>,
     /// How many blobs, downloads that were begun and corrupt bytes.
     pub blobs: usize,
@@ -32,10 +32,10 @@ pub struct Unused {
     pub bytes: u64,
 }
 
-/// Finds what is unused, and removes it on request.
+/// Finds unused artefacts, and removes them on request.
 ///
 /// # Errors
-/// When somebody fills the store, or a lock cannot be read: what it names must not go.
+/// When another command fills the store, or a lock cannot be read: its artefacts must stay.
 pub fn collect(cx: &Cx, store: &Store, remove: bool) -> anyhow::Result<Unused> {
     let Some(_alone) = store.alone()? else {
         return Err(Failure::new(FailureKind::Host, "another command is filling the store of artefacts")
@@ -57,7 +57,7 @@ pub fn collect(cx: &Cx, store: &Store, remove: bool) -> anyhow::Result<Unused> {
     unused.kept_for.dedup();
     sort_records::<FileRecord>(store, &addresses, &mut digests, &mut unused, &mut gone, |one| &one.name)?;
     sort_records::<ImageRecord>(store, &addresses, &mut digests, &mut unused, &mut gone, |one| &one.name)?;
-    // Records go before the blobs: one without blobs is told as missing, blobs without one are found again.
+    // Records go before the blobs: one without blobs is reported as missing, blobs without one are found again.
     let blobs = verify::names(store)?.into_iter().filter(|digest| !digests.contains(digest));
     gone.extend(blobs.map(|digest| store.path(&digest)));
     for name in files::names(&store.files().stamps())? {
@@ -119,7 +119,7 @@ pub fn known_clusters(cx: &Cx, store: &Store) -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-/// The locks of all known clusters. What is remembered of one that is known no more goes.
+/// The locks of all known clusters. `gone` receives the remembered locks of unknown ones.
 fn locks(cx: &Cx, store: &Store, gone: &mut Vec<PathBuf>) -> anyhow::Result<Vec<(String, Lock)>> {
     let mut locks = Vec::new();
     for layout in cache::checkouts(&cx.layout)? {

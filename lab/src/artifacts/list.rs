@@ -23,7 +23,7 @@ pub struct Row {
     pub version_here: Option<String>,
     /// The URL of a file, the reference of an image.
     pub address: String,
-    /// Where what is there comes from.
+    /// The source of the stored bytes.
     pub source: Option<Source>,
     /// Of the file or of the manifest of the image.
     pub digest: Option<Digest>,

@@ -1,7 +1,7 @@
-//! What a cluster needs: its `artifacts.lock.json`, made anew where it is out of date, and each thing in it once.
+//! The artefacts of a cluster: its `artifacts.lock.json`, regenerated if outdated, and each artefact in it once.
 //!
-//! The lock lies with the lab and goes with it. So that a lab which was destroyed is not the end of what was fetched
-//! for it, the store remembers what each cluster needs, in `needs/`.
+//! The lock lies with the lab and goes with it. The store keeps a copy in `needs/`, so that the artefacts of a cluster
+//! outlive its lab.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -133,7 +133,7 @@ pub fn keep(cx: &Cx, lab: &Lab, lock: Lock) -> anyhow::Result<Lock> {
     Ok(lock)
 }
 
-/// A lock that somebody brought.
+/// A lock given as a file.
 ///
 /// # Errors
 /// When it is none.
@@ -151,7 +151,7 @@ pub fn read(path: &Path) -> anyhow::Result<Lock> {
 /// Everything in a lock, each address once, files first.
 ///
 /// # Errors
-/// When a digest in it is none: somebody changed it by hand.
+/// When a digest in it is none: a person edited the lock.
 pub fn items(lock: &Lock) -> anyhow::Result<Vec<Item>> {
     let mut seen = BTreeSet::new();
     let mut items = Vec::new();
@@ -208,8 +208,8 @@ mod tests {
     #[test]
     fn each_address_is_needed_once() {
         let items = items(&lock(&"a".repeat(64))).unwrap();
-        let said: Vec<_> = items.iter().map(|item| (item.name.as_str(), item.version.as_deref())).collect();
-        assert_eq!(said, [("a", Some("1.2.3")), ("own", None), ("pause", Some("3.10.1"))]);
+        let names: Vec<_> = items.iter().map(|item| (item.name.as_str(), item.version.as_deref())).collect();
+        assert_eq!(names, [("a", Some("1.2.3")), ("own", None), ("pause", Some("3.10.1"))]);
         assert_eq!(items[1].digest, None);
     }
 

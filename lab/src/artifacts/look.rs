@@ -1,4 +1,4 @@
-//! What of a lock the store has: where it comes from, how large it is, what is wrong with it. No byte of a blob is read.
+//! Compares a lock with the store: source, size and problem of each artefact. Reads no byte of a blob.
 
 use lab_core::artifacts::Kind;
 use serde::Serialize;
@@ -23,7 +23,7 @@ pub enum State {
 pub struct Held {
     /// How it stands.
     pub state: State,
-    /// Where it comes from; `None` where nobody recorded that, or nothing is there.
+    /// Where it comes from; `None` if no record says so, or the artefact is missing.
     pub source: Option<Source>,
     /// The version that is there: an own build may be of another one.
     pub version: Option<String>,

@@ -1,8 +1,8 @@
 //! What the embedded host gives to its machines: a file server and a registry over the store, inside the lab's own network.
 //!
-//! `served` decides what is given, from the lock of the cluster and the records of the store; `tree` lays it out as links
-//! to the store's blobs; `authority` makes the certificate by which machines trust the registry; `keeper` is the process
-//! inside the host that runs both servers as long as the host lives. Nothing is copied, and nothing here changes the store.
+//! `served` selects the artefacts from the lock of the cluster and the records of the store. `tree` links them to the
+//! store's blobs. `authority` makes the certificate by which machines trust the registry. `keeper` is the process inside
+//! the host that runs both servers as long as the host lives. Nothing is copied, and nothing here changes the store.
 
 mod files;
 pub mod keeper;
@@ -46,7 +46,7 @@ pub struct Serving {
     pub notes: Vec<String>,
 }
 
-/// What there is to serve: nothing where the machines are on another host, or nobody has found out what a deploy needs.
+/// The artefacts to serve: none if the machines are on another host, or the cluster has no lock.
 ///
 /// # Errors
 /// When the lock or a record of the store is there and cannot be read.
@@ -61,7 +61,7 @@ pub fn look(cx: &Cx, lab: &Lab) -> anyhow::Result<Option<Serving>> {
             FailureKind::Host,
             format!("cannot understand `{}`", lab.files.artifacts_lock().display()),
         )
-        .hint(format!("`cargo xtask inventory check {words}` writes it anew"))
+        .hint(format!("`cargo xtask inventory check {words}` rewrites it"))
     })?;
     let artifacts =
         ServedArtifacts::fill(&Store::open(&cx.layout), &lock, lab.spec.mirrors.files.as_deref())?;
@@ -89,7 +89,7 @@ pub fn look(cx: &Cx, lab: &Lab) -> anyhow::Result<Option<Serving>> {
     Ok(Some(Serving { artifacts, wanted, inventory: file.text, notes }))
 }
 
-/// Says what a person should know of what is served, before a deploy.
+/// Prints notes on the served artefacts, before a deploy.
 ///
 /// # Errors
 /// As [`look`].
@@ -100,8 +100,8 @@ pub fn warn_of_missing_artifacts(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Lays out what is to be served and tells the host's keeper, which goes on by itself as soon as the network is there.
-/// Says whether anything is other than it was.
+/// Lays out the files to serve and writes the request for the host's keeper, which starts once the network is there.
+/// Returns whether anything changed.
 ///
 /// # Errors
 /// When something cannot be written.
@@ -128,7 +128,7 @@ pub fn prepare(lab: &Lab, store: &Store, serving: Option<&Serving>) -> anyhow::R
 /// Waits until both servers answer.
 ///
 /// # Errors
-/// When they do not, with the last lines of what they said.
+/// When they do not, with the last lines of their logs.
 pub async fn ready(cx: &Cx, lab: &Lab, serving: &Serving) -> anyhow::Result<()> {
     let served = lab.files.served();
     let what = "the lab's file server and registry";
@@ -138,23 +138,23 @@ pub async fn ready(cx: &Cx, lab: &Lab, serving: &Serving) -> anyhow::Result<()> 
         std::future::ready(match now {
             Ok(Some(now)) if now.is_all_of(&serving.wanted) => Probe::Ready(()),
             Ok(Some(_)) => Probe::NotYet("not both answer".to_owned()),
-            Ok(None) => Probe::NotYet("nobody runs them".to_owned()),
+            Ok(None) => Probe::NotYet("they do not run".to_owned()),
             Err(error) => Probe::Fatal(error),
         })
     })
     .await
     .with_context(|| {
         let words = lab.cluster_words(cx);
-        let said = [served.files_log(), served.registry_log()].map(|path| last_lines(&path, 4)).join("\n");
+        let lines = [served.files_log(), served.registry_log()].map(|path| last_lines(&path, 4)).join("\n");
         Failure::new(
             FailureKind::Provision,
-            format!("the lab does not serve its artefacts; the last words were:\n{said}"),
+            format!("the lab does not serve its artefacts; the last words were:\n{lines}"),
         )
         .hint(format!("`cargo xtask lab logs --host --cluster {words}` shows what the host said"))
     })
 }
 
-/// What is served, as `lab status` shows it.
+/// The served artefacts, as `lab status` shows them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ServedStatus {
     /// `http://192.168.200.1:8080`.
@@ -167,7 +167,7 @@ pub struct ServedStatus {
     pub registry_running: bool,
 }
 
-/// What is served now; `None` for a lab that serves nothing.
+/// The artefacts served now; `None` for a lab that serves nothing.
 ///
 /// # Errors
 /// When the files of the servers cannot be read.

@@ -2,9 +2,8 @@
 //!
 //! `blobs/sha256/<hex>` is a file of a machine, or a manifest, a configuration or a layer of an image. A blob appears by a
 //! rename of a whole file whose digest was taken while it was written, is read-only, and is never changed.
-//! `files/` and `images/` hold records, see [`record`]. What is being written lies in `unfinished/`, held by a lock
-//! on the file itself, so that what nobody holds is what an interrupted command left. A blob that turned out to have other
-//! bytes than its name says lies in `corrupt/`.
+//! `files/` and `images/` hold records, see [`record`]. `unfinished/` holds partial files, each locked by its writer: an
+//! unlocked one is from an interrupted command. `corrupt/` holds blobs whose bytes do not match their name.
 //!
 //! A [`Store`] is looked at without a lock. Who puts something into it has a [`Writer`]: many at once, but none
 //! while unused things are removed, so that nothing goes between being put and being recorded.
@@ -34,9 +33,9 @@ pub use digest::{Digest, Hasher};
 pub use record::{FileRecord, ImageRecord, Source};
 pub use unfinished::Unfinished;
 
-/// Permission bits of a blob: nobody changes it.
+/// Permission bits of a blob, which is never changed.
 const BLOB: u32 = 0o444;
-/// How the names of what is being put begin.
+/// The prefix of the names of files that [`Writer::put`] writes.
 const PUT: &str = "put-";
 
 /// Some bytes of the store.
@@ -157,7 +156,7 @@ impl Store {
         Ok(())
     }
 
-    /// Removes what commands that were killed left of a [`Writer::put`]: nobody can go on with it.
+    /// Removes the files that killed commands left of a [`Writer::put`]: no command can go on with them.
     fn forget_puts(&self) -> anyhow::Result<()> {
         for name in files::names(&self.files.unfinished())?.iter().filter(|name| name.starts_with(PUT)) {
             let path = self.files.unfinished().join(name);
@@ -195,14 +194,14 @@ impl Writer {
         let (path, file) = loop {
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
             let path = self.files.unfinished().join(format!("{PUT}{}-{count}", std::process::id()));
-            // Held for a moment by a command that looks for what was left.
+            // A command that looks for leftovers holds it for a moment.
             if let Some(file) = files::try_lock(&path)? {
                 break (path, file);
             }
         };
         let put = self.take_in(reader, file, &path, expected);
         if put.is_err() {
-            // The reason that it could not be kept tells more than one that it cannot be removed.
+            // The error of the write matters more than one of the removal.
             let _ = std::fs::remove_file(&path);
         }
         put
@@ -242,7 +241,7 @@ impl Writer {
         loop {
             let count = match reader.read(&mut buffer) {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                read => read.context("cannot read what is to be kept")?,
+                read => read.context("cannot read the bytes to store")?,
             };
             if count == 0 {
                 break;
@@ -261,7 +260,7 @@ impl Writer {
     }
 
     /// Gives a whole file its name. The bytes are on the disk first: a power cut must not leave a name with other
-    /// bytes. That the name itself lasts is not waited for: without it the blob is missing, which is told.
+    /// bytes. The rename itself is not synced: without it the blob is missing, and reported as such.
     fn keep(&self, file: &File, path: &Path, blob: &Blob) -> anyhow::Result<()> {
         let named = self.path(&blob.sha256);
         let kept = (|| {
@@ -271,12 +270,11 @@ impl Writer {
         })();
         kept.with_context(|| unwritten(&named))?;
         stamp::write(&self.stamp(&blob.sha256), &named, blob.sha256.hex());
-        // What was wrong under this name is of no more use.
+        // A corrupt blob of this name is of no more use.
         files::remove(&self.files.corrupt().join(blob.sha256.hex()))
     }
 
-    /// Takes up what is to become a blob and may have been begun before; see [`Unfinished`]. `None` while another
-    /// command is at it.
+    /// Starts or resumes a partial blob; see [`Unfinished`]. `None` while another command writes it.
     ///
     /// # Errors
     /// With the path and the system's reason.

@@ -1,5 +1,5 @@
-//! `artifacts verify`: every byte is read again. What is not as its name says is set aside, so that the next fetch or build
-//! mends it.
+//! `artifacts verify`: reads every blob again. Sets aside those that do not match their digest, so that the next fetch or
+//! build replaces them.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -21,7 +21,7 @@ pub struct Verified {
     pub blobs: usize,
     /// How many bytes they are.
     pub bytes: u64,
-    /// What was set aside.
+    /// The blobs set aside.
     pub corrupt: Vec<Corrupt>,
 }
 
@@ -30,7 +30,7 @@ pub struct Verified {
 pub struct Corrupt {
     /// Its name.
     pub digest: Digest,
-    /// What is made of it, as the records say.
+    /// The artefacts that contain it, as the records say.
     pub of: Vec<String>,
     /// What its bytes are.
     pub found: Digest,

@@ -21,7 +21,7 @@ const PROGRAM: u32 = 0o755;
 pub struct Parts<'a> {
     /// The store.
     pub writer: &'a Writer,
-    /// The compiled programs and where they lie; `None` for what is not compiled.
+    /// The compiled programs and where they lie; `None` if nothing is compiled.
     pub unit: Option<(&'a Unit, &'a Place)>,
     /// Debian's packages, where something needs them.
     pub packages: Option<&'a Packages>,
@@ -33,7 +33,7 @@ pub struct Parts<'a> {
     pub folder: &'a Path,
 }
 
-/// What was put into the store for an entry.
+/// The record in the store for an entry.
 enum Put {
     File(Blob),
     Image(Stored),

@@ -41,7 +41,7 @@ pub struct Place {
     pub folder: PathBuf,
     /// What Go says.
     pub log: PathBuf,
-    /// Held by this program, and by every Go that it starts: nobody else works in the folder.
+    /// Held by this program, and by every Go that it starts: no other process works in the folder.
     pub lock: Arc<std::fs::File>,
 }
 
@@ -100,10 +100,10 @@ impl Unit {
         }
         let path = self.module.fork.unwrap_or(self.module.path);
         let download = self.call(go, place).args(["mod", "download", "-json"]);
-        let said =
+        let stdout =
             self.run(cx, download.arg(format!("{path}@v{}", self.module_version)), place, deadline).await?;
-        let context = || format!("what Go says of the module {path} is not what it should be");
-        let downloaded: Downloaded = serde_json::from_str(&said).with_context(context)?;
+        let context = || format!("Go did not print the expected JSON for the module {path}");
+        let downloaded: Downloaded = serde_json::from_str(&stdout).with_context(context)?;
         let edit = self.call(go, place).args(["mod", "edit", "-json"]).arg(&downloaded.go_mod);
         serde_json::from_str(&self.run(cx, edit, place, deadline).await?).with_context(context)
     }
@@ -165,8 +165,8 @@ impl Unit {
             Ok(output) if output.status.success() => Ok(output.stdout),
             // Of a module that cannot be had Go says why on standard output.
             Ok(output) => {
-                let said = format!("{}\n{}", output.stdout, output.stderr);
-                Err(explain::refused(&self.title(), &said, &place.log))
+                let log_text = format!("{}\n{}", output.stdout, output.stderr);
+                Err(explain::refused(&self.title(), &log_text, &place.log))
             }
             Err(error @ ProcessError::Late { .. }) => {
                 let what = format!("compiling {} took longer than is ever needed", self.title());

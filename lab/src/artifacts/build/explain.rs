@@ -14,14 +14,14 @@ pub fn failure(what: &str, log: &Path) -> Failure {
     Failure::new(FailureKind::Host, format!("{what} (the log is `{}`)", log.display()))
 }
 
-/// Reads what Go said when it could not prepare or compile something.
-pub fn refused(title: &str, said: &str, log: &Path) -> anyhow::Error {
-    let (what, hint) = reason(title, said);
+/// Explains a failure of Go to prepare or compile something by its output.
+pub fn refused(title: &str, log_text: &str, log: &Path) -> anyhow::Error {
+    let (what, hint) = reason(title, log_text);
     let mut failure = failure(&what, log);
     if let Some(hint) = hint {
         failure = failure.hint(hint);
     }
-    let lines: Vec<&str> = said.lines().filter(|line| !is_noise(line)).collect();
+    let lines: Vec<&str> = log_text.lines().filter(|line| !is_noise(line)).collect();
     let last = lines[lines.len().saturating_sub(QUOTED_LINES)..].join("\n");
     anyhow::anyhow!("Go says:\n{last}").context(failure)
 }
@@ -30,8 +30,8 @@ fn is_noise(line: &str) -> bool {
     line.trim().is_empty() || line.starts_with("go: downloading ")
 }
 
-fn reason(title: &str, said: &str) -> (String, Option<&'static str>) {
-    let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+fn reason(title: &str, log_text: &str) -> (String, Option<&'static str>) {
+    let says = |words: &[&str]| words.iter().any(|word| log_text.contains(word));
     if says(&["no space left on device"]) {
         let hint = "make some 12 GiB of room and try again: it goes on where it stopped";
         return (format!("cannot build {title}: the disk is full"), Some(hint));
@@ -47,7 +47,7 @@ fn reason(title: &str, said: &str) -> (String, Option<&'static str>) {
             Some(hint),
         );
     }
-    if let Some(line) = said.lines().find(|line| {
+    if let Some(line) = log_text.lines().find(|line| {
         line.contains("403 Forbidden") || line.contains("404 Not Found") || line.contains("410 Gone")
     }) {
         let status = ["403 Forbidden", "404 Not Found", "410 Gone"];
@@ -61,7 +61,7 @@ fn reason(title: &str, said: &str) -> (String, Option<&'static str>) {
         return (format!("cannot build {title}: the module proxy cannot be reached"), Some(hint));
     }
     if let Some(line) =
-        said.lines().find(|line| line.contains("invalid version") || line.contains("unknown revision"))
+        log_text.lines().find(|line| line.contains("invalid version") || line.contains("unknown revision"))
     {
         let module = module(line).unwrap_or_else(|| "that it needs".to_owned());
         return (
@@ -97,8 +97,8 @@ mod tests {
             "verifying module: checksum mismatch\nSECURITY ERROR",
             "./main.go:3:2: undefined: x",
         ];
-        let lines = cases.iter().map(|said| {
-            let (what, hint) = reason("etcd 3.5.26", said);
+        let lines = cases.iter().map(|log_text| {
+            let (what, hint) = reason("etcd 3.5.26", log_text);
             format!("{what}\n  hint: {}", hint.unwrap_or("none"))
         });
         insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"));

@@ -28,7 +28,7 @@ pub struct About<'a> {
     pub entrypoint: &'a [&'a str],
     /// Who runs it, where not root.
     pub user: Option<&'a str>,
-    /// One line a layer, lowest first: what is in it.
+    /// One line a layer, lowest first: its contents.
     pub history: &'a [String],
 }
 

@@ -20,7 +20,7 @@ use crate::wait::Deadline;
 pub const VARIABLE: &str = "LAB_GO";
 /// The first whose `go.mod` knows `godebug`, and which this program has been used with.
 const OLDEST: &str = "1.24";
-const HINT: &str = "run `cargo xtask setup`, which brings one, or name one in LAB_GO";
+const HINT: &str = "run `cargo xtask setup`, which installs one, or name one in LAB_GO";
 
 /// A Go that was asked for its version.
 #[derive(Debug, Clone)]
@@ -51,8 +51,8 @@ impl Toolchain {
         files::make_folder(&caches)?;
         lab_cache::note_use(cx.layout.cache(), "go", "");
         let ask = environment(invocation(&program), &caches).args(["env", "-json", "GOVERSION", "GOSUMDB"]);
-        let said = match ask.read(&cx.cancel, deadline.at_most(GO_SETTINGS_TIMEOUT)).await {
-            Ok(said) => said,
+        let stdout = match ask.read(&cx.cancel, deadline.at_most(GO_SETTINGS_TIMEOUT)).await {
+            Ok(stdout) => stdout,
             Err(error @ ProcessError::Start { .. }) => {
                 let failure =
                     Failure::new(FailureKind::Host, "own builds need a Go toolchain, and there is none");
@@ -66,7 +66,7 @@ impl Toolchain {
             }
         };
         let settings: Settings =
-            serde_json::from_str(&said).context("what `go env` says is not what it should be")?;
+            serde_json::from_str(&stdout).context("`go env` did not print the expected JSON")?;
         let found = Self { program, caches, version: settings.goversion };
         found.at_least(OLDEST, "own builds")?;
         if settings.gosumdb == "off" {
@@ -97,7 +97,7 @@ impl Toolchain {
     }
 }
 
-/// What the user set for Go is set anew where it would change what comes out.
+/// Overrides the user's settings of Go that would change the output.
 fn environment(call: Invocation, caches: &Path) -> Invocation {
     // What it learns of the checksum database it keeps there (`pkg/sumdb`), and not in the user's home.
     call.env("GOPATH", caches)

@@ -71,7 +71,7 @@ impl Packages {
             }
         }
         let Some(Node::Bytes { bytes, .. }) = tree.remove(names) else {
-            anyhow::bail!("the archive of Debian's packages does not say what is in it");
+            anyhow::bail!("the archive of Debian's packages does not list its contents");
         };
         let versions = String::from_utf8_lossy(&bytes).lines().filter_map(version).collect();
         Ok(Self { tree, versions })
@@ -201,7 +201,7 @@ struct Needs {
     libraries: BTreeSet<String>,
 }
 
-/// Reads it from the file; nothing for what is no ELF file of 64 bits.
+/// Reads it from the file; empty if that is no ELF file of 64 bits.
 fn needs(bytes: &[u8]) -> Needs {
     read_needs(bytes).unwrap_or_default()
 }
@@ -247,9 +247,9 @@ mod tests {
     #[case("runc_1.1.15+ds1-2+b4_amd64.deb", Some(("runc", "1.1.15+ds1-2+b4")))]
     #[case("partial", None)]
     #[case("lock", None)]
-    fn version_is_read_from_package_name(#[case] file: &str, #[case] said: Option<(&str, &str)>) {
-        let said = said.map(|(name, version)| (name.to_owned(), version.to_owned()));
-        assert_eq!(version(file), said);
+    fn version_is_read_from_package_name(#[case] file: &str, #[case] expected: Option<(&str, &str)>) {
+        let expected = expected.map(|(name, version)| (name.to_owned(), version.to_owned()));
+        assert_eq!(version(file), expected);
     }
 
     #[rstest]

@@ -15,7 +15,7 @@ use crate::cx::Cx;
 use crate::timeouts::{DOWNLOAD_LOCK_INTERVAL, HTTP_CONNECT_TIMEOUT, HTTP_READ_TIMEOUT, HTTP_RETRY_INTERVAL};
 use crate::wait::{self, Deadline, Probe};
 
-/// How often something is tried that brought no byte.
+/// How many requests in a row may return no byte.
 const TRIES: u32 = 3;
 /// The longest answer that is read into memory: a manifest, a token.
 const LONGEST_ANSWER: usize = 8 << 20;
@@ -39,7 +39,7 @@ impl From<anyhow::Error> for FetchError {
     }
 }
 
-/// What is asked for.
+/// A request.
 #[derive(Debug, Clone)]
 pub(super) struct Ask {
     pub url: String,
@@ -60,7 +60,7 @@ pub(super) struct Client {
     inner: reqwest::Client,
     cx: Cx,
     deadline: Deadline,
-    /// Hosts that could not be reached: nobody waits for them a second time.
+    /// Hosts that could not be reached: the client does not try them a second time.
     unreachable: Mutex<BTreeSet<String>>,
 }
 
@@ -109,7 +109,7 @@ impl Client {
         }
     }
 
-    /// Asks, and returns whatever the server answered.
+    /// Sends a request, and returns the response with any status.
     pub async fn send(&self, method: Method, ask: &Ask, from: u64) -> Result<Response, FetchError> {
         let url =
             Url::parse(&ask.url).map_err(|_| FetchError::Refused(format!("`{}` is no URL", ask.url)))?;
@@ -178,8 +178,8 @@ impl Client {
         })
     }
 
-    /// Brings something into the store, unless it is there by now. `came` is told how many bytes came, fewer than none
-    /// when they had to be thrown away.
+    /// Downloads a blob into the store, unless it is there by now. `came` receives the number of new bytes, negative for
+    /// discarded ones.
     pub async fn download(
         &self,
         writer: &Writer,
@@ -228,7 +228,7 @@ impl Client {
         finished.map_err(|error| match error.downcast_ref::<crate::failure::Failure>() {
             Some(failure) if !is_full(&error) => {
                 came(-have);
-                FetchError::Refused(format!("`{}` is not what was asked for: {failure}", ask.url))
+                FetchError::Refused(format!("`{}` is not the expected file: {failure}", ask.url))
             }
             _ => FetchError::Fatal(error),
         })
@@ -268,7 +268,7 @@ impl Client {
         }
     }
 
-    /// Asks once for what is lacking, and adds what comes.
+    /// Requests the missing bytes once, and adds those of the response.
     async fn more(
         &self,
         part: &Unfinished<'_>,
@@ -322,18 +322,18 @@ fn begins_at(headers: &HeaderMap) -> Option<u64> {
 
 /// A host as people name it, with its port where it is not the usual one.
 pub(super) fn host(url: &Url) -> String {
-    let name = url.host_str().unwrap_or("nobody");
+    let name = url.host_str().unwrap_or("unknown host");
     url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"))
 }
 
 /// The innermost reasons in one line: the outer ones repeat the URL.
 fn causes(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
-    let mut said = Vec::new();
+    let mut reasons = Vec::new();
     while let Some(inner) = cause.source() {
-        said.push(inner.to_string());
+        reasons.push(inner.to_string());
         cause = inner;
     }
-    said.dedup();
-    said.pop().unwrap_or_else(|| error.to_string())
+    reasons.dedup();
+    reasons.pop().unwrap_or_else(|| error.to_string())
 }

@@ -33,7 +33,7 @@ pub(super) struct Reference {
 }
 
 impl Reference {
-    /// `registry.k8s.io/pause:3.10.1`, `busybox`, `quay.io/x/y:v1@sha256:…`; `None` for what is none.
+    /// `registry.k8s.io/pause:3.10.1`, `busybox`, `quay.io/x/y:v1@sha256:…`; `None` if it is none.
     pub fn parse(text: &str) -> Option<Self> {
         let (name, digest) = match text.split_once('@') {
             Some((name, digest)) => (name, Some(Digest::parse(digest)?.oci())),
@@ -86,17 +86,18 @@ enum Document {
 }
 
 impl Document {
-    /// Reads a document, and its media type: its own, or `said` by the server; `None` where neither is one of images.
+    /// Reads a document, and its media type: its own, or the server's `content_type`; `None` if neither is one of images.
     ///
     /// # Errors
     /// With the reason why it is no document, or one that contradicts its media type.
-    fn parse(bytes: &[u8], said: &str) -> Result<(Self, Option<MediaType>), String> {
+    fn parse(bytes: &[u8], content_type: &str) -> Result<(Self, Option<MediaType>), String> {
         let document = serde_json::from_slice(bytes).map_err(|_| "it lists neither images nor layers")?;
         let (own, expected) = match &document {
             Self::Index(index) => (index.media_type(), MediaType::ImageIndex),
             Self::Manifest(manifest) => (manifest.media_type(), MediaType::ImageManifest),
         };
-        let kind = own.clone().unwrap_or_else(|| said.split(';').next().unwrap_or_default().trim().into());
+        let kind =
+            own.clone().unwrap_or_else(|| content_type.split(';').next().unwrap_or_default().trim().into());
         let is_expected = kind == expected || expected.to_docker_v2s2() == Ok(kind.as_ref());
         if !is_expected && ["image", "manifest"].iter().any(|word| kind.as_ref().contains(word)) {
             return Err(format!("it is of the media type `{kind}`"));
@@ -196,7 +197,7 @@ fn digest(of: &Descriptor) -> Result<Digest, FetchError> {
     Digest::parse(text).ok_or_else(|| FetchError::Refused(format!("`{text}` is no SHA-256 digest")))
 }
 
-/// One document, kept in the store: its blob, its kind where that is said, and what it says.
+/// One document, kept in the store: its blob, its kind if stated, and its contents.
 async fn read(
     client: &Client,
     tokens: &Tokens,
@@ -219,7 +220,7 @@ async fn read(
     if !answer.status().is_success() {
         return Err(refused(&answer));
     }
-    let said = answer.headers().get(reqwest::header::CONTENT_TYPE).cloned();
+    let content_type = answer.headers().get(reqwest::header::CONTENT_TYPE).cloned();
     let bytes = client.body(answer).await?;
     let found = Digest::of(&bytes);
     if let Some(expected) = expected.filter(|expected| **expected != found) {
@@ -228,8 +229,8 @@ async fn read(
             reference.repository
         )));
     }
-    let said = said.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let (document, kind) = Document::parse(&bytes, said).map_err(|why| {
+    let content_type = content_type.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (document, kind) = Document::parse(&bytes, content_type).map_err(|why| {
         FetchError::Refused(format!("{} is not answered for with a manifest: {why}", ask.url))
     })?;
     Ok((writer.put_bytes(&bytes)?, kind, document))
@@ -342,21 +343,22 @@ mod tests {
     fn document_has_its_own_media_type_or_the_server_s(
         #[case] list: &str,
         #[case] own: Option<&str>,
-        #[case] said: &str,
+        #[case] content_type: &str,
         #[case] expected: Result<Option<&str>, &str>,
     ) {
         // Docker's hub sends fields that the specification does not know, and platforms that nothing runs on.
         let platform = json!({"architecture": "unknown", "os": "windows", "os.version": "10.0.17763.2114", "features": ["sse4"]});
         let one = json!({"mediaType": DOCKER, "size": 7, "digest": format!("sha256:{}", "a".repeat(64)), "urls": [], "platform": platform});
         let text = json!({"schemaVersion": 2, "mediaType": own, "config": one, list: [one]}).to_string();
-        let kind = Document::parse(text.as_bytes(), said).map(|(_, kind)| kind.map(|kind| kind.to_string()));
+        let kind =
+            Document::parse(text.as_bytes(), content_type).map(|(_, kind)| kind.map(|kind| kind.to_string()));
         assert_eq!(kind.as_ref().map(Option::as_deref).map_err(String::as_str), expected);
     }
 
     #[test]
     fn challenge_is_parsed() {
-        let said = r#"Bearer realm="https://auth.x/token",service="x",scope="repository:a:pull,push""#;
-        let fields = challenge_fields(said).unwrap();
+        let challenge = r#"Bearer realm="https://auth.x/token",service="x",scope="repository:a:pull,push""#;
+        let fields = challenge_fields(challenge).unwrap();
         assert_eq!(fields["realm"], "https://auth.x/token");
         assert_eq!(fields["scope"], "repository:a:pull,push");
         assert_eq!(challenge_fields("Basic realm=\"x\""), None);

@@ -1,8 +1,8 @@
 //! `lab internal serve`: the process inside the embedded host that runs the file server and the registry.
 //!
 //! The host's first inner process starts it and starts it again when it ends, and takes it along when it ends itself. It
-//! reads what is wanted from a file that `up` writes, waits until the gateway's address is there, starts the registry again
-//! when that ends, and writes down what answers. Who asks from outside believes that only while its lock is held.
+//! reads a request that `up` writes, waits until the gateway's address is there, starts the registry again when that
+//! ends, and records the servers that answer. A reader trusts the record only while the keeper holds its lock.
 
 use std::convert::Infallible;
 use std::fs::File;
@@ -25,7 +25,7 @@ use crate::wait::{Deadline, Probe, pause, until};
 
 use super::{FILES_PORT, REGISTRY_PORT, files, tree};
 
-/// What is to be served, as `up` writes it.
+/// The servers to run, as `up` writes them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
     /// The only address that is listened on.
@@ -46,7 +46,7 @@ pub struct RegistryWanted {
 /// What answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Now {
-    /// What was wanted.
+    /// The request.
     pub wanted: Wanted,
     /// Whether the file server answers.
     pub files: bool,
@@ -89,10 +89,10 @@ pub fn run(folder: &Path) -> anyhow::Result<Infallible> {
 
 async fn keep(served: &ServedFiles) -> anyhow::Result<Infallible> {
     private_folder(&served.folder)?;
-    // Before it is held: who finds the lock held believes what is written.
+    // Before the lock is taken: a reader trusts the record while the lock is held.
     remove(&served.now())?;
     let _lock =
-        try_lock(&served.lock())?.context("somebody else serves this lab's artefacts, or looks at it")?;
+        try_lock(&served.lock())?.context("another process serves this lab's artefacts, or inspects them")?;
     let inotify = Inotify::init().context("cannot watch files")?;
     inotify.watches().add(&served.folder, WatchMask::MOVED_TO | WatchMask::DELETE)?;
     let mut events = inotify.into_event_stream([0; 4096])?;

@@ -1,4 +1,4 @@
-//! The registry: CNCF distribution, as Debian packages it. Which program it is, what it is told, how it is started.
+//! The registry: CNCF distribution, as Debian packages it. Its program, its settings and its start.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ pub fn program(cx: &Cx) -> Option<PathBuf> {
     on_path.chain(unpacked).find(|program| program.is_file())
 }
 
-/// The registry's settings: it gives out what is there, to all of the lab's network, and takes nothing. They are
+/// The registry's settings: it serves its contents to all of the lab's network, and takes no pushes. They are
 /// JSON, which is YAML, so that no path can be read as anything else.
 pub fn settings(gateway: Ipv4Addr, root: &Path, certificate: &Certificate) -> String {
     let settings = json!({

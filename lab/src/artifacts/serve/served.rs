@@ -10,7 +10,7 @@ use crate::artifacts::store::{Digest, Hasher, ImageRecord, Source, Store};
 
 use super::{files_url, registry_url};
 
-/// Another layout of the same things must be laid out anew.
+/// Part of a tree's digest: a new layout needs a new number.
 const LAYOUT: &str = "1";
 
 /// Everything that is served.
@@ -102,7 +102,7 @@ impl ServedArtifacts {
                 continue;
             };
             if !path.split('/').next().is_some_and(is_file_root) {
-                artifacts.notes.push(format!("nothing tells machines to ask the lab for `{}`", file.url));
+                artifacts.notes.push(format!("no setting makes machines ask the lab for `{}`", file.url));
             }
             if record.source == Source::OwnBuild && file.sha256.as_deref() != Some(sha256.hex()) {
                 let build = OwnBuild {
@@ -138,7 +138,7 @@ impl ServedArtifacts {
         Ok(artifacts)
     }
 
-    /// What machines are told of it.
+    /// The settings that lead machines to it.
     pub fn served(&self, gateway: Ipv4Addr, with_registry: bool) -> Served {
         Served {
             files: files_url(gateway),

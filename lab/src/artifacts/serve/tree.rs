@@ -20,7 +20,7 @@ pub const FILES: &str = "files";
 /// The registry's root in a layout.
 pub const REGISTRY: &str = "registry";
 
-/// Makes the layout of what is served the current one, and says whether it was another.
+/// Makes the layout of the served files the current one, and returns whether it changed.
 ///
 /// # Errors
 /// With the path and the system's reason.

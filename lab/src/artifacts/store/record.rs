@@ -23,7 +23,7 @@ pub enum Source {
     Upstream,
     /// A mirror that the cluster file names.
     Mirror,
-    /// A bundle that somebody exported.
+    /// An exported bundle.
     Bundle,
     /// It was built here: the same thing, other bytes.
     OwnBuild,
@@ -47,7 +47,7 @@ pub const STAND_IN_VERSION: &str = "own stand-in";
 /// What really went into an own build. Its record's version is the one that was had.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Made {
-    /// The version of Go, `go1.26.8`; `None` for what was not compiled.
+    /// The version of Go, `go1.26.8`; `None` if it was not compiled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compiler: Option<String>,
     /// The Go module, `go.etcd.io/etcd/server/v3@v3.5.33`; `None` for what stands on none.

@@ -1,7 +1,7 @@
-//! What is to become a blob and comes in pieces, perhaps over several commands.
+//! A partial blob, which comes in pieces, perhaps over several commands.
 //!
-//! The bytes that are there are a beginning of the whole, as far as anybody knows: the digest of the whole is judged
-//! before it gets a name, and bytes that do not lead to it are thrown away.
+//! Its bytes are unverified: the blob gets its name only after the digest of the whole is right, and other bytes are
+//! discarded.
 
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom, Write as _};
@@ -45,7 +45,7 @@ impl<'a> Unfinished<'a> {
         added.with_context(|| unwritten(&self.path))
     }
 
-    /// Throws all bytes away, to begin anew.
+    /// Discards all bytes, to start from the first.
     ///
     /// # Errors
     /// The system's.
@@ -73,7 +73,7 @@ impl<'a> Unfinished<'a> {
         let blob = Blob { sha256: hasher.hasher.finish(), size: hasher.size };
         if let Some(expected) = expected.filter(|expected| **expected != blob.sha256) {
             let message =
-                format!("what came ({} bytes) has the digest {}, not {expected}", blob.size, blob.sha256);
+                format!("the download ({} bytes) has the digest {}, not {expected}", blob.size, blob.sha256);
             crate::files::remove(&self.path)?;
             return Err(Failure::new(FailureKind::Host, message).into());
         }
