@@ -1,8 +1,7 @@
 //! Changes of a cluster that is there: scale, remove-node, upgrade, reset, recover-control-plane.
 //!
-//! What is to be done, and what must not be, is decided in `lab_core::deploy::change`. Here the cluster is looked at, a person
-//! is told and asked, Kubespray's playbooks run, and what is known of the cluster is kept true: `deployed.json`, the
-//! kubeconfig, what Ansible remembers.
+//! `lab_core::deploy::change` decides the steps. This module observes the cluster, prints the plan, asks for consent, runs
+//! Kubespray's playbooks, and updates the records of the cluster: `deployed.json`, the kubeconfig, Ansible's facts.
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -33,7 +32,7 @@ use crate::{check, consent, inventory, output};
 
 mod living;
 
-/// What is to be done to a cluster.
+/// A change of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
     /// Machines that are new in the cluster file become nodes.
@@ -51,7 +50,7 @@ pub enum Operation {
 /// How it is to be done.
 #[derive(Debug, Clone, Copy)]
 pub struct ChangeOptions {
-    /// Only told.
+    /// Print the plan only.
     pub dry_run: bool,
     /// The plan, or what happens, as JSON on standard output.
     pub json: bool,
@@ -73,7 +72,7 @@ pub async fn change(cx: &Cx, lab: &Lab, operation: &Operation, options: ChangeOp
     let task = cx.progress.task("cluster");
     task.step("asking machines what the cluster has");
     let living = living::look(cx, lab, &reached).await?;
-    task.done(&told(lab, &living));
+    task.done(&summary(lab, &living));
     let words = lab.cluster_words(cx);
     let situation = Situation { spec: &lab.spec, words: &words, living: &living };
     let (decided, recovery) = decide(cx, lab, operation, &situation).await?;
@@ -97,7 +96,7 @@ pub async fn change(cx: &Cx, lab: &Lab, operation: &Operation, options: ChangeOp
     if asks(operation) {
         consent::ask(cx, &change.lost.join(" and "))?;
     }
-    // What the machines are given may be newer than what they were told of it.
+    // The served artefacts may be newer than the settings of the machines.
     make::serve(cx, lab).await?;
     warn_of_missing_artifacts(cx, lab)?;
     begin(cx, lab, operation, recovery.as_ref())?;
@@ -135,8 +134,8 @@ fn asks(operation: &Operation) -> bool {
     matches!(operation, Operation::RemoveNode(_) | Operation::Reset | Operation::Recover)
 }
 
-/// What was seen, in a line.
-fn told(lab: &Lab, living: &Living) -> String {
+/// The observed state, in a line.
+fn summary(lab: &Lab, living: &Living) -> String {
     let nodes = match &living.nodes {
         Some(nodes) => {
             format!("{} of {} nodes ready", nodes.iter().filter(|node| node.ready).count(), nodes.len())
@@ -197,7 +196,7 @@ fn versions(deployed: &Deployed) -> Versions {
     Versions { kubespray: deployed.kubespray.clone(), kubernetes: deployed.kubernetes.clone() }
 }
 
-/// What has to be written down before anything happens, so that it can be gone on with.
+/// Writes the records that an interrupted change needs to go on.
 fn begin(cx: &Cx, lab: &Lab, operation: &Operation, recovery: Option<&Recovery>) -> anyhow::Result<()> {
     match operation {
         Operation::Upgrade => {
@@ -216,7 +215,7 @@ fn begin(cx: &Cx, lab: &Lab, operation: &Operation, recovery: Option<&Recovery>)
             let text = format!("{hosts}{}", recovery.groups);
             files::write_atomic(&lab.files.recovery(), text.as_bytes(), PUBLIC)
         }
-        // What was deployed is still true of the machines that nothing happens to.
+        // The record of the deploy still holds for the unchanged machines.
         Operation::Scale | Operation::RemoveNode(_) => Ok(()),
     }
 }
@@ -250,7 +249,7 @@ async fn play_all(
     Ok(())
 }
 
-/// Sees that the cluster is well, and keeps what is known of it true.
+/// Waits until the cluster is healthy, and updates its records.
 async fn finish(
     cx: &Cx,
     lab: &Lab,
@@ -268,7 +267,7 @@ async fn finish(
             let gone: Vec<&str> = removal.machines.iter().map(String::as_str).collect();
             have_gone(cx, lab, reached, &gone).await?;
             if !removal.gone {
-                start_anew(cx, lab, reached, &gone).await?;
+                restart_machines(cx, lab, reached, &gone).await?;
             }
             settle(cx, lab, reached, &["system-pods"]).await?;
             let is_plain = |name: &&str| {
@@ -277,7 +276,7 @@ async fn finish(
             if gone.iter().all(is_plain) {
                 return was_made(cx, lab, &without(lab, &gone));
             }
-            // What is left has to learn of it by a deploy.
+            // The remaining machines learn of it by a deploy.
             files::remove(&lab.files.deployed())
         }
         Operation::Upgrade => {
@@ -289,7 +288,7 @@ async fn finish(
         }
         Operation::Reset => {
             let all: Vec<&str> = lab.spec.machines.iter().map(|machine| machine.name.as_str()).collect();
-            start_anew(cx, lab, reached, &all).await?;
+            restart_machines(cx, lab, reached, &all).await?;
             let folder = lab.files.inventory_folder();
             for path in [
                 lab.files.kubeconfig(),
@@ -313,7 +312,7 @@ async fn finish(
 
 /// What a network plugin left in the kernel of a machine goes with its restart. Kubespray's reset leaves routes of kube-router,
 /// and a machine of the next cluster may be given the very addresses that they lead elsewhere.
-async fn start_anew(cx: &Cx, lab: &Lab, reached: &Reached, machines: &[&str]) -> anyhow::Result<()> {
+async fn restart_machines(cx: &Cx, lab: &Lab, reached: &Reached, machines: &[&str]) -> anyhow::Result<()> {
     let state = lab.state()?.context("a lab that runs has a state")?;
     make::restart(cx, lab, reached, &state, machines).await
 }

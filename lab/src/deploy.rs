@@ -31,7 +31,7 @@ use crate::{change, check, output};
 pub mod plain;
 pub mod prepare;
 
-/// Kubespray's playbook for a whole cluster; what is there already stays.
+/// Kubespray's playbook for a whole cluster; existing parts stay.
 const PLAYBOOK: &str = "cluster.yml";
 
 /// How a deploy is done.
@@ -93,7 +93,9 @@ pub async fn look(cx: &Cx, lab: &Lab, options: DeployOptions) -> anyhow::Result<
             "nothing was deployed yet".to_owned()
         }
         None => "it is not known that anything was deployed to its end".to_owned(),
-        Some(last) if last.inputs != wanted.inputs => "what is asked for is not what was deployed".to_owned(),
+        Some(last) if last.inputs != wanted.inputs => {
+            "its inputs have changed since the last deploy".to_owned()
+        }
         Some(_) => {
             let unwell = if validate::starting(lab, &state.get()).is_some() {
                 Ok(not_ready(cx, lab, &reached, &HEALTH).await)
@@ -122,12 +124,12 @@ pub async fn look(cx: &Cx, lab: &Lab, options: DeployOptions) -> anyhow::Result<
 pub async fn restore(cx: &Cx, lab: &Lab, kept: &Manifest, options: DeployOptions) -> anyhow::Result<()> {
     limits::check_before_deploy(cx, lab, options.too_low).await?;
     cx.progress.note(&format!(
-        "the same was deployed before: the snapshot `{}` of it is brought back (`--fresh` deploys anew)",
+        "the same was deployed before: its snapshot `{}` is restored (`--fresh` runs Kubespray instead)",
         kept.name
     ));
     snapshot::restore(cx, lab, kept).await?;
     settle(cx, lab, &running(cx, lab).await?, &HEALTH).await?;
-    tell_next_steps(cx, lab, options)
+    print_next_steps(cx, lab, options)
 }
 
 /// Makes the lab's machines the cluster that the file asks for, by Kubespray.
@@ -148,7 +150,7 @@ pub async fn run(cx: &Cx, lab: &Lab, planned: Planned, options: DeployOptions) -
     let record = lab.files.deployed();
     files::remove(&record)?;
     let again = format!("`cargo xtask deploy {}`", lab.cluster_words(cx));
-    // Where there was nothing, nobody joins.
+    // In a bare lab no control plane joins another.
     let prepare = (!is_bare && prepares_control_planes(&lab.spec)).then_some(PREPARE_CONTROL_PLANES);
     for playbook in prepare.into_iter().chain([PLAYBOOK]) {
         let play = Play {
@@ -180,23 +182,23 @@ pub async fn run(cx: &Cx, lab: &Lab, planned: Planned, options: DeployOptions) -
     if let Some(copied) = copied {
         keep_for_next_time(cx, lab, copied).await;
     }
-    tell_next_steps(cx, lab, options)
+    print_next_steps(cx, lab, options)
 }
 
-fn tell_next_steps(cx: &Cx, lab: &Lab, options: DeployOptions) -> anyhow::Result<()> {
+fn print_next_steps(cx: &Cx, lab: &Lab, options: DeployOptions) -> anyhow::Result<()> {
     if options.prints != Prints::Tables {
         return Ok(());
     }
     output::print(next_steps(cx, lab, &lab.cluster_words(cx)))
 }
 
-/// Keeps a cluster that was just made, so that the next deploy from the same restores it. What goes wrong with that is told,
-/// and is no failure of the deploy.
+/// Keeps a snapshot of a new cluster, so that the next deploy from the same restores it. An error is a warning, and no
+/// failure of the deploy.
 async fn keep_for_next_time(cx: &Cx, lab: &Lab, copied: Copied) {
     let name = copied.name.clone();
     match copied.keep(cx, lab).await {
         Ok(()) => cx.progress.note(&format!(
-            "kept as the snapshot `{name}`: the next `up` or `deploy` from the same brings it back (`--no-snapshot` does not keep it)"
+            "kept as the snapshot `{name}`: the next `up` or `deploy` from the same restores it (`--no-snapshot` does not keep it)"
         )),
         Err(error) => not_kept(cx, &error),
     }
@@ -206,11 +208,11 @@ fn not_kept(cx: &Cx, error: &anyhow::Error) {
     cx.progress.note(&format!("warning: this cluster is not kept for the next deploy: {error:#}"));
 }
 
-/// The snapshot that was kept of a deploy from what the cluster file asks for now; none unless it is `asked` for. Nothing is
-/// found out for it that is not known already.
+/// The snapshot of a deploy from the present inputs of the cluster file; none unless it is `asked` for. Uses known inputs
+/// only, and fetches nothing.
 ///
 /// # Errors
-/// When what is known cannot be read.
+/// When a record cannot be read.
 pub fn kept(cx: &Cx, lab: &Lab, asked: bool) -> anyhow::Result<Option<Manifest>> {
     if !asked
         || !snapshots::list(&cx.layout.snapshots(), &lab.spec.name)?.iter().any(|one| one.deploy.is_some())

@@ -1,5 +1,5 @@
-//! Inventories on disk: where they lie, what is written to them, what is taken away. What they say is
-//! decided by `lab_core::kubespray`; nothing here reads a file to learn what to write.
+//! Inventories on disk: their folders, and the writing and removal of their files. `lab_core::kubespray` decides their
+//! contents; nothing here reads a file to learn what to write.
 
 use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
@@ -25,7 +25,7 @@ mod tests;
 /// The folders of variables, in which nothing else is looked at.
 const FOLDERS: [&str; 2] = ["group_vars", "host_vars"];
 
-/// What a person is told when the paths of a lab cannot be said to OpenSSH and Ansible.
+/// The error for a lab whose paths OpenSSH and Ansible cannot express.
 pub fn unsayable() -> Failure {
     Failure::new(FailureKind::Host, "the lab's folder cannot be used for SSH")
         .hint("move the checkout to a folder whose path has only letters, digits, blanks and . _ - /")
@@ -41,7 +41,7 @@ pub fn beside(cx: &Cx, lab: &Lab) -> Option<PathBuf> {
 /// Every file of the inventory of a cluster, as it is to lie in `folder`.
 ///
 /// # Errors
-/// When a path cannot be said in them.
+/// When they cannot express a path.
 pub fn rendered(root: &Path, spec: &ClusterSpec, files: &LabFiles, folder: &Path) -> anyhow::Result<Files> {
     let version = &spec.kubespray.version;
     let index = Index::known(version).with_context(|| format!("there is no index of Kubespray {version}"))?;
@@ -112,11 +112,11 @@ pub struct Written {
     pub unchanged: usize,
 }
 
-/// Brings a folder to the rendered files: each is replaced at once, those of an earlier rendering that are no
-/// longer wanted are removed, and nothing that somebody else wrote is touched.
+/// Writes the rendered files to a folder: each is replaced at once, stale ones of an earlier rendering are removed, and
+/// foreign files stay.
 ///
 /// # Errors
-/// When a file of somebody else is in the way, before anything is written; or a file cannot be written.
+/// When a foreign file is in the way, before anything is written; or a file cannot be written.
 pub fn write(folder: &Path, files: &Files) -> anyhow::Result<Written> {
     let stale = stale(folder, files)?;
     check_ways(folder, files)?;
@@ -132,7 +132,7 @@ pub fn write(folder: &Path, files: &Files) -> anyhow::Result<Written> {
     }
     for path in stale {
         files::remove(&folder.join(&path))?;
-        // A folder of variables that nobody needs any more goes with its last file.
+        // An unneeded folder of variables goes with its last file.
         if let Some(parent) = folder.join(&path).parent().filter(|parent| *parent != folder) {
             let _ = std::fs::remove_dir(parent);
         }

@@ -1,7 +1,7 @@
 //! Kubespray: pinned checkouts of it, a Python environment for each, and everything that is run with them.
 //!
 //! Nothing of Kubespray is changed and nothing of it is kept in this project: a checkout is a commit that was
-//! fetched and verified. What is known about Kubespray without a checkout is in `lab_core::kubespray`.
+//! fetched and verified. `lab_core::kubespray` holds the facts about Kubespray that need no checkout.
 
 pub mod checkout;
 pub mod clean;
@@ -76,12 +76,12 @@ async fn hold(
     deadline: Deadline,
     task: &Task,
 ) -> anyhow::Result<Arc<File>> {
-    let mut told = false;
+    let mut announced = false;
     let lock = wait::until(&cx.cancel, what, deadline, KUBESPRAY_LOCK_INTERVAL, || {
         std::future::ready(match files::try_lock(path) {
             Ok(Some(lock)) => Probe::Ready(lock),
             Ok(None) => {
-                if !std::mem::replace(&mut told, true) {
+                if !std::mem::replace(&mut announced, true) {
                     task.step("waiting for another command that does the same");
                 }
                 Probe::NotYet("it is still at it".to_owned())

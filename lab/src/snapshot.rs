@@ -1,4 +1,4 @@
-//! Snapshots: a whole lab as it was at one moment, and brought back later.
+//! Snapshots: the state of a whole lab at one moment, to be restored later.
 //!
 //! A snapshot that is asked for copies nothing large: its machines are stopped, what a container wrote becomes a frozen layer
 //! below what it writes from then on, and the disk of a virtual machine becomes the backing file of the one it goes on

@@ -40,8 +40,8 @@ pub fn ansible_settings(cx: &Cx, lab: &Lab) -> anyhow::Result<AnsibleSettings> {
 /// logged in to.
 ///
 /// # Errors
-/// When a path of the lab cannot be said in them, a file of somebody else is in the way of the inventory, or a
-/// file cannot be written.
+/// When the files cannot express a path of the lab, a foreign file is in the way of the inventory, or a file
+/// cannot be written.
 pub fn write(cx: &Cx, lab: &Lab, keys: &Keys, serving: Option<&Serving>) -> anyhow::Result<bool> {
     let access = access(lab)?;
     let texts = [

@@ -8,8 +8,8 @@ use crate::lab::Lab;
 
 use super::prove;
 
-/// What a cluster needs. A lock that is missing or out of date is made anew, for which its Kubespray is needed; it
-/// is fetched for a command that `fetches` things anyway.
+/// The lock of a cluster. A missing or outdated one is regenerated, which needs the cluster's Kubespray.
+/// A command that `fetches` anyway fetches that too.
 ///
 /// # Errors
 /// When it cannot be made.

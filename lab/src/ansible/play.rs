@@ -27,7 +27,7 @@ use crate::process::{Invocation, invocation};
 use super::access;
 use super::run::{self, Prints, Run};
 
-/// The plugin that tells what happens as data (`ansible/callback_plugins/`).
+/// The plugin that prints events as JSON (`ansible/callback_plugins/`).
 pub const CALLBACK: &str = "lab_events";
 
 /// Keeps a checkout and its environment from being removed.
@@ -94,7 +94,7 @@ pub struct Play<'a> {
     pub playbook: &'a str,
     /// Another inventory than that of the lab.
     pub inventory: Option<&'a Path>,
-    /// What is given to `ansible-playbook` beside.
+    /// Further arguments of `ansible-playbook`.
     pub arguments: &'a [OsString],
     /// What it does, as a word of a file name.
     pub what: &'a str,
@@ -154,9 +154,9 @@ pub async fn play(cx: &Cx, lab: &Lab, play: &Play<'_>) -> anyhow::Result<Summary
     if settings.shares_connections() {
         variables.insert("ansible_ssh_args", json!(settings.sharing_ssh_args()));
     } else {
-        cx.progress.note("note: each task logs in anew, because the path of this checkout is too long for shared connections");
+        cx.progress.note("note: each task opens its own connection, because the path of this checkout is too long for shared connections");
     }
-    tell_of_slowness(cx, lab, &environment);
+    note_slow_strategy(cx, lab, &environment);
     let written = records.join("variables.json");
     files::write_atomic(&written, &serde_json::to_vec_pretty(&variables)?, files::PUBLIC)?;
     let program = ansible(&environment, "ansible-playbook", &lab.files.ansible_settings())
@@ -179,8 +179,8 @@ pub async fn play(cx: &Cx, lab: &Lab, play: &Play<'_>) -> anyhow::Result<Summary
     result
 }
 
-/// Says when tasks cannot be run as fast as they might be.
-fn tell_of_slowness(cx: &Cx, lab: &Lab, environment: &Environment) {
+/// Prints a note if tasks run slower than they could, with the reason.
+fn note_slow_strategy(cx: &Cx, lab: &Lab, environment: &Environment) {
     let core = &environment.contents.ansible_core;
     let why = match lab.spec.kubespray.strategy {
         Strategy::Linear => "the cluster file asks for the strategy `linear`".to_owned(),
@@ -190,7 +190,7 @@ fn tell_of_slowness(cx: &Cx, lab: &Lab, environment: &Environment) {
     cx.progress.note(&format!("note: each task logs in and starts a Python of its own, because {why}"));
 }
 
-/// The path, for an option that tells paths from words by a prefix.
+/// The path, for an option whose prefix distinguishes paths from words.
 pub fn prefixed(prefix: &str, path: &Path) -> OsString {
     let mut text = OsString::from(prefix);
     text.push(path);

@@ -55,7 +55,7 @@ pub struct Step {
     pub name: &'static str,
     /// What became of it.
     pub verdict: Verdict,
-    /// What was found, one sentence each.
+    /// The findings, one sentence each.
     pub found: Vec<String>,
     /// How long it took.
     pub seconds: f64,
@@ -68,7 +68,7 @@ pub struct Report {
     pub cluster: String,
     /// The release of Kubespray that its file names.
     pub version: String,
-    /// In the order in which they are told.
+    /// In the order in which they are printed.
     pub steps: Vec<Step>,
 }
 
@@ -243,7 +243,7 @@ impl Bench<'_> {
     }
 }
 
-/// Compares what Ansible reads with what is meant.
+/// Compares Ansible's reading of the inventory with the intended one.
 async fn list(bench: &Bench<'_>, program: PathBuf) -> Found {
     let output = bench.run(&bench.ansible(&program).arg("--list")).await?;
     let listed = serde_json::from_str(&output.stdout).ok().and_then(|printed| prove::listed(&printed));
@@ -261,13 +261,13 @@ async fn list(bench: &Bench<'_>, program: PathBuf) -> Found {
             "{machines} machines and their {variables} variables are read as they are meant"
         )));
     }
-    // Of thousands of machines that are all wrong nobody reads every line.
+    // Of thousands of wrong machines a person reads only the first lines.
     const MOST: usize = 40;
-    let mut told: Vec<String> = differences.iter().take(MOST).map(ToString::to_string).collect();
+    let mut findings: Vec<String> = differences.iter().take(MOST).map(ToString::to_string).collect();
     if differences.len() > MOST {
-        told.push(format!("and {} more", differences.len() - MOST));
+        findings.push(format!("and {} more", differences.len() - MOST));
     }
-    Ok(Err(told))
+    Ok(Err(findings))
 }
 
 async fn syntax(bench: &Bench<'_>, kubespray: &Kubespray, playbook: &Path) -> Found {
@@ -297,23 +297,23 @@ async fn assertions(bench: &Bench<'_>, kubespray: &Kubespray) -> Found {
 /// What speaks against the inventory in a run that failed.
 fn refused(bench: &Bench<'_>, events: &[Event], output: &Output) -> Vec<String> {
     let mut failed = Vec::new();
-    let mut told = Vec::new();
+    let mut findings = Vec::new();
     for event in events {
         match event {
             Event::Result { task, host, outcome: Outcome::Failed(failure), .. } if !failure.ignored => {
                 failed.push((task.clone(), host.clone(), failure.clone()));
             }
             Event::Result { task, host, outcome: Outcome::Unreachable { message }, .. } => {
-                told.push(format!("{task} wanted to log in to {host}: {message}"));
+                findings.push(format!("{task} wanted to log in to {host}: {message}"));
             }
             _ => {}
         }
     }
-    told.extend(prove::refusals(&failed, &bench.settings).iter().map(ToString::to_string));
-    if told.is_empty() {
-        told.push(last_words(output));
+    findings.extend(prove::refusals(&failed, &bench.settings).iter().map(ToString::to_string));
+    if findings.is_empty() {
+        findings.push(last_words(output));
     }
-    told
+    findings
 }
 
 /// Works out everything that a deploy of a cluster will need, and writes its `artifacts.lock.json`. A Kubespray

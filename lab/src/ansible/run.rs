@@ -24,12 +24,12 @@ use crate::timeouts::{JOURNAL_TIMEOUT, PLAYBOOK_TIMEOUT};
 use crate::wait::Deadline;
 use crate::{files, output};
 
-/// How many of its lines are told, and how many are kept.
-const TOLD_LINES: usize = 12;
+/// How many lines of a journal an error quotes, and how many the records keep.
+const QUOTED_LINES: usize = 12;
 const KEPT_LINES: usize = 200;
-/// How many seconds a play takes that is told.
-const TOLD_SECONDS: f64 = 1.0;
-/// How many of the slowest tasks are told.
+/// The summary lists a play that takes at least so many seconds.
+const MIN_LISTED_SECONDS: f64 = 1.0;
+/// How many of the slowest tasks the summary lists.
 const SLOWEST: usize = 5;
 
 /// A run of a playbook.
@@ -71,7 +71,7 @@ impl Prints {
 /// Runs a playbook and returns what came of it.
 ///
 /// # Errors
-/// When it fails, with what is known of the failure; when it is ended.
+/// When it fails, with the known facts of the failure; when it is cancelled.
 pub async fn run(cx: &Cx, run: &Run<'_>, program: &Invocation) -> anyhow::Result<Summary> {
     let mut shown = Shown::new(cx, run)?;
     let secrets = shown.secrets.clone();
@@ -143,14 +143,14 @@ impl Kept {
     }
 }
 
-/// What is shown and kept of a run while it goes.
+/// The screen and the logs of a run while it goes.
 struct Shown {
     task: Task,
     follower: Follower,
     /// The role of the task that runs.
     role: String,
-    /// How many of its problems were told.
-    told: usize,
+    /// How many of its problems were printed.
+    printed: usize,
     estimate: Option<Estimate>,
     log: Kept,
     events: Kept,
@@ -161,13 +161,13 @@ impl Shown {
     fn new(cx: &Cx, run: &Run<'_>) -> anyhow::Result<Self> {
         let id = run.records.file_name().unwrap_or_default().to_string_lossy();
         let name = format!("{}-{}-{id}.log", run.lab.spec.name, run.what);
-        // What cannot be read was written by another version, and is learnt anew.
+        // An unreadable history is from another version, and starts empty.
         let known = files::read_if_present(&run.history)?.and_then(|text| serde_json::from_str(&text).ok());
         Ok(Self {
             task: cx.progress.task(run.what),
             follower: Follower::default(),
             role: String::new(),
-            told: 0,
+            printed: 0,
             estimate: known.map(Estimate::new),
             log: Kept::new(cx.layout.logs().join(name))?,
             events: Kept::new(run.records.join("ansible.jsonl"))?,
@@ -183,7 +183,7 @@ impl Shown {
         };
         self.events.write(&format!("{line}\n"), &self.secrets);
         if prints == Prints::Events {
-            // A reader that has read enough must not end what is being done.
+            // A closed standard output must not end the run.
             let _ = output::line(self.secrets.redacted(line));
         }
         let text = self.follower.take(&event);
@@ -198,7 +198,7 @@ impl Shown {
                 self.task.step(name);
             }
             Event::Task { name, .. } => {
-                // A play may take minutes, and has too many tasks to tell each.
+                // A play may take minutes, and has too many tasks to print each.
                 let role = name.split_once(" : ").map(|(role, _)| role).unwrap_or_default();
                 if !role.is_empty() && role != self.role {
                     role.clone_into(&mut self.role);
@@ -206,10 +206,10 @@ impl Shown {
                 }
             }
             Event::Result { .. } => {
-                for problem in &self.follower.problems()[self.told..] {
-                    cx.progress.note(&self.secrets.redacted(&told(problem)));
+                for problem in &self.follower.problems()[self.printed..] {
+                    cx.progress.note(&self.secrets.redacted(&problem_text(problem)));
                 }
-                self.told = self.follower.problems().len();
+                self.printed = self.follower.problems().len();
             }
             Event::Recap { .. } => {}
         }
@@ -239,7 +239,7 @@ fn minutes(seconds: f64) -> String {
     if whole < 60 { format!("{whole} s") } else { format!("{}:{:02} min", whole / 60, whole % 60) }
 }
 
-fn told(problem: &Problem) -> String {
+fn problem_text(problem: &Problem) -> String {
     let Problem { host, task, message, unreachable, .. } = problem;
     let how = if *unreachable { "cannot be logged in to" } else { "failed" };
     format!("{host} {how} at `{task}`: {message}")
@@ -264,7 +264,7 @@ async fn failure(cx: &Cx, run: &Run<'_>, summary: &Summary, log: &str, stderr: &
     if let Some(Known { advice, source, .. }) = advice::known(problem, &journal) {
         hint = format!("{advice} ({source})\n      {hint}");
     }
-    let mut told_more = String::new();
+    let mut details = String::new();
     for (name, value) in [
         ("in", &problem.path),
         ("item", &problem.item),
@@ -272,16 +272,17 @@ async fn failure(cx: &Cx, run: &Run<'_>, summary: &Summary, log: &str, stderr: &
         ("stderr", &problem.stderr),
     ] {
         if let Some(value) = value {
-            let _ = writeln!(told_more, "{name}: {}", value.trim());
+            let _ = writeln!(details, "{name}: {}", value.trim());
         }
     }
     if let (Some(unit), false) = (unit, journal.is_empty()) {
         let lines: Vec<&str> = journal.lines().collect();
-        let last = lines[lines.len().saturating_sub(TOLD_LINES)..].join("\n");
-        let _ = writeln!(told_more, "the journal of {unit} on {} ends:\n{last}", problem.host);
+        let last = lines[lines.len().saturating_sub(QUOTED_LINES)..].join("\n");
+        let _ = writeln!(details, "the journal of {unit} on {} ends:\n{last}", problem.host);
     }
-    let failure = Failure::new(FailureKind::Deploy, secrets.redacted(&told(problem)).into_owned()).hint(hint);
-    match told_more.trim() {
+    let failure =
+        Failure::new(FailureKind::Deploy, secrets.redacted(&problem_text(problem)).into_owned()).hint(hint);
+    match details.trim() {
         "" => failure.into(),
         more => anyhow::anyhow!("{}", secrets.redacted(more)).context(failure),
     }
@@ -333,7 +334,7 @@ fn table(summary: &Summary) -> String {
         let _ =
             writeln!(text, "{host:width$} {ok:>6} {changed:>8} {skipped:>8} {failures:>7} {unreachable:>12}");
     }
-    let long: Vec<_> = summary.plays.iter().filter(|play| play.seconds >= TOLD_SECONDS).collect();
+    let long: Vec<_> = summary.plays.iter().filter(|play| play.seconds >= MIN_LISTED_SECONDS).collect();
     if !long.is_empty() {
         text.push_str("\nthe plays:\n");
     }

@@ -1,6 +1,6 @@
 //! What a cluster has right now, asked on its machines: which of them can be logged in to, its nodes, its etcd.
 //!
-//! Asked there and not through the kubeconfig, which names one control plane: what was lost is what this is for.
+//! Asked there and not through the kubeconfig, which names one control plane: that one may be lost.
 //! Changes nothing, decides nothing.
 
 use std::collections::BTreeSet;
@@ -28,14 +28,14 @@ const KUBELET_SETTINGS: &str = "/var/lib/kubelet/config.yaml";
 /// Where Kubespray says how etcd is reached on a member (roles/etcd/templates/etcd.env.j2).
 const ETCD_SETTINGS: &str = "/etc/etcd.env";
 
-/// What was seen, and the machines whose login did not end in time.
+/// The observed state, and the machines whose login did not end in time.
 #[derive(Default)]
 struct Seen {
     living: Living,
     late: Vec<String>,
 }
 
-/// Looks. What is lacking is looked for once more, and longer, where this computer is overloaded.
+/// Observes the cluster. Asks once more for missing answers, with a longer timeout, if this computer is overloaded.
 ///
 /// # Errors
 /// When the user asks to stop, or a machine may be lost or slow.
@@ -52,20 +52,20 @@ pub async fn look(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<Livin
 
 /// Whether a deploy was cut off while kubeadm made or joined a control plane. From kubeadm's first files on Kubespray takes
 /// that machine for done (roles/kubernetes/control-plane/tasks/kubeadm-setup.yml, "Check if kubeadm has already run"):
-/// it makes nothing of what is missing, and waits for a node that gets its network only later.
+/// it makes none of the missing parts, and waits for a node that gets its network only later.
 pub async fn is_cut_off(cx: &Cx, lab: &Lab, reached: &Reached, living: &Living) -> anyhow::Result<bool> {
     let is_ready = |name: &str| living.nodes.iter().flatten().any(|node| node.name == name && node.ready);
     let times = validate::times(cx, lab).await?;
     for machine in control_planes(lab).filter(|machine| !is_ready(&machine.name)) {
         let began = format!("test -e {KUBELET_SETTINGS}");
-        if said(cx, lab, reached, &machine.name, &began, times).await.is_some() {
+        if output_of(cx, lab, reached, &machine.name, &began, times).await.is_some() {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// What is known of the cluster. A machine that is slow must not be taken for lost.
+/// The state of the cluster, or an error if a slow machine could be taken for a lost one.
 fn known(answer: Answer<Seen>, words: &str) -> Result<Living, Failure> {
     match answer {
         Answer::Slow { value: Seen { late, .. }, times, overload } if !late.is_empty() => {
@@ -169,7 +169,7 @@ async fn nodes(cx: &Cx, lab: &Lab, reached: &Reached, machine: &str, times: u32)
     let timeout = format!("{}s", ANSWER_API_TIMEOUT.times(times).as_secs());
     let words = ["kubectl", "--kubeconfig", ADMIN, "--server", &server, "--request-timeout", &timeout];
     let words = words.into_iter().chain(["get", "nodes", "--output", "json"]);
-    let text = said(cx, lab, reached, machine, &words.collect::<Vec<_>>().join(" "), times).await?;
+    let text = output_of(cx, lab, reached, machine, &words.collect::<Vec<_>>().join(" "), times).await?;
     let list: ObjectList<Node> = serde_json::from_str(&text).ok()?;
     let nodes = list.items.into_iter().map(|node| {
         let status = node.status.unwrap_or_default();
@@ -194,7 +194,7 @@ async fn etcd(cx: &Cx, lab: &Lab, reached: &Reached, machine: &str, times: u32) 
     // The settings name the member's own address; etcdctl refuses another beside it as an argument.
     let ask = async |etcdctl: &str| {
         let program = format!("sh -c 'set -a; . {ETCD_SETTINGS}; {etcdctl}'");
-        said(cx, lab, reached, machine, &program, times).await
+        output_of(cx, lab, reached, machine, &program, times).await
     };
     if let Some(members) = ask(&format!("{client} member list")).await {
         // Some of what it says may be that a member is not well.
@@ -210,7 +210,7 @@ async fn etcd(cx: &Cx, lab: &Lab, reached: &Reached, machine: &str, times: u32) 
 }
 
 /// What a command says as root on a machine; `None` where it fails.
-async fn said(
+async fn output_of(
     cx: &Cx,
     lab: &Lab,
     reached: &Reached,
@@ -268,7 +268,7 @@ mod tests {
     #[case::exchange_of_keys("Connection timed out during banner exchange", true)]
     #[case::refused("ssh: connect to host 192.168.200.11 port 22: Connection refused", false)]
     #[case::gone("ssh: connect to host 192.168.200.11 port 22: No route to host", false)]
-    fn a_login_is_late_where_ssh_gave_up_waiting(#[case] stderr: &str, #[case] expected: bool) {
+    fn login_is_late_if_ssh_gave_up_waiting(#[case] stderr: &str, #[case] expected: bool) {
         let status = std::os::unix::process::ExitStatusExt::from_raw(255 << 8);
         let output = Output { status, stdout: String::new(), stderr: stderr.to_owned() };
         assert_eq!(is_late(&Ok(output)), expected);

@@ -30,7 +30,7 @@ pub struct Deployed {
 /// # Errors
 /// When the record is there and cannot be read.
 pub fn deployed(lab: &Lab) -> anyhow::Result<Option<Deployed>> {
-    files::read_own(&lab.files.deployed()).context("cannot read what was deployed")
+    files::read_own(&lab.files.deployed()).context("cannot read the record of the deploy")
 }
 
 /// What a deploy would be made from now.
@@ -54,7 +54,7 @@ pub async fn wanted(cx: &Cx, lab: &Lab) -> anyhow::Result<Deployed> {
 pub fn inputs(cx: &Cx, lab: &Lab) -> anyhow::Result<String> {
     let mut hasher = Hasher::new();
     hasher.update(lock::inputs(cx, lab)?.as_bytes());
-    // Where machines find what is served: it is no input of the lock.
+    // The addresses of the served artefacts are no input of the lock.
     let serving = serve::look(cx, lab)?.map(|serving| serving.inventory).unwrap_or_default();
     hasher.update(serving.as_bytes());
     Ok(hasher.finish().to_string())

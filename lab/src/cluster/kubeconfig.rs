@@ -126,7 +126,7 @@ pub async fn show(cx: &Cx, lab: &Lab, reached: &Reached, merge: Option<PathBuf>)
     }
 }
 
-/// The user's own kubeconfig, as kubectl finds it where nothing else is said.
+/// The user's own kubeconfig, as kubectl finds it by default.
 ///
 /// # Errors
 /// When there is no home.
@@ -150,13 +150,13 @@ pub fn add_to(cx: &Cx, lab: &Lab, file: &Path) -> anyhow::Result<()> {
     let file = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
     let before = files::read_if_present(&file)?;
     let shown = file.display();
-    let told = || {
+    let failure = || {
         Failure::new(FailureKind::Usage, format!("`{shown}` cannot take the context `{name}`; nothing was changed")).hint(
             format!("`kubectl --kubeconfig {shown} config delete-context {name}`, and the same with `delete-cluster {name}` and `delete-user {name}-admin`, remove what an earlier lab left"),
         )
     };
     let merged = merged(before.as_deref().unwrap_or_default(), &name, &server(lab)?, &credentials)
-        .with_context(told)?;
+        .with_context(failure)?;
     if !merged.changed {
         cx.progress.note(&format!("`{shown}` has the context `{name}` already"));
         return Ok(());
@@ -166,7 +166,7 @@ pub fn add_to(cx: &Cx, lab: &Lab, file: &Path) -> anyhow::Result<()> {
         mode = std::fs::metadata(&file).map_or(SECRET, |found| found.permissions().mode() & 0o777);
         let backup = backup(&file);
         files::write_atomic(&backup, before.as_bytes(), SECRET)?;
-        cx.progress.note(&format!("what was there is kept in `{}`", backup.display()));
+        cx.progress.note(&format!("the old contents are in `{}`", backup.display()));
     }
     let owner = std::fs::metadata(&file).ok().map(|found| (found.uid(), found.gid()));
     files::write_atomic(&file, merged.text.as_bytes(), mode)?;

@@ -1,7 +1,7 @@
 //! Kubespray as its own documentation runs it: its settings, its defaults, nothing of ours but the inventory.
 //!
-//! Only what [`crate::ansible::play`] and [`crate::deploy`] are measured against and compared with. Nobody who wants a
-//! cluster should call this: it tells nothing, and knows no failure.
+//! The baseline for measurements of [`crate::ansible::play`] and [`crate::deploy`]. Not for users: it prints no progress,
+//! and explains no failure.
 
 use anyhow::Context as _;
 use serde_json::json;

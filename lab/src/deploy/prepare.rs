@@ -1,4 +1,4 @@
-//! What a deploy needs, found out before a machine is started: machines are told of artefacts when they are made.
+//! Finds out the artefacts of a deploy before a machine starts: a new machine gets the settings that name them.
 
 use lab_core::spec::HostSpec;
 

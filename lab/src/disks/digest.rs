@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 
-/// What is in a folder.
+/// The contents of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
     /// `sha256:…` of names, kinds, owners, permissions, extended attributes and bytes. Times are no part of it.

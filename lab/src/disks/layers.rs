@@ -19,7 +19,7 @@ use crate::wait::Deadline;
 
 use super::{digest, disk_name, root};
 
-/// A container's own folder for what is not kept, and its permission bits.
+/// A container's own folder for temporary files, and its permission bits.
 const TEMPORARY: &str = "tmp";
 const TEMPORARY_MODE: u32 = 0o1777;
 /// What the container runtime never changes once it is there: blobs, which it names by their digests. Two machines can have
@@ -30,7 +30,7 @@ const BLOBS: &str = "io.containerd.content.v1.content/blobs";
 const UNPACKED: &str = "io.containerd.snapshotter.v1.overlayfs/snapshots";
 const OF_OVERLAY: &str = "work/work";
 
-/// What is known of a layer. Its digest and size come when it is whole.
+/// The record of a layer. Its digest and size come when it is whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerRecord {
     /// The machine that wrote it.
@@ -169,7 +169,7 @@ async fn copy_upper(cx: &Cx, own: &RootFiles, place: &LayerFiles) -> anyhow::Res
     Ok(())
 }
 
-/// Removes from a copy what has changed since, or is gone. Folders stay where there still is one.
+/// Removes files from a copy that have changed since, or are gone. Folders stay where there still is one.
 fn remove_changed(from: &Path, to: &Path, since: SystemTime) -> anyhow::Result<()> {
     let entries = std::fs::read_dir(to).with_context(|| format!("cannot read `{}`", to.display()))?;
     for entry in entries {
@@ -186,7 +186,7 @@ fn remove_changed(from: &Path, to: &Path, since: SystemTime) -> anyhow::Result<(
     Ok(())
 }
 
-/// When a file was changed last, whatever of it.
+/// When the contents or the metadata of a file changed last.
 fn changed(metadata: &Metadata) -> Option<SystemTime> {
     let seconds = Duration::from_secs(u64::try_from(metadata.ctime()).ok()?);
     let beside = Duration::from_nanos(u64::try_from(metadata.ctime_nsec()).ok()?);
@@ -233,8 +233,8 @@ async fn disk_above(cx: &Cx, below: &LayerFiles, disk: &Path) -> anyhow::Result<
     Ok(())
 }
 
-/// Makes a folder of the container runtime another one's equal: what is never changed is one file with two names, all else
-/// is copied.
+/// Makes a folder of the container runtime another one's equal: hard links for files that are never changed, copies for
+/// all others.
 async fn same_files(cx: &Cx, from: &Path, to: &Path) -> anyhow::Result<()> {
     files::remove(to)?;
     invocation("cp")

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::files::{self, PUBLIC};
 use crate::layout::{LabFiles, RootFiles, SnapshotFiles};
 
-/// Permission bits of folders that are the machine's own: its `/`, which every user in it enters, and what is mounted in it.
+/// Permission bits of the machine's own folders: its `/`, which every user in it enters, and the mounts in it.
 pub const MACHINE_FOLDER: u32 = 0o755;
 
-/// What is known of a root: written last when it is made.
+/// The record of a root: written last when it is made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RootRecord {
     /// Key of the image that it is an overlay on.
@@ -95,7 +95,7 @@ pub fn freeze(root: &RootFiles, store: &SnapshotFiles, layer: &str) -> anyhow::R
     settled(root, store)
 }
 
-/// The record of a root that nobody is freezing any more: what an interrupted call began is ended.
+/// The record of a root, after an interrupted freeze of it was finished or undone.
 ///
 /// # Errors
 /// When there is no root, or something cannot be written.

@@ -21,7 +21,7 @@ use super::{digest, root};
 /// A snapshot as `lab snapshots --json` shows it.
 #[derive(Debug, Serialize)]
 pub struct Shown {
-    /// What is known of it.
+    /// Its manifest.
     #[serde(flatten)]
     pub manifest: Manifest,
     /// Bytes of what its machines wrote since the snapshot before it.
@@ -101,7 +101,7 @@ pub fn image_of(disk: &Path) -> Option<String> {
     files::read_own::<LayerRecord>(&place.record()).ok().flatten().map(|record| record.image)
 }
 
-/// What is to be shown of each snapshot of a cluster.
+/// The snapshots of a cluster, as `lab snapshots` shows them.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -123,27 +123,27 @@ pub fn table(cx: &Cx, spec: &ClusterSpec) -> anyhow::Result<Vec<Shown>> {
 /// # Errors
 /// When something of it cannot be read.
 pub fn verify(store: &SnapshotFiles, manifest: &Manifest) -> anyhow::Result<Vec<String>> {
-    let mut told = Vec::new();
+    let mut problems = Vec::new();
     for (name, machine) in &manifest.machines {
         for (at, id) in machine.layers.iter().enumerate() {
             let place = store.layer(id);
             let Some(record) = files::read_own::<LayerRecord>(&place.record())? else {
-                told.push(format!("a layer of `{name}` is missing: {id}"));
+                problems.push(format!("a layer of `{name}` is missing: {id}"));
                 continue;
             };
             let wanted = if at == 0 { &machine.digest } else { &record.digest };
             if layers::content(&place)?.digest != *wanted {
-                told.push(format!("a layer of `{name}` is not what it was: {id}"));
+                problems.push(format!("a layer of `{name}` has changed: {id}"));
             }
         }
     }
     let kept = store.kept(&manifest.cluster, &manifest.name);
     for (path, wanted) in &manifest.files {
         if digest::of(&kept.join(path)).map(|content| content.digest).ok().as_ref() != Some(wanted) {
-            told.push(format!("`{path}` is not what it was"));
+            problems.push(format!("`{path}` has changed"));
         }
     }
-    Ok(told)
+    Ok(problems)
 }
 
 /// Removes a snapshot, and the layers that nothing stands on any more. The store must be held.
@@ -152,7 +152,7 @@ pub fn verify(store: &SnapshotFiles, manifest: &Manifest) -> anyhow::Result<Vec<
 /// When something cannot be removed.
 pub fn remove(cx: &Cx, manifest: &Manifest) -> anyhow::Result<()> {
     let store = cx.layout.snapshots();
-    // The manifest goes first: what is left by an interruption here is no snapshot.
+    // The manifest goes first: without it the leftovers of an interruption are no snapshot.
     let place = store.manifest(&manifest.cluster, &manifest.name);
     files::remove(&place)?;
     files::remove(place.parent().context("a manifest has a folder")?)?;

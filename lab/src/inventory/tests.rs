@@ -21,7 +21,7 @@ fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// Writes a file of somebody else.
+/// Writes a foreign file.
 fn put(folder: &TempDir, path: &str, text: &str) {
     let path = folder.path().join(path);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -160,12 +160,12 @@ fn differences_are_shown_as_diff_shows_them() {
 #[case::in_the_lab("/lab/output/dev/inventory", "..")]
 #[case::elsewhere("/tmp/dev", "/lab/output/dev")]
 #[case::of_a_name_that_begins_alike("/lab/inventories", "../output/dev")]
-fn the_way_to_the_lab_is_relative_inside_the_checkout(#[case] from: &str, #[case] expected: &str) {
+fn path_to_lab_is_relative_inside_the_checkout(#[case] from: &str, #[case] expected: &str) {
     let found = way(Path::new("/lab"), Path::new(from), Path::new("/lab/output/dev"));
     assert_eq!(found, Path::new(expected));
 }
 
-/// What is committed is what the cluster files that come with the project render to.
+/// The committed inventories equal those that their cluster files render to.
 #[test]
 fn committed_inventories_are_rendered_from_their_cluster_files() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();

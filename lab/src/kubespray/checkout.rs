@@ -1,7 +1,6 @@
 //! Checkouts of pinned commits, side by side: fetched beside their place, verified, renamed into it.
 //!
-//! A checkout is never changed. One that somebody changed is refused and left alone, because the change may be
-//! somebody's work.
+//! A checkout is never changed. One with local changes is refused and left alone, because they may be a person's work.
 
 use std::fs::File;
 use std::os::unix::fs::symlink;
@@ -76,7 +75,7 @@ pub async fn find(cx: &Cx, pin: &Pin) -> anyhow::Result<Option<Checkout>> {
 /// The checkout of a commit, fetched if it is not there.
 ///
 /// # Errors
-/// When it cannot be had, or what is there was changed.
+/// When it cannot be fetched, or the checkout there has local changes.
 pub async fn ensure(cx: &Cx, request: &Request) -> anyhow::Result<Checkout> {
     lab_cache::note_use(cx.layout.cache(), "kubespray", &request.pin.commit);
     if let Some(checkout) = find(cx, &request.pin).await? {
@@ -116,7 +115,7 @@ async fn make(
         // What an interrupted command left.
         files::remove(&folder)?;
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
-        bring(cx, request, &folder, lock, deadline).await?;
+        fetch_commit(cx, request, &folder, lock, deadline).await?;
         task.step("checking out");
         git::check_out(cx, &folder, &pin.commit, lock, deadline).await.map_err(|error| {
             let words = error.to_string();
@@ -128,16 +127,16 @@ async fn make(
     }
     .await;
     if let Err(error) = made {
-        // The reason that it could not be made tells more than one that it cannot be removed.
+        // The first error matters more than one of the removal.
         let _ = files::remove(&folder);
         return Err(error);
     }
     Ok(Checkout { commit: pin.commit.clone(), path })
 }
 
-/// Brings the pinned commit into a new repository: by its id, or by its tag where the server gives out only
-/// what has a name.
-async fn bring(
+/// Fetches the pinned commit into a new repository: by its id, or by its tag if the server serves only named
+/// commits.
+async fn fetch_commit(
     cx: &Cx,
     request: &Request,
     folder: &Path,
@@ -239,7 +238,7 @@ async fn verify(cx: &Cx, folder: &Path, pin: &Pin, deadline: Deadline) -> anyhow
 /// Makes `kubespray-src` lead to a checkout: replaced in one step, so that it always leads somewhere.
 ///
 /// # Errors
-/// When something of somebody else's is in its place.
+/// When a foreign file or folder is in its place.
 pub fn lead_to(cx: &Cx, checkout: &Checkout) -> anyhow::Result<()> {
     let places = cx.layout.kubespray();
     let link = places.link();

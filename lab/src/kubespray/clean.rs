@@ -15,13 +15,13 @@ use super::{environment, status};
 /// What became of it.
 #[derive(Debug, Default)]
 pub struct Cleaned {
-    /// What was removed, relative to the project's folder.
+    /// The removed paths, relative to the project's folder.
     pub removed: Vec<String>,
-    /// What was left, each with its reason.
+    /// The paths that stay, each with its reason.
     pub kept: Vec<String>,
 }
 
-/// Removes what is not used. Nothing there is success.
+/// Removes unused checkouts and environments. Nothing there is success.
 ///
 /// # Errors
 /// When something cannot be removed.
@@ -103,7 +103,7 @@ pub fn remove_environment(path: &Path) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Removes what interrupted fetches left, and locks that nobody holds.
+/// Removes the rest of interrupted fetches, and locks without a holder.
 fn remove_unfinished(cx: &Cx) -> anyhow::Result<()> {
     let places = cx.layout.kubespray();
     for name in files::names(&places.checkouts())? {

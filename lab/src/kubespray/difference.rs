@@ -12,7 +12,7 @@ use crate::output;
 
 use super::index;
 
-/// What is printed as JSON.
+/// The difference, as `--json` prints it.
 #[derive(Debug, Serialize)]
 struct Answer<'a> {
     #[serde(flatten)]

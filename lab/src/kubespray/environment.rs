@@ -2,7 +2,7 @@
 //! `cargo xtask setup` makes and by the same rules.
 //!
 //! Beside what a checkout requires it holds mitogen, where that is known to work. The name of an environment holds the
-//! digest of what goes into it. None is used whose ansible-core is outside the range that the checkout asserts.
+//! digest of its inputs. None is used whose ansible-core is outside the range that the checkout asserts.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -31,12 +31,12 @@ const REQUIREMENTS: &str = "requirements.txt";
 pub struct Environment {
     /// Its folder, with `bin/ansible-playbook` and its kin.
     pub path: PathBuf,
-    /// What is in it.
+    /// Its contents.
     #[serde(flatten)]
     pub contents: Contents,
 }
 
-/// What is in an environment: its record.
+/// The contents of an environment: its record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contents {
     /// The Python it was made with, `3.11.2`.
@@ -65,7 +65,7 @@ impl Environment {
 /// When the checkout lists no packages.
 pub fn place(cx: &Cx, checkout: &Checkout) -> anyhow::Result<PathBuf> {
     let folder = cx.layout.environments();
-    // The same folder may be reached by several names; what is in it names it by one.
+    // The same folder may be reached by several names; its contents use the canonical one.
     let folder = folder.canonicalize().unwrap_or(folder);
     let requirements = checkout.read(REQUIREMENTS)?;
     let mitogen = checkout.ansible_range()?.mitogen().unwrap_or_default();
@@ -98,7 +98,7 @@ fn accept(range: &AnsibleRange, ansible_core: &str, checkout: &Checkout) -> anyh
     }
     let AnsibleRange { from, below } = range;
     let message = format!(
-        "Kubespray {} runs with ansible-core from {from} and below {below}, and its requirements brought {ansible_core}",
+        "Kubespray {} runs with ansible-core from {from} and below {below}, and its requirements install {ansible_core}",
         checkout.commit
     );
     let hint = "its requirements.txt and its playbooks disagree: fetch a release";
@@ -165,14 +165,14 @@ async fn make(
     match recorded {
         Ok(contents) => Ok(Environment { path: path.to_owned(), contents }),
         Err(error) => {
-            // The reason that it could not be made tells more than one that it cannot be removed.
+            // The first error matters more than one of the removal.
             let _ = remove(path);
             Err(error)
         }
     }
 }
 
-/// Removes an environment, its record first: what is left by an interruption is no environment.
+/// Removes an environment, its record first: without it the leftovers of an interruption are no environment.
 ///
 /// # Errors
 /// With the path and the system's reason.
@@ -212,7 +212,7 @@ async fn fill(
     }
     let packages = installed(path)?;
     let core = packages.iter().find_map(|package| package.strip_prefix("ansible-core=="));
-    let core = core.context("its requirements bring no ansible-core")?.to_owned();
+    let core = core.context("its requirements install no ansible-core")?.to_owned();
     Ok(Contents { python: python.version.clone(), ansible_core: core, packages })
 }
 

@@ -1,4 +1,4 @@
-//! Calls of git, the same for everybody: no questions, no hooks, no settings that change what is checked out.
+//! Calls of git, the same for every user: no questions, no hooks, no settings that change checked-out files.
 //!
 //! Settings of the user that say how a server is reached (proxies, certificates, `insteadOf`) hold.
 
@@ -29,7 +29,7 @@ const CREDENTIAL_HELPER: &str = r#"credential.helper=!f() { test "$1" = get && p
 /// git in a folder.
 pub fn git(folder: &Path) -> Invocation {
     let settings = SETTINGS.iter().flat_map(|setting| ["-c", setting]);
-    // Nobody is there to answer. Without optional locks several may look at one checkout at a time.
+    // git must not ask questions. Without optional locks several commands may read one checkout at a time.
     // Root may look at what an ordinary user fetched.
     let mut owner = std::ffi::OsString::from("safe.directory=");
     owner.push(folder);
@@ -47,7 +47,7 @@ pub async fn init(cx: &Cx, folder: &Path, lock: &Arc<File>, deadline: Deadline) 
     init.holding(lock).read(&cx.cancel, deadline).await.map(drop)
 }
 
-/// Fetches one commit or tag and nothing of its history. The output tells whether that worked.
+/// Fetches one commit or tag and nothing of its history. The status of the output says whether that worked.
 ///
 /// # Errors
 /// When git could not be run to its end.
@@ -104,7 +104,7 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// How ssh is called so that it asks nothing, unless the user has said how it is to be called.
+/// The call of ssh that asks nothing, unless the user has configured one.
 async fn without_questions(cx: &Cx, folder: &Path, deadline: Deadline) -> Option<&'static str> {
     if std::env::var_os("GIT_SSH_COMMAND").is_some() || std::env::var_os("GIT_SSH").is_some() {
         return None;

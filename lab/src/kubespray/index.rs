@@ -71,8 +71,8 @@ fn unknown_variable(index: &Index, name: &str) -> Failure {
     }
 }
 
-/// The index of a known tag, or of the checkout in a folder. What of a checkout could not be read is said
-/// on standard error.
+/// The index of a known tag, or of the checkout in a folder. Unreadable parts of a checkout are reported on standard
+/// error.
 ///
 /// # Errors
 /// If it is neither, or as [`of_folder`].

@@ -1,5 +1,5 @@
-//! Collects the files of an inventory that somebody else wrote. What Ansible would read of them, and what they say,
-//! is decided in `lab-core`.
+//! Collects the files of an inventory that no cluster file rendered. `lab-core` selects those that Ansible would read, and
+//! parses them.
 
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -227,19 +227,19 @@ mod tests {
 
     #[test]
     fn invalid_inventory_is_refused_with_reason() {
-        let told = |given: &Path| {
+        let error_of = |given: &Path| {
             let error = inventory(given).unwrap_err();
             let hint = error.downcast_ref::<Failure>().and_then(|failure| failure.hint.clone());
             format!("{error}; {}", hint.unwrap_or_default())
         };
         let empty = folder(&[("README.md", "")]);
-        assert!(told(empty.path()).contains("has no file of hosts; it is looked for as inventory.ini"));
+        assert!(error_of(empty.path()).contains("has no file of hosts; it is looked for as inventory.ini"));
         let two = folder(&[("hosts", ""), ("hosts.yml", "")]);
-        assert!(told(two.path()).contains("several files of hosts: hosts.yml, hosts; say which one"));
+        assert!(error_of(two.path()).contains("several files of hosts: hosts.yml, hosts; say which one"));
         let program = folder(&[("hosts", "#!/bin/sh\n")]);
-        assert!(told(program.path()).contains("is a program"));
-        assert!(told(&empty.path().join("gone")).contains("there is no inventory"));
+        assert!(error_of(program.path()).contains("is a program"));
+        assert!(error_of(&empty.path().join("gone")).contains("there is no inventory"));
         fs::write(empty.path().join("hosts"), b"\xff").unwrap();
-        assert!(told(empty.path()).contains("is not UTF-8"));
+        assert!(error_of(empty.path()).contains("is not UTF-8"));
     }
 }

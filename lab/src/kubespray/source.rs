@@ -121,7 +121,7 @@ fn located(source: &str, folder: &Path) -> String {
     if is_directory { normal(&path).display().to_string() } else { source.to_owned() }
 }
 
-/// Without `.` and `..`, where that can be said without looking at links.
+/// The canonical path, or the path itself if it cannot be resolved.
 fn normal(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }

@@ -1,4 +1,4 @@
-//! `kubespray status`: what is fetched, from which commit, with which environment. Changes nothing.
+//! `kubespray status`: lists the fetched commits and their environments. Changes nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ pub struct Found {
     pub commit: String,
     /// Its folder.
     pub checkout: PathBuf,
-    /// What is wrong with it; none for one that is exactly its commit.
+    /// Its problem; none for one that is exactly its commit.
     pub problem: Option<String>,
     /// Whether `kubespray-src` leads to it.
     pub current: bool,
@@ -30,7 +30,7 @@ pub struct Found {
     pub ansible_range: Option<(String, String)>,
     /// Where its environment lies, made or not.
     pub environment: Option<PathBuf>,
-    /// What is in its environment; none where it is not made.
+    /// The contents of its environment; none if it is not made.
     pub contents: Option<Contents>,
     /// The labs that are made and use it.
     pub labs: Vec<String>,

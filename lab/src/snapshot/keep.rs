@@ -28,7 +28,7 @@ pub struct Copied {
     layers: Layers,
     digests: JoinHandle<anyhow::Result<BTreeMap<String, SnapshotMachine>>>,
     inputs: String,
-    /// Nobody removes layers meanwhile that no snapshot stands on yet.
+    /// Keeps other commands from removing layers that no snapshot stands on yet.
     _store: File,
 }
 

@@ -22,7 +22,7 @@ use crate::wait::Deadline;
 
 /// By how many seconds a machine's clock may differ from this computer's, beside what the question takes.
 const CLOCK: i64 = 2;
-/// Certificates that end sooner than this are told.
+/// Certificates that end sooner than this cause a warning.
 const SOON: i64 = 7 * 24 * 3600;
 
 /// Makes the lab, which the caller holds, what it was in a snapshot. What it is now is lost. Ends when every node of its
@@ -33,12 +33,12 @@ const SOON: i64 = 7 * 24 * 3600;
 pub async fn restore(cx: &Cx, lab: &Lab, manifest: &Manifest) -> anyhow::Result<()> {
     let (files, words, name) = (cx.layout.snapshots(), lab.cluster_words(cx), &manifest.name);
     let store_held = snapshots::hold(&files)?;
-    let told = misfits(manifest, &lab.spec, &snapshots::images(&lab.spec)?);
+    let misfits = misfits(manifest, &lab.spec, &snapshots::images(&lab.spec)?);
     anyhow::ensure!(
-        told.is_empty(),
+        misfits.is_empty(),
         Failure::new(
             FailureKind::Plan,
-            format!("the snapshot `{name}` does not fit the cluster file: {}", told.join("; "))
+            format!("the snapshot `{name}` does not fit the cluster file: {}", misfits.join("; "))
         )
         .hint(format!("`cargo xtask lab snapshots {words}` shows which fit"))
     );
@@ -84,8 +84,7 @@ pub async fn restore(cx: &Cx, lab: &Lab, manifest: &Manifest) -> anyhow::Result<
         let asked = ["nodes", "leases"];
         if let Some(why) = not_ready(cx, lab, reached, &asked).await {
             task.failed("its cluster is not as it must be");
-            let message =
-                format!("the snapshot `{name}` was brought back, and its cluster is not as it must be");
+            let message = format!("the snapshot `{name}` was restored, and its cluster is not as it must be");
             let hint =
                 format!("`cargo xtask validate {words}` shows more, `cargo xtask deploy {words}` mends it");
             return Err(
@@ -126,8 +125,8 @@ fn kept_files(cx: &Cx, manifest: &Manifest) -> anyhow::Result<Vec<(String, Vec<u
     manifest.files.iter().map(read).collect()
 }
 
-/// Asks every machine for its clock and its certificates. A clock that is wrong is an error, because nothing of a cluster
-/// works then; certificates that end soon are told.
+/// Asks every machine for its clock and its certificates. A wrong clock is an error, because nothing of a cluster works
+/// then; certificates that end soon are returned as warnings.
 async fn clocks_and_certificates(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<Vec<String>> {
     // Kubespray's folders (roles/kubernetes/control-plane: kube_cert_dir, roles/etcd: etcd_cert_dir) and kubelet's own.
     let ask = format!(
@@ -148,22 +147,22 @@ async fn clocks_and_certificates(cx: &Cx, lab: &Lab, reached: &Reached) -> anyho
                 let (cancel, program) = (cx.cancel.clone(), program.clone());
                 async move {
                     let before = Timestamp::now().as_second();
-                    let said = program.read(&cancel, Deadline::after(CLOCK_TIMEOUT.times(times))).await;
-                    Ok(match said {
+                    let result = program.read(&cancel, Deadline::after(CLOCK_TIMEOUT.times(times))).await;
+                    Ok(match result {
                         Err(late @ ProcessError::Late { .. }) => Attempt::Late(Err(late)),
-                        said => Attempt::InTime(said.map(|said| (before, said))),
+                        result => Attempt::InTime(result.map(|text| (before, text))),
                     })
                 }
             });
-            let said = answer.await.and_then(Answer::into_result);
-            (name, said)
+            let result = answer.await.and_then(Answer::into_result);
+            (name, result)
         });
     }
-    let mut told = Vec::new();
+    let mut warnings = Vec::new();
     while let Some(answered) = work.join_next().await {
-        let (name, said) = answered.context("asking a machine broke off")?;
-        let (before, said) = said.with_context(|| format!("`{name}` does not say what time it is"))?;
-        let mut lines: Vec<&str> = said.trim().lines().collect();
+        let (name, result) = answered.context("asking a machine broke off")?;
+        let (before, text) = result.with_context(|| format!("`{name}` does not say what time it is"))?;
+        let mut lines: Vec<&str> = text.trim().lines().collect();
         let clock: i64 = lines.pop().unwrap_or_default().parse().context("a clock is a number")?;
         let after = Timestamp::now().as_second();
         anyhow::ensure!(
@@ -173,9 +172,9 @@ async fn clocks_and_certificates(cx: &Cx, lab: &Lab, reached: &Reached) -> anyho
                 format!("the clock of `{name}` is {} s off", clock - before)
             )
         );
-        told.extend(lines.iter().map(|line| {
+        warnings.extend(lines.iter().map(|line| {
             format!("warning: a certificate of `{name}` ends within a week or has ended: {line}; `cargo xtask deploy upgrade` or kubeadm's `certs renew` makes new ones")
         }));
     }
-    Ok(told)
+    Ok(warnings)
 }

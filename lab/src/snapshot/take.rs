@@ -29,7 +29,7 @@ use super::KEPT;
 /// The longest name of a snapshot.
 const LONGEST_NAME: usize = 60;
 
-/// A name for a snapshot that nobody has named.
+/// A name for a snapshot without one.
 pub fn fresh_name() -> String {
     Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string()
 }
@@ -197,7 +197,7 @@ pub(super) fn whole(lab: &Lab, observed: &Observed) -> anyhow::Result<BTreeMap<S
     lab.spec.machines.iter().map(|machine| Ok((machine.name.clone(), of(&machine.name)?))).collect()
 }
 
-/// Takes the roots of containers away from the host, so that what is below them may be renamed.
+/// Unmounts the roots of containers from the host, so that the folders below them may be renamed.
 async fn unmount(
     cx: &Cx,
     lab: &Lab,
@@ -254,7 +254,7 @@ where
     }
     let mut made = BTreeMap::new();
     let mut failed = None;
-    // All come to their end: a machine that is half frozen is nobody's.
+    // All come to their end, so that no machine stays half frozen.
     while let Some(done) = work.join_next().await {
         match done.context("freezing a machine broke off")? {
             Ok((machine, done)) => drop(made.insert(machine, done)),
@@ -309,7 +309,7 @@ pub(super) fn keep_files(lab: &Lab, to: &Path) -> anyhow::Result<BTreeMap<String
     Ok(kept)
 }
 
-/// Keys, what tells what the cluster is, and what it was made from; of those that there are.
+/// The existing files of keys, kubeconfig, and the records of the deploy and its artefacts.
 fn own_files(lab: &Lab) -> anyhow::Result<Vec<PathBuf>> {
     let own = &lab.files;
     let mut paths = vec![own.kubeconfig(), own.deployed(), own.artifacts_lock()];
