@@ -248,7 +248,10 @@ async fn unchanged(cx: &Cx, store: PathBuf, manifest: Manifest) -> anyhow::Resul
         return Ok(image);
     }
     let message = format!("the image `{}` is not as it was made: {}", image.key, differences.join(", "));
-    let hint = format!("destroy the labs that use it, then rm -r '{}': it is made anew", folder.display());
+    let hint = format!(
+        "destroy the labs that use it, then rm -r '{}': the next command makes it again",
+        folder.display()
+    );
     Err(Failure::new(FailureKind::Host, message).hint(hint).into())
 }
 

@@ -110,9 +110,9 @@ fn lab_of(cx: &Cx, cluster_file: &Path) -> Option<LabId> {
 fn checked(cx: &Cx, path: &Path) -> anyhow::Result<ClusterSpec> {
     let (source, checked) = read(cx, path)?;
     let color = output::is_coloured(&std::io::stderr());
-    let told = source::render(&checked.findings, &source, color);
-    if !told.is_empty() {
-        cx.progress.note(told.trim_end());
+    let findings = source::render(&checked.findings, &source, color);
+    if !findings.is_empty() {
+        cx.progress.note(findings.trim_end());
     }
     checked.spec.ok_or_else(|| {
         let count = checked.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
@@ -124,7 +124,7 @@ fn checked(cx: &Cx, path: &Path) -> anyhow::Result<ClusterSpec> {
 /// A lab that a command works on.
 #[derive(Clone)]
 pub struct Lab {
-    /// What is wanted.
+    /// The cluster file, checked.
     pub spec: Arc<ClusterSpec>,
     /// The cluster file.
     pub cluster_file: PathBuf,
@@ -268,7 +268,7 @@ async fn start_embedded(cx: &Cx, lab: &Lab) -> anyhow::Result<EmbeddedHost> {
         },
     );
     let message = "the lab's own host cannot run on this computer";
-    let hint = "`cargo xtask doctor` shows what is missing";
+    let hint = "`cargo xtask doctor` lists missing requirements";
     match waited.await {
         Err(WaitError::Fatal { source, .. }) => {
             Err(source.context(Failure::new(FailureKind::Host, message).hint(hint)))
@@ -340,7 +340,7 @@ impl Reached {
             })
             .await
             .context(Failure::new(FailureKind::Host, "cannot reach the host of the lab").hint(
-                "`cargo xtask doctor` shows what is missing; `host:` in the cluster file says where machines run",
+                "`cargo xtask doctor` lists missing requirements; `host:` in the cluster file says where machines run",
             ))?;
         let name = &lab.spec.name;
         let domains = lab
@@ -360,7 +360,7 @@ impl Reached {
         }
     }
 
-    /// What tells this run of a machine from every other: libvirt counts runs, and starts again with each
+    /// The unique name of this run of a machine: libvirt counts runs, and starts again with each
     /// new host.
     pub fn run_name(&self, run: u32) -> String {
         match &self.embedded {

@@ -1,7 +1,7 @@
 //! Phases: what the large commands are lists of. `up`, `deploy`, `cloud start` and `e2e` differ in their lists only.
 //!
-//! A phase looks, and says what it has to do: nothing, restore what was made from the same before, or run. [`carry_out`] is
-//! the one place that shows, times and reports them. A new phase is a file here and its name in a list.
+//! A phase observes, and returns its work: nothing, restore a snapshot from the same inputs, or run. [`carry_out`] is the
+//! one place that shows, times and reports them. A new phase is a file here and its name in a list.
 
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -80,7 +80,7 @@ pub struct Phase {
 pub enum Next<'a> {
     /// Nothing, and what there is already.
     Done(String),
-    /// What was made from the same before takes its place. Gives what came of it.
+    /// A snapshot from the same inputs takes its place. Returns the result.
     Restore(Work<'a, String>),
     /// The work itself.
     Run(Work<'a, Effect>),

@@ -1,8 +1,7 @@
-//! What makes and removes the resources of a lab, behind traits of the few verbs that a lab needs. It decides nothing.
+//! Makes and removes the resources of a lab, behind traits of the few verbs that a lab needs. It decides nothing.
 //!
-//! Every call blocks, so callers run it where blocking is allowed. A call that asks for what is there already, or for the
-//! end of what is gone already, succeeds. Two providers exist: libvirt, and a fake for tests that fails, hangs and dies on
-//! demand.
+//! Every call blocks, so callers run it where blocking is allowed. Making an existing resource and removing an absent one
+//! succeed. Two providers exist: libvirt, and a fake for tests that fails, hangs and dies on demand.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -36,7 +35,7 @@ pub trait Domains {
     /// When the provider does not answer.
     fn domains(&self) -> anyhow::Result<Vec<FoundDomain>>;
 
-    /// Defines a domain, or defines it anew.
+    /// Defines a domain, or redefines it.
     ///
     /// # Errors
     /// When the provider refuses the definition.
@@ -93,7 +92,7 @@ pub trait Networks {
     /// When the provider does not answer.
     fn networks(&self) -> anyhow::Result<Vec<(NetworkRecord, bool)>>;
 
-    /// Defines a network, or defines it anew.
+    /// Defines a network, or redefines it.
     ///
     /// # Errors
     /// When the provider refuses the definition.
@@ -125,7 +124,7 @@ pub trait Networks {
 
 /// Storage: one pool of a lab's disks, each a clone of a base image.
 pub trait Storage {
-    /// Makes the pool where it is missing, makes its folder, starts it, and finds out what is in it.
+    /// Makes the pool and its folder if missing, starts it, and refreshes its list of volumes.
     ///
     /// # Errors
     /// When the provider refuses it.
@@ -149,8 +148,8 @@ pub trait Storage {
     /// When the provider does not answer.
     fn volumes(&self, pool: &str) -> anyhow::Result<Vec<VolumeRecord>>;
 
-    /// Makes a volume, and returns its path. One of that name that is there is left of a try that was
-    /// broken off, and is made anew.
+    /// Makes a volume, and returns its path. An existing one of that name is from an interrupted call, and is
+    /// replaced.
     ///
     /// # Errors
     /// When the provider refuses it, or there is no such pool.

@@ -43,7 +43,7 @@ pub use late::{Unanswered, once};
 pub use runner::run_here;
 pub use suites::cluster::ON_THEIR_WAY;
 
-/// What tells whether a cluster is there at all: quick, and nothing is made for it.
+/// The checks of basic health: quick, and nothing is made for them.
 pub const HEALTH: [&str; 2] = ["nodes", "system-pods"];
 
 /// How a cluster is looked at.
@@ -51,10 +51,10 @@ pub const HEALTH: [&str; 2] = ["nodes", "system-pods"];
 enum Look {
     /// Once, for at most so long.
     Once(Duration),
-    /// Until nothing is wrong and every pod of the system has said that it is ready, for so long.
+    /// Until nothing is wrong and every pod of the system reports that it is ready, for so long.
     Until(Duration),
-    /// Until nothing is wrong, for so long, of one whose machines may have been started just now: what ended with their last
-    /// run is told that it did.
+    /// Until nothing is wrong, for so long, of one whose machines may have been started just now: leases of their last run
+    /// are released.
     Starting(Duration),
 }
 
@@ -110,8 +110,8 @@ pub async fn look(
     run_checks(cx, lab, reached, ids, Look::Until(patience), times, |outcome| show(cx, outcome)).await
 }
 
-/// Waits until a cluster is well, and shows what tells that: as [`look`] at [`HEALTH`], but a pod that runs, and has not run
-/// for long, need not be ready yet.
+/// Waits until a cluster is healthy, and shows the checks: as [`look`] at [`HEALTH`], but a pod that runs, and has not
+/// run for long, need not be ready yet.
 ///
 /// # Errors
 /// When the checks cannot be run.

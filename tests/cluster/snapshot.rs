@@ -12,7 +12,7 @@ pub fn same_cluster_is_restored(quick: &Living) {
 
     quick.destroy();
     let up = quick.checkout.lab(&["up", "quick"]).answer().ok();
-    assert!(up.stderr.contains("brought back from the snapshot `deployed-"), "{up}");
+    assert!(up.stderr.contains("restored from the snapshot `deployed-"), "{up}");
     assert_eq!(nodes(), made, "it is the same cluster");
     let deploy = quick.checkout.lab(&["deploy", "quick"]).answer().ok();
     assert!(deploy.stderr.contains("nothing to do"), "{deploy}");

@@ -94,7 +94,10 @@ fn a_file_that_changed_is_followed(checkout: &Checkout, kind: &str) {
 
 fn a_machine_goes_only_when_its_loss_was_agreed_to(checkout: &Checkout) {
     let refused = checkout.lab(&["up", "two"]).answer().code(11);
-    assert!(refused.stderr.contains("what is on the disks of `second` (removed) would be lost"), "{refused}");
+    assert!(
+        refused.stderr.contains("the data on the disks of `second` (removed) would be lost"),
+        "{refused}"
+    );
     assert_eq!(checkout.state("two", "second"), "running", "nothing was done");
     checkout.lab(&["up", "two", "--yes"]).answer().ok();
     let status = checkout.lab(&["status", "two"]).answer().ok();

@@ -70,7 +70,7 @@ fn saved_and_restored(kind: &'static str) {
 
     // No data is lost by accident, and names are unique.
     let asked = place.lab("restore kept first").code(11);
-    assert!(asked.stderr.contains("what is on the machines of `kept` now would be lost"), "{asked}");
+    assert!(asked.stderr.contains("the data on the machines of `kept` now would be lost"), "{asked}");
     let twice = place.lab("snapshot kept --name first").code(2);
     assert!(twice.stderr.contains("has a snapshot `first` already"), "{twice}");
     let unknown = place.lab("restore kept frist --yes").code(2);
@@ -130,7 +130,7 @@ fn damaged(place: &Place) {
     let bytes = fs::read(&key).unwrap();
     fs::write(&key, b"another").unwrap();
     let bad = place.lab("snapshots kept --verify").code(30);
-    assert!(bad.stdout.contains("first  DAMAGED\n  `keys/id_ed25519` is not what it was"), "{bad}");
+    assert!(bad.stdout.contains("first  DAMAGED\n  `keys/id_ed25519` has changed"), "{bad}");
     let refused = place.lab("restore kept first --yes").code(11);
     assert!(refused.stderr.contains("the snapshot `first` is damaged"), "{refused}");
     assert_eq!(place.files(), "one\ntwo\n", "the lab was not touched");

@@ -22,7 +22,7 @@ use super::load::{self, Attempt, Question};
 /// What emulation costs, for a person.
 const COST: &str = "everything in the machines takes ten to twenty times longer";
 
-/// What was decided, and why.
+/// The decision, and its reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
     /// The verdict.
@@ -148,7 +148,7 @@ mod tests {
     #[case::neither("flags\t\t: fpu vmxoff sse\n", "x86_64", true)]
     #[case::nothing("", "x86_64", true)]
     #[case::arm("Features\t: fp\n", "aarch64", false)]
-    fn a_processor_without_virtualisation_speaks_against_kvm(
+    fn processor_without_virtualisation_excludes_kvm(
         #[case] cpuinfo: &str,
         #[case] arch: &str,
         #[case] against: bool,

@@ -2,8 +2,8 @@
 //! as its containers see it, a whole tree.
 //!
 //! Nothing outside that group is written, but for one thing on a computer with cgroup v2: a controller that the
-//! top of the tree does not hand down yet is turned on there, because nobody below could have it otherwise.
-//! The group is named after the folder of the host, so that it is found again whatever happened to its maker.
+//! top of the tree does not hand down yet is turned on there, because no group below could have it otherwise.
+//! The group is named after the folder of the host, so that it is found again after its maker was killed.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -28,7 +28,7 @@ struct Hierarchy {
     mounted: PathBuf,
     /// The group of this process in it, as a path from there.
     own: PathBuf,
-    /// What is written to mount it again: `memory`, `none,name=systemd`; empty for cgroup v2.
+    /// The options that mount it again: `memory`, `none,name=systemd`; empty for cgroup v2.
     options: String,
 }
 
@@ -159,7 +159,7 @@ pub fn mount_own() -> anyhow::Result<()> {
     if let [only] = found.as_slice()
         && only.is_v2()
     {
-        // The kernel refuses to lay a file system over itself, whatever part of it either shows.
+        // The kernel refuses to lay a file system over itself, or one part of it over another.
         umount2(TOP, MntFlags::MNT_DETACH).context("cannot take the computer's groups out of sight")?;
         mount(Some("cgroup2"), TOP, Some("cgroup2"), flags, none)
             .context("cannot mount the host's groups")?;
@@ -190,9 +190,9 @@ pub fn mount_own() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Lets processes go on that somebody stopped by their control group, so that they can end. runc does that to a container whose
-/// groups it changes, and a machine may be ended just then. The second version ends stopped processes too; the first does
-/// not (the kernel's cgroup-v1/freezer-subsystem).
+/// Thaws the processes of frozen control groups, so that they can end. runc freezes a container while it changes its
+/// groups, and a machine may be ended just then. cgroup v2 ends frozen processes too; v1 does not (the kernel's
+/// cgroup-v1/freezer-subsystem).
 pub fn thaw(groups: &[PathBuf]) {
     for group in groups {
         thaw_tree(group);
@@ -203,7 +203,7 @@ fn thaw_tree(group: &Path) {
     let state = group.join("freezer.state");
     let Ok(now) = fs::read_to_string(&state) else { return };
     if now.trim() != "THAWED" {
-        // A group that has gone meanwhile holds nobody.
+        // A removed group freezes no process.
         let _ = fs::write(&state, "THAWED");
     }
     for entry in fs::read_dir(group).into_iter().flatten().flatten() {
@@ -316,7 +316,7 @@ fn parse(mounts: &str, groups: &str) -> Vec<Hierarchy> {
         // A container's mount may begin below the top of the hierarchy.
         let own = Path::new(&path).strip_prefix(root).unwrap_or(Path::new(&path));
         let own = own.strip_prefix("/").unwrap_or(own).to_owned();
-        // What is mounted over an earlier one hides it.
+        // A mount over an earlier one hides it.
         found.retain(|hierarchy| hierarchy.mounted != mounted);
         found.push(Hierarchy { mounted, own, options });
     }

@@ -8,8 +8,10 @@ use super::supervisor::driver_folder;
 /// Why containers cannot run here, as a sentence without its full stop; none if they can.
 pub fn obstacle() -> Option<String> {
     if !nix::unistd::geteuid().is_root() {
-        // libvirt's LXC driver makes device nodes, which nobody may in a user namespace.
-        return Some("containers need root: the kernel lets nobody else make their device files".to_owned());
+        // libvirt's LXC driver makes device nodes, which the kernel forbids in a user namespace.
+        return Some(
+            "containers need root: the kernel lets no other user make their device files".to_owned(),
+        );
     }
     let driver = driver_folder().ok().map(|folder| folder.join("libvirt_driver_lxc.so"));
     if !driver.is_some_and(|driver| driver.exists()) {

@@ -32,7 +32,7 @@ pub struct EmbeddedHost {
 
 impl EmbeddedHost {
     /// The libvirt URI that reaches its libvirtd from outside: a path socket is found through the file
-    /// system, whatever the network namespace, and /proc/PID/root keeps the path short enough for one.
+    /// system from any network namespace, and /proc/PID/root keeps the path short enough for one.
     pub fn uri(&self) -> String {
         self.uri_of("qemu")
     }

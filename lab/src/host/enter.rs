@@ -44,7 +44,7 @@ pub fn run(pid: i32, command: &[OsString]) -> anyhow::Result<std::convert::Infal
 /// Joins the user namespace (where it is another one) and the network of `pid`.
 ///
 /// # Errors
-/// When the process is gone or is somebody else's.
+/// When the process is gone or is another user's.
 pub fn join(pid: i32) -> anyhow::Result<()> {
     let open = |kind: &str| {
         File::open(format!("/proc/{pid}/ns/{kind}")).with_context(|| {

@@ -21,12 +21,12 @@ const MACHINES: &str = "machine";
 /// The control files of a group's freezer (the kernel's cgroup-v1/freezer-subsystem, cgroup-v2).
 #[derive(Debug)]
 struct Freezer {
-    /// What is written to stop the processes, and to let them go on.
+    /// The file that freezes and thaws the processes.
     switch: PathBuf,
     stop: &'static str,
     go: &'static str,
-    /// What tells that all are stopped.
-    tells: PathBuf,
+    /// The file that says whether all are stopped.
+    state: PathBuf,
     stopped: &'static str,
 }
 
@@ -36,13 +36,13 @@ impl Freezer {
         let machines = || groups.iter().map(|group| group.join(MACHINES));
         let first = machines().find(|group| group.join("freezer.state").is_file()).map(|group| {
             let state = group.join("freezer.state");
-            Self { switch: state.clone(), stop: "FROZEN", go: "THAWED", tells: state, stopped: "FROZEN" }
+            Self { switch: state.clone(), stop: "FROZEN", go: "THAWED", state, stopped: "FROZEN" }
         });
         let second = || machines().find(|group| group.join("cgroup.freeze").is_file());
         first.or_else(|| {
             let group = second()?;
-            let (switch, tells) = (group.join("cgroup.freeze"), group.join("cgroup.events"));
-            Some(Self { switch, stop: "1", go: "0", tells, stopped: "frozen 1" })
+            let (switch, state) = (group.join("cgroup.freeze"), group.join("cgroup.events"));
+            Some(Self { switch, stop: "1", go: "0", state, stopped: "frozen 1" })
         })
     }
 
@@ -51,7 +51,7 @@ impl Freezer {
     }
 
     fn is_stopped(&self) -> bool {
-        fs::read_to_string(&self.tells).is_ok_and(|text| text.lines().any(|line| line == self.stopped))
+        fs::read_to_string(&self.state).is_ok_and(|text| text.lines().any(|line| line == self.stopped))
     }
 
     /// Whether nothing keeps the processes stopped.
@@ -69,7 +69,7 @@ pub struct Frozen {
 
 impl Drop for Frozen {
     fn drop(&mut self) {
-        // A group that has gone holds nobody.
+        // A removed group freezes no process.
         let _ = self.freezer.write(self.freezer.go);
     }
 }
@@ -95,7 +95,7 @@ pub fn freeze(files: &HostFiles) -> anyhow::Result<Frozen> {
 /// Lets machines go on that a killed command left stopped.
 ///
 /// # Errors
-/// When the lock that tells whether it was killed cannot be opened.
+/// When the lock that a living command holds cannot be opened.
 pub fn thaw_left(files: &HostFiles, groups: &[PathBuf]) -> anyhow::Result<()> {
     let Some(freezer) = Freezer::of_machines(groups).filter(|freezer| !freezer.goes_on()) else {
         return Ok(());
@@ -114,7 +114,7 @@ mod tests {
 
     use super::*;
 
-    /// A host's group with the files of a freezer that does what it is told at once.
+    /// A host's group with the files of a freezer that obeys at once.
     fn group(folder: &Path, file: &str, says: &str) -> Vec<PathBuf> {
         let machines = folder.join("group").join(MACHINES);
         fs::create_dir_all(&machines).unwrap();

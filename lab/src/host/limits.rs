@@ -105,7 +105,7 @@ fn host_of<'h>(
     hosts: &'h BTreeMap<i32, PathBuf>,
 ) -> Option<&'h PathBuf> {
     let mut pid = pid;
-    // A number that is given anew while this reads could close a circle.
+    // A process id that the kernel reuses while this reads could close a circle.
     for _ in 0..processes.len() {
         if let Some(folder) = hosts.get(&pid) {
             return Some(folder);

@@ -1,5 +1,4 @@
-//! The load of this computer, and what is done about answers that are late because of it: they are waited for once more,
-//! and longer.
+//! The load of this computer, and the retry of answers that are late because of it: once, with a longer timeout.
 //!
 //! Reads /proc. Whether it shows an overload is judged in `lab_core::load`. `/proc/pressure` and `/proc/loadavg` are of the
 //! whole computer in every namespace of a lab.
@@ -15,7 +14,7 @@ use crate::wait::{Deadline, Probe, WaitError, until};
 /// What one attempt to get an answer came to.
 #[derive(Debug)]
 pub enum Attempt<T> {
-    /// An answer, whatever it says.
+    /// An answer, also one that reports a problem.
     InTime(T),
     /// No answer, or only a part of it, before the deadline.
     Late(T),
@@ -24,7 +23,7 @@ pub enum Attempt<T> {
 /// What all attempts came to.
 #[derive(Debug, PartialEq)]
 pub enum Answer<T> {
-    /// An answer, whatever it says.
+    /// An answer, also one that reports a problem.
     InTime(T),
     /// None before a deadline that was `times` times the usual one, on a computer that was not overloaded.
     Late {
@@ -33,7 +32,7 @@ pub enum Answer<T> {
         /// How many times the usual deadline was waited for.
         times: u32,
     },
-    /// The same on an overloaded computer: what was asked may be well.
+    /// The same on an overloaded computer: the asked machine or server may be well.
     Slow {
         /// What the last attempt has.
         value: T,

@@ -61,7 +61,7 @@ const DRIVERS: [&str; 3] = ["network", "qemu", "storage"];
 /// The driver of containers, loaded where they can be had.
 const CONTAINER_DRIVER: &str = "lxc";
 
-/// Accounts that libvirt looks up by name when it starts, whatever its settings say (the defaults of Debian's
+/// Accounts that libvirt looks up by name when it starts, under any settings (the defaults of Debian's
 /// build; qemu_conf.c looks them up before it reads qemu.conf), as (file, lines). A bare computer lacks them.
 const ACCOUNTS: [(&str, &[&str]); 2] = [
     ("/etc/passwd", &["libvirt-qemu:x:64055:64055::/nonexistent:/usr/sbin/nologin"]),
@@ -96,7 +96,7 @@ log_level = 3
 /// libvirtd's socket, as seen from inside the host.
 pub const SOCKET: &str = "/run/libvirt/libvirt-sock";
 
-/// The line that tells the launcher that libvirtd answers.
+/// The line by which the launcher learns that libvirtd answers.
 pub const READY: &str = "ready";
 /// The line that asks the launcher to map the subordinate ids.
 pub const MAP: &str = "map";
@@ -197,11 +197,11 @@ pub fn outer(folder: &Path, cache: &Path) -> anyhow::Result<()> {
     record.process_namespace = namespace(inner.id().cast_signed(), "pid");
     record.first = Some(ProcessId::of(inner.id().cast_signed())?);
     write_record(&files, &record)?;
-    let mut said = String::new();
+    let mut line = String::new();
     let mut says = std::io::BufReader::new(inner.stdout.take().context("the inner process has no output")?);
-    says.read_line(&mut said).context("cannot hear the inner process")?;
+    says.read_line(&mut line).context("cannot hear the inner process")?;
     // Passed on, so that the reader of "ready" also finds the whole record.
-    print!("{said}");
+    print!("{line}");
     std::io::stdout().flush()?;
     let arrived = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC).context("cannot wait for signals")?;
     loop {
@@ -386,7 +386,7 @@ pub fn inner(folder: &Path) -> anyhow::Result<std::convert::Infallible> {
         .args(["link", "set", "lo", "up"])
         .spawn(Stdio::null(), Stdio::inherit(), Stdio::inherit())?
         .wait()?;
-    anyhow::ensure!(loopback.success(), "cannot bring up the loopback device: {loopback}");
+    anyhow::ensure!(loopback.success(), "cannot set the loopback device up: {loopback}");
     let start = || {
         invocation("libvirtd")
             .args(["--config", "/etc/libvirt/libvirtd.conf", "--pid-file", "/run/libvirt/libvirtd.pid"])

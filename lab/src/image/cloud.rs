@@ -118,7 +118,7 @@ async fn curl(cx: &Cx, deadline: Deadline, source: &str, part: &Path) -> anyhow:
     files::write_atomic(&settings, curl_settings(source).as_bytes(), files::SECRET)?;
     let ended = invocation("curl")
         .args(["--fail", "--location", "--silent", "--show-error", "--continue-at", "-"])
-        // The digest decides what is used; this keeps a redirect from reading local files.
+        // The digest selects the bytes; this keeps a redirect from reading local files.
         .args(["--proto", "=http,https", "--retry", "3", "--connect-timeout"])
         .arg(IMAGE_CONNECT_TIMEOUT.as_secs().to_string())
         .arg("--output")
@@ -159,7 +159,7 @@ pub(super) fn understood(text: &str, source: &str) -> anyhow::Result<(String, By
     let found: DiskInformation =
         serde_json::from_str(text).context("qemu-img gave something else than its information")?;
     if let Some(other) = found.backing_filename {
-        // QEMU would open whatever that name leads to.
+        // QEMU would open any file that the name leads to.
         let words =
             format!("the image `{source}` is an overlay on `{other}`, which its sha512 says nothing about");
         return Err(Failure::new(FailureKind::Usage, words)

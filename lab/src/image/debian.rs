@@ -34,7 +34,7 @@ const VIRTUAL_SIZE: Bytes = Bytes::from_gib(20);
 const SOURCE_DATE_EPOCH: u32 = 1_756_684_800;
 
 /// What Kubespray installs on Debian 13 (roles/system_packages/vars/main.yml of v2.30.0): machines have no way to a
-/// mirror, and what is there already need not be installed on each of them.
+/// mirror, and packages in the image need not be installed on each of them.
 const KUBESPRAY: [&str; 20] = [
     "apparmor",
     "apt-transport-https",
@@ -195,7 +195,7 @@ pub(super) async fn build(
         .arg(format!("--setup-hook=mkdir -p \"$1{archives}\""))
         .arg(format!("--setup-hook=sync-in {kept} {archives}"))
         .arg(format!("--customize-hook=sync-out {archives} {kept}"))
-        // Nobody reads manuals and translations on a machine that lives for a day.
+        // A machine that lives for a day needs no manuals and no translations.
         .args(["man", "locale", "info"].map(|name| format!("--dpkgopt=path-exclude=/usr/share/{name}/*")))
         .args([
             "--dpkgopt=path-exclude=/usr/share/doc/*",
@@ -285,7 +285,7 @@ impl WorkFolder {
             let remove = invocation("mmdebstrap")
                 .args(["--unshare-helper", "rm", "-rf", "--"])
                 .args(std::fs::read_dir(&self.path)?.flatten().map(|entry| entry.path()));
-            // What it could not remove is told by the removal below.
+            // The removal below reports the files that it could not remove.
             let _ = remove.output(&cx.cancel, deadline).await;
         }
         files::remove(&self.path)
@@ -321,11 +321,8 @@ pub(super) fn explained(error: ProcessError, log: &Path, mirror: Option<&str>) -
             .hint("make some 4 GiB of room and try again")
     } else if says(&unreachable) {
         let mirror = mirror.unwrap_or("of Debian");
-        Failure::new(
-            FailureKind::Host,
-            format!("{WHAT}: the mirror {mirror} did not give what was asked of it"),
-        )
-        .hint(format!("name another one in {MIRROR_VARIABLE}"))
+        Failure::new(FailureKind::Host, format!("{WHAT}: the mirror {mirror} did not serve the packages"))
+            .hint(format!("name another one in {MIRROR_VARIABLE}"))
     } else if let ProcessError::Late { seconds, .. } = error {
         Failure::new(FailureKind::Host, format!("{WHAT}: it was not done after {seconds:.0} s"))
     } else {

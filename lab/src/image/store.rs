@@ -1,8 +1,8 @@
 //! The store's folders: a claim while an image is made, a rename when it is whole, a lock between builders.
 //!
 //! `<store>/<key>/` is an image, `<store>/.new-<key>/` one that is being made or was given up,
-//! `<store>/.<key>.lock` says that somebody is at it, `<store>/cache/` holds downloads and
-//! `<store>/log/` what the builders said.
+//! `<store>/.<key>.lock` is held by its builder, `<store>/cache/` holds downloads and
+//! `<store>/log/` the output of the builders.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -108,7 +108,7 @@ pub(super) async fn claim(cx: &Cx, key: &str, deadline: Deadline, task: &Task) -
     Ok(claim)
 }
 
-/// Waits until nobody else makes the image `key`, or a part of it.
+/// Waits until no other process makes the image `key`, or a part of it.
 pub(super) async fn lock(
     cx: &Cx,
     store: &Path,
@@ -117,13 +117,13 @@ pub(super) async fn lock(
     task: &Task,
 ) -> anyhow::Result<File> {
     let path = store.join(format!(".{key}{LOCK}"));
-    let mut told = false;
+    let mut announced = false;
     let what = format!("another process that makes the image `{key}`");
     let lock = wait::until(&cx.cancel, &what, deadline, IMAGE_LOCK_INTERVAL, || {
         std::future::ready(match files::try_lock(&path) {
             Ok(Some(lock)) => Probe::Ready(lock),
             Ok(None) => {
-                if !std::mem::replace(&mut told, true) {
+                if !std::mem::replace(&mut announced, true) {
                     task.step("waiting for another process that makes the same image");
                 }
                 Probe::NotYet("it is still at it".to_owned())
@@ -152,7 +152,7 @@ pub(super) fn list(store: &Path) -> anyhow::Result<Vec<Manifest>> {
     Ok(manifests)
 }
 
-/// What differs from the manifest, in words. `again`: every byte is read, and not only what was changed.
+/// The differences from the manifest, in words. `again`: every byte is read, and not only those of changed files.
 pub(super) fn verify(store: &Path, manifest: &Manifest, again: bool) -> anyhow::Result<Vec<String>> {
     let folder = store.join(&manifest.key);
     let mut differences = Vec::new();
@@ -225,7 +225,7 @@ pub(super) fn remove(store: &Path, key: &str) -> anyhow::Result<bool> {
     }
     for folder in [store.join(key), store.join(format!("{UNFINISHED}{key}"))] {
         orphans::end(&folder)?;
-        // The manifest goes first: what is left by an interruption here is no image.
+        // The manifest goes first: without it the leftovers of an interruption are no image.
         files::remove(&folder.join(MANIFEST))?;
         files::remove(&folder)?;
     }

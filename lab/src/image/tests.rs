@@ -291,7 +291,7 @@ fn address_reaches_curl_unchanged() {
 #[case::full_while_unpacking("tar: cannot write: No space left on device", "the disk is full")]
 #[case::mirror(
     "E: Failed to fetch http://m.example/x",
-    "the mirror http://m.example did not give what was asked of it"
+    "the mirror http://m.example did not serve the packages"
 )]
 #[case::other("dpkg: error", "mmdebstrap failed")]
 fn failed_build_is_reported_in_one_sentence_with_end_of_its_log(#[case] line: &str, #[case] why: &str) {

@@ -16,7 +16,7 @@ pub async fn close(lab: &LabFiles) {
         let end = invocation("ssh").args(["-F", "none", "-O", "exit", "-o"]).arg(path).arg("machine");
         // Not the caller's token: a cancelled run must end its connections too.
         let _ = end.output(&CancellationToken::new(), Deadline::after(SSH_CONTROL_TIMEOUT)).await;
-        // A socket that nobody listens at.
+        // A socket without a listener.
         let _ = files::remove(&socket.path());
     }
 }

@@ -15,7 +15,7 @@ use crate::files;
 const ROOT_MOUNTED: &str = "lab: root mounted";
 /// The line that a machine prints once sshd accepts connections.
 const SSH_READY: &str = "lab: ssh ready";
-/// How a line begins that tells why the initial file system gave up.
+/// The start of a line with the reason why the initial file system gave up.
 const FAILED: &str = "lab: FAILED";
 /// What the kernel prints when it gives up (kernel/panic.c).
 const PANIC: &str = "Kernel panic - not syncing";
@@ -55,7 +55,7 @@ pub fn length(path: &Path) -> u64 {
     path.metadata().map_or(0, |metadata| metadata.len())
 }
 
-/// Tells whenever a file grew, or was made. The file need not be there yet; the watch ends with the receiver.
+/// Sends a message whenever a file is made or grows. The file need not exist yet; the watch ends with the receiver.
 ///
 /// # Errors
 /// When the system refuses to watch the file's folder.
@@ -96,8 +96,8 @@ pub fn watch(path: &Path, offset: u64) -> anyhow::Result<mpsc::Receiver<ConsoleE
     let mut log = Tail { path: path.to_owned(), offset, rest: Vec::new() };
     tokio::spawn(async move {
         loop {
-            for said in log.read() {
-                if sender.send(said).await.is_err() {
+            for event in log.read() {
+                if sender.send(event).await.is_err() {
                     return;
                 }
             }
@@ -121,7 +121,7 @@ impl Tail {
     /// What the whole lines since the last call mean.
     fn read(&mut self) -> Vec<ConsoleEvent> {
         let mut bytes = Vec::new();
-        // A log that is not there yet or cannot be read is one in which nothing was said.
+        // A log that is not there yet or cannot be read counts as empty.
         let read = std::fs::File::open(&self.path).and_then(|mut file| {
             file.seek(SeekFrom::Start(self.offset)).and_then(|_| file.read_to_end(&mut bytes))
         });
@@ -167,8 +167,8 @@ mod tests {
         "[    1.4] Kernel panic - not syncing: Fatal exception",
         Some(ConsoleEvent::Panicked("[    1.4] Kernel panic - not syncing: Fatal exception".to_owned()))
     )]
-    fn lines_are_understood(#[case] line: &str, #[case] said: Option<ConsoleEvent>) {
-        assert_eq!(meaning(line), said);
+    fn lines_are_understood(#[case] line: &str, #[case] expected: Option<ConsoleEvent>) {
+        assert_eq!(meaning(line), expected);
     }
 
     #[tokio::test]
@@ -176,12 +176,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("console.log");
         std::fs::write(&path, "lab: ssh ready\n").unwrap();
-        let mut said = watch(&path, length(&path)).unwrap();
+        let mut events = watch(&path, length(&path)).unwrap();
         let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
         write!(file, "lab: root ").unwrap();
         writeln!(file, "mounted").unwrap();
-        assert_eq!(said.recv().await, Some(ConsoleEvent::RootMounted));
+        assert_eq!(events.recv().await, Some(ConsoleEvent::RootMounted));
         writeln!(file, "lab: ssh ready").unwrap();
-        assert_eq!(said.recv().await, Some(ConsoleEvent::SshReady));
+        assert_eq!(events.recv().await, Some(ConsoleEvent::SshReady));
     }
 }

@@ -36,7 +36,7 @@ impl Keys {
     }
 }
 
-/// The keys that are there; what is missing is left out.
+/// The existing keys; missing ones are left out.
 ///
 /// # Errors
 /// When a key is there and cannot be read.

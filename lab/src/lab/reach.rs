@@ -25,13 +25,13 @@ pub fn ssh(lab: &Lab, machine: &str) -> Invocation {
     invocation("ssh").arg("-F").arg(lab.files.ssh_config()).args(["-o", "BatchMode=yes"]).arg(machine)
 }
 
-/// A machine will not come up in this run of it, but may in the next. Holds what told so.
+/// A machine will not come up in this run of it, but may in the next. Holds the line of its console that says so.
 #[derive(Debug, thiserror::Error)]
 #[error("its kernel panicked: {0}")]
 pub struct Panicked(String);
 
-/// Waits until somebody can log in to a machine, by logging in. `started_at`: how long its console log was
-/// when it was started; none for a machine that runs already.
+/// Waits until a login to a machine succeeds. `started_at`: the length of its console log when it was started;
+/// none for a machine that runs already.
 ///
 /// # Errors
 /// When the machine stops or panics, or the deadline passes; with the last lines of its console.
@@ -45,7 +45,7 @@ pub async fn wait(
     task: &Task,
 ) -> anyhow::Result<()> {
     let log = lab.files.machine(machine).console();
-    let told = |error: anyhow::Error| {
+    let unreachable = |error: anyhow::Error| {
         let lines = console::last_lines(&log, started_at.unwrap_or(0), 12);
         error.context(
             Failure::new(
@@ -55,7 +55,7 @@ pub async fn wait(
             .hint(format!("`cargo xtask lab logs {machine}` shows the whole console")),
         )
     };
-    listen(cx, lab, reached, machine, started_at, deadline, task).await.map_err(told)
+    listen(cx, lab, reached, machine, started_at, deadline, task).await.map_err(unreachable)
 }
 
 async fn listen(
@@ -69,7 +69,7 @@ async fn listen(
 ) -> anyhow::Result<()> {
     let what = format!("a login on `{machine}`");
     let log = lab.files.machine(machine).console();
-    let mut said = console::watch(&log, started_at.unwrap_or_else(|| console::length(&log)))?;
+    let mut events = console::watch(&log, started_at.unwrap_or_else(|| console::length(&log)))?;
     let mut watching = true;
     // A machine that was started by an earlier command may have said all it has to say.
     let will_tell = lab.spec.host == HostSpec::Embedded && started_at.is_some();
@@ -80,7 +80,7 @@ async fn listen(
     loop {
         let state = Deadline::after(MACHINE_STATE_INTERVAL);
         let attempt = tokio::select! {
-            heard = said.recv(), if watching => match heard {
+            heard = events.recv(), if watching => match heard {
                 Some(ConsoleEvent::RootMounted) => {
                     task.step("booting");
                     last = "its root disk was mounted".to_owned();

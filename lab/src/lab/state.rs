@@ -1,8 +1,8 @@
-//! `state.json`: what was made for a lab. A resource is recorded before it is made, and its record is
+//! `state.json`: the resources of a lab. A resource is recorded before it is made, and its record is
 //! removed after it is gone.
 //!
 //! libvirt's own metadata says what a machine is; this file says what to look for when libvirt is
-//! not there to be asked, and which machines somebody has logged in to.
+//! not there to be asked, and which machines have accepted a login.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -34,9 +34,10 @@ pub struct LabState {
     pub cluster_file: PathBuf,
     /// Where its machines run.
     pub host: HostSpec,
-    /// What was made or is being made: `host`, `pool`, `network`, `machine/NAME`, and `cluster` from the first deploy on.
+    /// Resources that exist or are being made: `host`, `pool`, `network`, `machine/NAME`, and `cluster` from the first
+    /// deploy on.
     pub resources: BTreeSet<String>,
-    /// For each machine that somebody has logged in to, the run of it that it was in.
+    /// For each machine that has accepted a login, the run of it that did.
     pub reached: BTreeMap<String, String>,
     /// The runs that Ansible has reached with the inventory as it is.
     pub pinged: BTreeMap<String, String>,

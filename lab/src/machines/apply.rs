@@ -55,7 +55,7 @@ const KILL_AT: &str = "LAB_TEST_KILL_AT";
 /// Ends the program at a step, as if it had been killed there: tests prove with it that every step can be the last one.
 pub fn kill_point(id: &str, when: &str) {
     if std::env::var(KILL_AT).is_ok_and(|at| at == format!("{id}:{when}")) {
-        // SIGKILL leaves no time for anything, which is what is to be proven.
+        // SIGKILL leaves no time for anything, and the tests prove that `up` survives it.
         let _ = nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL);
     }
 }
@@ -63,7 +63,7 @@ pub fn kill_point(id: &str, when: &str) {
 /// Carries out the plan.
 ///
 /// # Errors
-/// Names every machine that failed; the others have been brought as far as they could.
+/// Names every machine that failed; the others went as far as they could.
 pub async fn apply(cx: &Cx, context: &ApplyContext, plan: &Plan) -> anyhow::Result<()> {
     let tasks: BTreeMap<&str, Arc<Task>> = plan
         .machines
@@ -324,7 +324,7 @@ async fn remove_root(cx: &Cx, context: &ApplyContext, root: &RootFiles) -> anyho
     cx.blocking(move || files::remove(&folder)).await
 }
 
-/// Waits for a login. A kernel that panicked under emulation is started once more, and that is said.
+/// Waits for a login. Restarts a machine once whose kernel panicked under emulation, and prints a note.
 async fn wait_reachable(
     cx: &Cx,
     context: &ApplyContext,

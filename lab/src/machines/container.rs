@@ -68,8 +68,8 @@ pub fn definition(context: &ApplyContext, name: &str) -> String {
     })
 }
 
-/// Brings a machine's root to where the lab's libvirtd sees it. To be called before every start. `below`: what it is an
-/// overlay on, the topmost first.
+/// Mounts a machine's root where the lab's libvirtd sees it. To be called before every start. `below`: the lower layers
+/// of the overlay, the topmost first.
 pub fn mounting(host: &EmbeddedHost, root: &RootFiles, below: &[PathBuf]) -> Invocation {
     invocation(own_program())
         .args(["internal", "mount-root"])
@@ -143,8 +143,8 @@ pub fn unmount_root(first: i32, folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Copies what is in a tree over another one: files are replaced, modes and owners are the source's. A killed one leaves
-/// nothing of its own that a snapshot would keep.
+/// Copies the files of a tree over another one: files are replaced, modes and owners are the source's. A killed copy
+/// leaves no file of its own that a snapshot would keep.
 fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
     for entry in std::fs::read_dir(from).with_context(|| format!("cannot read `{}`", from.display()))? {
         let entry = entry?;

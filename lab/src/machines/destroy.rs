@@ -1,4 +1,4 @@
-//! `destroy`: nothing of a lab is left, whatever state it is in, but the records of its runs.
+//! `destroy`: removes a lab in any state, except the records of its runs.
 //!
 //! Nothing is asked of the machines: what they hold is thrown away. The order is the one in which libvirt
 //! lets go: machines, their disks, the network, the host. The state file goes last, so that a destroy that
@@ -20,8 +20,8 @@ use crate::layout::LabFiles;
 use crate::progress::Kind;
 use crate::provider::{self, Provider};
 
-/// The name and the files of the lab that a name or a path on the command line means. Neither the cluster file nor
-/// what is in it is needed: a lab must be removable after its file was lost or broken.
+/// The name and the files of the lab that a name or a path on the command line means. It needs no valid cluster file:
+/// a lab must be removable after its file was lost or broken.
 ///
 /// # Errors
 /// When it means nothing, with the labs that there are.
@@ -66,7 +66,7 @@ pub fn find(cx: &Cx, cluster: &str) -> anyhow::Result<(String, LabFiles)> {
 pub async fn destroy(cx: &Cx, cluster: &str, files: &LabFiles) -> anyhow::Result<()> {
     if !files.state().exists() && !files.host().folder.exists() {
         cx.progress.note(&format!("there is no lab `{cluster}`"));
-        // What was proven about its inventory needs no lab, and goes with it all the same.
+        // The proof of its inventory needs no lab, and goes with it all the same.
         files::remove(&files.artifacts_lock())?;
         files::remove(&files.of_e2e())?;
         for folder in [files.inventory_folder(), files.folder.clone()] {
@@ -82,7 +82,7 @@ pub async fn destroy(cx: &Cx, cluster: &str, files: &LabFiles) -> anyhow::Result
     task.step("removing");
     let left = || {
         Failure::new(FailureKind::Leftovers, format!("something of the lab `{cluster}` is left"))
-            .hint("call destroy again; `cargo xtask lab gc` lists what is left of all labs")
+            .hint("call destroy again; `cargo xtask lab gc` lists the leftovers of all labs")
     };
     if let Some(state) = &state
         && let HostSpec::Libvirt(uri) = &state.host

@@ -13,7 +13,7 @@ use crate::timeouts::{SHUTDOWN_INTERVAL, SHUTDOWN_TIMEOUT};
 use crate::wait::{Probe, WaitError};
 
 /// After how many looks the power button is pressed again. A machine that can be logged in to may still be
-/// starting what listens to the button, and nothing remembers a press that nobody heard.
+/// starting the listener of the button, and a press without a listener is lost.
 const LOOKS_A_PRESS: u32 = 15;
 
 /// Presses a machine's power button until it is heard, and waits; takes its power, and says so, when libvirt cannot

@@ -1,4 +1,4 @@
-//! `gc`: what is left of labs that nobody owns any more, found by what it carries, not by a list of ours.
+//! `gc`: finds leftovers of labs without an owner by the ids that they carry, not by a list of ours.
 //!
 //! On this computer: supervisors whose lab's folder is gone, processes in the namespaces of a supervisor that is dead,
 //! and what a killed command left where it unpacked a system.
@@ -24,7 +24,7 @@ use crate::{image, processes};
 
 use super::destroy::{pool_lab, remove_from};
 
-/// Something that nobody owns.
+/// A resource without an owner.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Leftover {
     /// A supervisor whose folder is gone.
@@ -43,7 +43,7 @@ pub enum Leftover {
     Orphans {
         /// The folder that it unpacked a system in.
         folder: PathBuf,
-        /// What is there.
+        /// The programs and mounts.
         orphans: Orphans,
     },
     /// Resources in a libvirt.
@@ -78,7 +78,7 @@ fn labs(cx: &Cx) -> Vec<LabFiles> {
     entries.map(|entry| LabFiles { folder: entry.path() }).collect()
 }
 
-/// Finds what nobody owns: on this computer, in every libvirt that a lab here names, and at `uri`.
+/// Finds leftovers: on this computer, in every libvirt that a lab here names, and at `uri`.
 ///
 /// # Errors
 /// When a libvirt that was named on the command line does not answer.
@@ -149,7 +149,7 @@ fn found_in(provider: &dyn Provider, known: &BTreeSet<LabId>) -> anyhow::Result<
         .collect())
 }
 
-/// Removes what was found.
+/// Removes the leftovers.
 ///
 /// # Errors
 /// When something cannot be removed.

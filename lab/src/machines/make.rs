@@ -86,7 +86,7 @@ pub async fn restart(
 pub struct Made {
     /// Its host.
     pub reached: Reached,
-    /// What was done.
+    /// The plan that was carried out.
     pub plan: Plan,
 }
 
@@ -147,7 +147,7 @@ async fn make_on_host(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&[&str
         let run = lab.files.runs().join(run_id());
         cx.progress.keep(&run.join("events.jsonl"))?;
         cx.progress.note(&format!("machines are run by {}", accelerated.words));
-        tell_what_is_not_done(cx, lab);
+        note_unsupported_options(cx, lab);
         limits::warn_before_up(cx, lab).await?;
         let text = render(&planned, output::is_coloured(&std::io::stderr()));
         files::write_atomic(&run.join("plan.txt"), render(&planned, false).as_bytes(), files::SECRET)?;
@@ -172,7 +172,7 @@ async fn make_on_host(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&[&str
 }
 
 /// Begins with what does not depend on each other. A host that is being started is waited for even when
-/// the rest has failed: nobody could end it otherwise.
+/// the rest has failed: no other command could end it.
 async fn begin(
     cx: &Cx,
     lab: &Lab,
@@ -191,7 +191,7 @@ async fn begin(
     Ok((images, keys, host))
 }
 
-/// Tells libvirt of disks that are there before it has heard of them: those of a lab that was brought back.
+/// Makes libvirt find disks that it did not make itself: those of a restored lab.
 async fn know_disks(cx: &Cx, lab: &Lab, reached: &Reached, state: &StateFile) -> anyhow::Result<()> {
     let disks = lab.files.disks();
     if lab.spec.host != HostSpec::Embedded || !disks.is_dir() {
@@ -203,7 +203,7 @@ async fn know_disks(cx: &Cx, lab: &Lab, reached: &Reached, state: &StateFile) ->
     cx.blocking(move || provider.ensure_pool(&pool, &disks.display().to_string())).await
 }
 
-/// Gives the machines of a lab that runs what they need now, and tells Ansible of it.
+/// Serves artefacts to the machines of a running lab, and writes the settings for Ansible.
 ///
 /// # Errors
 /// When it cannot be laid out, or the servers do not answer.
@@ -216,7 +216,7 @@ pub async fn serve(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
     }
 }
 
-/// Lays out what the lab gives to its machines; says what is not as it should be for a deploy when that is new.
+/// Lays out the served artefacts; if they changed, prints notes on those that a deploy would lack.
 async fn serve_prepared(cx: &Cx, lab: &Lab) -> anyhow::Result<Option<Serving>> {
     let (for_work, lab) = (cx.clone(), lab.clone());
     let (serving, changed) = cx
@@ -246,8 +246,8 @@ fn moved(lab: &Lab, state: &StateFile) -> anyhow::Result<()> {
     .into())
 }
 
-/// What the cluster file asks for and this version does not do, said rather than passed over.
-pub fn tell_what_is_not_done(cx: &Cx, lab: &Lab) {
+/// Prints a note on options of the cluster file that this version does not support.
+pub fn note_unsupported_options(cx: &Cx, lab: &Lab) {
     let wanting: Vec<&str> = lab
         .spec
         .machines
@@ -284,7 +284,7 @@ async fn ensure_trees(
     Ok(trees)
 }
 
-/// What runs the processors of the lab's virtual machines. A lab that has none asks nobody.
+/// The acceleration of the lab's virtual machines. A lab without any does not probe it.
 async fn accelerated(cx: &Cx, lab: &Lab, image: Option<&BaseImage>) -> anyhow::Result<Decision> {
     if lab.spec.machines.iter().any(|machine| machine.kind == MachineKind::Vm) {
         return acceleration::decide(cx, image).await;
@@ -299,7 +299,7 @@ fn runs_containers(lab: &Lab, reached: &Reached) -> anyhow::Result<()> {
         (Some(machine), Some(why)) => {
             let message = format!("`{}` cannot be a container here: {why}", machine.name);
             Err(Failure::new(FailureKind::Host, message)
-                .hint("`cargo xtask doctor` shows what is missing")
+                .hint("`cargo xtask doctor` lists missing requirements")
                 .into())
         }
         _ => Ok(()),
@@ -333,5 +333,5 @@ fn agreed(cx: &Cx, planned: &Plan) -> anyhow::Result<()> {
             format!("`{}` ({verb})", machine.name)
         })
         .collect();
-    consent::ask(cx, &format!("what is on the disks of {}", lost.join(", ")))
+    consent::ask(cx, &format!("the data on the disks of {}", lost.join(", ")))
 }

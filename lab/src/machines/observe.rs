@@ -73,7 +73,7 @@ pub fn add_identities(files: &LabFiles, observed: &mut Observed) {
 /// How the name of a base image in a lab's pool begins. No machine's name can hold an underscore.
 pub const BASE_PREFIX: &str = "base_";
 
-/// The key of the image that a disk is a clone of, from the path of what is below it: `<store>/<key>/<file>` on
+/// The key of the image that a disk is a clone of, from the path of its backing file: `<store>/<key>/<file>` on
 /// this computer, `<pool>/base_<key>.qcow2` on another. A frozen layer knows the image that it stands on itself.
 pub fn image_key(backing: &str) -> Option<String> {
     let path = std::path::Path::new(backing);

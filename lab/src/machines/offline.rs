@@ -28,7 +28,7 @@ struct DiskInfo {
 }
 
 /// Reads libvirt's own files below its configuration folder: `qemu/*.xml` and `lxc/*.xml`, a folder a kind of
-/// machine, and `qemu/networks/*.xml`, where networks lie whatever their machines are.
+/// machine, and `qemu/networks/*.xml`, where networks of both kinds of machines lie.
 ///
 /// # Errors
 /// When a file cannot be read or understood.

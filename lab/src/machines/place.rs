@@ -30,7 +30,7 @@ pub(super) fn pool_path(context: &ApplyContext) -> String {
     }
 }
 
-/// Brings a file to the host of the machines, and returns its path there. The embedded host sees this
+/// Copies a file to the host of the machines, and returns its path there. The embedded host sees this
 /// computer's files; another libvirt is given a copy in the lab's pool.
 fn place(
     lab: &Lab,
@@ -63,7 +63,7 @@ fn place(
     Ok(path)
 }
 
-/// Brings a base image's disk to the host of the machines, and returns its path there.
+/// Copies a base image's disk to the host of the machines, and returns its path there.
 ///
 /// # Errors
 /// When it is another host and does not take it.
@@ -131,7 +131,7 @@ pub(super) fn write_identity(context: &ApplyContext, name: &str) -> anyhow::Resu
 /// The kernel's command line. QEMU 7.2 translates code that a kernel patches while another processor runs it
 /// so that one boot in twenty panicked: an emulated machine starts with one processor, and its image
 /// turns the others on when it is up (`lab-late.service` in the image's recipe).
-fn told(command_line: &str, acceleration: Acceleration) -> String {
+fn kernel_command_line(command_line: &str, acceleration: Acceleration) -> String {
     match acceleration {
         Acceleration::Kvm | Acceleration::Native => command_line.to_owned(),
         Acceleration::Tcg => format!("{command_line} maxcpus=1"),
@@ -166,7 +166,7 @@ pub(super) async fn define(cx: &Cx, context: &ApplyContext, name: &str) -> anyho
                     false,
                 )?,
                 initrd: place(&context.lab, provider, pool, &format!("{name}.initrd"), &own.initrd(), true)?,
-                command_line: told(command_line, context.acceleration),
+                command_line: kernel_command_line(command_line, context.acceleration),
             },
             image::Boot::Disk => Boot::Disk {
                 seed: place(&context.lab, provider, pool, &format!("{name}.seed"), &own.seed(), true)?,

@@ -31,7 +31,7 @@ pub struct LabStatus {
 pub struct MachineStatus {
     /// Its name.
     pub name: String,
-    /// One of `running`, `starting` (nobody has logged in yet), `paused`, `crashed`, `off`, `absent`.
+    /// One of `running`, `starting` (no login has succeeded yet), `paused`, `crashed`, `off`, `absent`.
     pub state: &'static str,
     /// Planned address; none for a machine that the file no longer names.
     pub address: Option<std::net::Ipv4Addr>,

@@ -39,7 +39,7 @@ const CONTAINERS: &str = "quick";
 /// # Errors
 /// When neither can be opened.
 pub async fn default(cx: &Cx) -> anyhow::Result<Lab> {
-    // What is chosen needs the image anyway, and KVM is proven by booting it.
+    // The chosen machines need the image anyway, and KVM is proven by booting it.
     let image = image::ensure(cx, &ImageSpec::Debian13, cx.layout.root()).await?;
     let decision = acceleration::decide(cx, Some(&image)).await?;
     let (cluster, why) = if decision.kind == Acceleration::Kvm {
@@ -122,12 +122,14 @@ pub async fn run(
     anyhow::ensure!(
         !is_judged || report.is_good(),
         Failure::new(FailureKind::Checks, format!("the cluster `{}` is not as it must be", lab.spec.name))
-            .hint(format!("{shown}/report.json says what was seen, {shown}/evidence what the machines said"))
+            .hint(format!(
+                "{shown}/report.json holds the findings, {shown}/evidence the output of the machines"
+            ))
     );
     Ok(())
 }
 
-/// What tells why something failed, as far as it can be had, without secrets. Gives the paths below the run's folder.
+/// Collects evidence of a failure, as far as it is available, without secrets. Returns the paths below the run's folder.
 async fn collect(cx: &Cx, lab: &Lab, folder: &Path) -> Vec<String> {
     let mut kept = Vec::new();
     let secrets = lab.secrets();
@@ -148,21 +150,21 @@ async fn collect(cx: &Cx, lab: &Lab, folder: &Path) -> Vec<String> {
     let Ok(reached) = running(cx, lab).await else { return kept };
     for machine in &lab.spec.machines {
         let words = ["--", "sudo", "journalctl", "--no-pager", "--output", "short-iso", "--lines", LINES];
-        if let Some(text) = said(cx, &reached, &reach::ssh(lab, &machine.name).args(words)).await {
+        if let Some(text) = output_of(cx, &reached, &reach::ssh(lab, &machine.name).args(words)).await {
             keep(format!("{}-journal.log", machine.name), &text);
         }
     }
     for what in ["nodes", "pods", "events"] {
         let words = ["get", what, "--all-namespaces", "--output", "json"].map(Into::into);
         let Ok(program) = kubectl::invocation(cx, lab, &words) else { break };
-        if let Some(text) = said(cx, &reached, &program).await {
+        if let Some(text) = output_of(cx, &reached, &program).await {
             keep(format!("{what}.json"), &text);
         }
     }
     kept
 }
 
-async fn said(cx: &Cx, reached: &Reached, program: &Invocation) -> Option<String> {
+async fn output_of(cx: &Cx, reached: &Reached, program: &Invocation) -> Option<String> {
     let output = reached.inside(program).output(&cx.cancel, Deadline::after(EVIDENCE_TIMEOUT)).await.ok()?;
     output.status.success().then_some(output.stdout)
 }

@@ -1,4 +1,4 @@
-//! The phase `kubeconfig`: the kubeconfig fetched anew, and its context added to a person's own file where that is asked for.
+//! The phase `kubeconfig`: fetches the kubeconfig, and adds its context to the user's own file on request.
 
 use crate::cluster::kubeconfig;
 use crate::lab::running;

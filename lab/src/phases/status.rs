@@ -42,7 +42,7 @@ pub struct CloudStatus {
     pub lab: LabStatus,
     /// What it was deployed from; none where that is not known.
     pub deployed: Option<Deployed>,
-    /// What was seen of it; empty where it was not asked or did not answer.
+    /// The outcomes of its checks; empty if it was not asked or did not answer.
     pub checks: Vec<Outcome>,
     /// Why it was not seen; none where it was.
     pub unseen: Option<String>,
@@ -125,7 +125,7 @@ async fn ask(cx: &Cx, lab: &Lab) -> anyhow::Result<Vec<Outcome>> {
 }
 
 fn health(all_run: bool, has_kubeconfig: bool, answer: &anyhow::Result<Vec<Outcome>>) -> Health {
-    let answered = |check: &Outcome| !check.details.iter().any(|told| told.starts_with(NO_ANSWER));
+    let answered = |check: &Outcome| !check.details.iter().any(|detail| detail.starts_with(NO_ANSWER));
     let is_slow = |error: &anyhow::Error| error.downcast_ref().is_some_and(Unanswered::is_slow);
     match (all_run, has_kubeconfig, answer) {
         (false, _, _) => Health::Stopped,
@@ -134,14 +134,15 @@ fn health(all_run: bool, has_kubeconfig: bool, answer: &anyhow::Result<Vec<Outco
         (true, true, Err(_)) => Health::NoAnswer,
         (true, true, Ok(checks)) if !checks.iter().any(answered) => Health::NoAnswer,
         (true, true, Ok(checks)) if checks.iter().all(|check| check.verdict == Verdict::Passed) => {
-            let starts = |check: &Outcome| check.details.iter().any(|told| told.starts_with(ON_THEIR_WAY));
+            let starts =
+                |check: &Outcome| check.details.iter().any(|detail| detail.starts_with(ON_THEIR_WAY));
             if checks.iter().any(starts) { Health::Starting } else { Health::Ready }
         }
         (true, true, Ok(_)) => Health::NotReady,
     }
 }
 
-/// What was deployed, as people read it.
+/// The deployed versions, as people read them.
 pub fn version(deployed: &Deployed) -> String {
     let Deployed { kubernetes, kubespray, at, .. } = deployed;
     let at = at.strftime("%Y-%m-%d %H:%M UTC");
@@ -169,7 +170,7 @@ pub fn table(status: &CloudStatus, root: &Path, words: &str) -> String {
     if let Some(why) = &status.unseen {
         line("", &format!("✗ {why}"));
     }
-    let unknown = || "what was deployed is not known".to_owned();
+    let unknown = || "the deployed versions are not known".to_owned();
     line("versions", &status.deployed.as_ref().map_or_else(unknown, version));
     let kubeconfig = status.kubeconfig.as_ref().map(|path| path.strip_prefix(root).unwrap_or(path));
     let none = || "there is none yet".to_owned();

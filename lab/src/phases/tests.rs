@@ -20,9 +20,8 @@ const MADE: Phase = Phase {
     })
 };
 const THERE: Phase = phase("there", |_| Box::pin(async { Ok(Next::Done("there already".to_owned())) }));
-const KEPT: Phase = phase("kept", |_| {
-    Box::pin(async { Ok(Next::Restore(Box::pin(async { Ok("brought back".to_owned()) }))) })
-});
+const KEPT: Phase =
+    phase("kept", |_| Box::pin(async { Ok(Next::Restore(Box::pin(async { Ok("restored".to_owned()) }))) }));
 const BROKEN: Phase = phase("broken", |_| {
     Box::pin(async { Ok(Next::Run(Box::pin(async { Err(anyhow::anyhow!("no room")) }))) })
 });

@@ -22,7 +22,7 @@ use super::{Effect, Next, Phase, Run};
 /// # Errors
 /// When the cluster file is wrong or the host does not answer.
 pub async fn show_plan(cx: &Cx, lab: &Lab, json: bool) -> anyhow::Result<()> {
-    make::tell_what_is_not_done(cx, lab);
+    make::note_unsupported_options(cx, lab);
     let planned = planned(cx, lab).await?;
     if json {
         output::json(&planned)?;
@@ -36,7 +36,7 @@ pub async fn show_plan(cx: &Cx, lab: &Lab, json: bool) -> anyhow::Result<()> {
 pub const PHASE: Phase = Phase {
     name: "up",
     title: "provision the machines",
-    without: "what is needed is not there",
+    without: "a requirement is missing",
     inputs: |run| {
         let mut hasher = Hasher::new();
         hasher.update(&serde_json::to_vec(&*run.lab()?.spec)?);
@@ -61,7 +61,7 @@ async fn look(run: &Run) -> anyhow::Result<Next<'_>> {
     Ok(match kept {
         Some(kept) => Next::Restore(Box::pin(async move {
             let _held = held;
-            with_leftovers_reported(cx, lab, bring_back(cx, lab, &kept, options.ping).await).await
+            with_leftovers_reported(cx, lab, restore(cx, lab, &kept, options.ping).await).await
         })),
         None => Next::Run(Box::pin(async move {
             let _held = held;
@@ -86,22 +86,22 @@ async fn provision(
     Ok(if made.plan.is_noop() { Effect::Unchanged(what) } else { Effect::Done(what) })
 }
 
-/// Restores what was deployed from the same before.
-async fn bring_back(cx: &Cx, lab: &Lab, kept: &Manifest, ping: bool) -> anyhow::Result<String> {
+/// Restores the snapshot of a deploy from the same inputs.
+async fn restore(cx: &Cx, lab: &Lab, kept: &Manifest, ping: bool) -> anyhow::Result<String> {
     limits::warn_before_up(cx, lab).await?;
     cx.progress.note(&format!(
-        "a cluster was deployed from the same before: it is brought back from the snapshot `{}` (`--fresh` makes new machines)",
+        "a cluster was deployed from the same before: it is restored from the snapshot `{}` (`--fresh` makes new machines)",
         kept.name
     ));
     snapshot::restore(cx, lab, kept).await?;
     if ping {
-        let state = lab.state()?.context("a lab that was brought back has a state")?;
+        let state = lab.state()?.context("a restored lab has a state")?;
         ping::once(cx, lab, &running(cx, lab).await?, &state).await?;
     }
     Ok(restored(lab.spec.machines.len()))
 }
 
-/// Has Ansible reach what was made, unless that is not asked for, and tells a person how to.
+/// Pings the machines by Ansible if `ping`, and prints how to log in.
 async fn greet(cx: &Cx, lab: &Lab, state: &StateFile, made: &Made, ping: bool) -> anyhow::Result<()> {
     if ping {
         ping::once(cx, lab, &made.reached, state).await?;

@@ -41,7 +41,7 @@ impl Libvirt {
         Ok(self)
     }
 
-    /// The connection for machines of a kind: the one place where the two are told apart here.
+    /// The connection for machines of a kind: the one place here that distinguishes the two.
     fn driver(&self, kind: MachineKind) -> anyhow::Result<&Connect> {
         match (kind, &self.containers) {
             (MachineKind::Vm, _) => Ok(&self.connection),
@@ -71,7 +71,7 @@ impl Provider for Libvirt {
 }
 
 fn connect(uri: &str) -> anyhow::Result<Connect> {
-    // libvirt prints every error by itself unless told not to.
+    // libvirt prints every error by itself without this.
     virt::error::clear_error_callback();
     Connect::open(Some(uri)).with_context(|| format!("no libvirt answers at `{uri}`"))
 }

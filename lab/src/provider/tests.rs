@@ -151,7 +151,7 @@ fn pool_and_volumes_come_and_go(#[case] place: Place) {
 
     let path = provider.create_volume(&name, &plan.name, &volume_xml(&plan)).unwrap();
     assert_eq!(path, "/disks/node.qcow2");
-    assert_eq!(provider.create_volume(&name, &plan.name, &volume_xml(&plan)).unwrap(), path, "made anew");
+    assert_eq!(provider.create_volume(&name, &plan.name, &volume_xml(&plan)).unwrap(), path, "replaced");
     assert_eq!(provider.volume_path(&name, &plan.name).unwrap(), Some(path));
     let volumes = provider.volumes(&name).unwrap();
     assert_eq!(volumes.len(), 1);
@@ -163,7 +163,7 @@ fn pool_and_volumes_come_and_go(#[case] place: Place) {
 
     provider.create_volume(&name, &plan.name, &volume_xml(&plan)).unwrap();
     provider.remove_pool(&name).unwrap();
-    assert_eq!(ours(), 0, "a pool goes with what is in it");
+    assert_eq!(ours(), 0, "a pool goes with its volumes");
     provider.remove_pool(&name).unwrap();
 }
 
@@ -184,7 +184,7 @@ fn machine_is_defined_started_shut_down_and_removed(#[case] place: Place) {
     assert_eq!(provider.domain_state(&name).unwrap(), Some((MachineState::Running, Some(run))));
 
     provider.define_domain(MachineKind::Vm, &xml).unwrap();
-    assert_eq!(state(), Some(MachineState::Running), "it may be defined anew while it runs");
+    assert_eq!(state(), Some(MachineState::Running), "it may be redefined while it runs");
     provider.shut_down_domain(&name).unwrap();
     assert_eq!(state(), Some(MachineState::ShutOff));
     assert_ne!(provider.start_domain(&name).unwrap(), run, "each run has a number of its own");

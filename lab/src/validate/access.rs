@@ -22,16 +22,16 @@ use crate::lab::Lab;
 use crate::timeouts::{API_CONNECT_TIMEOUT, WATCH_RETRY_INTERVAL};
 use crate::wait::Deadline;
 
-/// How what is told begins where the cluster's API gave no answer at all.
+/// The start of a detail if the cluster's API gave no answer at all.
 pub const NO_ANSWER: &str = "the API does not answer";
 
 /// How it begins where there was none in time: the API may be well, and slow.
 const LATE_ANSWER: &str = "the API does not answer in time";
-/// How an API server tells that etcd or itself was too slow (`ErrTimeout` of etcd's rpctypes; `NewTimeoutError` of
+/// Messages of an API server if etcd or itself was too slow (`ErrTimeout` of etcd's rpctypes; `NewTimeoutError` of
 /// apimachinery).
 const LATE_INSIDE: [&str; 2] = ["etcdserver: request timed out", "request did not complete within"];
 
-/// What came of a look: nothing wrong and how much was looked at, or what is wrong.
+/// The result of a look: the observed amount if nothing is wrong, or the problems.
 pub type Looked = Result<Vec<String>, Vec<String>>;
 
 /// A cluster that is checked.
@@ -43,7 +43,7 @@ pub struct Site {
     pub spec: Arc<ClusterSpec>,
     /// The version of Kubernetes, `1.34.3`, where the cluster file or Kubespray says one.
     pub kubernetes: Option<String>,
-    /// The image that probes run; `None` where nobody has found out what the cluster needs.
+    /// The image that probes run; `None` if the cluster has no lock.
     pub agnhost: Option<String>,
     /// How long to wait for what must come true by itself; zero for one look.
     pub patience: Duration,
@@ -81,9 +81,9 @@ impl Site {
     }
 
     /// Whether something that a machine said is of its present run. Clocks of machines are some tenths of a second apart.
-    pub fn is_of_this_run(&self, machine: &str, said: Timestamp) -> bool {
+    pub fn is_of_this_run(&self, machine: &str, time: Timestamp) -> bool {
         const APART: i64 = 2;
-        self.started.get(machine).is_none_or(|started| said.as_second() + APART >= *started)
+        self.started.get(machine).is_none_or(|started| time.as_second() + APART >= *started)
     }
 
     /// Looks until nothing is wrong, again whenever something of the watched kind changes, or until patience ends.
@@ -95,12 +95,12 @@ impl Site {
         let deadline = Deadline::after(self.patience);
         let mut changes = std::pin::pin!(watcher(api, watcher::Config::default()).backoff(Again));
         loop {
-            let looked = look().await.unwrap_or_else(|error| Err(vec![told(&error)]));
+            let looked = look().await.unwrap_or_else(|error| Err(vec![failure_detail(&error)]));
             if looked.is_ok() || deadline.remaining().is_zero() {
                 return looked;
             }
             tokio::select! {
-                // What is wrong with the watch is wrong with the next look too. It goes on by itself.
+                // The next look meets an error of the watch too. The watch goes on by itself.
                 _ = changes.next() => {}
                 () = deadline.passed() => {}
             }
@@ -129,24 +129,24 @@ fn started(lab: &Lab) -> anyhow::Result<BTreeMap<String, i64>> {
 }
 
 /// Why there is nothing to look at. An error that the API answers with is an answer.
-fn told(error: &anyhow::Error) -> String {
+fn failure_detail(error: &anyhow::Error) -> String {
     let timed_out = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref().is_some_and(|error: &std::io::Error| error.kind() == ErrorKind::TimedOut)
     };
     match error.downcast_ref() {
-        Some(kube::Error::Api(_)) => said(error),
+        Some(kube::Error::Api(_)) => error_text(error),
         _ if error.chain().any(timed_out) => format!("{LATE_ANSWER}: {error:#}"),
         _ => format!("{NO_ANSWER}: {error:#}"),
     }
 }
 
-/// Whether what is told of a check is that an answer was late, by the clock of the checks or that of the API.
+/// Whether a detail of a check reports a late answer, by the clock of the checks or that of the API.
 pub fn is_late(detail: &str) -> bool {
     detail.starts_with(LATE_ANSWER) || LATE_INSIDE.iter().any(|text| detail.contains(text))
 }
 
 /// An error in words: of one that the API answers with, only those that are meant for people.
-pub fn said(error: &anyhow::Error) -> String {
+pub fn error_text(error: &anyhow::Error) -> String {
     match error.downcast_ref() {
         Some(kube::Error::Api(status)) if !status.message.is_empty() => status.message.clone(),
         _ => format!("{error:#}"),

@@ -18,7 +18,7 @@ pub const NO_PROBES: &str = "the pods that it looks out of do not run: see `prob
 pub struct Check {
     /// Its name for scripts: `pod-to-pod`.
     pub id: &'static str,
-    /// What is true where it passes, as a sentence.
+    /// The fact that it proves, as a sentence.
     pub title: &'static str,
     /// What must be there; else it is skipped, with the reason.
     pub needs: &'static [Need],
@@ -80,7 +80,7 @@ impl Context {
                 .then(|| "the cluster file asks for no metrics-server".to_owned()),
             Need::Probes => self.probes().await.is_err().then(|| NO_PROBES.to_owned()),
             Need::Root | Need::Containers | Need::Kubespray | Need::Registry | Need::CMake | Need::Make => {
-                Some("it needs something of this computer, and is told nothing of it".to_owned())
+                Some("it needs something of this computer, and does not know this computer".to_owned())
             }
         }
     }

@@ -13,17 +13,17 @@ use kube::{Api, ResourceExt as _};
 use super::access::{Looked, Site};
 use super::suites::cluster::SYSTEM;
 
-/// Sets free what is held by nobody, as soon as the API answers.
+/// Releases leases whose holder is gone, as soon as the API answers.
 pub async fn release(site: &Site) -> Looked {
     let api: Api<Lease> = Api::namespaced(site.client.clone(), SYSTEM);
     site.settle(api.clone(), || async {
         let found = api.list(&ListParams::default()).await?.items;
         for mut lease in found {
-            if ended(&lease, |machine, said| site.is_of_this_run(machine, said)) {
+            if ended(&lease, |machine, time| site.is_of_this_run(machine, time)) {
                 if let Some(spec) = &mut lease.spec {
                     spec.holder_identity = None;
                 }
-                // Refused where somebody took the lease since it was read.
+                // Refused if another holder took the lease since it was read.
                 api.replace(&lease.name_any(), &PostParams::default(), &lease).await?;
             }
         }
@@ -54,10 +54,10 @@ mod tests {
     #[rstest]
     #[case::before_its_machine_was_started(Some("k1_7f"), Some(90), true)]
     #[case::since(Some("k1_7f"), Some(110), false)]
-    #[case::by_what_is_no_machine(Some("apiserver-x_7f"), Some(90), false)]
+    #[case::by_no_machine(Some("apiserver-x_7f"), Some(90), false)]
     #[case::free_already(None, Some(90), false)]
     #[case::never_renewed(Some("k1_7f"), None, false)]
-    fn a_lease_ends_with_the_machine_of_its_holder(
+    fn lease_ends_with_machine_of_its_holder(
         #[case] holder: Option<&str>,
         #[case] renewed: Option<i64>,
         #[case] is_ended: bool,
@@ -68,7 +68,7 @@ mod tests {
             ..LeaseSpec::default()
         };
         let lease = Lease { spec: Some(spec), ..Lease::default() };
-        let is_of_this_run = |machine: &str, said: Timestamp| machine != "k1" || said.as_second() >= 100;
+        let is_of_this_run = |machine: &str, time: Timestamp| machine != "k1" || time.as_second() >= 100;
         assert_eq!(ended(&lease, is_of_this_run), is_ended);
     }
 }

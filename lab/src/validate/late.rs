@@ -142,7 +142,7 @@ pub async fn again_for_failed<W: Fn() -> Option<Overload>>(
     })
     .await?;
     let Some(overload) = overload else {
-        // What was skipped because of a failure that was shown.
+        // Checks that were skipped because of a failure that was shown.
         held.iter().for_each(show);
         return Ok(outcomes);
     };

@@ -16,7 +16,7 @@ use tokio::io::AsyncReadExt as _;
 use crate::timeouts::{POD_CONNECT_TIMEOUT, POD_EXEC_TIMEOUT, POD_REMOVAL_TIMEOUT};
 use crate::wait::Deadline;
 
-use super::access::{Site, said};
+use super::access::{Site, error_text};
 use super::suites::cluster::not_well;
 
 /// The port that pods serve their name on.
@@ -74,12 +74,12 @@ impl Probes {
     /// # Errors
     /// With what keeps them.
     pub async fn make(site: &Site, nodes: usize) -> Result<Self, Vec<String>> {
-        Self::try_make(site, nodes).await.unwrap_or_else(|error| Err(vec![said(&error)]))
+        Self::try_make(site, nodes).await.unwrap_or_else(|error| Err(vec![error_text(&error)]))
     }
 
     async fn try_make(site: &Site, nodes: usize) -> anyhow::Result<Result<Self, Vec<String>>> {
         let image = site.agnhost.as_deref().context(
-            "nobody has found out which image probes run: `cargo xtask artifacts list` of the cluster does",
+            "the image that probes run is not known: `cargo xtask artifacts list` of the cluster finds it out",
         )?;
         let client = site.client.clone();
         let name = format!("lab-checks-{}", std::process::id());
@@ -120,12 +120,12 @@ impl Probes {
         let ready = site
             .settle(pods.clone(), || async {
                 let pods = pods.list(&ListParams::default()).await?.items;
-                let told: Vec<String> = pods.iter().filter_map(not_well).collect();
+                let problems: Vec<String> = pods.iter().filter_map(not_well).collect();
                 let lacking = (nodes + 3).saturating_sub(pods.len());
-                Ok(match (told.is_empty(), lacking) {
+                Ok(match (problems.is_empty(), lacking) {
                     (true, 0) => Ok(vec![]),
                     (true, lacking) => Err(vec![format!("{lacking} probes were not placed on a node")]),
-                    (false, _) => Err(told),
+                    (false, _) => Err(problems),
                 })
             })
             .await;
@@ -222,7 +222,7 @@ pub async fn remove(site: &Site) -> anyhow::Result<()> {
         let name = found.name_any();
         let pods: Api<Pod> = Api::namespaced(site.client.clone(), &name);
         if found.metadata.deletion_timestamp.is_none() {
-            // Else it would make its pods anew.
+            // Else it would make its pods again.
             let sets: Api<DaemonSet> = Api::namespaced(site.client.clone(), &name);
             sets.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
             pods.delete_collection(&DeleteParams::default().grace_period(0), &ListParams::default()).await?;
@@ -274,7 +274,7 @@ fn pod_spec(image: &str) -> Value {
             "args": ["netexec", format!("--http-port={PORT}")],
             "readinessProbe": { "httpGet": { "path": "/healthz", "port": PORT }, "periodSeconds": 1 },
         }],
-        // On every node, whatever it keeps others from.
+        // On every node, with any taint.
         "tolerations": [{ "operator": "Exists" }],
         "terminationGracePeriodSeconds": 0,
         "automountServiceAccountToken": false,

@@ -11,7 +11,7 @@ use crate::timeouts::{CLUSTER_SETTLE_TIMEOUT, HEALTH_TIMEOUT};
 
 use super::{HEALTH, Unanswered, once};
 
-/// Waits until these checks of the cluster pass, after what was done to it ended well.
+/// Waits until these checks of the cluster pass, after a deploy, change or restore of it succeeded.
 ///
 /// # Errors
 /// When they do not pass.
@@ -52,7 +52,7 @@ pub async fn is_well(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<bo
     Ok(unwell.is_none())
 }
 
-/// What is wrong with a cluster at this moment; `None` where nothing is.
+/// The problems of a cluster at this moment; `None` if there is none.
 pub async fn unwell(cx: &Cx, lab: &Lab, reached: &Reached) -> Result<Option<String>, Unanswered> {
     if let Some(why) = no_kubeconfig(lab) {
         return Ok(Some(why));
@@ -77,6 +77,6 @@ fn wrong(looked: anyhow::Result<Vec<Outcome>>) -> Option<String> {
         Err(error) => return Some(format!("{error:#}")),
     };
     let bad = outcomes.iter().filter(|outcome| outcome.verdict != Verdict::Passed);
-    let told: Vec<&str> = bad.flat_map(|outcome| outcome.details.iter().map(String::as_str)).collect();
-    (!told.is_empty()).then(|| told.join("; "))
+    let problems: Vec<&str> = bad.flat_map(|outcome| outcome.details.iter().map(String::as_str)).collect();
+    (!problems.is_empty()).then(|| problems.join("; "))
 }

@@ -54,25 +54,25 @@ pub async fn run_here(site: Site, ids: &[String], starting: bool) -> anyhow::Res
     done
 }
 
-/// Runs checks, and gives each outcome to `tell` as soon as it is there.
+/// Runs checks, and gives each outcome to `report` as soon as it is there.
 async fn run_all(
     context: &Context,
     checks: &[&'static Check],
-    tell: impl Fn(Outcome) -> anyhow::Result<()>,
+    report: impl Fn(Outcome) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let mut told = Ok(());
+    let mut reported = Ok(());
     let mut work = JoinSet::new();
     for check in checks.iter().filter(|check| !check.disturbs) {
         let (check, context) = (*check, context.clone());
         work.spawn(async move { run(check, &context).await });
     }
     while let Some(done) = work.join_next().await {
-        told = told.and(done.map_err(anyhow::Error::from).and_then(&tell));
+        reported = reported.and(done.map_err(anyhow::Error::from).and_then(&report));
     }
     for check in checks.iter().filter(|check| check.disturbs) {
-        told = told.and(tell(run(check, context).await));
+        reported = reported.and(report(run(check, context).await));
     }
-    told
+    reported
 }
 
 /// Runs one check.

@@ -1,4 +1,4 @@
-//! What is done about late answers, with overloads that are made up.
+//! The retry of late answers, under simulated overloads.
 
 use rstest::rstest;
 

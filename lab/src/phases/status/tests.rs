@@ -1,4 +1,4 @@
-//! How a cluster is, from what was seen of it, and how that is shown.
+//! The state of a cluster, from its checks, and its display.
 
 use lab_core::load::Overload;
 use lab_core::spec::Role;

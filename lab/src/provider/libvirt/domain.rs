@@ -59,8 +59,7 @@ impl Domains for Libvirt {
 
     fn shut_down_domain(&self, name: &str) -> anyhow::Result<()> {
         let Some(domain) = self.find(name)? else { return Ok(()) };
-        let asked =
-            if is_container(&domain)? { heard(tell_to_power_off(&domain)) } else { domain.shutdown() };
+        let asked = if is_container(&domain)? { heard(signal_power_off(&domain)) } else { domain.shutdown() };
         match asked {
             // libvirt calls the request invalid for a machine that has ended, and for a container that it has lost.
             Err(error) if state(&domain)? != MachineState::ShutOff => {
@@ -106,7 +105,7 @@ impl Libvirt {
         self.find(name)?.with_context(|| format!("libvirt has no domain `{name}`"))
     }
 
-    /// The domain of this name, whatever its kind.
+    /// The domain of this name, of either kind.
     fn find(&self, name: &str) -> anyhow::Result<Option<Domain>> {
         for driver in self.drivers() {
             if let Some(domain) = optional(driver.lookup_domain_by_name(name))? {
@@ -124,8 +123,8 @@ fn is_container(domain: &Domain) -> anyhow::Result<bool> {
 
 /// Starts a container, again where libvirt lost it. One that is lost each time is left shut off.
 ///
-/// libvirt's `virLXCMonitorNew` lets its event loop read from a new container before it names who handles what is read
-/// (9.0, `lxc_monitor.c`). The first message, which says what the container's first process is, may come in between.
+/// libvirt's `virLXCMonitorNew` lets its event loop read from a new container before it registers a handler of messages
+/// (9.0, `lxc_monitor.c`). The first message, which names the container's first process, may come in between.
 /// Then libvirt drops the connection: it can signal that container no more, and never learns that it has ended.
 fn start_container(domain: &Domain) -> anyhow::Result<()> {
     for _ in 0..STARTS {
@@ -151,8 +150,8 @@ fn is_known(domain: &Domain) -> bool {
     known.is_ok()
 }
 
-/// libvirt learns that a container has ended only after its first process is gone: nobody is there to be told, and that is
-/// what was wanted. Other reasons are none for success.
+/// libvirt learns that a container has ended only after its first process is gone: a signal to a missing process is
+/// success. Other errors are not.
 fn heard(asked: Result<(), Error>) -> Result<(), Error> {
     match asked {
         Err(error)
@@ -166,10 +165,10 @@ fn heard(asked: Result<(), Error>) -> Result<(), Error> {
 }
 
 /// Sends the signal that systemd takes as "power off" to a container's first process (systemd(1): SIGRTMIN+4).
-/// `virDomainShutdown` would not do: it writes to /run/initctl, which nobody listens to, or sends SIGTERM, which
+/// `virDomainShutdown` would not do: it writes to /run/initctl, which no process reads, or sends SIGTERM, which
 /// systemd takes as "execute yourself again". libvirt counts from the kernel's first real-time signal, 32; systemd from
 /// the C library's, which keeps two for itself: its fourth is libvirt's sixth.
-fn tell_to_power_off(domain: &Domain) -> Result<(), Error> {
+fn signal_power_off(domain: &Domain) -> Result<(), Error> {
     signal(domain, sys::VIR_DOMAIN_PROCESS_SIGNAL_RT6)
 }
 

@@ -54,7 +54,7 @@ impl Networks for Libvirt {
         let update = |host: &NetworkHost, command, section, xml: &str| {
             let flags = sys::VIR_NETWORK_UPDATE_AFFECT_LIVE | sys::VIR_NETWORK_UPDATE_AFFECT_CONFIG;
             match network.update(command, section, -1, xml, flags) {
-                // An update that was broken off is made again: what is done already is refused.
+                // An interrupted update is repeated: libvirt refuses the parts that are done already.
                 Err(error) if error.code().known() != Some(ErrorNumber::OperationInvalid) => {
                     Err(error).with_context(|| format!("cannot change host `{}` of `{name}`", host.name))
                 }

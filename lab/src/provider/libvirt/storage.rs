@@ -112,7 +112,7 @@ impl Storage for Libvirt {
                 ended(volume.delete(0)).with_context(|| format!("cannot empty the storage pool `{name}`"))?;
             }
             ended(pool.destroy()).with_context(|| format!("cannot stop the storage pool `{name}`"))?;
-            // The folder may hold what is not ours; then it stays.
+            // The folder may hold foreign files; then it stays.
             let _ = pool.delete(0);
         }
         ended(pool.undefine()).with_context(|| format!("cannot remove the storage pool `{name}`"))

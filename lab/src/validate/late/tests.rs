@@ -1,4 +1,4 @@
-//! Checks on computers that are said to be overloaded, of an API server that is slow, silent or not there.
+//! Checks under simulated overload, of an API server that is slow, silent or not there.
 
 use std::cell::RefCell;
 
@@ -128,7 +128,7 @@ async fn slow_connection_is_late_and_refused_one_is_not() {
     true
 )]
 #[case::node("`worker-1` is not ready: KubeletNotReady", false)]
-fn an_api_that_reports_its_own_timeouts_is_late(#[case] detail: &str, #[case] expected: bool) {
+fn api_reporting_its_own_timeout_is_late(#[case] detail: &str, #[case] expected: bool) {
     assert_eq!(has_late(&[outcome("nodes", Verdict::Failed, detail)]), expected);
 }
 

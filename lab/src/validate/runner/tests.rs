@@ -53,19 +53,22 @@ const DISTURBS: Check = Check {
 #[tokio::test]
 async fn runner_skips_looks_again_and_runs_alone_as_a_check_says() {
     let context = Context::new(Site::of_tests(Config::new("http://127.0.0.1:1".parse().unwrap())));
-    let told = Mutex::new(Vec::new());
+    let reported = Mutex::new(Vec::new());
     let checks: [&'static Check; 5] = [&DISTURBS, &FAILS, &COMES_TRUE, &NEEDS_ANOTHER_NODE, &PASSES];
-    let tell = |outcome: Outcome| {
+    let report = |outcome: Outcome| {
         let Outcome { id, verdict, details, .. } = outcome;
-        told.lock().unwrap().push(format!("{id} {verdict:?} {}", details.join("; ")).trim_end().to_owned());
+        reported
+            .lock()
+            .unwrap()
+            .push(format!("{id} {verdict:?} {}", details.join("; ")).trim_end().to_owned());
         Ok(())
     };
-    run_all(&context, &checks, tell).await.unwrap();
-    let mut told = told.into_inner().unwrap();
-    assert_eq!(told.last().unwrap(), "disturbs Passed");
-    told.sort();
+    run_all(&context, &checks, report).await.unwrap();
+    let mut reported = reported.into_inner().unwrap();
+    assert_eq!(reported.last().unwrap(), "disturbs Passed");
+    reported.sort();
     assert_eq!(
-        told,
+        reported,
         [
             "comes-true Passed the second look",
             "disturbs Passed",

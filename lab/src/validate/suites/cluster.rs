@@ -18,7 +18,7 @@ use crate::wait::{Deadline, Probe, until};
 use crate::validate::access::{Looked, Site};
 use crate::validate::check::{BASE, Check};
 
-/// How what is told begins of pods that are not ready yet, where that is enough.
+/// The start of a detail about pods that need not be ready yet.
 pub const ON_THEIR_WAY: &str = "on their way up:";
 /// Where Kubernetes' own pods live.
 pub const SYSTEM: &str = "kube-system";
@@ -59,8 +59,8 @@ pub async fn nodes(site: &Site) -> Looked {
     site.settle(api.clone(), || async {
         let found: Vec<Node> =
             api.list(&ListParams::default()).await?.iter().map(|node| read_node(site, node)).collect();
-        let told = differences(&wanted, &found);
-        Ok(if told.is_empty() { Ok(vec![format!("{} nodes", found.len())]) } else { Err(told) })
+        let problems = differences(&wanted, &found);
+        Ok(if problems.is_empty() { Ok(vec![format!("{} nodes", found.len())]) } else { Err(problems) })
     })
     .await
 }
@@ -103,23 +103,23 @@ pub async fn system_pods(site: &Site) -> Looked {
         let pods = api.list(&ListParams::default()).await?.items;
         let now = Timestamp::now();
         let mut on_their_way = Vec::new();
-        let mut told = Vec::new();
+        let mut problems = Vec::new();
         for pod in &pods {
             let Some(why) = asleep(site, pod).or_else(|| not_well(pod)) else { continue };
             if site.lenient && is_on_its_way(site, pod, now) {
                 on_their_way.push(format!("`{}`", pod.name_any()));
             } else {
-                told.push(why);
+                problems.push(why);
             }
         }
         let mut seen = vec![format!("{} pods", pods.len())];
         if !on_their_way.is_empty() {
             seen.push(format!("{ON_THEIR_WAY} {}", on_their_way.join(", ")));
         }
-        Ok(match (pods.is_empty(), told.is_empty()) {
+        Ok(match (pods.is_empty(), problems.is_empty()) {
             (true, _) => Err(vec![format!("there is no pod in {SYSTEM}")]),
             (false, true) => Ok(seen),
-            (false, false) => Err(told),
+            (false, false) => Err(problems),
         })
     })
     .await
@@ -174,7 +174,7 @@ pub fn not_well(pod: &Pod) -> Option<String> {
     Some(format!("the pod `{name}` is {phase}: {why}"))
 }
 
-/// Why what is known of a pod is not of the present run of its machine; `None` where it is.
+/// Why the status of a pod is from an earlier run of its machine; `None` if it is from the present one.
 fn asleep(site: &Site, pod: &Pod) -> Option<String> {
     let machine = pod.spec.as_ref()?.node_name.as_deref()?;
     let status = pod.status.as_ref()?;
@@ -195,7 +195,7 @@ pub async fn leases(site: &Site) -> Looked {
     site.settle(api.clone(), || async {
         let found = api.list(&ListParams::default()).await?.items;
         let now = Timestamp::now();
-        let told: Vec<String> = wanted
+        let problems: Vec<String> = wanted
             .iter()
             .filter_map(|(namespace, name)| {
                 let of = |lease: &&Lease| {
@@ -211,7 +211,7 @@ pub async fn leases(site: &Site) -> Looked {
                     .then(|| format!("`{name}` renewed its lease {age} s ago, and it lasts {lasts} s"))
             })
             .collect();
-        Ok(if told.is_empty() { Ok(vec![format!("{} leases", wanted.len())]) } else { Err(told) })
+        Ok(if problems.is_empty() { Ok(vec![format!("{} leases", wanted.len())]) } else { Err(problems) })
     })
     .await
 }

@@ -100,7 +100,7 @@ async fn dns(probes: &Probes) -> Looked {
         tries.extend(names.iter().map(|name| (from.clone(), name.clone())));
     }
     let failed = all(probes, tries).await.into_iter().filter(|(_, why)| !is_resolved(why));
-    told(failed, format!("{} names from {} nodes", names.len(), probes.each.len()))
+    result(failed, format!("{} names from {} nodes", names.len(), probes.each.len()))
 }
 
 /// Whether the name was resolved to which there was no connection: the fault is then a service's, not one of names. agnhost
@@ -118,14 +118,14 @@ async fn pod_to_pod(probes: &Probes) -> Looked {
         pairs.extend(others.map(|to| (from.clone(), format!("{}:{PORT}", to.address))));
     }
     let count = pairs.len();
-    told(all(probes, pairs).await, format!("{count} ordered pairs"))
+    result(all(probes, pairs).await, format!("{count} ordered pairs"))
 }
 
 /// A pod on each node connects to a service by its address.
 async fn service(probes: &Probes) -> Looked {
     let address = format!("{}:80", probes.service);
     let tries = probes.each.iter().map(|from| (from.clone(), address.clone())).collect();
-    told(all(probes, tries).await, format!("from {} nodes", probes.each.len()))
+    result(all(probes, tries).await, format!("from {} nodes", probes.each.len()))
 }
 
 /// The service answers on its port of every node, asked from outside the cluster.
@@ -219,7 +219,7 @@ async fn logs(probes: &Probes) -> Looked {
     if wrong.is_empty() { Ok(vec![format!("from {} nodes", probes.each.len())]) } else { Err(wrong) }
 }
 
-/// A command in a container runs, is heard, and its failure is told.
+/// A command in a container runs, its output arrives, and its failure is reported.
 async fn exec(probes: &Probes) -> Looked {
     let timeout = format!("--timeout={}s", CLOSED_PORT_TIMEOUT.as_secs());
     let refused = ["/agnhost", "connect", &timeout, "127.0.0.1:1"];
@@ -256,7 +256,7 @@ async fn all(probes: &Probes, tries: Vec<(Probe, String)>) -> Vec<(String, Strin
     failed
 }
 
-fn told(failed: impl IntoIterator<Item = (String, String)>, good: String) -> Looked {
+fn result(failed: impl IntoIterator<Item = (String, String)>, good: String) -> Looked {
     let failed: Vec<String> = failed.into_iter().map(|(what, why)| format!("{what}: {why}")).collect();
     if failed.is_empty() { Ok(vec![good]) } else { Err(failed) }
 }
@@ -272,7 +272,7 @@ mod tests {
     #[case::waits_for_a_name("no answer from `probe-7f` within 30 s", false)]
     #[case::nothing_listens("REFUSED", true)]
     #[case::nothing_comes_back("TIMEOUT", true)]
-    fn a_name_counts_as_resolved_once_there_was_an_attempt_to_connect(
+    fn name_is_resolved_after_attempt_to_connect(
         #[case] why: &str,
         #[case] expected: bool,
     ) {
