@@ -57,7 +57,7 @@ pub fn checkouts(layout: &Layout) -> anyhow::Result<Vec<Layout>> {
     Ok(std::iter::once(layout.clone()).chain(others.map(|(_, root)| layout.of_checkout(root))).collect())
 }
 
-/// The checkout by the one name that notes have, whatever links lead to it.
+/// The canonical path of the checkout, which notes hold.
 fn own_root(layout: &Layout) -> PathBuf {
     layout.root().canonicalize().unwrap_or_else(|_| layout.root().to_owned())
 }

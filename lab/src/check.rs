@@ -1,4 +1,4 @@
-//! `check`: reads a cluster file or an inventory, has it judged, prints what was found. Changes nothing.
+//! `check`: reads a cluster file or an inventory, has it judged, prints the findings. Changes nothing.
 
 pub mod measure;
 
@@ -19,9 +19,9 @@ use crate::kubespray::{index, read};
 use crate::lab::{self, Lab};
 use crate::output;
 
-/// How the findings are told.
+/// How findings are reported.
 #[derive(Debug, Clone)]
-pub struct Telling {
+pub struct ReportOptions {
     /// As JSON on standard output.
     pub json: bool,
     /// As SARIF into this file; `-` is standard output.
@@ -59,7 +59,7 @@ pub async fn refuse(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
         .into())
 }
 
-/// What is found in a cluster file and in what it renders to.
+/// The findings in a cluster file and in its rendered inventory.
 fn judge(
     source: SourceFile,
     checked: Vec<Finding>,
@@ -82,13 +82,13 @@ pub async fn cluster(
     cluster: &str,
     kubespray: Option<&Path>,
     options: &Options,
-    telling: &Telling,
+    reporting: &ReportOptions,
 ) -> anyhow::Result<bool> {
     let path = lab::cluster_file(cx, cluster)?;
     let (source, checked) = lab::read(cx, &path)?;
     let Some(spec) = &checked.spec else {
         let report = Report::cluster(checked.findings, Vec::new(), source);
-        return tell(&report, None, telling, None);
+        return print_report(&report, None, reporting, None);
     };
     let what = kubespray.unwrap_or(Path::new(&spec.kubespray.version));
     let index = index::of(cx, what).await?.index;
@@ -101,10 +101,10 @@ pub async fn cluster(
         counted(spec.machines.len(), "machine"),
         index.version
     );
-    tell(&report, Some(&index.version), telling, Some(&right))
+    print_report(&report, Some(&index.version), reporting, Some(&right))
 }
 
-/// Checks an inventory that somebody else wrote. Returns whether it is right.
+/// Checks an inventory that no cluster file rendered. Returns whether it is right.
 ///
 /// # Errors
 /// When a file cannot be read, or there is no such Kubespray.
@@ -113,7 +113,7 @@ pub async fn inventory(
     given: &Path,
     kubespray: Option<&Path>,
     options: &Options,
-    telling: &Telling,
+    reporting: &ReportOptions,
 ) -> anyhow::Result<bool> {
     let index = index::of(cx, kubespray.unwrap_or(Path::new(DEFAULT_RELEASE))).await?.index;
     let path = given.to_owned();
@@ -127,7 +127,7 @@ pub async fn inventory(
         counted(hosts, "machine"),
         counted(files, "file")
     );
-    tell(&report, Some(&index.version), telling, Some(&right))
+    print_report(&report, Some(&index.version), reporting, Some(&right))
 }
 
 /// `1 machine`, `2 machines`.
@@ -152,16 +152,16 @@ fn others() -> Vec<Index> {
 }
 
 /// Prints a report, and returns whether it is good. `right`: what to say where there is nothing to mend.
-fn tell(
+fn print_report(
     report: &Report,
     kubespray: Option<&str>,
-    telling: &Telling,
+    reporting: &ReportOptions,
     right: Option<&str>,
 ) -> anyhow::Result<bool> {
     let (errors, warnings) = (report.count(Severity::Error), report.count(Severity::Warning));
-    let bad = errors > 0 || (telling.strict && warnings > 0);
-    let to_output = telling.sarif.as_deref() == Some(Path::new("-"));
-    if let Some(path) = &telling.sarif {
+    let bad = errors > 0 || (reporting.strict && warnings > 0);
+    let to_output = reporting.sarif.as_deref() == Some(Path::new("-"));
+    if let Some(path) = &reporting.sarif {
         let sarif = lint::sarif(report, env!("CARGO_PKG_VERSION"));
         if to_output {
             output::json(&sarif)?;
@@ -169,7 +169,7 @@ fn tell(
             files::write_atomic(path, format!("{sarif:#}\n").as_bytes(), PUBLIC)?;
         }
     }
-    if telling.json {
+    if reporting.json {
         output::json(&report.json(kubespray))?;
     } else if !to_output {
         output::print(report.render(output::is_coloured(&std::io::stdout())))?;

@@ -28,7 +28,7 @@ pub use commands::run;
     arg_required_else_help = true
 )]
 pub struct Arguments {
-    /// Answer yes to every question: install what is missing, lose disks that the file no longer wants
+    /// Answer yes to every question: install missing programs, lose disks that the file no longer wants
     #[arg(long, short, global = true)]
     pub yes: bool,
     /// What to do.
@@ -78,12 +78,12 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Bring the machines up: make, start and reach what the cluster file names
+    /// Make, start and reach the machines of the cluster file
     #[command(after_help = "Example: cargo xtask lab up dev")]
     Up {
         #[command(flatten)]
         cluster: Cluster,
-        /// Make new machines even where a cluster that was deployed from the same could be brought back
+        /// Make new machines even if the snapshot of an equal deploy could be restored
         #[arg(long)]
         fresh: bool,
         /// Print events as JSON, one a line
@@ -206,7 +206,7 @@ pub enum Command {
     Snapshot {
         #[command(flatten)]
         cluster: Cluster,
-        /// What to call it; the time, where nothing is said
+        /// Its name; default: the time
         #[arg(long)]
         name: Option<String>,
     },
@@ -215,7 +215,7 @@ pub enum Command {
     Restore {
         /// A name under inventories/, or the path of a cluster file
         cluster: String,
-        /// The snapshot; the newest, where nothing is said
+        /// The snapshot; default: the newest
         name: Option<String>,
     },
     /// List the snapshots of a cluster; compare them with their digests or remove some on request
@@ -246,20 +246,20 @@ pub enum Command {
         #[arg(last = true)]
         words: Vec<OsString>,
     },
-    /// List what is left of labs that nobody owns, and remove it on request
+    /// List leftovers of labs without an owner, and remove them on request
     #[command(after_help = "Example: cargo xtask lab gc --remove")]
     Gc {
         /// Look at this libvirt too
         #[arg(long)]
         uri: Option<String>,
-        /// Remove what is listed
+        /// Remove the listed leftovers
         #[arg(long)]
         remove: bool,
     },
     /// Start, stop or look at one machine
     #[command(subcommand, after_help = "Example: cargo xtask vm restart cpu-worker")]
     Vm(Vm),
-    /// Check a cluster file and what it renders to, or an inventory that somebody else wrote; changes nothing
+    /// Check a cluster file and its rendered inventory, or an existing inventory; changes nothing
     #[command(after_help = "Examples:
   cargo xtask check dev
   \
@@ -270,7 +270,7 @@ pub enum Command {
 \
         A comment allows a finding on its line or the next one: # lab:allow CODE: reason")]
     Check(check::Check),
-    /// Kubespray: fetch a pinned one, see what is there and what it knows
+    /// Kubespray: fetch a pinned release, show the fetched ones and their variables
     #[command(subcommand, after_help = "Example: cargo xtask kubespray fetch")]
     Kubespray(kubespray::Command),
     /// Kubespray's inventory of a cluster: write it, compare it
@@ -288,7 +288,7 @@ pub enum Command {
     /// A whole cluster in one word: start it, stop it, look at it, remove it
     #[command(subcommand, after_help = "Example: cargo xtask cloud start quick")]
     Cloud(cloud::Command),
-    /// Make the machines the Kubernetes cluster that the file asks for; what is as it must be stays
+    /// Make the machines the Kubernetes cluster that the file asks for; parts that fit it stay
     Deploy(deploy::Deploy),
     /// Check that the cluster is what its file asks for, and does what a cluster must
     #[command(
@@ -339,7 +339,7 @@ pub enum Command {
         #[arg(last = true)]
         words: Vec<OsString>,
     },
-    /// Fetch the kubeconfig of the lab's cluster anew and print its path, or add it to your own
+    /// Fetch the kubeconfig of the lab's cluster and print its path, or add it to your own
     #[command(
         after_help = "Examples:\n  export KUBECONFIG=$(cargo xtask lab kubeconfig quick)\n  cargo xtask lab kubeconfig quick --merge"
     )]
@@ -409,7 +409,7 @@ pub enum Cache {
         /// Remove it
         #[arg(long)]
         remove: bool,
-        /// Only what was not used for so many days
+        /// Only entries that were not used for so many days
         #[arg(long, default_value_t = 30, value_name = "N")]
         days: u32,
     },

@@ -1,4 +1,4 @@
-//! Asking a person before something is lost for good. Decides nothing: a plan says what is lost.
+//! Asks a person before data is lost for good. Decides nothing: a plan names the losses.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
@@ -9,7 +9,7 @@ use crate::output;
 /// Asks whether this may be lost, unless every question was answered with yes beforehand.
 ///
 /// # Errors
-/// When it may not, or nobody is there to be asked.
+/// When it may not, or there is no terminal to ask on.
 pub fn ask(cx: &Cx, lost: &str) -> anyhow::Result<()> {
     if cx.yes {
         return Ok(());

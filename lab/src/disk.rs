@@ -19,7 +19,7 @@ const READ_ONLY_SIGN: &str = "Read-only file system";
 /// How messages name a full disk that rooms have recognised themselves.
 const KNOWN: [&str; 2] = ["the disk is full", "there is no space left"];
 
-/// What is wrong with a disk.
+/// The problem of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Obstacle {
     Full,
@@ -58,7 +58,7 @@ pub fn explained(layout: &Layout, error: anyhow::Error) -> anyhow::Error {
     };
     error.context(match obstacle {
         Obstacle::Full => Failure::new(FailureKind::Host, format!("the disk{of} is full"))
-            .hint("make room and call the same command again: it goes on from what is there"),
+            .hint("make room and call the same command again: it goes on where it stopped"),
         Obstacle::ReadOnly => Failure::new(FailureKind::Host, format!("the file system{of} is read-only"))
             .hint("mount it for writing and call the same command again"),
     })
@@ -80,7 +80,7 @@ fn named(error: &anyhow::Error, text: &str) -> Option<Obstacle> {
     })
 }
 
-/// What is wrong with the file system of a folder, or of the nearest one above it that is there.
+/// The problem of the file system of a folder, or of its nearest existing parent.
 fn state(folder: &Path) -> Option<Obstacle> {
     let there: PathBuf = folder.ancestors().find(|path| path.exists())?.to_owned();
     judge(&statvfs(&there).ok()?, nix::unistd::geteuid().is_root())

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The kinds of failure that a caller tells apart.
+/// The kinds of failure that a caller distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
     /// None of the others.

@@ -1,6 +1,6 @@
 //! Files that are never seen half written, the locks beside them, and folders that only their owner enters.
 //!
-//! Who may reach a file of a lab is decided here: folders are private from the moment they exist, whatever the umask.
+//! This module decides who may reach a file of a lab: folders are private from their creation, under any umask.
 //! docs/security.md has the table.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
@@ -44,8 +44,8 @@ pub fn restore_umask() {
     }
 }
 
-/// Sets the umask with which machines and libvirt's daemons expect to be started, whatever the user's is: other users of
-/// a machine read what is made with it. For processes that write inside private folders only.
+/// Replaces the user's umask by the one that machines and libvirt's daemons expect: other users of a machine read the
+/// files made with it. For processes that write inside private folders only.
 pub fn set_umask_of_machines() {
     umask(OF_MACHINES);
 }
@@ -72,8 +72,8 @@ pub fn private_folder(path: &Path) -> anyhow::Result<()> {
     close_to_others(path).map(drop)
 }
 
-/// Makes a folder with exactly these permission bits, whatever the umask: for what another user has to enter, always
-/// below a private folder. An existing one gets the bits.
+/// Makes a folder with exactly these permission bits, under any umask: for a folder that another user has to enter,
+/// always below a private one. An existing one gets the bits.
 ///
 /// # Errors
 /// As [`make_folder`].
@@ -122,21 +122,20 @@ pub fn create_private(path: &Path) -> anyhow::Result<File> {
     if let Some(folder) = path.parent() {
         private_folder(folder)?;
     }
-    create_anew(path, SECRET)
+    create_empty(path, SECRET)
 }
 
-/// Writes a file in place of one that is there, under no other name: for what is read only after its writer came to its
-/// end.
+/// Replaces a file, without a temporary name: for one that no process reads before its writer has ended.
 ///
 /// # Errors
 /// With the path and the system's reason.
 pub fn write_unread(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
-    let mut file = create_anew(path, mode)?;
+    let mut file = create_empty(path, mode)?;
     file.write_all(bytes).with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 /// Makes a new, empty file in place of one that is there. A link is replaced, not followed.
-fn create_anew(path: &Path, mode: u32) -> anyhow::Result<File> {
+fn create_empty(path: &Path, mode: u32) -> anyhow::Result<File> {
     remove(path)?;
     OpenOptions::new()
         .create_new(true)
@@ -316,7 +315,7 @@ pub fn try_lock(path: &Path) -> anyhow::Result<Option<File>> {
     take(path, File::try_lock)
 }
 
-/// Takes a lock that others may share, and that keeps out [`try_lock`]; `None` when somebody holds it alone.
+/// Takes a shared lock, which excludes [`try_lock`]; `None` while another process holds the exclusive one.
 ///
 /// # Errors
 /// With the path and the system's reason.

@@ -76,8 +76,8 @@ impl Layout {
         self.output().join("logs")
     }
 
-    /// What was kept of labs: frozen layers of disks, and the snapshots that stand on them. With the labs, because both
-    /// must lie in one file system.
+    /// Snapshots of labs, and the frozen layers of disks that they stand on. With the labs, because both must lie in one
+    /// file system.
     pub fn snapshots(&self) -> SnapshotFiles {
         SnapshotFiles { folder: self.output().join("snapshots") }
     }
@@ -143,7 +143,7 @@ impl LabFiles {
     paths! {
         /// There while the lab is one that `e2e` made and will destroy.
         of_e2e: "of-e2e";
-        /// The state: what was made, recorded before it is made.
+        /// The state: each resource, recorded before it is made.
         state: "state.json";
         /// Held by the one command that may change the lab.
         lock: "lock";
@@ -288,7 +288,7 @@ impl RootFiles {
         mounted: "mounted";
         /// What cannot lie on an overlay.
         plain: "containerd";
-        /// What is copied over the root at every start.
+        /// The files that are copied over the root at every start.
         identity: "identity";
     }
 }

@@ -49,7 +49,7 @@ pub fn find(folder: &Path) -> anyhow::Result<Orphans> {
     Ok(Orphans { processes: processes(folder), mounts: mounts::below(folder)? })
 }
 
-/// Ends the orphans of a folder and detaches their mounts. Returns what was found.
+/// Ends the orphans of a folder and detaches their mounts. Returns the programs and mounts found.
 ///
 /// # Errors
 /// When a process outlives its kill, or the kernel does not detach a mount.

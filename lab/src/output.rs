@@ -1,7 +1,7 @@
 //! Standard output: data for people and scripts, and nothing else. Everything else goes to standard error.
 //!
-//! On a terminal both are the same screen, and live lines of [`crate::progress`] stand on it: whatever is printed here stands
-//! above them. No other module prints while they live.
+//! On a terminal both are the same screen, and live lines of [`crate::progress`] stand on it: this module prints above
+//! them. No other module prints while they live.
 
 use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal, Write as _};
@@ -12,7 +12,7 @@ use indicatif::MultiProgress;
 /// The screen with live lines, where there is one.
 static SCREEN: OnceLock<MultiProgress> = OnceLock::new();
 
-/// From now on, what is printed leaves the live lines of this screen whole.
+/// From now on, printing leaves the live lines of this screen whole.
 pub fn share(screen: &MultiProgress) {
     // A second screen would be one of tests, which show nothing.
     let _ = SCREEN.set(screen.clone());
@@ -39,7 +39,7 @@ pub fn is_coloured(stream: &impl IsTerminal) -> bool {
 
 /// The reader of standard output has read enough, as `head` does. It ends the command and is no failure.
 #[derive(Debug, thiserror::Error)]
-#[error("nobody reads standard output any more")]
+#[error("standard output has no reader any more")]
 pub struct ReaderGone;
 
 /// Prints bytes as they are.

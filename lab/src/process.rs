@@ -168,7 +168,7 @@ impl Invocation {
     }
 
     /// Gives the program a share in a locked file, as its standard input, of which nothing is read. If we are
-    /// killed, the lock lasts until the program has ended too, so that nobody works where it still does.
+    /// killed, the lock lasts until the program has ended too, so that no other command works where it still does.
     pub fn holding(mut self, lock: &Arc<File>) -> Self {
         self.held = Some(lock.clone());
         self
@@ -208,7 +208,7 @@ impl Invocation {
         command
     }
 
-    /// Runs the program to its end, whatever its status.
+    /// Runs the program to its end, with any status.
     ///
     /// # Errors
     /// When it cannot be started, when `deadline` passes, or when `cancel` is cancelled; in the last
@@ -221,7 +221,7 @@ impl Invocation {
         self.run(cancel, deadline, None).await
     }
 
-    /// Runs the program to its end, whatever its status, and hands out each line of its standard output as it
+    /// Runs the program to its end, with any status, and hands out each line of its standard output as it
     /// comes. The output that is returned has none: it may be more than should be kept.
     ///
     /// # Errors
@@ -236,7 +236,7 @@ impl Invocation {
         let mut run = std::pin::pin!(self.run(cancel, deadline, Some(sender)));
         loop {
             tokio::select! {
-                // Only when nobody can send any more is there no line left.
+                // No line is left once every sender is gone.
                 Some(line) = lines.recv() => each(&line),
                 ended = &mut run => {
                     while let Ok(line) = lines.try_recv() {
@@ -284,7 +284,7 @@ impl Invocation {
         };
         if why.is_err() {
             guard.end();
-            // Reaped here so that nothing of it is left when the error is told.
+            // Reaped here so that nothing of it is left when the error is returned.
             let _ = child.wait().await;
         } else {
             guard.over();

@@ -1,4 +1,4 @@
-//! What /proc tells about other processes. Reads only.
+//! Facts about other processes, from /proc. Reads only.
 
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -39,7 +39,7 @@ fn boot_id() -> anyhow::Result<String> {
     Ok(std::fs::read_to_string(path).with_context(|| format!("cannot read `{path}`"))?.trim().to_owned())
 }
 
-/// What the kernel tells of a process in /proc/PID/stat (proc(5)).
+/// Fields of a process in /proc/PID/stat (proc(5)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
     /// Its parent.
@@ -92,7 +92,7 @@ pub fn in_namespace(kind: &str, inode: u64) -> Vec<i32> {
 }
 
 /// Whether a process sees the private mounts of the embedded host in `folder`. The number of a namespace is
-/// given to another one when it is gone, so that the number alone does not tell whose a process is.
+/// given to another one when it is gone, so that the number alone does not identify the host of a process.
 pub fn sees_mounts_of(pid: i32, folder: &Path) -> bool {
     let Ok(table) = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")) else { return false };
     mounts_are_of(&table, folder)

@@ -166,7 +166,7 @@ impl Progress {
         let line = serde_json::to_string(&Event { seconds, task, state: kind.state(), kind, text })
             .expect("plain fields have a JSON form");
         if self.mode == Mode::Json {
-            // A reader that has read enough must not end what is being done.
+            // A closed standard output must not end the command.
             let _ = output::line(&line);
         }
         if let Some(file) = self.file.lock().expect("no holder of this lock panics").as_mut() {
@@ -209,7 +209,7 @@ impl Task {
         self.done_as(Kind::Finished, text);
     }
 
-    /// The task is over, and well, in a way that programs are told.
+    /// The task has succeeded; `kind` is its event for programs.
     pub fn done_as(&self, kind: Kind, text: &str) {
         self.over(kind, "✓", text);
     }

@@ -34,7 +34,7 @@ pub fn listen(cancel: CancellationToken, first: OnFirstSignal) -> anyhow::Result
                 leave();
             }
             if asked {
-                output::aside("stopped at once; `cargo xtask lab status` shows what is left");
+                output::aside("stopped at once; `cargo xtask lab status` shows the state of the lab");
                 leave();
             }
             asked = true;

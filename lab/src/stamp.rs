@@ -1,6 +1,6 @@
 //! Stamps of files whose bytes were digested: whether a file is still the one that was read, without reading it again.
 //!
-//! A stamp holds what stat(2) tells of a file and its digest. The kernel sets the change time of a file at every write,
+//! A stamp holds the stat(2) of a file and its digest. The kernel sets the change time of a file at every write,
 //! rename and change of mode, and no program can set it back. Decides nothing about files that differ.
 
 use std::os::unix::fs::MetadataExt as _;
@@ -77,6 +77,6 @@ mod tests {
         std::fs::write(&file, "one").unwrap();
         write(&stamp, &file, "one");
         assert!(is("one"));
-        assert_eq!(reads.get(), 4, "what was digested while it was written is not read");
+        assert_eq!(reads.get(), 4, "a file that was written while it was digested is not read");
     }
 }

@@ -174,7 +174,7 @@ pub const FETCH_PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 pub const HTTP_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A server that sends nothing for so long has stopped.
 pub const HTTP_READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// The pause after a download that brought no byte; each further pause is longer by as much.
+/// The pause after a response without a byte; each further pause is longer by as much.
 pub const HTTP_RETRY_INTERVAL: Duration = Duration::from_millis(300);
 /// The pause between two looks whether another command has ended its download.
 pub const DOWNLOAD_LOCK_INTERVAL: Duration = Duration::from_millis(100);

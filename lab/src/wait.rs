@@ -1,7 +1,7 @@
 //! The only module that waits: deadlines, and probes that are repeated until one of them says yes.
 //!
-//! A deadline is made once, by the outermost caller, and handed down. A timeout says what was waited
-//! for, how long, how often it was tried and what was seen last.
+//! A deadline is made once, by the outermost caller, and handed down. A timeout names the awaited thing, the time,
+//! the number of tries and the last observation.
 
 use std::time::{Duration, Instant};
 
@@ -44,7 +44,7 @@ impl Deadline {
     }
 }
 
-/// Waits so long, whatever happens. For programs that must not do something again at once.
+/// Waits so long, in any case. For programs that must not do something again at once.
 #[expect(clippy::disallowed_methods, reason = "this module is the one place that waits")]
 pub async fn pause(length: Duration) {
     tokio::time::sleep(length).await;
@@ -53,21 +53,21 @@ pub async fn pause(length: Duration) {
 /// What one try of a probe found.
 #[derive(Debug)]
 pub enum Probe<T> {
-    /// What was waited for.
+    /// The awaited thing.
     Ready(T),
-    /// Not yet, and what was seen instead.
+    /// Not yet, and the observation instead.
     NotYet(String),
     /// It will never be.
     Fatal(anyhow::Error),
 }
 
-/// Why waiting ended without what was waited for.
+/// Why waiting failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WaitError {
     /// The deadline passed.
     #[error("{what}: not ready after {seconds:.0} s ({tries} tries); last seen: {last}")]
     Late {
-        /// What was waited for.
+        /// The awaited thing.
         what: String,
         /// How long.
         seconds: f64,
@@ -79,7 +79,7 @@ pub enum WaitError {
     /// The probe found out that waiting is of no use.
     #[error("{what}")]
     Fatal {
-        /// What was waited for.
+        /// The awaited thing.
         what: String,
         /// Why it will never be.
         source: anyhow::Error,
@@ -87,7 +87,7 @@ pub enum WaitError {
     /// The user asked to stop.
     #[error("{what}: interrupted")]
     Cancelled {
-        /// What was waited for.
+        /// The awaited thing.
         what: String,
     },
 }

@@ -1,4 +1,4 @@
-//! How long it takes to render a cluster of many machines and to check what was rendered, for `cargo xtask bench`.
+//! Times the rendering of a cluster of many machines and the check of the result, for `cargo xtask bench`.
 //!
 //! Each part is timed by itself, in one process that does it once, as a user's does. Writing the files is not counted:
 //! it is the disk that is slow, and a check only reads them.

@@ -18,7 +18,7 @@ use crate::output;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Fetch what a cluster needs and the store lacks, from upstream or from the mirrors of its file
-    #[command(after_help = "Whatever stops it, the next call goes on from there.\n\n\
+    #[command(after_help = "After an interruption the next call goes on from there.\n\n\
                       Examples:\n  cargo xtask artifacts fetch quick\n  \
                       cargo xtask artifacts fetch --lock artifacts.lock.json")]
     Fetch {
@@ -27,13 +27,13 @@ pub enum Command {
         /// Fetch the exact thing too where there is an own build of it
         #[arg(long)]
         exact: bool,
-        /// Print what came as JSON
+        /// Print the fetched artefacts as JSON
         #[arg(long)]
         json: bool,
     },
-    /// Compile what is published as Go modules, take the rest from Debian's packages, where the store lacks it
+    /// Compile missing artefacts from their Go modules, and take the rest from Debian's packages
     #[command(
-        after_help = "Needs Go; `cargo xtask setup` brings one. Whatever stops it, the next call goes on from there.\n\n\
+        after_help = "Needs Go; `cargo xtask setup` installs one. After an interruption the next call goes on from there.\n\n\
                       Examples:\n  cargo xtask artifacts build quick\n  \
                       cargo xtask artifacts build --lock artifacts.lock.json --json"
     )]
@@ -53,7 +53,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Read every byte again, and set aside what is not as its digest says
+    /// Read every byte again, and set aside blobs that do not match their digest
     #[command(after_help = "Exit codes: 0 all is right, 30 something was not.\n\n\
                       Examples:\n  cargo xtask artifacts verify\n  cargo xtask artifacts verify quick")]
     Verify {
@@ -62,7 +62,7 @@ pub enum Command {
         /// Only what this lock names
         #[arg(long, value_name = "FILE", conflicts_with = "cluster")]
         lock: Option<PathBuf>,
-        /// Print what was found as JSON
+        /// Print the findings as JSON
         #[arg(long)]
         json: bool,
     },
@@ -77,7 +77,7 @@ pub enum Command {
         /// Write what there is where something is missing
         #[arg(long)]
         incomplete: bool,
-        /// Print what was written as JSON
+        /// Print the counts of the bundle as JSON
         #[arg(long)]
         json: bool,
     },
@@ -87,7 +87,7 @@ pub enum Command {
         /// What `export` wrote
         #[arg(value_name = "FILE")]
         bundle: PathBuf,
-        /// Print what was read as JSON
+        /// Print the counts of the bundle as JSON
         #[arg(long)]
         json: bool,
     },
@@ -115,8 +115,8 @@ pub struct Of {
 }
 
 impl Of {
-    /// What is needed, and the name of the cluster that needs it. The Kubespray that knows it is fetched for a
-    /// command that `fetches` things anyway.
+    /// The lock, and the name of the cluster that it belongs to. A command that `fetches` anyway fetches the Kubespray
+    /// that the lock needs.
     async fn read(&self, cx: &Cx, fetches: bool) -> anyhow::Result<(Option<String>, Lock)> {
         match &self.lock {
             Some(path) => Ok((None, lock::read(path)?)),
@@ -131,7 +131,7 @@ impl Of {
 /// Runs a command. Returns the exit code where the command has one of its own.
 ///
 /// # Errors
-/// Whatever the command's room could not do.
+/// Those of the command.
 #[expect(clippy::too_many_lines, reason = "one branch a command")]
 pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
     let store = Store::open(&cx.layout);
@@ -194,16 +194,18 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
             if count > 0 {
                 let blobs = if count == 1 { "blob has" } else { "blobs have" };
                 let message = format!("{count} {blobs} other bytes than the digest says, and were set aside");
-                let hint = "`cargo xtask artifacts fetch` or `build` brings the right ones";
+                let hint = "`cargo xtask artifacts fetch` or `build` replaces them";
                 return Err(Failure::new(FailureKind::Checks, message).hint(hint).into());
             }
         }
         Command::Export { of, output: path, incomplete, json } => {
             let (_, lock) = of.read(cx, false).await?;
             let moved = bundle::export(cx, &store, &lock, &path, incomplete).await?;
-            told(&moved, "written", json)?;
+            print_moved(&moved, "written", json)?;
         }
-        Command::Import { bundle, json } => told(&bundle::import(cx, &store, &bundle).await?, "read", json)?,
+        Command::Import { bundle, json } => {
+            print_moved(&bundle::import(cx, &store, &bundle).await?, "read", json)?
+        }
         Command::Gc { remove, json } => {
             let unused = gc::collect(cx, &store, remove)?;
             if json {
@@ -218,7 +220,7 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
                     unused.kept_for.join(", ")
                 };
                 output::line(format_args!(
-                    "{} blobs, {}, {}; what is kept is for {kept}",
+                    "{} blobs, {}, {}; the rest is for {kept}",
                     unused.blobs,
                     shown(unused.bytes),
                     if remove { "removed" } else { "could go: --remove removes them" }
@@ -229,7 +231,7 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-fn told(moved: &bundle::Moved, done: &str, json: bool) -> anyhow::Result<()> {
+fn print_moved(moved: &bundle::Moved, done: &str, json: bool) -> anyhow::Result<()> {
     if json {
         return output::json(moved);
     }

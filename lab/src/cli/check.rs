@@ -6,17 +6,17 @@ use clap::Args;
 use lab_core::lint::Options;
 
 use super::exit_code;
-use crate::check::{self, Telling};
+use crate::check::{self, ReportOptions};
 use crate::cx::Cx;
 use crate::failure::{Failure, FailureKind};
 
-/// What to check, and how to tell it.
+/// What to check, and how to report it.
 #[derive(Debug, Args)]
 pub struct Check {
     /// A name under inventories/, or the path of a cluster file
     #[arg(default_value = "dev")]
     cluster: String,
-    /// Check an inventory that somebody else wrote: its folder, or its file of hosts
+    /// Check an existing inventory: its folder, or its file of hosts
     #[arg(long, value_name = "DIR", conflicts_with = "cluster")]
     inventory: Option<PathBuf>,
     /// Check against this Kubespray: a known tag, or the folder of a checkout of v2.28.0 or newer
@@ -42,7 +42,7 @@ pub struct Check {
 /// Runs the command. Returns the exit code.
 ///
 /// # Errors
-/// Whatever the command's room could not do.
+/// Those of the command.
 pub async fn run(cx: &Cx, arguments: Check) -> anyhow::Result<u8> {
     let Check { cluster, inventory, kubespray, json, sarif, strict, own_prefix, explain } = arguments;
     if let Some(code) = explain {
@@ -55,11 +55,13 @@ pub async fn run(cx: &Cx, arguments: Check) -> anyhow::Result<u8> {
             .hint("write the other to a file: --sarif FILE")
             .into());
     }
-    let telling = Telling { json, sarif, strict };
+    let reporting = ReportOptions { json, sarif, strict };
     let options = Options { own_prefixes: own_prefix };
     let right = match inventory {
-        Some(inventory) => check::inventory(cx, &inventory, kubespray.as_deref(), &options, &telling).await?,
-        None => check::cluster(cx, &cluster, kubespray.as_deref(), &options, &telling).await?,
+        Some(inventory) => {
+            check::inventory(cx, &inventory, kubespray.as_deref(), &options, &reporting).await?
+        }
+        None => check::cluster(cx, &cluster, kubespray.as_deref(), &options, &reporting).await?,
     };
     Ok(exit_code::unless(right, FailureKind::Usage))
 }

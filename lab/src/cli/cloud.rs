@@ -40,7 +40,7 @@ pub enum Command {
         #[command(flatten)]
         range: Phases,
     },
-    /// Stop every machine; `start` brings the same cluster back
+    /// Stop every machine; `start` starts the same cluster again
     #[command(after_help = "Example: cargo xtask cloud stop quick")]
     Stop {
         #[command(flatten)]
@@ -94,7 +94,7 @@ impl Command {
 /// Runs a command. Returns the exit code.
 ///
 /// # Errors
-/// Whatever the command's room could not do.
+/// Those of the command.
 pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Start { of, merge, json, limits, range } => {

@@ -47,7 +47,7 @@ impl Command {
 /// Runs a command. Returns the exit code where the command has one of its own.
 ///
 /// # Errors
-/// Whatever the command's room could not do.
+/// Those of the command.
 #[expect(clippy::too_many_lines, reason = "one branch a command")]
 pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
     match command {

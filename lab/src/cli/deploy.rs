@@ -12,7 +12,7 @@ use crate::phases::{DEPLOY, Options, Run, carry_out_all};
 
 use super::{Cluster, Limits};
 
-/// A cluster, and what is to be done to it.
+/// A cluster, and its change.
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -28,7 +28,7 @@ pub struct Deploy {
     /// Print Ansible's events as JSON, one a line
     #[arg(long)]
     json: bool,
-    /// Run Kubespray even where a cluster that was deployed from the same could be brought back, or is slow to answer
+    /// Run Kubespray even if the snapshot of an equal deploy could be restored, or the cluster is slow to answer
     #[arg(long)]
     fresh: bool,
     /// Do not keep a snapshot of a new cluster for the next deploy from the same
@@ -60,7 +60,7 @@ struct How {
     json: bool,
 }
 
-/// Changes of a cluster that is there. Each tells first what happens to which machine, and what is lost.
+/// Changes of an existing cluster. Each first prints its effect on each machine, and the losses.
 #[derive(Debug, Subcommand)]
 enum Change {
     /// Make new machines of the cluster file nodes; the others are left alone
@@ -83,7 +83,7 @@ enum Change {
         /// The machines
         #[arg(required = true, value_name = "MACHINE")]
         machines: Vec<String>,
-        /// They do not answer any more: only the cluster is told
+        /// They do not answer any more: remove them from the cluster only
         #[arg(long)]
         gone: bool,
         #[command(flatten)]
@@ -97,7 +97,7 @@ enum Change {
     /// Take the cluster away, with everything in it; the machines stay
     #[command(after_help = "Example: cargo xtask deploy reset quick --yes")]
     Reset(Of),
-    /// Make the control plane whole again, of what is left of it
+    /// Recover the control plane from its remaining machines
     #[command(
         after_help = "Call `cargo xtask lab up` first: it makes a machine in the place of one that was lost.\n\nExample: cargo xtask deploy recover-control-plane cloud-cluster"
     )]
@@ -107,7 +107,7 @@ enum Change {
 /// Runs `deploy`.
 ///
 /// # Errors
-/// Whatever the rooms could not do.
+/// Those of the deploy or the change.
 pub async fn run(cx: &Cx, arguments: Deploy) -> anyhow::Result<()> {
     let mut too_low = TooLow::Refuse;
     let (cluster, operation, how) = match arguments.change {
@@ -160,9 +160,9 @@ mod tests {
         ] {
             let deploy = parsed(line).unwrap();
             assert_eq!(deploy.cluster.cluster, cluster, "{line}");
-            let said = deploy.change.map(|change| format!("{change:?}"));
-            assert_eq!(said.is_some(), change.is_some(), "{line}");
-            assert!(said.unwrap_or_default().starts_with(change.unwrap_or_default()), "{line}");
+            let subcommand = deploy.change.map(|change| format!("{change:?}"));
+            assert_eq!(subcommand.is_some(), change.is_some(), "{line}");
+            assert!(subcommand.unwrap_or_default().starts_with(change.unwrap_or_default()), "{line}");
         }
         for line in
             ["deploy quick scale", "deploy quick quick", "deploy remove-node quick", "deploy scale a b"]

@@ -34,7 +34,7 @@ pub enum Command {
         /// Where to write; default: the folder of the cluster file under inventories/
         #[arg(long, short, value_name = "DIR")]
         output: Option<PathBuf>,
-        /// Print what was written as JSON
+        /// Print the names of the written files as JSON
         #[arg(long)]
         json: bool,
     },
@@ -48,16 +48,16 @@ pub enum Command {
     Check {
         #[command(flatten)]
         cluster: Cluster,
-        /// Fail where Kubespray is not fetched, instead of saying what was not proven
+        /// Fail if Kubespray is not fetched, instead of skipping steps
         #[arg(long)]
         require_checkout: bool,
-        /// Print what was proven as JSON
+        /// Print the steps and their verdicts as JSON
         #[arg(long)]
         json: bool,
     },
     /// Show what `render` would change, and what of a living lab differs from its cluster file
     #[command(
-        after_help = "Exit codes: 0 nothing differs, 1 something does, as of `diff`; any other: it could not be told.\n\n\
+        after_help = "Exit codes: 0 nothing differs, 1 something does, as of `diff`; any other: it is not known.\n\n\
                       Examples:\n  cargo xtask inventory diff cloud-cluster\n  \
                       cargo xtask inventory diff dev --output /tmp/dev"
     )]
@@ -76,7 +76,7 @@ pub enum Command {
 /// Runs a command. Returns the exit code where the command has one of its own.
 ///
 /// # Errors
-/// Whatever the command's room could not do.
+/// Those of the command.
 pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Render { cluster, output, json } => {
@@ -138,7 +138,7 @@ fn write(cx: &Cx, lab: &Lab, output: Option<&Path>, json: bool) -> anyhow::Resul
             "folder": folder, "written": written, "removed": removed, "unchanged": unchanged,
         }));
     }
-    // Of thousands of machines nobody reads every line.
+    // Of thousands of machines a person reads only the first lines.
     const MOST: usize = 30;
     let lines = written.iter().map(|path| format!("wrote {path}"));
     let lines: Vec<String> = lines.chain(removed.iter().map(|path| format!("removed {path}"))).collect();
@@ -168,7 +168,7 @@ struct Found {
 
 async fn diff(cx: &Cx, lab: &Lab, output: Option<&Path>, json: bool) -> anyhow::Result<u8> {
     let found = find(cx, lab, output).await.map_err(|error| {
-        // The code of whatever nobody foresaw is the one that says that something differs.
+        // The exit code of an unexpected error is 1, which `diff` uses for a difference.
         if error.is::<Failure>() {
             error
         } else {

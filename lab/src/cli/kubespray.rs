@@ -13,7 +13,7 @@ use crate::kubespray::{self, clean, difference, status};
 use crate::lab::Lab;
 use crate::output;
 
-/// Kubespray: fetch a pinned one, see what is there and what it knows.
+/// Kubespray: fetch a pinned release, show the fetched ones and their variables.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Fetch a pinned Kubespray, verify its commit, and make the Python environment that it asks for
@@ -21,7 +21,7 @@ pub enum Command {
         after_help = "Examples:\n  cargo xtask kubespray fetch\n  cargo xtask kubespray fetch --version v2.31.0 --source /srv/mirrors/kubespray.git"
     )]
     Fetch(Fetch),
-    /// Show what is fetched: commits, environments, and the labs that use them
+    /// Show the fetched commits, their environments, and the labs that use them
     #[command(after_help = "Example: cargo xtask kubespray status --json")]
     Status {
         /// Print it as JSON
@@ -98,7 +98,7 @@ pub struct Fetch {
     /// Where to fetch from: any git URL or directory that has the commit
     #[arg(long, value_name = "URL-OR-DIRECTORY")]
     source: Option<String>,
-    /// Print what is there now as JSON
+    /// Print the fetched commits as JSON
     #[arg(long)]
     json: bool,
 }
@@ -106,7 +106,7 @@ pub struct Fetch {
 /// Runs a command. Returns the exit code where the command has one of its own.
 ///
 /// # Errors
-/// Whatever the command's room could not do.
+/// Those of the command.
 pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Fetch(Fetch { version, cluster, source, json }) => {

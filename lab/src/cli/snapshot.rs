@@ -20,7 +20,7 @@ pub async fn take(cx: &Cx, lab: &Lab, name: Option<String>) -> anyhow::Result<()
     output::line(taken.name)
 }
 
-/// Brings a snapshot back, the newest where none is named.
+/// Restores a snapshot, the newest if none is named.
 ///
 /// # Errors
 /// When there is none, it is not consented to, or as [`snapshot::restore`].
@@ -36,7 +36,7 @@ pub async fn restore(cx: &Cx, lab: &Lab, name: Option<String>) -> anyhow::Result
     };
     let _held = lab.hold()?;
     if lab.state()?.is_some() {
-        consent::ask(cx, &format!("what is on the machines of `{cluster}` now"))?;
+        consent::ask(cx, &format!("the data on the machines of `{cluster}` now"))?;
     }
     snapshot::restore(cx, lab, &manifest).await
 }
@@ -72,12 +72,12 @@ pub async fn list(cx: &Cx, lab: &Lab, verify: bool, remove: &[String], json: boo
     for one in shown {
         let (store, manifest) = (store.clone(), one.manifest);
         let name = manifest.name.clone();
-        let told = cx.blocking(move || snapshots::verify(&store, &manifest)).await?;
-        output::line(format_args!("{name}  {}", if told.is_empty() { "as taken" } else { "DAMAGED" }))?;
-        for problem in &told {
+        let problems = cx.blocking(move || snapshots::verify(&store, &manifest)).await?;
+        output::line(format_args!("{name}  {}", if problems.is_empty() { "as taken" } else { "DAMAGED" }))?;
+        for problem in &problems {
             output::line(format_args!("  {problem}"))?;
         }
-        wrong += told.len();
+        wrong += problems.len();
     }
     Ok(exit_code::unless(wrong == 0, FailureKind::Checks))
 }

@@ -17,7 +17,7 @@ impl ArtifactFiles {
         file_records: "files";
         /// The records of images.
         image_records: "images";
-        /// What is being written.
+        /// Partial files.
         unfinished: "unfinished";
         /// Where own builds are made: folders of builds that go on, their locks and logs.
         builds: "builds";
@@ -27,7 +27,7 @@ impl ArtifactFiles {
         corrupt: "corrupt";
         /// Stamps of the blobs whose bytes were digested, one file a blob.
         stamps: "stamps";
-        /// Shared by all that fill the store, held alone by who removes what is unused.
+        /// Shared by all that fill the store, held exclusively to remove unused artefacts.
         lock: ".lock";
     }
 }

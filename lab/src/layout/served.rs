@@ -11,11 +11,11 @@ pub struct ServedFiles {
 
 impl ServedFiles {
     paths! {
-        /// Layouts of links to the store, named by what is in them.
+        /// Layouts of links to the store, named by a digest of their contents.
         trees: "trees";
         /// A link to the layout that is served.
         current: "current";
-        /// What is to be served: `up` says so.
+        /// The servers to run, as `up` requests them.
         wanted: "wanted.json";
         /// What answers: the keeper says so.
         now: "now.json";

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-/// The process groups that live, for an end that waits for nobody.
+/// The living process groups, for an end that waits for none of them.
 static LIVING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
 /// Ends every program that [`super::Invocation::output`] waits for: for a caller that is about to end itself at once.
@@ -19,12 +19,12 @@ pub fn end_all() {
 
 fn end_group(group: u32) {
     if let Ok(group) = i32::try_from(group) {
-        // The group may be gone already, which is what was wanted.
+        // The group may be gone already, which is success.
         let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
     }
 }
 
-/// Ends a process group when dropped, unless it was told that the group has ended.
+/// Ends a process group when dropped, unless the group is marked as ended.
 pub(super) struct GroupGuard(Option<u32>);
 
 impl GroupGuard {

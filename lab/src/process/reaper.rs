@@ -1,8 +1,8 @@
 //! The reaper: a companion process of a command, which ends the programs that the command leaves when it
 //! is killed. A command that ends by itself has waited for its programs and dismisses the reaper.
 //!
-//! Every program carries the mark of its command in its environment, and so do its children, whatever
-//! process group or namespace they are in. The reaper reads from a pipe that the command alone holds open:
+//! Every program carries the mark of its command in its environment, and so do its children, in any
+//! process group or namespace. The reaper reads from a pipe that the command alone holds open:
 //! the end of the pipe without a farewell means that the command was killed. The reaper touches
 //! nothing but processes with this mark.
 
