@@ -15,7 +15,8 @@ use crate::{consent, output, snapshot};
 /// As [`snapshot::take`].
 pub async fn take(cx: &Cx, lab: &Lab, name: Option<String>) -> anyhow::Result<()> {
     let name = name.unwrap_or_else(snapshot::fresh_name);
-    let _held = lab.hold_made(cx)?;
+    // A lab that was never made is refused below, and leaves no lock behind.
+    let _held = lab.state()?.map(|_| lab.hold()).transpose()?;
     let taken = snapshot::take(cx, lab, &name).await?;
     output::line(taken.name)
 }

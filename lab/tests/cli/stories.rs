@@ -106,6 +106,7 @@ const ARTIFACTS: Story = &[
 /// A lab on which nothing was deployed.
 const CLUSTERS: Story = &[
     (20, "cloud status one"),
+    (11, "snapshot one"),
     (10, "cloud start one"),
     (2, "cloud start one --from nowhere"),
     (20, "validate one"),

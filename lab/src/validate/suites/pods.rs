@@ -272,10 +272,7 @@ mod tests {
     #[case::waits_for_a_name("no answer from `probe-7f` within 30 s", false)]
     #[case::nothing_listens("REFUSED", true)]
     #[case::nothing_comes_back("TIMEOUT", true)]
-    fn name_is_resolved_after_attempt_to_connect(
-        #[case] why: &str,
-        #[case] expected: bool,
-    ) {
+    fn name_is_resolved_after_attempt_to_connect(#[case] why: &str, #[case] expected: bool) {
         assert_eq!(is_resolved(why), expected);
     }
 }
