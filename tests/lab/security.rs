@@ -8,7 +8,7 @@ use std::time::Duration;
 use lab_tests::checkout::{real_root, walk};
 use lab_tests::cluster::Cluster;
 use lab_tests::computer::{Computer, processes};
-use lab_tests::other_user::{FIRST_PERSON, NOBODY, given_of_processes, run_as, visible};
+use lab_tests::other_user::{FIRST_PERSON, OVERFLOW_USER, given_of_processes, run_as, visible};
 use lab_tests::wait::until;
 use lab_tests::{Checkout, needs, run};
 use nix::sys::signal::Signal;
@@ -113,7 +113,7 @@ fn other_users_reach_nothing_of_living_lab_under_open_umask() {
         assert!(alive().iter().any(|(_, line)| line.contains(part)), "{part} is no process: {:?}", alive());
     }
 
-    for user in [NOBODY, FIRST_PERSON] {
+    for user in [OVERFLOW_USER, FIRST_PERSON] {
         assert_closed(&checkout, user);
         assert_eq!(given_of_processes(user, &pids), Vec::<String>::new(), "user {user}");
         let refused = run_as(user, programs[0]).args(["id"]).answer();
@@ -136,11 +136,14 @@ fn other_users_reach_nothing_of_living_lab_under_open_umask() {
     for open in ["output", "output/closed", "output/snapshots"].map(|name| checkout.root().join(name)) {
         fs::set_permissions(open, Permissions::from_mode(0o755)).unwrap();
     }
-    assert!(visible(NOBODY, &all).len() > gates(&checkout).len() + 3, "the older version's folders are open");
+    assert!(
+        visible(OVERFLOW_USER, &all).len() > gates(&checkout).len() + 3,
+        "the older version's folders are open"
+    );
     let mended = checkout.lab(&["status", "closed"]).answer().ok();
     assert!(mended.stderr.contains("`output` was open to other users"), "{mended}");
     assert!(mended.stderr.contains("`output/snapshots` was open to other users"), "{mended}");
-    assert_closed(&checkout, NOBODY);
+    assert_closed(&checkout, OVERFLOW_USER);
 
     checkout.lab(&["snapshots", "closed", "--remove", "kept"]).answer().ok();
     login.press(Signal::SIGTERM);

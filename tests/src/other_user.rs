@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::run::{Run, run};
 
 /// The account that every computer has and that owns nothing.
-pub const NOBODY: u32 = 65_534;
+pub const OVERFLOW_USER: u32 = 65_534;
 /// The first person's account on most computers.
 pub const FIRST_PERSON: u32 = 1000;
 

@@ -12,11 +12,6 @@ use crate::spec::{
 };
 use crate::units::Bytes;
 
-/// Whether tests write what is committed beside snapshots, as insta writes snapshots.
-pub(crate) fn updates_snapshots() -> bool {
-    std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always")
-}
-
 /// The id of the lab in tests.
 pub(crate) fn lab() -> LabId {
     "0a1b2c3d4e5f".parse().unwrap()
