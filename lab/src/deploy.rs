@@ -42,7 +42,7 @@ pub struct DeployOptions {
     /// Kubespray runs even where a snapshot of the same deploy could be restored, or where a slow computer keeps the cluster
     /// from saying how it is.
     pub fresh: bool,
-    /// A fresh cluster of containers is kept as a snapshot, for the next deploy from the same.
+    /// A fresh cluster of containers is kept as a snapshot, for the next deploy from the same inputs.
     pub keep: bool,
     /// How limits of the kernel that are too low for the cluster are treated.
     pub too_low: TooLow,
@@ -52,7 +52,7 @@ pub struct DeployOptions {
 pub enum Next {
     /// Nothing: the cluster is as its file says, and well.
     Nothing,
-    /// A cluster that was deployed from the same takes its place.
+    /// A cluster that was deployed from the same inputs takes its place.
     Restore(Manifest),
     /// Kubespray runs.
     Run(Box<Planned>),
@@ -117,7 +117,7 @@ pub async fn look(cx: &Cx, lab: &Lab, options: DeployOptions) -> anyhow::Result<
     Ok(Next::Run(Box::new(Planned { reached, state, wanted, is_bare, is_unfinished, why })))
 }
 
-/// Restores a cluster that was deployed from the same.
+/// Restores a cluster that was deployed from the same inputs.
 ///
 /// # Errors
 /// When it cannot be restored, or does not become ready.
@@ -192,13 +192,13 @@ fn print_next_steps(cx: &Cx, lab: &Lab, options: DeployOptions) -> anyhow::Resul
     output::print(next_steps(cx, lab, &lab.cluster_words(cx)))
 }
 
-/// Keeps a snapshot of a new cluster, so that the next deploy from the same restores it. An error is a warning, and no
+/// Keeps a snapshot of a new cluster, so that the next deploy from the same inputs restores it. An error is a warning, and no
 /// failure of the deploy.
 async fn keep_for_next_time(cx: &Cx, lab: &Lab, copied: Copied) {
     let name = copied.name.clone();
     match copied.keep(cx, lab).await {
         Ok(()) => cx.progress.note(&format!(
-            "kept as the snapshot `{name}`: the next `up` or `deploy` from the same restores it (`--no-snapshot` does not keep it)"
+            "kept as the snapshot `{name}`: the next `up` or `deploy` from the same inputs restores it (`--no-snapshot` does not keep it)"
         )),
         Err(error) => not_kept(cx, &error),
     }
@@ -225,7 +225,7 @@ pub fn kept(cx: &Cx, lab: &Lab, asked: bool) -> anyhow::Result<Option<Manifest>>
     snapshots::kept_of_deploy(cx, &lab.spec, &inputs(cx, lab)?)
 }
 
-/// Why Kubespray runs once more on a cluster that was deployed from the same; `None` where it need not.
+/// Why Kubespray runs once more on a cluster that was deployed from the same inputs; `None` where it need not.
 fn why_again(
     unwell: Result<Option<String>, Unanswered>,
     fresh: bool,

@@ -114,7 +114,7 @@ pub fn no_files(_: &LabFiles) -> Vec<PathBuf> {
 pub struct Options {
     /// As the deploy is done.
     pub deploy: DeployOptions,
-    /// The new machines are made, also where a cluster was deployed from the same and kept.
+    /// The new machines are made, also where a cluster was deployed from the same inputs and kept.
     pub new_machines: bool,
     /// Only this machine; the others are left as they are.
     pub only: Option<String>,

@@ -242,5 +242,7 @@ async fn run_checks<I: AsRef<OsStr>>(
         cx.progress.note(ended.stderr.trim());
     }
     anyhow::ensure!(!outcomes.is_empty(), "no check was run");
+    // They end in any order, and are reported in that of their suites.
+    outcomes.sort_by_key(|outcome| suites::all().position(|check| check.id == outcome.id));
     Ok(outcomes)
 }

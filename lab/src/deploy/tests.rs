@@ -1,4 +1,4 @@
-//! Whether Kubespray runs once more on a cluster that was deployed from the same.
+//! Whether Kubespray runs once more on a cluster that was deployed from the same inputs.
 
 use std::time::Duration;
 

@@ -46,7 +46,7 @@ pub const PHASE: Phase = Phase {
     look: |run| Box::pin(look(run)),
 };
 
-/// A lab of which nothing is there yet is restored where a cluster was deployed from the same and kept; else the world is made
+/// A lab of which nothing is there yet is restored where a cluster was deployed from the same inputs and kept; else the world is made
 /// to match the cluster file.
 async fn look(run: &Run) -> anyhow::Result<Next<'_>> {
     let (cx, lab, options) = (&run.cx, run.lab()?, &run.options);

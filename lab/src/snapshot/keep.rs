@@ -1,4 +1,4 @@
-//! Keeping a cluster of containers right after its deploy, so that the next deploy from the same restores it. Its machines
+//! Keeping a cluster of containers right after its deploy, so that the next deploy from the same inputs restores it. Its machines
 //! stand still for a moment while what they wrote is copied, and are not ended. Whether the cluster is well is for the caller to find
 //! out before the copy becomes a snapshot.
 

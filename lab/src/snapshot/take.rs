@@ -41,7 +41,7 @@ pub(super) type Layers = BTreeMap<String, Vec<String>>;
 pub(super) struct Taken<'a> {
     /// Its name.
     pub name: &'a str,
-    /// The digest of what its deploy was made from, for one that is kept to take the place of the next deploy from the same.
+    /// The digest of what its deploy was made from, for one that is kept to take the place of the next deploy from the same inputs.
     pub deploy: Option<&'a str>,
     /// Whether its cluster was well.
     pub well: bool,
