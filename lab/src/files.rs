@@ -271,8 +271,21 @@ pub fn names(folder: &Path) -> anyhow::Result<Vec<String>> {
 /// # Errors
 /// As [`names`].
 pub fn names_of_whole_files(folder: &Path) -> anyhow::Result<Vec<String>> {
-    let is_whole = |name: &String| !(name.starts_with('.') && name.ends_with(".tmp"));
-    Ok(names(folder)?.into_iter().filter(is_whole).collect())
+    Ok(names(folder)?.into_iter().filter(|name| !is_unfinished(name)).collect())
+}
+
+/// Removes the files that killed writers left in a folder. The caller holds the folder, so that none still writes.
+///
+/// # Errors
+/// As [`names`] and [`remove`].
+pub fn remove_unfinished(folder: &Path) -> anyhow::Result<()> {
+    let names = names(folder)?;
+    names.iter().filter(|name| is_unfinished(name)).try_for_each(|name| remove(&folder.join(name)))
+}
+
+/// Whether a name is a temporary one of [`write_atomic`].
+fn is_unfinished(name: &str) -> bool {
+    name.starts_with('.') && name.ends_with(".tmp")
 }
 
 /// Removes a file or a whole folder; nothing there is success. A folder in which something is mounted stays

@@ -69,6 +69,12 @@ pub async fn destroy(cx: &Cx, cluster: &str, files: &LabFiles) -> anyhow::Result
         // The proof of its inventory needs no lab, and goes with it all the same.
         files::remove(&files.artifacts_lock())?;
         files::remove(&files.of_e2e())?;
+        if files.folder.exists() {
+            // A command that was killed before it had written its state leaves its lock, and the file that it was writing.
+            let _held = hold(files, cluster)?;
+            files::remove_unfinished(&files.folder)?;
+            files::remove(&files.lock())?;
+        }
         for folder in [files.inventory_folder(), files.folder.clone()] {
             // Only an empty one goes.
             let _ = std::fs::remove_dir(folder);

@@ -50,6 +50,18 @@ fn command_refuses_a_lab_that_another_command_holds() {
     assert_eq!(checkout.state("one", "node"), "off", "to look needs no lock");
 }
 
+/// SIGKILL may come before the first rename of a state file.
+#[test]
+fn destroy_removes_files_of_an_up_killed_at_its_first_write() {
+    let checkout = checkout(&Cluster::new("one", &["node"]));
+    let folder = checkout.make_output("one");
+    for name in ["lock", ".state.json.4711.ThreadId(2).tmp"] {
+        fs::write(folder.join(name), "").unwrap();
+    }
+    checkout.lab(&["destroy", "one"]).answer().ok();
+    assert!(!folder.exists(), "{:?}", checkout.left());
+}
+
 #[test]
 fn destroy_removes_a_lab_with_a_damaged_state() {
     let checkout = checkout(&Cluster::new("one", &["node"]));

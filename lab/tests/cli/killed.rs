@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use lab_tests::cluster::{Cluster, Machine};
+use lab_tests::stand_ins::PROVIDER;
 use lab_tests::{Checkout, run};
 use rstest::rstest;
 
@@ -109,7 +110,11 @@ fn command_that_was_killed_is_called_again(#[case] command: &str) {
     cluster.host = Some("qemu:///system".to_owned());
     cluster.subnet = "10.251.3.0/24".to_owned();
     let checkout = super::checkout(&cluster);
-    let prepare = || drop(checkout.lab(&["up", "killed"]).answer().ok());
+    checkout.lab(&["up", "killed"]).answer().ok();
+    let places = ["output", PROVIDER]
+        .map(|name| (checkout.root().join(name), checkout.root().join(name).with_extension("kept")));
+    places.iter().for_each(|(place, kept)| copy(place, kept));
+    let prepare = || places.iter().for_each(|(place, kept)| copy(kept, place));
     let killed = kill_at_each_call(&checkout, &[command, "killed"], prepare, |fault| {
         let again = checkout.lab(&[command, "killed"]).answer();
         assert_eq!(again.code, 0, "after {fault}: {again}");
