@@ -297,12 +297,11 @@ impl Reached {
     /// When libvirt does not answer.
     pub async fn find(cx: &Cx, lab: &Lab, state: &StateFile) -> anyhow::Result<Option<Self>> {
         let embedded = match &lab.spec.host {
-            HostSpec::Libvirt(_) => None,
-            HostSpec::Embedded if fake::requested().is_some() => None,
-            HostSpec::Embedded => match embedded::find(&lab.files.host())? {
+            HostSpec::Embedded if fake::requested().is_none() => match embedded::find(&lab.files.host())? {
                 Some(host) => Some(host),
                 None => return Ok(None),
             },
+            _ => None,
         };
         Self::connect(cx, lab, state, embedded).await.map(Some)
     }
@@ -332,6 +331,10 @@ impl Reached {
         let provider = cx
             .blocking(move || match (&host, &reached) {
                 (HostSpec::Libvirt(uri), _) => provider::open(uri),
+                // No lab falls back to a fake.
+                (HostSpec::Embedded, None) if fake::requested().is_none() => {
+                    anyhow::bail!("the lab's host does not run")
+                }
                 (HostSpec::Embedded, Some(host)) => {
                     let libvirt = Libvirt::open(&host.uri())?.with_containers(host.container_uri())?;
                     Ok(Arc::new(libvirt) as Arc<dyn Provider>)

@@ -3,7 +3,8 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::site::{LARGE, Site, bytes, error, sha256};
+use crate::site::{LARGE, Site, bytes, error};
+use lab_tests::checkout::sha256;
 
 /// The command with a small disk for the store, in a mount namespace of its own. The script prints the number of blobs left.
 fn on_a_small_disk(site: &Site, size: &str, words: &[&str]) -> lab_tests::Answer {

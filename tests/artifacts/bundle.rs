@@ -4,7 +4,8 @@ use std::fs;
 
 use rstest::rstest;
 
-use crate::site::{Site, bytes, error, sha256};
+use crate::site::{Site, bytes, error};
+use lab_tests::checkout::sha256;
 
 fn exported() -> (Site, std::path::PathBuf) {
     let site = Site::new();

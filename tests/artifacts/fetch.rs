@@ -7,7 +7,8 @@ use nix::sys::signal::Signal;
 use rstest::rstest;
 
 use crate::server::Mood;
-use crate::site::{LARGE, Site, bytes, error, sha256};
+use crate::site::{LARGE, Site, bytes, error};
+use lab_tests::checkout::sha256;
 use lab_tests::run::kill_ever_later;
 
 #[test]

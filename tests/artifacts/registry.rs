@@ -4,11 +4,11 @@ use std::fs;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use lab_tests::checkout::registry;
+use lab_tests::checkout::{registry, sha256};
 use lab_tests::{run, skip};
 use serde_json::json;
 
-use crate::site::{MANIFEST, Site, bytes, sha256};
+use crate::site::{MANIFEST, Site, bytes};
 
 /// Puts bytes where the registry keeps its blobs (its file system layout, version 2).
 fn lay(root: &std::path::Path, bytes: &[u8]) -> String {

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use lab_tests::checkout::sha256;
 use lab_tests::{Answer, Checkout, Run, redact};
 use serde_json::{Value, json};
-use sha2::Digest as _;
 
 use crate::server::Server;
 
@@ -29,10 +29,6 @@ pub fn bytes(seed: u8, count: usize) -> Vec<u8> {
         (state >> 24) as u8
     };
     (0..count).map(next).collect()
-}
-
-pub fn sha256(bytes: &[u8]) -> String {
-    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn descriptor(kind: &str, bytes: &[u8]) -> Value {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use lab_tests::checkout::walk;
 use lab_tests::computer::{Computer, processes};
+use lab_tests::run::KILLED;
 use lab_tests::soak::{Soak, named};
 use lab_tests::wait::{pause, until};
 use lab_tests::{Answer, Checkout, needs, redact};
@@ -60,7 +61,7 @@ impl SilentMirror {
         let making = making.env("TMPDIR", temporary).start();
         self.is_asked(checkout);
         making.signal(Signal::SIGKILL);
-        making.answer().code(137);
+        making.answer().code(KILLED);
         until("the end of its programs", Duration::from_secs(20), || {
             processes(checkout.root()).is_empty().then_some(())
         });

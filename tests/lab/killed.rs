@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use lab_tests::cluster::{BOOT, Cluster};
 use lab_tests::computer::{Computer, processes};
+use lab_tests::run::KILLED;
 use lab_tests::wait::until;
 use lab_tests::{Checkout, needs};
 use nix::sys::signal::{Signal, kill};
@@ -28,8 +29,7 @@ fn kill_at_three_steps(kind: &'static str) {
     let checkout = Checkout::with(&Cluster::new("killed", &["node"]).kind(kind));
     let before = Computer::look(checkout.root());
     let kill_at = |step: &str| {
-        // 128 and the number of SIGKILL.
-        checkout.lab(&["up", "killed"]).env("LAB_TEST_KILL_AT", step).answer().code(137);
+        checkout.lab(&["up", "killed"]).env("LAB_TEST_KILL_AT", step).answer().code(KILLED);
     };
     STEPS.into_iter().for_each(kill_at);
     checkout.lab(&["up", "killed"]).answer().ok();

@@ -5,12 +5,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use lab_tests::checkout::read_json;
+use lab_tests::checkout::{read_json, sha256};
 use lab_tests::cluster::Cluster;
 use lab_tests::computer::Computer;
 use lab_tests::{Checkout, needs};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 const LAB: &str = "served";
 const FILES: &str = "http://192.168.200.1:8080";
@@ -34,10 +33,6 @@ answer = connection.getresponse()
 headers = {name.lower(): value for name, value in answer.getheaders()}
 print(json.dumps({"status": answer.status, "headers": headers, "text": answer.read().decode()}))
 "#;
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// A store as the other commands fill it.
 struct TestStore<'a> {

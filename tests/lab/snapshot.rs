@@ -6,10 +6,8 @@ use std::path::PathBuf;
 
 use lab_tests::cluster::Cluster;
 use lab_tests::computer::Computer;
+use lab_tests::run::KILLED;
 use lab_tests::{Answer, Checkout, needs};
-
-/// The exit code of a program that SIGKILL ended.
-const KILLED: i32 = 128 + 9;
 
 struct Place {
     checkout: Checkout,

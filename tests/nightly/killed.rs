@@ -3,10 +3,8 @@
 
 use lab_tests::cluster::{Cluster, Machine};
 use lab_tests::computer::Computer;
+use lab_tests::run::KILLED;
 use lab_tests::{Checkout, needs};
-
-/// The exit code of a program that SIGKILL ended.
-const KILLED: i32 = 128 + 9;
 
 /// Every point at which `up` can be killed now: the ids of the plan's steps, in the order in which they are taken.
 fn points(checkout: &Checkout, cluster: &str) -> Vec<String> {

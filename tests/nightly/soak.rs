@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use lab_tests::run::KILLED;
 use lab_tests::soak::{SUBJECTS, Soak, named, soak, table};
 use lab_tests::{Living, living, needs, wait};
 use nix::sys::signal::Signal;
@@ -44,7 +45,7 @@ fn deploy_cut_off_while_kubeadm_runs_goes_on() {
         (quick.on("control-plane", has_begun) == "begun\n").then_some(())
     });
     deploy.signal(Signal::SIGKILL);
-    deploy.answer().code(137);
+    deploy.answer().code(KILLED);
 
     let again = quick.deploy(&["quick", "--no-snapshot"]).ok();
     assert!(again.stderr.contains("what it left is taken away"), "{again}");

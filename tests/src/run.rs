@@ -14,6 +14,8 @@ use nix::unistd::Pid;
 
 /// How long a program may take unless a test says otherwise. The longest builds a base image.
 const DEADLINE: Duration = Duration::from_secs(900);
+/// The exit code of a program that SIGKILL ended.
+pub const KILLED: i32 = 128 + 9;
 
 /// The caller's variables that programs under test get: where programs are, and how to reach the package mirror for the
 /// base image.
@@ -339,7 +341,7 @@ pub fn kill_ever_later(
         if answer.code == 0 {
             return round - 1;
         }
-        answer.code(137);
+        answer.code(KILLED);
         look();
     }
     rounds

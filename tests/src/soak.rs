@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 
 use crate::checkout::{Checkout, walk};
 use crate::computer::Computer;
-use crate::run::Run;
+use crate::run::{KILLED, Run};
 use crate::wait;
 
 pub use subjects::{SUBJECTS, named};
@@ -129,7 +129,7 @@ impl Soak {
             if answer.code == 0 {
                 return Some(answer.took);
             }
-            answer.code(137);
+            answer.code(KILLED);
             leftovers.extend(orphans(pid.as_raw()));
             (subject.resume)(checkout);
             None

@@ -6,9 +6,9 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 use crate::Checkout;
+use crate::checkout::sha256;
 
 /// Where stand-ins for programs lie in a checkout that has them, as a folder for PATH.
 pub const PROGRAMS: &str = "stand-ins/bin";
@@ -96,8 +96,7 @@ pub fn add_image(checkout: &Checkout, cluster: &str) {
         // The archive with an identity begins at a multiple of 512.
         let bytes = [0; 512];
         fs::write(folder.join(name), bytes).expect("a file can be written");
-        let digest: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        files.insert(name.to_owned(), json!({ "size": bytes.len(), "sha256": digest }));
+        files.insert(name.to_owned(), json!({ "size": bytes.len(), "sha256": sha256(&bytes) }));
     }
     let manifest = json!({
         "key": key, "source": "debian13", "virtual_size": 1 << 30, "command_line": "quiet",

@@ -16,7 +16,7 @@ struct File<'a> {
 /// A rule gives each line (from 1) where it is broken, and in what way.
 type Rule = fn(&File<'_>) -> Vec<(usize, String)>;
 
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 7] = [
     module_docs,
     libvirt_in_one_room,
     timeouts_in_one_table,
@@ -24,7 +24,6 @@ const RULES: [Rule; 8] = [
     names_of_elsewhere,
     length,
     words_that_are_gone,
-    vague_words,
 ];
 /// How many lines a file of code may have.
 const LONGEST_FILE: usize = 500;
@@ -169,41 +168,26 @@ fn names_of_elsewhere(file: &File<'_>) -> Vec<(usize, String)> {
     found.collect()
 }
 
-/// Names that a newcomer could not guess were replaced by the field's words, and do not come back.
+/// Names that a newcomer could not guess, and words without a subject, were replaced by the field's words, and do not come
+/// back. A lower-case word is refused in any case.
 fn words_that_are_gone(file: &File<'_>) -> Vec<(usize, String)> {
-    const GONE: [(&str, &str); 6] = [
+    const GONE: [(&str, &str); 8] = [
         (concat!("Trou", "ble"), "an error, as `FetchError`"),
         (concat!("Wish", "es"), "options, as `DeployOptions`"),
         (concat!("Work", "shop"), "a context, as `ApplyContext`"),
         (concat!("She", "lf"), "what it holds, as `ServedArtifacts`"),
-        (concat!("who", "ever"), "who does it"),
-        (concat!("Who", "ever"), "who does it"),
-    ];
-    let lines = file.text.lines().enumerate().filter(|_| is_rust(file.path) || file.path.ends_with(".md"));
-    let found = lines.flat_map(|(index, line)| {
-        let gone = GONE.iter().filter(move |(word, _)| has_word(line, word));
-        gone.map(move |(word, instead)| {
-            (index + 1, format!("`{word}` is gone from our words: name {instead}"))
-        })
-    });
-    found.collect()
-}
-
-/// A sentence names its subject: words without one are refused in Rust and in Markdown.
-fn vague_words(file: &File<'_>) -> Vec<(usize, String)> {
-    const VAGUE: [(&str, &str); 4] = [
         (concat!("no", "body"), "what is missing, as `no process`"),
         (concat!("some", "body"), "who it is, as `the user`"),
         (concat!("to", "ld"), "the verb, as `reported`"),
         (concat!("who", "ever"), "who does it"),
     ];
-    let is_prose = is_rust(file.path) || file.path.ends_with(".md");
-    let lines = file.text.lines().map(str::to_lowercase).enumerate().filter(|_| is_prose);
+    let lines = file.text.lines().enumerate().filter(|_| is_rust(file.path) || file.path.ends_with(".md"));
     let found = lines.flat_map(|(index, line)| {
-        let vague = VAGUE.into_iter().filter(|(word, _)| has_word(&line, word)).collect::<Vec<_>>();
-        vague
-            .into_iter()
-            .map(move |(word, instead)| (index + 1, format!("`{word}` is vague: name {instead}")))
+        let lower = line.to_lowercase();
+        let gone = GONE.iter().filter(move |(word, _)| has_word(line, word) || has_word(&lower, word));
+        gone.map(move |(word, instead)| {
+            (index + 1, format!("`{word}` is gone from our words: name {instead}"))
+        })
     });
     found.collect()
 }
@@ -322,9 +306,9 @@ mod tests {
     #[test]
     fn vague_words_are_refused_in_rust_and_markdown() {
         let text = concat!("// No", "body is to", "ld.\nlet to", "ld_by = 1;\n\"some", "body\"\n");
-        assert_eq!(lines(vague_words, "lab/core/src/a.rs", text), [1, 1, 3]);
-        assert_eq!(lines(vague_words, "README.md", text), [1, 1, 3]);
-        assert_eq!(lines(vague_words, "lab/core/src/a.snap", text), [] as [usize; 0]);
+        assert_eq!(lines(words_that_are_gone, "lab/core/src/a.rs", text), [1, 1, 3]);
+        assert_eq!(lines(words_that_are_gone, "README.md", text), [1, 1, 3]);
+        assert_eq!(lines(words_that_are_gone, "lab/core/src/a.snap", text), [] as [usize; 0]);
     }
 
     #[test]

@@ -4,12 +4,10 @@
 use std::path::Path;
 
 use lab_tests::cluster::{Cluster, Machine};
+use lab_tests::run::KILLED;
 use lab_tests::stand_ins::PROVIDER;
 use lab_tests::{Checkout, run};
 use rstest::rstest;
-
-/// The exit code of a program that SIGKILL ended.
-const KILLED: i32 = 128 + 9;
 
 /// Runs a command over and over, each time killed one point further, until no point is left. `prepare` puts the lab in
 /// the state where the command begins, `look` sees what the killed one left. Returns how often the command was killed.
