@@ -57,6 +57,7 @@ pub(super) fn resolve(
         kubespray: kubespray?,
         kubernetes,
         mirrors,
+        gpu_operator: None,
         machines,
     })
 }
