@@ -16,7 +16,7 @@ pub struct ChartImage {
 }
 
 /// Name of the image, the key of the chart's values below which it stands, and the key that switches it on.
-const IMAGES: [(&str, &str, Option<&str>); 12] = [
+const IMAGES: [(&str, &str, Option<&str>); 11] = [
     ("gpu_operator", "operator", None),
     ("gpu_operator_validator", "validator", None),
     ("gpu_container_toolkit", "toolkit", Some("toolkit.enabled")),
@@ -24,7 +24,6 @@ const IMAGES: [(&str, &str, Option<&str>); 12] = [
     ("gpu_feature_discovery", "gfd", Some("gfd.enabled")),
     ("gpu_dcgm_exporter", "dcgmExporter", Some("dcgmExporter.enabled")),
     ("gpu_dcgm", "dcgm", Some("dcgm.enabled")),
-    ("gpu_driver", "driver", Some("driver.enabled")),
     ("gpu_driver_manager", "driver.manager", Some("driver.enabled")),
     ("gpu_mig_manager", "migManager", Some("migManager.enabled")),
     ("gpu_node_status_exporter", "nodeStatusExporter", Some("nodeStatusExporter.enabled")),
@@ -34,7 +33,7 @@ const IMAGES: [(&str, &str, Option<&str>); 12] = [
 /// The images that the values of a cluster make its nodes pull, each once under the first of its names: GPU Feature
 /// Discovery is in the device plugin's, and since v25.10 the validator in the operator's.
 ///
-/// The tag of `gpu_driver` has the node's distribution behind it, which no cluster file says; here it is left out.
+/// The image of a driver is not among them: its tag ends with the node's distribution, which no cluster file says.
 pub fn images(spec: &ClusterSpec, chart: &Chart) -> Vec<ChartImage> {
     let values = values(spec, chart);
     let mut images: Vec<ChartImage> = Vec::new();

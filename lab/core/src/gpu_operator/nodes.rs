@@ -26,12 +26,17 @@ pub fn is_node(machine: &MachineSpec) -> bool {
 
 /// The nodes with GPUs, in the order of the file.
 pub fn gpu_nodes(spec: &ClusterSpec) -> impl Iterator<Item = &MachineSpec> {
-    spec.machines.iter().filter(|machine| is_node(machine) && !machine.gpus.is_empty())
+    gpu_nodes_of(&spec.machines)
+}
+
+/// Those among some machines.
+pub fn gpu_nodes_of(machines: &[MachineSpec]) -> impl Iterator<Item = &MachineSpec> {
+    machines.iter().filter(|machine| is_node(machine) && !machine.gpus.is_empty())
 }
 
 /// Whether some machine has no GPU, but something that stands in for one.
-pub fn has_stand_ins(spec: &ClusterSpec) -> bool {
-    let mut gpus = spec.machines.iter().flat_map(|machine| &machine.gpus);
+pub fn has_stand_ins(machines: &[MachineSpec]) -> bool {
+    let mut gpus = machines.iter().flat_map(|machine| &machine.gpus);
     gpus.any(|gpu| match gpu {
         GpuRequest::Address(_) | GpuRequest::Model(_) => false,
     })

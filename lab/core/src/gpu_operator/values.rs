@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 
 use super::chart::Chart;
 use super::nodes::{
-    EXCLUSIVE, RESOURCE, control_plane_taint, gpu_nodes, has_stand_ins, is_node, shared, taints,
+    EXCLUSIVE, RESOURCE, control_plane_taint, gpu_nodes_of, has_stand_ins, is_node, shared, taints,
 };
 use crate::source::suggest::shorten;
-use crate::spec::{ClusterSpec, GpuDriver, GpuOperatorSpec, GpuRuntime, MigStrategy, Taint};
+use crate::spec::{ClusterSpec, GpuDriver, GpuOperatorSpec, GpuRuntime, MachineSpec, MigStrategy, Taint};
 use crate::yaml_writer;
 
 /// The ConfigMap of the device plugin's configurations.
@@ -27,7 +27,8 @@ struct Setting {
 /// The values of a cluster as `values.yaml`: the same bytes for the same cluster. Each value has a comment with the
 /// key of the cluster file that it comes from, or the reason for it.
 pub fn render(spec: &ClusterSpec, chart: &Chart) -> String {
-    let settings = all(spec, chart);
+    let settings = spec.gpu_operator.iter().flat_map(|operator| all(&spec.machines, operator, chart));
+    let settings: Vec<Setting> = settings.collect();
     let mut root = Branch::default();
     for setting in &settings {
         root.insert(&setting.path, setting);
@@ -40,10 +41,18 @@ pub fn render(spec: &ClusterSpec, chart: &Chart) -> String {
     text
 }
 
-/// The same values as data.
+/// The same values as data; none where the cluster has no GPU Operator.
 pub fn values(spec: &ClusterSpec, chart: &Chart) -> Value {
+    match &spec.gpu_operator {
+        Some(operator) => values_of(&spec.machines, operator, chart),
+        None => Value::Object(Map::new()),
+    }
+}
+
+/// The values of an operator for some machines.
+pub fn values_of(machines: &[MachineSpec], operator: &GpuOperatorSpec, chart: &Chart) -> Value {
     let mut values = Map::new();
-    for setting in all(spec, chart) {
+    for setting in all(machines, operator, chart) {
         put(&mut values, &setting.path, setting.value);
     }
     Value::Object(values)
@@ -106,9 +115,8 @@ impl<'s> Branch<'s> {
 }
 
 /// Every setting, the user's own in place of the lab's.
-fn all(spec: &ClusterSpec, chart: &Chart) -> Vec<Setting> {
-    let Some(operator) = &spec.gpu_operator else { return Vec::new() };
-    let mut settings = own(spec, operator, chart);
+fn all(machines: &[MachineSpec], operator: &GpuOperatorSpec, chart: &Chart) -> Vec<Setting> {
+    let mut settings = own(machines, operator, chart);
     let mut users = Vec::new();
     flatten(&operator.values, &[], &mut users);
     for (path, value) in users {
@@ -161,13 +169,13 @@ impl Settings<'_> {
     }
 }
 
-fn own(spec: &ClusterSpec, operator: &GpuOperatorSpec, chart: &Chart) -> Vec<Setting> {
+fn own(machines: &[MachineSpec], operator: &GpuOperatorSpec, chart: &Chart) -> Vec<Setting> {
     let mut settings = Settings { chart, all: Vec::new() };
     driver(&mut settings, operator);
     sharing(&mut settings, operator);
     monitoring(&mut settings, operator);
-    tolerations(&mut settings, spec);
-    if has_stand_ins(spec) {
+    tolerations(&mut settings, machines);
+    if has_stand_ins(machines) {
         stand_ins(&mut settings);
     }
     settings.set("nfd.enabled", true, "the operator finds GPUs by the labels of Node Feature Discovery");
@@ -244,7 +252,7 @@ fn monitoring(settings: &mut Settings<'_>, operator: &GpuOperatorSpec) {
 
 /// The tolerations that nodes with GPUs need beyond the chart's own. Helm replaces lists, so that the chart's own
 /// are repeated.
-fn tolerations(settings: &mut Settings<'_>, spec: &ClusterSpec) {
+fn tolerations(settings: &mut Settings<'_>, all: &[MachineSpec]) {
     const OPERANDS: &str = "daemonsets.tolerations";
     const WORKER: &str = "node-feature-discovery.worker.tolerations";
     const COLLECTOR: &str = "node-feature-discovery.gc.tolerations";
@@ -252,7 +260,7 @@ fn tolerations(settings: &mut Settings<'_>, spec: &ClusterSpec) {
         let own = settings.chart.default(path).and_then(Value::as_array).cloned().unwrap_or_default();
         let mut list = own.clone();
         let mut machines = Vec::new();
-        for machine in gpu_nodes(spec) {
+        for machine in gpu_nodes_of(all) {
             for taint in taints(machine).iter().filter(|taint| !own.iter().any(|one| tolerates(one, taint))) {
                 let added = toleration(taint);
                 if !list.contains(&added) {
@@ -267,7 +275,7 @@ fn tolerations(settings: &mut Settings<'_>, spec: &ClusterSpec) {
         }
     }
     // It tolerates nothing by itself, and helm would wait for it for ever.
-    if !spec.machines.iter().any(|machine| is_node(machine) && taints(machine).is_empty()) {
+    if !all.iter().any(|machine| is_node(machine) && taints(machine).is_empty()) {
         let list = vec![toleration(&control_plane_taint())];
         settings.set(COLLECTOR, list, "every machine has a taint, and this pod has to run somewhere");
     }
