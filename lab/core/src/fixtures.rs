@@ -36,6 +36,7 @@ pub(crate) fn spec() -> ClusterSpec {
         },
         kubernetes: KubernetesSpec::default(),
         mirrors: MirrorsSpec::default(),
+        gpu_operator: None,
         machines: vec![
             MachineSpec {
                 cpus: 2,

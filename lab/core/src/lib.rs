@@ -10,6 +10,7 @@
 pub mod artifacts;
 pub mod cluster;
 pub mod deploy;
+pub mod gpu_operator;
 pub mod host;
 pub mod identity;
 pub mod kubespray;
@@ -27,6 +28,7 @@ pub mod source;
 pub mod spec;
 pub mod units;
 pub mod validate;
+mod yaml_writer;
 
 #[cfg(test)]
 mod fixtures;

@@ -12,8 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::Bytes;
 
+mod gpu_operator;
 mod kubernetes;
 
+pub use gpu_operator::{ChartFile, GpuDriver, GpuMonitoring, GpuOperatorSpec, GpuRuntime, MigStrategy};
 pub use kubernetes::{
     AddonsSpec, ApiSpec, ContainerEngine, ContainerRuntimeSpec, DnsMode, DnsSpec, Encapsulation, KubeletSpec,
     KubernetesSpec, MilliCpus, MirrorsSpec, NetworkPlugin, PodNetworkSpec, RegistrySpec, ReservedSpec,
@@ -34,6 +36,8 @@ pub struct ClusterSpec {
     pub kubernetes: KubernetesSpec,
     /// Where files and container images come from.
     pub mirrors: MirrorsSpec,
+    /// NVIDIA's GPU Operator, where the cluster has one.
+    pub gpu_operator: Option<GpuOperatorSpec>,
     /// In the order of the file.
     pub machines: Vec<MachineSpec>,
 }

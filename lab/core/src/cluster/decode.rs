@@ -12,6 +12,8 @@ use crate::source::suggest::{self, quote};
 use crate::source::yaml::{Node, Scalar, ScalarKind, Value};
 use crate::source::{Code, Findings, Span};
 
+pub(super) mod placed;
+
 /// A type that can be read from a node. `None`: it could not, and a finding says why.
 pub(super) trait Decode: Sized {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self>;

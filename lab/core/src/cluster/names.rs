@@ -78,7 +78,7 @@ impl FromScalar for MachineName {
 }
 
 /// Checks a DNS label (RFC 1123): valid for Kubernetes and libvirt.
-fn dns_label(text: &str, what: &str, most: usize) -> Result<String, Mistake> {
+pub(super) fn dns_label(text: &str, what: &str, most: usize) -> Result<String, Mistake> {
     if text.is_empty() {
         return Err(Mistake::new(Code::BadName, format!("the {what} name is empty")));
     }

@@ -17,8 +17,10 @@ use crate::source::yaml::{Node, Value};
 use crate::spec::{Egress, HostSpec, ImageSpec, MachineKind, Role, Strategy, Taint};
 use crate::units::Bytes;
 
+mod gpu_operator;
 mod kubernetes;
 
+pub(super) use gpu_operator::{ChartFile, GpuOperator, Sharing};
 pub(super) use kubernetes::{Addons, Api, ContainerRuntime, Dns, Kubelet, Kubernetes, Mirrors, PodNetwork};
 
 record! {
@@ -44,6 +46,8 @@ record! {
         kubernetes: Optional<Kubernetes>,
         /// Where files and container images come from instead of the internet.
         mirrors: Optional<Mirrors>,
+        /// NVIDIA's GPU Operator, which makes GPUs usable for pods. Left out, the cluster has none.
+        gpu_operator: Optional<GpuOperator>,
         /// The settings of every machine that does not override them.
         defaults: Optional<Defaults>,
         /// The machines. At least one is a control plane.

@@ -13,6 +13,7 @@ use crate::kubespray::DEFAULT_RELEASE;
 use crate::source::Findings;
 use crate::spec::{ClusterSpec, HostSpec, KubespraySpec, Strategy};
 
+mod gpu_operator;
 mod kubernetes;
 mod machines;
 mod network;
@@ -50,6 +51,14 @@ pub(super) fn resolve(
     let variables = kubespray.as_ref().map(|kubespray| kubespray.variables.clone()).unwrap_or_default();
     let kubernetes = options::kubernetes(&file.kubernetes, &variables, findings);
     let mirrors = options::mirrors(&file.mirrors);
+    let complete = machines.len() == list.items.len();
+    let cluster = gpu_operator::Cluster {
+        machines: &machines,
+        complete,
+        kubernetes: &kubernetes,
+        variables: &variables,
+    };
+    let gpu_operator = gpu_operator::resolve(&file.gpu_operator, &cluster, findings);
     Some(ClusterSpec {
         name: file.name.0.as_ref()?.value.0.clone(),
         host: host?,
@@ -57,6 +66,7 @@ pub(super) fn resolve(
         kubespray: kubespray?,
         kubernetes,
         mirrors,
+        gpu_operator,
         machines,
     })
 }

@@ -13,6 +13,7 @@ use crate::source::yaml::{Scalar, ScalarKind};
 use crate::spec::{Egress, HostSpec, ImageSpec, MachineKind, Role, Strategy};
 use crate::units::Bytes;
 
+pub(super) mod gpu_operator;
 pub(super) mod kubernetes;
 pub(super) mod kubespray;
 

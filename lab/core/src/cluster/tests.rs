@@ -10,6 +10,7 @@ use super::*;
 use crate::spec::{HostSpec, ImageSpec, MachineKind, Role};
 use crate::units::Bytes;
 
+mod gpu_operator;
 mod locate;
 mod messages;
 mod robustness;
@@ -69,9 +70,20 @@ kubernetes:
   feature_gates: {{InPlacePodVerticalScaling: true, AnyVolumeDataSource: false}}
   api: {{names: [api.example.com, 10.0.0.5, 'fd00::1']}}
 mirrors: {{files: 'http://files.lab:8080/', images: 'https://registry.lab:5000/kubernetes'}}
+gpu_operator:
+  version: v26.7.0
+  namespace: gpu
+  chart: {{url: 'https://charts.lab/gpu-operator-v26.7.0.tgz', sha256: {}}}
+  driver: host
+  runtime: toolkit
+  sharing: [{{machines: [two], replicas: 4}}]
+  mig: none
+  monitoring: {{exporter: true, service_monitor: true}}
+  values: {{operator: {{logging: {{level: debug}}}}, toolkit: {{env: [{{name: A, value: b}}]}}}}
 ",
         "AB".repeat(64),
-        "0f".repeat(64)
+        "0f".repeat(64),
+        "CD".repeat(32)
     )
 }
 

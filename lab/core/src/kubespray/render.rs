@@ -17,7 +17,6 @@ mod served;
 #[cfg(test)]
 mod tests;
 mod user;
-mod yaml;
 
 pub use files::{Files, made_for};
 pub(super) use files::{IN_INVENTORY, first_line};

@@ -152,6 +152,40 @@ codes! {
     MemoryExceedsHost = "memory-exceeds-host",
     /// A machine asks for more processors than the computer has.
     CpusExceedHost = "cpus-exceed-host",
+    /// A version of the GPU Operator's chart that is not known here.
+    UnknownChart = "unknown-chart",
+    /// A reference by which no chart can be found, or proven to be the right one.
+    BadChart = "bad-chart",
+    /// A GPU Operator for machines that have no GPU.
+    NoGpuMachine = "no-gpu-machine",
+    /// A machine that is not in the file.
+    UnknownMachine = "unknown-machine",
+    /// Time slices that are not for certain machines, or not for once.
+    BadSharing = "bad-sharing",
+    /// Time slices of a GPU that no machine has.
+    SharingWithoutGpu = "sharing-without-gpu",
+    /// A driver from a container, which does not exist for Debian.
+    NoDriverContainer = "no-driver-container",
+    /// A GPU that cannot be divided.
+    NoMig = "no-mig",
+    /// A key that the chart does not have.
+    UnknownChartKey = "unknown-chart-key",
+    /// A key that only another version of the chart has.
+    OtherChartKey = "other-chart-key",
+    /// A value that the chart is given anyway.
+    IdleChartValue = "idle-chart-value",
+    /// A value of the chart against a key of the cluster file that says the same thing.
+    ContradictingValue = "contradicting-value",
+    /// A version of one part of the GPU Operator, which is tested only as a whole.
+    PinnedOperand = "pinned-operand",
+    /// A tag that is not one of this image's.
+    OperandTag = "operand-tag",
+    /// A configuration of the device plugin that nothing makes.
+    MissingDeviceConfig = "missing-device-config",
+    /// A ServiceMonitor where its kind is missing.
+    ServiceMonitorWithoutCrd = "service-monitor-without-crd",
+    /// A setting of Kubespray that takes away what the container toolkit set up.
+    ToolkitOverwritten = "toolkit-overwritten",
     // From here on, those of the lint; see `is_of_lint`.
     /// A line of a file of hosts that Ansible refuses or passes over.
     BadInventory = "bad-inventory",

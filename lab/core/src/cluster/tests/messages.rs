@@ -9,10 +9,10 @@ use super::*;
 use crate::source::Finding;
 
 /// A title, and the change that makes the smallest file wrong: a text in it and its replacement.
-type Case = (&'static str, &'static str, &'static str);
+pub(super) type Case = (&'static str, &'static str, &'static str);
 
 /// The end of the smallest file, where keys of the second machine and of the file can be added.
-const END: &str = "- name: two\n";
+pub(super) const END: &str = "- name: two\n";
 
 const STRUCTURE: &[Case] = &[
     ("unknown key with a near one", END, "- name: two\n    adress: 192.168.200.20\n"),
@@ -288,13 +288,16 @@ fn facts() -> HostFacts {
     }
 }
 
-fn edited((title, from, to): Case) -> (&'static str, String) {
+pub(super) fn edited((title, from, to): Case) -> (&'static str, String) {
     assert_eq!(SMALLEST.matches(from).count(), 1, "{title}: {from:?} is in the smallest file once");
     (title, SMALLEST.replace(from, to))
 }
 
 /// Title and rendered findings of every case, one after the other.
-fn rendered(cases: impl IntoIterator<Item = (&'static str, String)>, facts: Option<&HostFacts>) -> String {
+pub(super) fn rendered(
+    cases: impl IntoIterator<Item = (&'static str, String)>,
+    facts: Option<&HostFacts>,
+) -> String {
     let mut all = String::new();
     for (title, text) in cases {
         let source = source(&text);
@@ -333,7 +336,7 @@ fn mistakes_about_the_computer_are_reported() {
 #[test]
 fn schema_refuses_single_values_too() {
     let validator = jsonschema::draft7::new(&schema()).unwrap();
-    let edits = [STRUCTURE, VALUES, NAMES, OPTIONS].into_iter().flatten();
+    let edits = [STRUCTURE, VALUES, NAMES, OPTIONS, gpu_operator::SINGLE].into_iter().flatten();
     for (title, text) in edits.map(|case| edited(*case)) {
         let twice = ["the same key twice", "two machines with one name"].contains(&title)
             || ["does not have", "for another runtime", "tag of Ansible's", "would be rounded"]
@@ -350,7 +353,11 @@ fn schema_refuses_single_values_too() {
 /// A code that no case shows is an unread message.
 #[test]
 fn every_code_is_shown_by_a_case() {
-    let edits = [STRUCTURE, VALUES, NAMES, NETWORK, KUBERNETES, OPTIONS, HOST].into_iter().flatten();
+    let gpu_operator = [gpu_operator::SINGLE, gpu_operator::TOGETHER];
+    let edits = [STRUCTURE, VALUES, NAMES, NETWORK, KUBERNETES, OPTIONS, HOST]
+        .into_iter()
+        .chain(gpu_operator)
+        .flatten();
     let texts = edits.map(|case| edited(*case).1).chain(SYNTAX.iter().map(|(_, text)| (*text).to_owned()));
     let facts = facts();
     let shown: BTreeSet<Code> = texts

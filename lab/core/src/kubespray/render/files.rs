@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 
+use super::Entry;
 use super::plugin::{network_plugin, plugin_policy};
-use super::{Entry, yaml};
 use crate::kubespray::index::Index;
 use crate::kubespray::setting::{Origin, Scope};
 use crate::spec::{ClusterSpec, NetworkPlugin};
+use crate::yaml_writer;
 
 /// Texts of files by their paths below the folder of the inventory.
 pub type Files = BTreeMap<String, String>;
@@ -45,7 +46,7 @@ pub(super) fn variables(spec: &ClusterSpec, index: &Index, entries: &[Entry]) ->
         let text = match drafts.entry(placement.path(&setting.scope, &setting.name)) {
             btree_map::Entry::Vacant(vacant) => {
                 let (text, _) = vacant.insert((first_line(spec) + "---\n", entry));
-                yaml::comment(text, &comment_of(entry));
+                yaml_writer::comment(text, &comment_of(entry));
                 text
             }
             btree_map::Entry::Occupied(occupied) => {
@@ -53,13 +54,13 @@ pub(super) fn variables(spec: &ClusterSpec, index: &Index, entries: &[Entry]) ->
                 // Settings of one origin share its comment.
                 if last.setting.origin != setting.origin || last.note != entry.note {
                     text.push('\n');
-                    yaml::comment(text, &comment_of(entry));
+                    yaml_writer::comment(text, &comment_of(entry));
                 }
                 *last = entry;
                 text
             }
         };
-        yaml::entry(text, &setting.name, &setting.value);
+        yaml_writer::entry(text, &setting.name, &setting.value);
     }
     drafts.into_iter().map(|(path, (text, _))| (path, text)).collect()
 }

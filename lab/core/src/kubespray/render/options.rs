@@ -13,9 +13,12 @@ use super::plugin::{
     Variables, container_engine, engine_version, network_plugin, plugin_encapsulation, plugin_mtu,
     plugin_policy, plugin_version,
 };
+use crate::gpu_operator::{chart, containerd_imports};
 use crate::kubespray::index::Index;
 use crate::kubespray::setting::{Origin, Scope};
-use crate::spec::{ClusterSpec, HostSpec, KubernetesSpec, MachineSpec, MirrorsSpec, Role, Taint};
+use crate::spec::{
+    ClusterSpec, ContainerEngine, GpuRuntime, HostSpec, KubernetesSpec, MachineSpec, MirrorsSpec, Role, Taint,
+};
 use crate::units::Bytes;
 
 /// The variable of the inventory that names the folder of the lab.
@@ -119,8 +122,25 @@ fn k8s_cluster(spec: &ClusterSpec, variables: &Variables, index: &Index) -> Vec<
     kubelet(&mut group, kubernetes);
     api(&mut group, spec);
     addons(&mut group, kubernetes, index);
+    gpu_runtime(&mut group, spec);
     group.entries.extend(containers::group(spec));
     group.entries
+}
+
+/// Kubespray writes containerd's configuration anew on every run (issue 12277 of kubernetes-sigs/kubespray). What the
+/// container toolkit puts beside it counts only where that configuration names the folder.
+fn gpu_runtime(group: &mut Group, spec: &ClusterSpec) {
+    let Some(operator) = &spec.gpu_operator else { return };
+    let beside = chart(&operator.version).is_some_and(|chart| chart.facts.drop_in);
+    let containerd = container_engine(spec.kubernetes.container_runtime.engine, &spec.kubespray.variables)
+        == Ok(ContainerEngine::Containerd);
+    if operator.runtime == GpuRuntime::Toolkit && beside && containerd {
+        group.always(
+            "what the container toolkit writes outlives a run of Kubespray",
+            "containerd_extra_args",
+            containerd_imports(),
+        );
+    }
 }
 
 /// Kubespray takes the name of the cluster for the domain of its services too. Setting the name means that.

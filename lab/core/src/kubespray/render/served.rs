@@ -9,12 +9,13 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::FILE_ROOTS;
 use super::files::first_line;
 use super::plugin::container_engine;
-use super::{FILE_ROOTS, yaml};
 use crate::artifacts::checksum_variable;
 use crate::identity::CA_ON_MACHINES;
 use crate::spec::{ClusterSpec, ContainerEngine};
+use crate::yaml_writer;
 
 /// Where the file lies below the folder of the inventory.
 pub const ARTIFACTS_FILE: &str = "group_vars/all/artifacts.yml";
@@ -178,7 +179,7 @@ impl Draft<'_> {
                 self.begin(comment);
                 begun = true;
             }
-            yaml::entry(&mut self.text, name, &value);
+            yaml_writer::entry(&mut self.text, name, &value);
         }
     }
 
@@ -186,14 +187,14 @@ impl Draft<'_> {
     fn merged(&mut self, comment: &str, name: &str, value: Value) {
         self.users(name, false);
         self.begin(comment);
-        yaml::entry(&mut self.text, name, &value);
+        yaml_writer::entry(&mut self.text, name, &value);
     }
 
     fn begin(&mut self, comment: &str) {
         if !self.text.ends_with("---\n") {
             self.text.push('\n');
         }
-        yaml::comment(&mut self.text, comment);
+        yaml_writer::comment(&mut self.text, comment);
     }
 
     /// Whether the user set a variable of `all` to nothing.

@@ -31,6 +31,7 @@ machines:
 
 const GPU: &str = "
 defaults: {labels: {owner: research}}
+gpu_operator: {version: v25.10.1}
 machines:
   - {name: control-plane, roles: [control-plane]}
   - name: gpu-worker

@@ -12,19 +12,38 @@ const STEP: usize = 2;
 const LONGEST_KEY: usize = 500;
 
 /// Adds `name: value` and a line break, as an entry of a mapping that is not indented.
-pub(super) fn entry(text: &mut String, name: &str, value: &Value) {
+pub(crate) fn entry(text: &mut String, name: &str, value: &Value) {
     pair(text, name, value, 0);
 }
 
+/// Adds `name: value` as an entry of a mapping that is `depth` levels deep, with a comment behind its first line.
+pub(crate) fn commented_entry(text: &mut String, name: &str, value: &Value, depth: usize, words: &str) {
+    let mut entry = String::new();
+    pair(&mut entry, name, value, depth * STEP);
+    let (first, rest) = entry.split_once('\n').unwrap_or((&entry, ""));
+    indent(text, depth * STEP);
+    text.push_str(first);
+    text.push_str("  ");
+    comment(text, words);
+    text.push_str(rest);
+}
+
+/// Adds the first line of a mapping that is `depth` levels deep.
+pub(crate) fn open_mapping(text: &mut String, name: &str, depth: usize) {
+    indent(text, depth * STEP);
+    text.push_str(&scalar(name));
+    text.push_str(":\n");
+}
+
 /// Adds a comment of one line.
-pub(super) fn comment(text: &mut String, words: &str) {
+pub(crate) fn comment(text: &mut String, words: &str) {
     text.push_str("# ");
     text.extend(words.chars().map(|c| if is_printable(c) { c } else { ' ' }));
     text.push('\n');
 }
 
 /// A text as a scalar of one line: as it is where no reader can take it for anything else, else in quotes.
-pub(super) fn scalar(text: &str) -> String {
+pub(crate) fn scalar(text: &str) -> String {
     if is_plain(text) { text.to_owned() } else { quoted(text) }
 }
 
