@@ -10,6 +10,7 @@
 pub mod artifacts;
 pub mod cluster;
 pub mod deploy;
+pub mod gpu_stand_in;
 pub mod host;
 pub mod identity;
 pub mod kubespray;

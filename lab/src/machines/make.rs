@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lab_core::libvirt_xml::Acceleration;
 use lab_core::plan::{Action, Inputs, Observed, Plan, desired, plan, render};
-use lab_core::spec::{HostSpec, ImageSpec, MachineKind};
+use lab_core::spec::{GpuRequest, HostSpec, ImageSpec, MachineKind};
 use tokio_util::sync::CancellationToken;
 
 use crate::ansible::{access, ping};
@@ -252,12 +252,14 @@ pub fn note_unsupported_options(cx: &Cx, lab: &Lab) {
         .spec
         .machines
         .iter()
-        .filter(|machine| !machine.gpus.is_empty())
+        .filter(|machine| machine.gpus.iter().any(GpuRequest::is_physical))
         .map(|machine| machine.name.as_str())
         .collect();
     if !wanting.is_empty() {
-        cx.progress
-            .note(&format!("GPUs are not given to machines yet: {} will be without", wanting.join(", ")));
+        cx.progress.note(&format!(
+            "physical GPUs are not given to machines yet: {} will be without",
+            wanting.join(", ")
+        ));
     }
 }
 
