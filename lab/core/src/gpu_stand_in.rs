@@ -8,6 +8,16 @@ use crate::identity::{Uuid, digest_of};
 use crate::spec::{GpuRequest, MachineSpec};
 use crate::units::Bytes;
 
+mod block;
+mod files;
+
+pub use block::LENGTH as BLOCK_LENGTH;
+pub use files::{CONTROL, Programs, files, files_without};
+
+/// The version of the driver that is stood in for. It is that of chart v25.3.4 of the GPU Operator, and says what it is
+/// in its last part: NVML, GPU Feature Discovery (`X.Y.Z`, any text in each part), the container toolkit (the name
+/// of `libcuda.so.VERSION`) and so labels of nodes all show it whole.
+pub const DRIVER_VERSION: &str = "580.82.07-stand-in";
 /// NVIDIA among the vendors of PCI functions.
 pub const VENDOR: u16 = 0x10de;
 /// As many stand-ins as one machine can have: so many fit into a block.

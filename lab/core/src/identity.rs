@@ -16,6 +16,8 @@ use sha2::{Digest, Sha256};
 use crate::spec::{ClusterSpec, Egress, MachineSpec};
 use crate::units::MacAddress;
 
+use cpio::Entry;
+
 pub mod boot;
 pub mod cloud;
 mod cpio;
@@ -224,6 +226,8 @@ pub struct MachineIdentity {
     pub egress: Egress,
     /// The certificate of the lab's own authority, in PEM, where the lab serves artefacts: `/etc/lab/ca.crt`.
     pub authority: Option<String>,
+    /// What a machine of the lab's own image gets besides, directories before their content: the driver's stand-in.
+    pub extra: Vec<Entry>,
 }
 
 impl MachineIdentity {
@@ -246,6 +250,7 @@ impl MachineIdentity {
             login_key: login_key.trim().to_owned(),
             egress: spec.network.egress,
             authority: None,
+            extra: Vec::new(),
         }
     }
 
