@@ -25,7 +25,7 @@ use crate::{check, consent, files};
 
 use super::apply::{ApplyContext, apply};
 use super::observe::observe;
-use super::{down, limits, offline};
+use super::{down, limits, offline, stand_in};
 
 /// What `up` would do, without doing anything.
 ///
@@ -108,6 +108,7 @@ pub async fn make(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&[&str]>) 
 
 async fn make_on_host(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&[&str]>) -> anyhow::Result<Made> {
     moved(lab, state)?;
+    stand_in::check_programs(lab)?;
     let (images, keys, reached) = begin(cx, lab, state).await?;
     fits(lab, &images)?;
     runs_containers(lab, &reached)?;
