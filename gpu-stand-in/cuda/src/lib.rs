@@ -1,4 +1,4 @@
-//! `libcuda.so.1` without a GPU. Container runtimes look for the file; a program that calls it is told that there is no
+//! `libcuda.so.1` without a GPU. Container runtimes look for the file; to a program that calls it, it answers that there is no
 //! device, so that none takes a stand-in for something that computes.
 #![expect(unsafe_code, reason = "C finds functions by their plain names")]
 
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn program_is_told_that_there_is_no_device() {
+    fn library_answers_that_there_is_no_device() {
         let (mut version, mut count) = (0, 0);
         assert_eq!((cuInit(0), cuDeviceGetCount(&raw mut count)), (NO_DEVICE, NO_DEVICE));
         // SAFETY: null is refused, and the number lives during the call.

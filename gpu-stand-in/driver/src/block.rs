@@ -96,7 +96,7 @@ impl Faults {
     }
 }
 
-/// What programs that wait for events are told.
+/// What programs that wait for events receive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event {
     /// The change that it came with: later ones have larger numbers.
@@ -319,4 +319,55 @@ fn event(line: &str) -> Option<Event> {
     let numbers: Vec<u64> = line.split(' ').map(str::parse).collect::<Result<_, _>>().ok()?;
     let [number, gpu, kind, data] = numbers[..] else { return None };
     Some(Event { number, gpu: gpu.try_into().ok()?, kind, data })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block() -> Block {
+        let gpu = |index: u32| {
+            format!(
+                "gpu {index} uuid=GPU-{index} address=0000:4{index}:00.0 device=1eb8 class=030200 memory=1024 \
+                 compute=7.5 temperature=35 power=7093 limit=70000 ecc=1 name=Tesla T4 STAND-IN\n"
+            )
+        };
+        let text = format!("{MAGIC}\nchange 7\ndriver 1.2.3\ncuda 13000\n{}{}end 7\n", gpu(0), gpu(1));
+        Block::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn block_keeps_its_plan_when_faults_come_and_go() {
+        let block = block();
+        let text = |block: &Block| String::from_utf8(block.render()).unwrap().trim_end().to_owned();
+        let mut broken = block.clone();
+        for fault in [Fault::Hot, Fault::Ecc, Fault::Xid(13), Fault::Remove] {
+            broken = broken.changed(1, fault).unwrap();
+            assert_eq!(Block::parse(&broken.render()), Some(broken.clone()));
+        }
+        let faults = Faults { xid: Some(XID_OFF_THE_BUS), removed: true, hot: true, ecc_errors: 1 };
+        assert_eq!((&broken.gpus[1].faults, &broken.gpus[0]), (&faults, &block.gpus[0]));
+        let whole = broken.cleared();
+        assert_eq!(whole.change, block.change + 5);
+        assert_eq!(text(&whole).replace("change 12", "change 7").replace("end 12", "end 7"), text(&block));
+    }
+
+    #[test]
+    fn block_is_none_while_it_is_being_written() {
+        let (before, after) = (block().render(), block().changed(0, Fault::Xid(79)).unwrap().render());
+        let half = [&after[..100], &before[100..]].concat();
+        let texts: [&[u8]; 4] = [&half, b"", MAGIC.as_bytes(), &before[..200]];
+        for bytes in texts {
+            assert_eq!(Block::parse(bytes), None);
+        }
+    }
+
+    #[test]
+    fn block_forgets_the_oldest_events() {
+        let mut block = block();
+        for xid in 1..100 {
+            block = block.changed(0, Fault::Xid(xid)).unwrap();
+        }
+        assert_eq!((block.events.len(), block.events[0].data, block.render().len()), (EVENTS, 84, LENGTH));
+    }
 }

@@ -7,7 +7,6 @@
 //! Safety of all of them: a pointer is null, which is refused, or points to what the header says, which the caller owns
 //! during the call.
 #![expect(unsafe_code, reason = "C calls with raw pointers, and finds functions by their plain names")]
-#![expect(clippy::missing_safety_doc, reason = "the contract is one for all functions, above")]
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_ulonglong};
 use std::time::Duration;
@@ -135,6 +134,9 @@ macro_rules! functions {
     ($($(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty),*) -> $answer:expr;)+) => {
         $(
             $(#[$doc])*
+            ///
+            /// # Safety
+            /// As all of this module.
             #[unsafe(no_mangle)]
             pub unsafe extern "C" fn $name($($argument: $type),*) -> Return {
                 $answer
@@ -143,6 +145,7 @@ macro_rules! functions {
     };
 }
 
+// SAFETY of each block below: what the caller promises is the same for all of them; see the module.
 functions! {
     /// Begins.
     fn nvmlInit() -> code(driver::initialize());
@@ -158,11 +161,9 @@ functions! {
     fn nvmlSystemGetCudaDriverVersion_v2(to: *mut c_int) -> cuda_version(to);
     /// The driver's version, with the word `stand-in`.
     fn nvmlSystemGetDriverVersion(to: *mut c_char, length: c_uint) ->
-        // SAFETY: see the module.
         unsafe { put_text(to, length, driver::block().map(|block| block.driver)) };
     /// The library's own version, with the word `stand-in`.
     fn nvmlSystemGetNVMLVersion(to: *mut c_char, length: c_uint) ->
-        // SAFETY: see the module.
         unsafe { put_text(to, length, driver::block().map(nvml_version)) };
     /// How many GPUs the caller sees.
     fn nvmlDeviceGetCount(to: *mut c_uint) -> unsafe { put(to, count()) };
@@ -237,6 +238,9 @@ functions! {
 }
 
 /// Compute capability of a GPU.
+///
+/// # Safety
+/// As all of this module.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nvmlDeviceGetCudaComputeCapability(
     device: Handle,
@@ -256,6 +260,9 @@ pub unsafe extern "C" fn nvmlDeviceGetCudaComputeCapability(
 }
 
 /// Whether a GPU counts errors of its memory, now and after the next start.
+///
+/// # Safety
+/// As all of this module.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nvmlDeviceGetEccMode(
     device: Handle,
