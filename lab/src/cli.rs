@@ -12,6 +12,7 @@ pub mod cloud;
 pub mod commands;
 pub mod deploy;
 pub mod exit_code;
+pub mod gpu;
 pub mod inventory;
 pub mod kubespray;
 pub mod phases;
@@ -150,6 +151,11 @@ pub enum Command {
         #[arg(last = true, required = true)]
         words: Vec<OsString>,
     },
+    /// Break a stand-in for a GPU, or make all of a machine whole again
+    #[command(
+        after_help = "docs/gpu-stand-in.md has what each fault does.\n\nExamples:\n  cargo xtask lab gpu-fault gpu-worker-1 --xid 79\n  cargo xtask lab gpu-fault gpu-worker-1 --gpu 1 --remove\n  cargo xtask lab gpu-fault gpu-worker-1 --clear"
+    )]
+    GpuFault(gpu::GpuFault),
     /// Attach the terminal to a machine's serial console; Ctrl-] leaves it
     #[command(after_help = "Example: cargo xtask lab console control-plane")]
     Console {

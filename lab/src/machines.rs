@@ -16,5 +16,6 @@ pub mod offline;
 mod place;
 pub mod shell;
 pub mod single;
+pub mod stand_in;
 pub mod status;
 pub mod topology;

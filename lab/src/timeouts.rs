@@ -133,6 +133,8 @@ pub const KUBECONFIG_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The user ends a command on machines, not the lab.
 pub const REMOTE_COMMAND_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+/// A login, and one change of files on a machine: seconds under emulation.
+pub const GPU_FAULT_TIMEOUT: Duration = Duration::from_secs(60);
 /// After that, the power of a machine is cut. Overload alone makes it longer.
 pub const SHUTDOWN_TIMEOUT: Timeout = Timeout::from_secs(120);
 /// libvirt's binding has no event for the end of a machine.

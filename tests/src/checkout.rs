@@ -64,6 +64,7 @@ impl Checkout {
         checkout.environment = vec![
             ("PATH", path.expect("no folder on PATH has a colon in its name")),
             ("LAB_TEST_PROVIDER", root.join(stand_ins::PROVIDER).into()),
+            (stand_ins::GPU.0, root.join(stand_ins::GPU.1).into()),
         ];
         stand_ins::lay_out(&checkout);
         checkout

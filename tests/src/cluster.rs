@@ -30,6 +30,8 @@ pub struct Machine {
     pub memory: String,
     /// Whether `up` starts it.
     pub auto_start: bool,
+    /// The models of its stand-ins for GPUs.
+    pub stand_ins: Vec<&'static str>,
 }
 
 impl Cluster {
@@ -73,11 +75,16 @@ impl Cluster {
         for (index, machine) in self.machines.iter().enumerate() {
             // kubeadm refuses a control plane with one processor.
             let (role, cpus) = if index == 0 { ("control-plane", 2) } else { ("worker", 1) };
-            let Machine { name, memory, auto_start } = machine;
+            let Machine { name, memory, auto_start, stand_ins } = machine;
             let _ = writeln!(
                 text,
                 "  - name: {name}\n    roles: [{role}]\n    cpus: {cpus}\n    memory: {memory}\n    auto_start: {auto_start}"
             );
+            if !stand_ins.is_empty() {
+                let gpus: Vec<String> =
+                    stand_ins.iter().map(|model| format!("{{stand_in: {model}}}")).collect();
+                let _ = writeln!(text, "    gpus: [{}]", gpus.join(", "));
+            }
         }
         text
     }
@@ -86,7 +93,7 @@ impl Cluster {
 impl Machine {
     /// One that `up` starts. No guest uses the memory that a control plane must have, so that it costs nothing.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), memory: "2GiB".to_owned(), auto_start: true }
+        Self { name: name.to_owned(), memory: "2GiB".to_owned(), auto_start: true, stand_ins: vec![] }
     }
 
     /// One that is defined only: no time is spent on its boot.

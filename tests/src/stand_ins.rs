@@ -15,6 +15,9 @@ pub const PROGRAMS: &str = "stand-ins/bin";
 /// Where the provider keeps what labs share.
 pub const PROVIDER: &str = "provider";
 
+/// Where files lie that `lab` takes for the programs of the GPU stand-in, and the variable that tells it so.
+pub const GPU: (&str, &str) = ("LAB_TEST_GPU_STAND_IN", "stand-ins/gpu");
+
 /// `ssh`: a machine that the fake runs answers with its name and the command; `exit N` ends with N. Any other refuses.
 const SSH: &str = r#"#!/bin/sh
 config=
@@ -75,6 +78,11 @@ pub fn lay_out(checkout: &Checkout) {
     write_program(&programs.join("git"), GIT);
     for name in FAILING {
         write_program(&programs.join(name), FAILS);
+    }
+    let gpu = checkout.root().join(GPU.1);
+    fs::create_dir_all(&gpu).expect("a folder can be made");
+    for name in ["libgpu_stand_in_nvml.so", "libgpu_stand_in_cuda.so", "nvidia-smi", "gpu-stand-in"] {
+        fs::write(gpu.join(name), name).expect("a file can be written");
     }
 }
 

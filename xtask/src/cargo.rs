@@ -33,7 +33,10 @@ fn is_leaked(name: &str) -> bool {
         || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Builds the `lab` program and gives its path.
+/// The packages of the `lab` program and of what it looks for beside itself: the GPU stand-in, which goes into machines.
+const PROGRAMS: [&str; 3] = ["lab", "gpu-stand-in-driver", "gpu-stand-in-cuda"];
+
+/// Builds the `lab` program, with the programs that it takes along, and gives its path.
 ///
 /// Says nothing when there is nothing to build. Otherwise cargo shows its progress: the first build
 /// takes a minute, and a silent minute looks like a hang.
@@ -43,7 +46,8 @@ fn is_leaked(name: &str) -> bool {
 pub fn build_lab(cx: &Cx) -> anyhow::Result<PathBuf> {
     let binary = profile_directory()?.join("lab");
     let quiet = is_fresh(&binary, &cx.folders.root).then_some("--quiet");
-    cargo(cx).args(["build", "--package", "lab", "--bin", "lab"]).args(quiet).run().map_err(|_| Failure {
+    let packages = PROGRAMS.iter().flat_map(|package| ["--package", *package]);
+    cargo(cx).arg("build").args(packages).args(quiet).run().map_err(|_| Failure {
         code: crate::failure::UNEXPECTED,
         message: "the lab program does not build".into(),
         hint: None,
@@ -64,7 +68,7 @@ fn profile_directory() -> anyhow::Result<PathBuf> {
 /// decides what to build.
 fn is_fresh(binary: &Path, root: &Path) -> bool {
     let Ok(built) = fs::metadata(binary).and_then(|metadata| metadata.modified()) else { return false };
-    ["Cargo.toml", "Cargo.lock", "lab"]
+    ["Cargo.toml", "Cargo.lock", "gpu-stand-in", "lab"]
         .iter()
         .all(|name| newest(&root.join(name)).is_ok_and(|changed| changed <= built))
 }

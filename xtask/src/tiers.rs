@@ -52,7 +52,7 @@ impl Tier {
         match self {
             // Only the first does without libvirt's headers.
             Self::Core => ("core", &["xtask", "lab-cache", "lab-core"], "", 150),
-            Self::Cli => ("cli", &["lab"], "", 180),
+            Self::Cli => ("cli", &["lab", "gpu-stand-in-driver", "gpu-stand-in-cuda"], "", 180),
             Self::Tools => ("tools", &["lab-tests"], "lab-tests::tools", 120),
             Self::Smoke => ("smoke", &["lab-tests"], "lab-tests::lab", 240),
             Self::Kubespray => ("kubespray", &["lab-tests"], "lab-tests::kubespray", 1200),
@@ -129,7 +129,18 @@ mod tests {
     #[test]
     fn only_the_first_tier_does_without_libvirt() {
         assert_eq!(packages(&[Tier::Core]), ["lab-cache", "lab-core", "xtask"]);
-        assert_eq!(packages(&REQUIRED), ["lab", "lab-cache", "lab-core", "lab-tests", "xtask"]);
+        assert_eq!(
+            packages(&REQUIRED),
+            [
+                "gpu-stand-in-cuda",
+                "gpu-stand-in-driver",
+                "lab",
+                "lab-cache",
+                "lab-core",
+                "lab-tests",
+                "xtask"
+            ]
+        );
     }
 
     #[test]

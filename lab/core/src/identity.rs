@@ -16,6 +16,8 @@ use sha2::{Digest, Sha256};
 use crate::spec::{ClusterSpec, Egress, MachineSpec};
 use crate::units::MacAddress;
 
+use cpio::Entry;
+
 pub mod boot;
 pub mod cloud;
 mod cpio;
@@ -89,6 +91,15 @@ impl From<LabId> for String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Uuid([u8; 16]);
 
+impl Uuid {
+    /// The UUID made of the first bytes of a digest.
+    pub(crate) fn from_digest(mut bytes: [u8; 16]) -> Self {
+        bytes[6] = 0x80 | bytes[6] & 0x0f;
+        bytes[8] = 0x80 | bytes[8] & 0x3f;
+        Self(bytes)
+    }
+}
+
 impl fmt::Display for Uuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = hexadecimal(&self.0);
@@ -137,10 +148,7 @@ fn mac_address(lab: &LabId, machine: &str, attempt: u32) -> MacAddress {
 
 /// The UUID of `what`, a machine or the network, in a lab.
 fn uuid(lab: &LabId, what: &str) -> Uuid {
-    let mut bytes: [u8; 16] = digest("uuid", lab, what, 0);
-    bytes[6] = 0x80 | bytes[6] & 0x0f;
-    bytes[8] = 0x80 | bytes[8] & 0x3f;
-    Uuid(bytes)
+    Uuid::from_digest(digest("uuid", lab, what, 0))
 }
 
 /// The UUID of the lab's network. The name cannot be a machine's: it holds a slash.
@@ -148,12 +156,20 @@ pub fn network_uuid(lab: &LabId) -> Uuid {
     uuid(lab, "/network")
 }
 
-/// The first `N` bytes of a hash over the purpose, the lab, the name and the attempt. Each part is
-/// ended by a zero byte, which none of them can contain.
+/// The first `N` bytes of a hash over the purpose, the lab, the name and the attempt.
 fn digest<const N: usize>(purpose: &str, lab: &LabId, name: &str, attempt: u32) -> [u8; N] {
-    let text = format!("{purpose}\0{lab}\0{name}\0{attempt}\0");
+    digest_of(&[purpose, lab.as_str(), name, &attempt.to_string()])
+}
+
+/// The first `N` bytes of a hash over texts. Each is ended by a zero byte, which none of them can contain.
+pub(crate) fn digest_of<const N: usize>(texts: &[&str]) -> [u8; N] {
+    let mut hash = Sha256::new();
+    for text in texts {
+        hash.update(text);
+        hash.update([0]);
+    }
     let mut bytes = [0; N];
-    bytes.copy_from_slice(&Sha256::digest(text)[..N]);
+    bytes.copy_from_slice(&hash.finalize()[..N]);
     bytes
 }
 
@@ -164,12 +180,7 @@ pub fn public_key_digest(public_key: &str) -> String {
 
 /// The first 16 hexadecimal digits of a hash over texts, each ended by a zero byte.
 fn text_digest(texts: &[&str]) -> String {
-    let mut hash = Sha256::new();
-    for text in texts {
-        hash.update(text);
-        hash.update([0]);
-    }
-    hexadecimal(&hash.finalize()[..8])
+    hexadecimal(&digest_of::<8>(texts))
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
@@ -215,6 +226,8 @@ pub struct MachineIdentity {
     pub egress: Egress,
     /// The certificate of the lab's own authority, in PEM, where the lab serves artefacts: `/etc/lab/ca.crt`.
     pub authority: Option<String>,
+    /// What a machine of the lab's own image gets besides, directories before their content: the driver's stand-in.
+    pub extra: Vec<Entry>,
 }
 
 impl MachineIdentity {
@@ -237,6 +250,7 @@ impl MachineIdentity {
             login_key: login_key.trim().to_owned(),
             egress: spec.network.egress,
             authority: None,
+            extra: Vec::new(),
         }
     }
 

@@ -11,6 +11,7 @@ pub mod artifacts;
 pub mod cluster;
 pub mod deploy;
 pub mod gpu_operator;
+pub mod gpu_stand_in;
 pub mod host;
 pub mod identity;
 pub mod kubespray;

@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use crate::gpu_stand_in;
 use crate::identity::{LabId, MachineNumbers, machine_numbers, public_key_digest};
 use crate::libvirt_xml::{
     Acceleration, AppliedMachine, NetworkHost, NetworkPlan, NetworkSettings, network_plan,
@@ -296,6 +297,7 @@ pub fn desired(inputs: &Inputs<'_>) -> Desired {
             network: network.settings.clone(),
             host_key: public_key_digest(host_key),
             login_key: public_key_digest(&keys.login),
+            stand_in_gpus: gpu_stand_in::models(machine).map(|model| model.name.to_owned()).collect(),
         };
         // A container's root is a folder: it has no size of its own.
         let disk = if machine.kind == MachineKind::Vm { machine.disk } else { Bytes(0) };

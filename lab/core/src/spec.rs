@@ -5,6 +5,7 @@
 //! the subnet, there is at least one control plane, the number of etcd members is odd.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
@@ -131,7 +132,7 @@ pub struct MachineSpec {
     pub labels: BTreeMap<String, String>,
     /// Kubernetes node taints, in the order of the file.
     pub taints: Vec<Taint>,
-    /// Physical GPUs the machine wants. Carried; bound to machines later.
+    /// Its GPUs: all physical ones (carried; bound to machines later), or all stand-ins.
     pub gpus: Vec<GpuRequest>,
     /// False: defined, but started only by `vm start`.
     pub auto_start: bool,
@@ -186,7 +187,7 @@ pub struct Taint {
     pub effect: String,
 }
 
-/// One physical GPU that a machine wants.
+/// One GPU that a machine wants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GpuRequest {
@@ -194,4 +195,23 @@ pub enum GpuRequest {
     Address(String),
     /// Any free GPU whose model name contains this text.
     Model(String),
+    /// No GPU, but the outside of its driver: a name of `gpu_stand_in::MODELS`.
+    StandIn(String),
+}
+
+impl GpuRequest {
+    /// Whether it is a card of the computer's, and no stand-in.
+    pub fn is_physical(&self) -> bool {
+        !matches!(self, Self::StandIn(_))
+    }
+}
+
+impl fmt::Display for GpuRequest {
+    /// `GPU 0000:65:00.0`, `GPU RTX A6000`, `GPU RTX A6000 (stand-in)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(name) | Self::Model(name) => write!(f, "GPU {name}"),
+            Self::StandIn(model) => write!(f, "GPU {model} (stand-in)"),
+        }
+    }
 }

@@ -79,6 +79,7 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
             let lab = Lab::open(cx, &of.cluster)?;
             return shell::exec(cx, &lab, (!all).then_some(machines), &words, json).await;
         }
+        Command::GpuFault(arguments) => super::gpu::run(cx, arguments).await?,
         Command::Console { machine, of } => {
             return shell::console(cx, &Lab::open(cx, &of.cluster)?, &machine)
                 .await

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lab_core::libvirt_xml::Acceleration;
 use lab_core::plan::{Action, Inputs, Observed, Plan, desired, plan, render};
-use lab_core::spec::{HostSpec, ImageSpec, MachineKind};
+use lab_core::spec::{GpuRequest, HostSpec, ImageSpec, MachineKind};
 use tokio_util::sync::CancellationToken;
 
 use crate::ansible::{access, ping};
@@ -25,7 +25,7 @@ use crate::{check, consent, files};
 
 use super::apply::{ApplyContext, apply};
 use super::observe::observe;
-use super::{down, limits, offline};
+use super::{down, limits, offline, stand_in};
 
 /// What `up` would do, without doing anything.
 ///
@@ -108,6 +108,7 @@ pub async fn make(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&[&str]>) 
 
 async fn make_on_host(cx: &Cx, lab: &Lab, state: &StateFile, only: Option<&[&str]>) -> anyhow::Result<Made> {
     moved(lab, state)?;
+    stand_in::check_programs(lab)?;
     let (images, keys, reached) = begin(cx, lab, state).await?;
     fits(lab, &images)?;
     runs_containers(lab, &reached)?;
@@ -252,12 +253,14 @@ pub fn note_unsupported_options(cx: &Cx, lab: &Lab) {
         .spec
         .machines
         .iter()
-        .filter(|machine| !machine.gpus.is_empty())
+        .filter(|machine| machine.gpus.iter().any(GpuRequest::is_physical))
         .map(|machine| machine.name.as_str())
         .collect();
     if !wanting.is_empty() {
-        cx.progress
-            .note(&format!("GPUs are not given to machines yet: {} will be without", wanting.join(", ")));
+        cx.progress.note(&format!(
+            "physical GPUs are not given to machines yet: {} will be without",
+            wanting.join(", ")
+        ));
     }
 }
 

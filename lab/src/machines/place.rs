@@ -18,8 +18,8 @@ use crate::lab::Lab;
 use crate::provider::Provider;
 
 use super::apply::ApplyContext;
-use super::container;
 use super::observe::BASE_PREFIX;
+use super::{container, stand_in};
 
 /// The folder of the lab's storage pool, on the host of the machines.
 pub(super) fn pool_path(context: &ApplyContext) -> String {
@@ -109,6 +109,7 @@ pub(super) fn write_identity(context: &ApplyContext, name: &str) -> anyhow::Resu
         &context.keys.login,
     );
     identity.authority.clone_from(&context.keys.authority);
+    identity.extra = stand_in::files(&context.lab, machine)?;
     let own = context.lab.files.machine(name);
     if machine.kind == MachineKind::Container {
         files::private_folder(&own.folder)?;

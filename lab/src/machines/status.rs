@@ -37,6 +37,9 @@ pub struct MachineStatus {
     pub address: Option<std::net::Ipv4Addr>,
     /// As the file says.
     pub roles: Vec<Role>,
+    /// Its GPUs as the file says, `GPU RTX A6000 (stand-in)`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<String>,
     /// Whether the cluster file names it.
     pub in_file: bool,
 }
@@ -62,6 +65,7 @@ pub async fn look(cx: &Cx, lab: &Lab) -> anyhow::Result<LabStatus> {
         state: word(&observed, &machine.name),
         address: Some(machine.address),
         roles: machine.roles.iter().copied().collect(),
+        gpus: machine.gpus.iter().map(ToString::to_string).collect(),
         in_file: true,
     });
     let gone = observed
@@ -73,6 +77,7 @@ pub async fn look(cx: &Cx, lab: &Lab) -> anyhow::Result<LabStatus> {
             state: word(&observed, name),
             address: None,
             roles: vec![],
+            gpus: vec![],
             in_file: false,
         });
     let machines = in_file.chain(gone).collect();
@@ -114,7 +119,8 @@ pub fn table(status: &LabStatus) -> String {
         } else {
             "(no longer in the cluster file)".to_owned()
         };
-        text.push_str(&format!("{:width$}  {:8}  {address:15}  {roles}\n", machine.name, machine.state));
+        let facts = [vec![roles], machine.gpus.clone()].concat().join(", ");
+        text.push_str(&format!("{:width$}  {:8}  {address:15}  {facts}\n", machine.name, machine.state));
     }
     if let Some(served) = &status.served {
         let word = |running| if running { "running" } else { "stopped" };
@@ -153,6 +159,7 @@ mod tests {
             state,
             address: in_file.then(|| "192.168.200.10".parse().unwrap()),
             roles: if in_file { vec![Role::ControlPlane, Role::Etcd] } else { vec![] },
+            gpus: if in_file { vec!["GPU RTX A6000 (stand-in)".to_owned()] } else { vec![] },
             in_file,
         };
         let status = LabStatus {

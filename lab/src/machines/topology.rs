@@ -1,6 +1,6 @@
 //! A picture of a lab: its host, its network, its machines. Pure; made from the spec and a status.
 
-use lab_core::spec::{ClusterSpec, Egress, GpuRequest, MachineSpec};
+use lab_core::spec::{ClusterSpec, Egress, MachineSpec};
 
 use super::status::{LabStatus, role_words};
 
@@ -50,9 +50,6 @@ fn state(status: &LabStatus, machine: &MachineSpec) -> &'static str {
 fn facts(machine: &MachineSpec) -> String {
     let roles: Vec<_> = machine.roles.iter().copied().collect();
     let mut facts = vec![role_words(&roles), format!("{} cpu", machine.cpus), machine.memory.to_string()];
-    facts.extend(machine.gpus.iter().map(|gpu| match gpu {
-        GpuRequest::Address(address) => format!("GPU {address}"),
-        GpuRequest::Model(model) => format!("GPU {model}"),
-    }));
+    facts.extend(machine.gpus.iter().map(ToString::to_string));
     facts.join(", ")
 }

@@ -70,3 +70,12 @@ fn destroy_removes_a_lab_with_a_damaged_state() {
     checkout.lab(&["destroy", "one"]).answer().ok();
     assert_eq!(checkout.left(), Vec::<String>::new());
 }
+
+#[test]
+fn up_says_which_programs_of_the_gpu_stand_in_are_missing() {
+    let mut cluster = Cluster::new("gpu", &["node"]);
+    cluster.machines[0].stand_ins = vec!["L4"];
+    let checkout = checkout(&cluster);
+    fs::remove_file(checkout.root().join(lab_tests::stand_ins::GPU.1).join("nvidia-smi")).unwrap();
+    assert_transcript(&checkout, "up_without_programs_of_the_gpu_stand_in", &["up", "gpu"]);
+}

@@ -57,6 +57,30 @@ const MACHINES: Story = &[
     (2, "destroy ony"),
 ];
 
+/// A machine with stand-ins for GPUs.
+const GPUS: Story = &[
+    (2, "gpu-fault node --cluster one --xid 79"),
+    (2, "gpu-fault node --cluster gpu --hot"),
+    (2, "gpu-fault nod --cluster gpu --hot"),
+    (2, "gpu-fault worker --cluster gpu"),
+    (2, "gpu-fault worker --cluster gpu --hot --ecc"),
+    (2, "gpu-fault worker --cluster gpu --gpu 2 --hot"),
+    (2, "gpu-fault worker --cluster gpu --gpu 1 --ecc"),
+    (2, "gpu-fault worker --cluster gpu --gpu 1 --clear"),
+    (2, "gpu-fault worker --cluster gpu --xid 0"),
+    (20, "gpu-fault worker --cluster gpu --remove"),
+    (0, "plan gpu"),
+    (0, "up gpu"),
+    (0, "status gpu"),
+    (0, "topology gpu"),
+    (0, "gpu-fault worker --cluster gpu --xid 79"),
+    (0, "gpu-fault worker --cluster gpu --gpu 1 --remove"),
+    (0, "gpu-fault worker --cluster gpu --hot"),
+    (0, "gpu-fault worker --cluster gpu --ecc"),
+    (0, "gpu-fault worker --cluster gpu --clear"),
+    (0, "destroy gpu"),
+];
+
 /// Images and the cache.
 const STORES: Story = &[
     (0, "image list"),
@@ -135,16 +159,22 @@ const CLUSTERS: Story = &[
 ];
 
 /// All of them.
-pub const STORIES: [Story; 5] = [MACHINES, STORES, FILES, ARTIFACTS, CLUSTERS];
+pub const STORIES: [Story; 6] = [MACHINES, GPUS, STORES, FILES, ARTIFACTS, CLUSTERS];
 
 #[rstest]
 #[case::machines("machines", MACHINES)]
+#[case::gpus("gpus", GPUS)]
 #[case::stores("stores", STORES)]
 #[case::files("files", FILES)]
 #[case::artifacts("artifacts", ARTIFACTS)]
 #[case::clusters("clusters", CLUSTERS)]
 fn commands_say_what_they_did(#[case] name: &str, #[case] story: Story) {
     let checkout = super::checkout(&Cluster::new("one", &["node"]));
+    if name == "gpus" {
+        let mut gpu = Cluster::new("gpu", &["node", "worker"]);
+        gpu.machines[1].stand_ins = vec!["RTX A6000", "RTX 4090"];
+        checkout.write(&gpu.name, &gpu.text());
+    }
     let (mut transcript, mut wrong) = (String::new(), Vec::new());
     for (code, words) in story {
         let answer = call(&checkout, words);

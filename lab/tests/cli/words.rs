@@ -55,6 +55,7 @@ fn wrong_words_are_refused_with_a_sentence() {
         let refused = checkout.lab(&[&words[..], &["--no-such-option"]].concat()).answer().code(2);
         assert!(refused.stderr.contains("unexpected argument '--no-such-option'"), "{words:?}: {refused}");
         let cluster: &[&str] = match &leaf.usage {
+            usage if usage.contains("--xid") => &["node", "--cluster", "nowhere", "--xid", "79"],
             usage if usage.contains("CLUSTER> <PLAYBOOK>") => &["nowhere", "cluster.yml"],
             usage if usage.contains("CLUSTER> <MACHINE>") => &["nowhere", "node"],
             usage if usage.contains("--output <FILE> [CLUSTER]") => &["nowhere", "--output", "file"],

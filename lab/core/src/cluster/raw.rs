@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use super::decode::{Anything, Decode, List, Located, Map, Optional, Read, record};
 use super::names::{ClusterName, LabelKey, LabelValue, MachineName};
 use super::scalars::kubespray::{GitSource, Group, KubesprayVersion, VariableName};
-use super::scalars::{ApiVersion, Count, Digest, FileKind, Model, Mtu, PciAddress, Text, Url};
+use super::scalars::{ApiVersion, Count, Digest, FileKind, Model, Mtu, PciAddress, StandInModel, Text, Url};
 use crate::source::Findings;
 use crate::source::yaml::{Node, Value};
 use crate::spec::{Egress, HostSpec, ImageSpec, MachineKind, Role, Strategy, Taint};
@@ -149,7 +149,7 @@ record! {
         labels: Optional<Labels>,
         /// Taints of the Kubernetes node, as kubectl writes them: `key=value:Effect`.
         taints: Optional<List<Located<Taint>>>,
-        /// Physical GPUs the machine gets.
+        /// GPUs the machine gets: physical ones, or stand-ins, not both.
         gpus: Optional<List<Gpu>>,
         /// Whether the machine is started by `lab up`. With `false` it is defined, and started by `vm start`.
         #[schemars(extend("default" = true))]
@@ -158,12 +158,14 @@ record! {
 }
 
 record! {
-    /// One physical GPU: by its address, or any free one of a model.
+    /// One GPU: a physical one by its address, any free one of a model, or a stand-in for one.
     struct Gpu("a GPU") {
         /// PCI address, as `lspci -D` prints it.
         address: Optional<Located<PciAddress>>,
         /// Text that the model's name contains: `RTX A6000`.
         model: Optional<Located<Model>>,
+        /// No GPU, but the outside of a driver with one of this model: see `docs/gpu-stand-in.md`.
+        stand_in: Optional<Located<StandInModel>>,
     }
 }
 

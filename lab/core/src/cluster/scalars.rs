@@ -7,6 +7,7 @@ use ipnet::Ipv4Net;
 use schemars::{Schema, json_schema};
 
 use super::decode::{FromScalar, Mistake};
+use crate::gpu_stand_in;
 use crate::source::Code;
 use crate::source::suggest::{self, quote};
 use crate::source::yaml::{Scalar, ScalarKind};
@@ -437,5 +438,27 @@ impl FromScalar for Model {
             "" => Err(Mistake::new(Code::BadGpu, "the model is empty").hint("write it like RTX A6000")),
             text => Ok(Self(text.to_owned())),
         }
+    }
+}
+
+/// A model that there is a stand-in for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StandInModel(pub(super) &'static gpu_stand_in::Model);
+
+impl FromScalar for StandInModel {
+    const EXPECTED: &'static str = "a model that there is a stand-in for";
+
+    fn schema() -> Schema {
+        let names: Vec<&str> = gpu_stand_in::MODELS.iter().map(|model| model.name).collect();
+        json_schema!({ "type": "string", "enum": names })
+    }
+
+    fn read(scalar: &Scalar) -> Result<Self, Mistake> {
+        let text = scalar.as_text(Self::EXPECTED)?;
+        let names: Vec<&str> = gpu_stand_in::MODELS.iter().map(|model| model.name).collect();
+        gpu_stand_in::MODELS.iter().find(|model| model.name == text).map(Self).ok_or_else(|| {
+            Mistake::new(Code::UnknownWord, format!("there is no stand-in for the model {}", quote(text)))
+                .hint(suggest::one_of("models", text, &names))
+        })
     }
 }

@@ -40,6 +40,8 @@ fn everything() -> String {
     gpus: [{{address: '0000:65:00.0'}}, {{model: Tesla T4}}]
     taints: ['a=b:NoExecute', 'c:NoSchedule']
     auto_start: no
+  - name: four
+    gpus: [{{stand_in: RTX A6000}}, {{stand_in: L4}}]
   - name: three
     image: {{path: images/own.qcow2, sha512: {}}}
 defaults: {{kind: vm, cpus: 4, memory: 8GiB, disk: 40GiB, image: debian13, labels: {{owner: me}}, auto_start: true}}

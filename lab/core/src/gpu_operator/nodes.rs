@@ -39,6 +39,7 @@ pub fn has_stand_ins(machines: &[MachineSpec]) -> bool {
     let mut gpus = machines.iter().flat_map(|machine| &machine.gpus);
     gpus.any(|gpu| match gpu {
         GpuRequest::Address(_) | GpuRequest::Model(_) => false,
+        GpuRequest::StandIn(_) => true,
     })
 }
 
@@ -46,7 +47,7 @@ pub fn has_stand_ins(machines: &[MachineSpec]) -> bool {
 pub fn model(gpu: &GpuRequest) -> Option<&str> {
     match gpu {
         GpuRequest::Address(_) => None,
-        GpuRequest::Model(model) => Some(model),
+        GpuRequest::Model(model) | GpuRequest::StandIn(model) => Some(model),
     }
 }
 
@@ -105,4 +106,61 @@ pub fn namespace_labels() -> BTreeMap<String, String> {
         .into_iter()
         .map(|mode| (format!("pod-security.kubernetes.io/{mode}"), "privileged".to_owned()))
         .collect()
+}
+
+/// How many labels and annotations a node of a living cluster has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeMarks<'n> {
+    /// Its name.
+    pub name: &'n str,
+    /// Its labels.
+    pub labels: usize,
+    /// Its annotations.
+    pub annotations: usize,
+}
+
+/// Why nodes cannot get the GPU Operator, a sentence each. Kubelet gives each node that it registers both; one that was made
+/// by hand may lack them.
+///
+/// NFD's master adds labels by JSON patches, which cannot add to a mapping that is not there (v0.17.3,
+/// `pkg/nfd-master/nfd-master.go`). The operator writes an annotation into a mapping that is not there, and panics at every
+/// node from then on (v25.3.4, `controllers/state_manager.go`).
+pub fn unfit_nodes<'n>(nodes: impl IntoIterator<Item = NodeMarks<'n>>) -> Vec<String> {
+    let why = |node: NodeMarks<'_>| {
+        let name = node.name;
+        match (node.labels, node.annotations) {
+            (0, _) => Some(format!(
+                "the node `{name}` has no label at all, and Node Feature Discovery cannot give it the first one"
+            )),
+            (_, 0) => {
+                Some(format!("the node `{name}` has no annotation at all, and the GPU Operator panics on it"))
+            }
+            _ => None,
+        }
+    };
+    nodes.into_iter().filter_map(why).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::of_kubelet(5, 3, None)]
+    #[case::without_labels(0, 1, Some("no label at all"))]
+    #[case::without_annotations(1, 0, Some("no annotation at all"))]
+    #[case::without_both(0, 0, Some("no label at all"))]
+    fn node_without_labels_or_annotations_is_unfit(
+        #[case] labels: usize,
+        #[case] annotations: usize,
+        #[case] why: Option<&str>,
+    ) {
+        let found = unfit_nodes([NodeMarks { name: "bare", labels, annotations }]);
+        assert_eq!(found.len(), usize::from(why.is_some()));
+        assert!(
+            found.iter().all(|text| text.contains("`bare`") && why.is_some_and(|why| text.contains(why)))
+        );
+    }
 }

@@ -69,6 +69,8 @@ pub(super) fn entries(identity: &MachineIdentity) -> Vec<Entry> {
         entries.push(directory("etc/lab", 0o755, 0));
         entries.push(file(CA_ON_MACHINES.trim_start_matches('/'), 0o644, 0, line_ended(authority)));
     }
+    let below = |entry: &Entry| Entry { path: format!("identity/{}", entry.path), ..entry.clone() };
+    entries.extend(identity.extra.iter().map(below));
     entries
 }
 

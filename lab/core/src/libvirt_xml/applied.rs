@@ -35,4 +35,7 @@ pub struct AppliedMachine {
     pub host_key: String,
     /// Digest of the key that may log in.
     pub login_key: String,
+    /// The models of its stand-in GPUs, by slot. Machines of older versions have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stand_in_gpus: Vec<String>,
 }

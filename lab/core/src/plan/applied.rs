@@ -17,6 +17,10 @@ pub(super) fn differences(applied: &AppliedMachine, wanted: &AppliedMachine) -> 
         Acceleration::Tcg => "tcg",
         Acceleration::Native => "native",
     };
+    let models = |applied: &AppliedMachine| match applied.stand_in_gpus.as_slice() {
+        [] => "none".to_owned(),
+        models => models.join(", "),
+    };
     let differences = [
         differs("kind", kind(applied), kind(wanted), Effect::DataLoss),
         differs("image", &applied.image, &wanted.image, Effect::Restart),
@@ -26,6 +30,7 @@ pub(super) fn differences(applied: &AppliedMachine, wanted: &AppliedMachine) -> 
         differs("memory", applied.memory, wanted.memory, Effect::Restart),
         differs("address", applied.address, wanted.address, Effect::Restart),
         differs("MAC address", applied.mac, wanted.mac, Effect::Restart),
+        differs("stand-in GPUs", models(applied), models(wanted), Effect::Restart),
         (applied.host_key != wanted.host_key).then_some(Reason::NewKey { what: "host key" }),
         (applied.login_key != wanted.login_key).then_some(Reason::NewKey { what: "login key" }),
     ];

@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::{Action, Effect, MachineActions, NetworkActions, Plan, Reason, Wanted};
 use crate::libvirt_xml::{Forward, NetworkSettings};
-use crate::spec::MachineKind;
+use crate::spec::{GpuRequest, MachineKind};
 
 /// The printed plan. `colour`: with ANSI escapes, for a terminal.
 pub fn render(plan: &Plan, colour: bool) -> String {
@@ -113,6 +113,9 @@ impl fmt::Display for Wanted {
             MachineKind::Container => "a container".to_owned(),
         };
         write!(f, "{} cpu{plural}, {} memory, {root}, {}", applied.cpus, applied.memory, applied.address)?;
+        for model in &applied.stand_in_gpus {
+            write!(f, ", {}", GpuRequest::StandIn(model.clone()))?;
+        }
         if self.auto_start { Ok(()) } else { f.write_str(", started only by hand") }
     }
 }

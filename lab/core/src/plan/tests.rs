@@ -6,7 +6,7 @@ use rstest::rstest;
 
 use super::*;
 use crate::fixtures;
-use crate::spec::{MachineKind, MachineSpec};
+use crate::spec::{GpuRequest, MachineKind, MachineSpec};
 
 mod convergence;
 mod world;
@@ -137,6 +137,10 @@ fn everything_is_as_it_should_be() {
 })]
 #[case::other_acceleration("other_acceleration", |case: &mut Case| case.acceleration = Acceleration::Kvm)]
 #[case::other_mtu("other_mtu", |case: &mut Case| case.spec.network.mtu = 1400)]
+#[case::stand_in_gpus("stand_in_gpus", |case: &mut Case| {
+    case.spec.machines[1].gpus = vec![GpuRequest::StandIn("L4".to_owned())];
+    case.spec.machines.push(MachineSpec { gpus: case.spec.machines[1].gpus.clone(), ..fixtures::machine("new", 14) });
+})]
 #[case::removed("removed", |case: &mut Case| {
     case.spec.machines.remove(1);
 })]

@@ -86,8 +86,12 @@ codes! {
     BadTaint = "bad-taint",
     /// One taint twice on the same machine.
     DuplicateTaint = "duplicate-taint",
-    /// A GPU that is named neither by address nor by model.
+    /// A GPU that is named neither by address nor by model, and is no stand-in.
     BadGpu = "bad-gpu",
+    /// Stand-ins and physical GPUs on one machine.
+    MixedGpus = "mixed-gpus",
+    /// A stand-in GPU on a machine of a cloud image.
+    StandInImage = "stand-in-image",
     /// One GPU for two machines.
     DuplicateGpu = "duplicate-gpu",
     /// A reference by which no image can be found.
@@ -130,7 +134,7 @@ codes! {
     DuplicateAddress = "duplicate-address",
     /// The embedded host has no way out.
     EgressNeedsUplink = "egress-needs-uplink",
-    /// A container cannot be given a GPU.
+    /// A container cannot be given a physical GPU.
     ContainerGpu = "container-gpu",
     /// A container's root is the lab's own Debian.
     ContainerImage = "container-image",

@@ -85,6 +85,7 @@ fn status(health: Health, checks: Vec<Outcome>) -> CloudStatus {
         state: "running",
         address: Some("192.168.200.10".parse().unwrap()),
         roles: vec![Role::ControlPlane, Role::Etcd],
+        gpus: vec![],
         in_file: true,
     };
     CloudStatus {

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use crate::cluster::decode::{List, Located, Optional, Read};
 use crate::cluster::raw::{self, CloudImage, Defaults, Image, Labels};
 use crate::cluster::scalars::Count;
+use crate::gpu_stand_in;
 use crate::host::HostFacts;
 use crate::source::{Code, Findings, Span};
 use crate::spec::{GpuRequest, HostSpec, ImageSpec, MachineKind, MachineSpec, Role, Taint};
@@ -89,6 +90,7 @@ pub(super) fn draft<'f>(
             .hint(format!("write {BASE_DISK} or more: the disk takes only as much as is written to it"));
     }
     let gpus: Vec<_> = read_items(&file.gpus).filter_map(|gpu| resolve_gpu(gpu, findings)).collect();
+    check_stand_ins(image.as_ref(), &gpus, findings);
     if kind.is_some_and(|kind| kind.value == MachineKind::Container) {
         check_container(file, image.as_ref(), &gpus, findings);
     }
@@ -148,14 +150,14 @@ fn check_container(
     findings: &mut Findings,
 ) {
     const HINT: &str = "write `kind: vm` for this machine";
-    if let Some((_, span)) = gpus.first() {
+    if let Some((_, span)) = gpus.iter().find(|(gpu, _)| gpu.is_physical()) {
         findings
             .error(
                 Code::ContainerGpu,
                 *span,
                 "a container shares the computer's kernel and cannot be given a GPU",
             )
-            .hint(HINT);
+            .hint(format!("{HINT}, or `- stand_in: RTX A6000` for the outside of a driver without a GPU"));
     }
     if let Some(ImageSpec::Cloud { .. }) = image {
         findings
@@ -215,20 +217,54 @@ fn resolve_image(image: &Image, findings: &mut Findings) -> Option<ImageSpec> {
     Some(ImageSpec::Cloud { source, sha512 })
 }
 
+/// The rules of stand-ins that concern the whole machine.
+fn check_stand_ins(image: Option<&ImageSpec>, gpus: &[(GpuRequest, Span)], findings: &mut Findings) {
+    let mut stand_ins = gpus.iter().filter(|(gpu, _)| !gpu.is_physical());
+    let Some((_, first)) = stand_ins.next() else { return };
+    if let Some((_, physical)) = gpus.iter().find(|(gpu, _)| gpu.is_physical()) {
+        findings
+            .error(Code::MixedGpus, *first, "a machine has either stand-ins or physical GPUs, not both")
+            .hint("give them to two machines")
+            .related(*physical, "the physical one is here");
+    }
+    if let Some(ImageSpec::Cloud { .. }) = image {
+        findings
+            .error(
+                Code::StandInImage,
+                *first,
+                "a stand-in's driver is put into the lab's own image, not into a cloud image",
+            )
+            .hint("leave `image` out for this machine, or `stand_in`");
+    }
+    if let Some((_, span)) = stand_ins.nth(gpu_stand_in::MOST_OF_A_MACHINE - 1) {
+        let most = gpu_stand_in::MOST_OF_A_MACHINE;
+        findings
+            .error(Code::OutOfRange, *span, format!("a machine has at most {most} stand-in GPUs"))
+            .hint("give the others to another machine");
+    }
+}
+
 fn resolve_gpu(gpu: &raw::Gpu, findings: &mut Findings) -> Option<(GpuRequest, Span)> {
-    let problem = match (&gpu.address, &gpu.model) {
-        (Some(address), None) => {
+    let problem = match (&gpu.address, &gpu.model, &gpu.stand_in) {
+        (Some(address), None, None) => {
             let address = address.0.as_ref()?;
             return Some((GpuRequest::Address(address.value.0.clone()), address.span));
         }
-        (None, Some(model)) => {
+        (None, Some(model), None) => {
             let model = model.0.as_ref()?;
             return Some((GpuRequest::Model(model.value.0.clone()), model.span));
         }
-        (Some(_), Some(_)) => "a GPU has both `address` and `model`",
-        (None, None) => "a GPU has neither `address` nor `model`",
+        (None, None, Some(model)) => {
+            let model = model.0.as_ref()?;
+            return Some((GpuRequest::StandIn(model.value.0.name.to_owned()), model.span));
+        }
+        (None, None, None) => "a GPU has neither `address` nor `model` nor `stand_in`",
+        (Some(_), Some(_), None) => "a GPU has both `address` and `model`",
+        _ => "a GPU has `stand_in` beside another key",
     };
-    findings.error(Code::BadGpu, gpu.span, problem).hint("write one of them: `- model: RTX A6000`");
+    findings
+        .error(Code::BadGpu, gpu.span, problem)
+        .hint("write one of them: `- model: RTX A6000`, or `- stand_in: RTX A6000` without a GPU");
     None
 }
 

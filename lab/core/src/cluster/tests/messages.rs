@@ -96,6 +96,11 @@ const VALUES: &[Case] = &[
         "- name: a\n    gpus: [{address: '65:00.0'}, {address: card0}, {}, {address: '0000:65:00.0', model: T4}, {model: ''}]\n",
     ),
     (
+        "stand-ins for GPUs",
+        END,
+        "- name: a\n    gpus: [{stand_in: rtx a6000}, {stand_in: Voodoo}, {stand_in: [L4]}, {stand_in: L4, model: L4}]\n",
+    ),
+    (
         "images",
         END,
         "- {name: a, image: debian12}\n  - {name: b, image: {path: a.qcow2}}\n  - {name: c, image: {sha512: abc}}\n  - {name: d, image: {url: a.qcow2, sha512: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855}}\n  - {name: e, image: {path: '', url: 'http://a', sha512: xyz}}\n  - {name: f, image: 7}\n",
@@ -252,6 +257,21 @@ const KUBERNETES: &[Case] = &[
         "- name: two\n    kind: container\n    image: {path: a.qcow2, sha512: abababababababababababababababababababababababababababababababababababababababababababababababababababababababababababababababab}\n",
     ),
     ("a container on another host", END, "- {name: two, kind: container}\nhost: qemu:///system\n"),
+    (
+        "stand-ins beside physical GPUs",
+        END,
+        "- {name: two, gpus: [{model: T4}, {stand_in: Tesla T4}]}\n  - {name: three, kind: container, gpus: [{stand_in: Tesla T4}, {address: '0000:65:00.0'}]}\n",
+    ),
+    (
+        "too many stand-ins",
+        END,
+        "- {name: two, gpus: [{stand_in: L4}, {stand_in: L4}, {stand_in: L4}, {stand_in: L4}, {stand_in: L4}, {stand_in: L4}, {stand_in: L4}, {stand_in: L4}, {stand_in: L4}]}\n",
+    ),
+    (
+        "a stand-in on a cloud image",
+        END,
+        "- name: two\n    gpus: [{stand_in: L4}]\n    image: {path: a.qcow2, sha512: abababababababababababababababababababababababababababababababababababababababababababababababababababababababababababababababab}\n",
+    ),
     ("a container with a GPU", END, "- {name: two, kind: container, gpus: [{model: T4}]}\n"),
     (
         "one GPU twice",
