@@ -5,9 +5,9 @@
 
 use super::modules::{KUBECTL, PLAIN};
 use super::parts::{
-    Content, Image, Kind, Member, Module, ModuleVersion, Part, Product, Program, Stamp, Stamped,
+    Content, Image, Kind, Member, Module, ModuleVersion, Part, Product, Program, Source, Stamp, Stamped,
 };
-use super::table::{IMAGE, image, plain};
+use super::table::{IMAGE, image, plain, stand_in};
 use super::userland::SHELL;
 
 /// Upstream's own flags (its Makefiles). Symbols of the driver's library stay open: it is loaded when a program runs.
@@ -119,6 +119,8 @@ static TOOLKIT_MODULE: Module = Module {
             variable: "gitCommit",
             value: Stamped::Text("own-build"),
         },
+        // The installer has a variable of its own.
+        Stamp { package: "main", variable: "Version", value: Stamped::Module },
     ],
     c_linker: LAZY_SYMBOLS,
     ..PLAIN
@@ -147,6 +149,24 @@ static NFD_MODULE: Module = Module {
             value: Stamped::Text("/host-"),
         },
     ],
+    ..PLAIN
+};
+
+/// Our own exporter of metrics. It asks the kubelet which pod has which GPU, by the API of the cluster's Kubernetes.
+static EXPORTER_MODULE: Module = Module {
+    name: "dcgm-exporter-stand-in",
+    path: "k8s.io/kubelet",
+    requires: &["github.com/NVIDIA/go-nvml v0.12.9-0"],
+    version: ModuleVersion::Staging,
+    sources: &[
+        Source { path: "main.go", text: include_str!("programs/dcgm-exporter-stand-in/main.go") },
+        Source { path: "gpus.go", text: include_str!("programs/dcgm-exporter-stand-in/gpus.go") },
+        Source { path: "pods.go", text: include_str!("programs/dcgm-exporter-stand-in/pods.go") },
+        Source { path: "text.go", text: include_str!("programs/dcgm-exporter-stand-in/text.go") },
+    ],
+    programs: &[Program { name: "dcgm-exporter", package: "." }],
+    stamps: &[Stamp { package: "main", variable: "version", value: Stamped::Version }],
+    c_linker: OPEN_SYMBOLS,
     ..PLAIN
 };
 
@@ -306,4 +326,25 @@ pub const NODE_FEATURE_DISCOVERY: Part = image(
         environment: &["GRPC_GO_LOG_SEVERITY_LEVEL=INFO"],
         ..IMAGE
     },
+);
+
+/// The exporter of metrics: the operator's pod runs the entrypoint of the image.
+pub const GPU_DCGM_EXPORTER: Part = stand_in(
+    image(
+        "gpu_dcgm_exporter",
+        Image {
+            module: &EXPORTER_MODULE,
+            members: &[Member { path: "usr/bin/dcgm-exporter", program: "dcgm-exporter" }],
+            entrypoint: &["/usr/bin/dcgm-exporter"],
+            userland: Some(&SHELL),
+            environment: &[
+                "NVIDIA_DISABLE_REQUIRE=true",
+                "NVIDIA_VISIBLE_DEVICES=all",
+                "NVIDIA_DRIVER_CAPABILITIES=compute,utility",
+            ],
+            ..IMAGE
+        },
+    ),
+    &[],
+    "the module proxy refuses github.com/NVIDIA/dcgm-exporter, and DCGM itself is no open program",
 );

@@ -190,6 +190,15 @@ pub static HELM: Module = Module {
     ..PLAIN
 };
 
+/// The simulator of nodes, for control planes without machines.
+pub static KWOK: Module = Module {
+    name: "kwok",
+    path: "sigs.k8s.io/kwok",
+    programs: &[Program { name: "kwok", package: "sigs.k8s.io/kwok/cmd/kwok" }],
+    stamps: &[Stamp { package: "sigs.k8s.io/kwok/pkg/consts", variable: "Version", value: Stamped::Tag }],
+    ..PLAIN
+};
+
 /// CoreDNS.
 pub static COREDNS: Module = Module {
     name: "coredns",

@@ -3,7 +3,7 @@
 
 use super::gpu_stack;
 use super::modules::{
-    AGNHOST, CNI, CONTAINERD, COREDNS, CRI_TOOLS, CRICTL_STAND_IN, ETCD, HELM, KUBE_ROUTER, KUBERNETES,
+    AGNHOST, CNI, CONTAINERD, COREDNS, CRI_TOOLS, CRICTL_STAND_IN, ETCD, HELM, KUBE_ROUTER, KUBERNETES, KWOK,
     METRICS_SERVER, NERDCTL, PAUSE, PLAIN, REFUSED_CRI_TOOLS,
 };
 use super::parts::{Image, Kind, Member, Module, Part, Product};
@@ -119,6 +119,7 @@ pub static PARTS: &[Part] = &[
             Member { path: "vrf", program: "vrf" },
         ],
     ),
+    program("kwok", &KWOK),
     // It needs a C compiler, and libseccomp to filter system calls; the machines have the library.
     plain("runc", Kind::File, Product::Debian { package: "runc", path: "usr/sbin/runc" }),
     image(
@@ -219,6 +220,7 @@ pub static PARTS: &[Part] = &[
     gpu_stack::GPU_CONTAINER_TOOLKIT,
     gpu_stack::GPU_DEVICE_PLUGIN,
     gpu_stack::NODE_FEATURE_DISCOVERY,
+    gpu_stack::GPU_DCGM_EXPORTER,
     not_to_be_had("calico*", Kind::Image, NO_MODULE, ANOTHER_NETWORK),
     not_to_be_had("calico*", Kind::File, NO_MODULE, ANOTHER_NETWORK),
     not_to_be_had("cilium*", Kind::Image, NO_MODULE, ANOTHER_NETWORK),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use lab_core::artifacts::lock::Lock;
+use lab_core::artifacts::lock::{File, Lock};
 use lab_core::kubespray::{OwnBuild, Served, is_file_root, repository_of};
 
 use crate::artifacts::store::{Digest, Hasher, ImageRecord, Source, Store};
@@ -91,8 +91,10 @@ impl ServedArtifacts {
     /// # Errors
     /// When a record cannot be read.
     pub fn fill(store: &Store, lock: &Lock, mirror: Option<&str>) -> anyhow::Result<Self> {
-        let mut artifacts = Self { wanted: lock.files.len() + lock.images.len(), ..Self::default() };
-        for file in &lock.files {
+        // No machine asks for the others.
+        let of_machines: Vec<&File> = lock.files.iter().filter(|file| !file.dest.is_empty()).collect();
+        let mut artifacts = Self { wanted: of_machines.len() + lock.images.len(), ..Self::default() };
+        for file in of_machines {
             let Some(record) = store.file(&file.url)? else { continue };
             let sha256 = record.blob.sha256;
             let Some(path) = path_of(&file.url, mirror) else {
