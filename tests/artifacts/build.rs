@@ -132,7 +132,10 @@ fn chart_of_gpu_operator_is_packed_as_its_release() {
     let chart = unpack_file(&checkout, "gpu_operator_chart").join("gpu-operator");
     let about = std::fs::read_to_string(chart.join("Chart.yaml")).unwrap();
     let versions: Vec<_> = about.lines().filter(|line| line.to_lowercase().contains("version: v")).collect();
-    assert_eq!(versions, ["version: v25.3.4", "appVersion: v25.3.4", "    version: v0.17.3"]);
+    assert_eq!(
+        versions,
+        ["apiVersion: v2", "version: v25.3.4", "appVersion: v25.3.4", "    version: v0.17.3"]
+    );
     for inside in
         ["values.yaml", "crds/nvidia.com_clusterpolicies.yaml", "charts/node-feature-discovery/Chart.yaml"]
     {
