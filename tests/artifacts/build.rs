@@ -122,3 +122,25 @@ fn build_reports_missing_or_refused_input_in_one_sentence() {
         insta::assert_snapshot!([&without.stderr, last, &unchecked.stderr].join("\n----\n"));
     });
 }
+
+#[test]
+fn chart_of_gpu_operator_is_packed_as_its_release() {
+    let checkout = Checkout::with_own_cache();
+    let url = "https://helm.ngc.nvidia.com/nvidia/charts/gpu-operator-v25.3.4.tgz";
+    let said = build(&checkout, &lock(&[("gpu_operator_chart", url)], &[])).answer().ok().json();
+    assert_eq!(states(&said), [("gpu_operator_chart".to_owned(), "built".to_owned())]);
+    let chart = unpack_file(&checkout, "gpu_operator_chart").join("gpu-operator");
+    let about = std::fs::read_to_string(chart.join("Chart.yaml")).unwrap();
+    let versions: Vec<_> = about.lines().filter(|line| line.to_lowercase().contains("version: v")).collect();
+    assert_eq!(
+        versions,
+        ["apiVersion: v2", "version: v25.3.4", "appVersion: v25.3.4", "    version: v0.17.3"]
+    );
+    for inside in
+        ["values.yaml", "crds/nvidia.com_clusterpolicies.yaml", "charts/node-feature-discovery/Chart.yaml"]
+    {
+        assert!(chart.join(inside).is_file(), "the chart has {inside}");
+    }
+    let record = record(&checkout, "gpu_operator_chart");
+    assert!(record["source"] == "own-build" && record["made"]["compiler"].is_null(), "{record}");
+}

@@ -1,11 +1,11 @@
-//! All artefacts of `quick`, cold, from the modules and packages that its lock names.
+//! All artefacts of `quick`, and the GPU Operator's stack, cold, from the modules and packages that a lock names.
 
 use std::fs;
 use std::time::Duration;
 
 use lab_tests::checkout::real_root;
 use lab_tests::kubespray::reaching;
-use lab_tests::own_builds::{passed_on, states, unpack_file, unpack_image};
+use lab_tests::own_builds::{build, lock, passed_on, states, unpack_file, unpack_image};
 use lab_tests::{Checkout, run, wait};
 
 /// On two slow and busy processors.
@@ -81,5 +81,67 @@ fn artifacts_of_quick_are_built_and_print_their_version() {
             let unshare = run("unshare").args(UNSHARE).arg(&root);
             unshare.args(["/bin/sh", "-c", tools]).answer().ok();
         }
+    }
+}
+
+/// The stack of chart v25.3.4.
+const GPU_STACK: [(&str, &str); 6] = [
+    ("gpu_operator", "nvcr.io/nvidia/gpu-operator:v25.3.4"),
+    ("gpu_operator_validator", "nvcr.io/nvidia/cloud-native/gpu-operator-validator:v25.3.4"),
+    ("gpu_container_toolkit", "nvcr.io/nvidia/k8s/container-toolkit:v1.17.8-ubuntu20.04"),
+    ("gpu_device_plugin", "nvcr.io/nvidia/k8s-device-plugin:v0.17.4"),
+    ("node_feature_discovery", "registry.k8s.io/nfd/node-feature-discovery:v0.17.3"),
+    ("gpu_dcgm_exporter", "nvcr.io/nvidia/k8s/dcgm-exporter:4.3.1-4.4.0-ubuntu22.04"),
+];
+
+/// Programs of its images, and what they answer. The operator has no question for its version.
+const GPU_PROGRAMS: [(&str, &str, &str); 14] = [
+    ("gpu_operator", "kubectl version --client", "Client Version: v1.34.3"),
+    ("gpu_operator", "gpu-operator --help", "-leader-elect"),
+    ("gpu_operator_validator", "nvidia-validator --version", "v25.3.4"),
+    ("gpu_operator_validator", "bash -c 'stat -c %F /var/nvidia/manifests'", "directory"),
+    ("gpu_container_toolkit", "nvidia-toolkit --version", "1.17.8"),
+    ("gpu_container_toolkit", "nvidia-ctk --version", "1.17.8"),
+    ("gpu_container_toolkit", "nvidia-cdi-hook --version", "1.17.8"),
+    ("gpu_device_plugin", "nvidia-device-plugin --version", "v0.17.4"),
+    ("gpu_device_plugin", "gpu-feature-discovery --version", "v0.17.4"),
+    ("gpu_device_plugin", "config-manager --help", "--oneshot"),
+    ("gpu_dcgm_exporter", "dcgm-exporter --version", "(the lab's own stand-in)"),
+    ("node_feature_discovery", "/usr/bin/nfd-master -version", "v0.17.3"),
+    ("node_feature_discovery", "/usr/bin/nfd-worker -version", "v0.17.3"),
+    ("node_feature_discovery", "/usr/bin/nfd-gc -version", "v0.17.3"),
+];
+
+#[test]
+fn gpu_stack_is_built_and_its_chart_installs_its_images() {
+    let checkout = Checkout::with_own_cache();
+    let files = [
+        ("gpu_operator_chart", "https://helm.ngc.nvidia.com/nvidia/charts/gpu-operator-v25.3.4.tgz"),
+        ("helm", "https://get.helm.sh/helm-v3.18.4-linux-amd64.tar.gz"),
+    ];
+    let mut build = build(&checkout, &lock(&files, &GPU_STACK)).start();
+    wait::until("the GPU Operator's stack", PATIENCE, || build.has_ended().then_some(()));
+    for (name, state) in states(&build.answer().ok().json()) {
+        assert_eq!(state, "built", "{name}");
+    }
+    for (name, question, answer) in GPU_PROGRAMS {
+        let (root, _) = unpack_image(&checkout, name);
+        let unshare = run("unshare").args(UNSHARE).arg(&root);
+        // One of the images has no shell.
+        let said = match question.split_once(' ') {
+            Some((program, argument)) if program.starts_with('/') => unshare.args([program, argument]),
+            _ => unshare.args(["/bin/sh", "-c", question]),
+        };
+        let said = said.answer();
+        let text = said.stdout + &said.stderr;
+        assert!(text.contains(answer), "{name}: {question} says {text}");
+    }
+    let helm = unpack_file(&checkout, "helm").join("linux-amd64/helm");
+    let chart = unpack_file(&checkout, "gpu_operator_chart").join("gpu-operator");
+    let said = run(&helm).args(["template", "--include-crds", "gpu"]).arg(&chart).answer().ok();
+    for (name, reference) in GPU_STACK {
+        // Validator, toolkit, plugin and exporter stand in the ClusterPolicy, in three words each.
+        let tag = reference.rsplit_once(':').map_or("", |(_, tag)| tag);
+        assert!(said.stdout.contains(tag), "the chart does not ask for {name} in {tag}");
     }
 }

@@ -6,22 +6,25 @@
 
 mod checksum;
 mod go_module;
+mod gpu_stack;
 mod key;
 pub mod lock;
 mod modules;
 mod parts;
 mod plan;
 mod table;
+mod userland;
 mod version;
 
 pub use checksum::checksum_variable;
 pub use go_module::{Upstream, go_mod};
 pub use key::key;
 pub use parts::{
-    Image, Kind, Member, Module, ModuleVersion, Part, Product, Program, Source, Stamp, Stamped, Stub,
+    Content, Image, Kind, Member, Module, ModuleVersion, Part, Product, Program, Source, Stamp, Stamped, Stub,
 };
-pub use plan::{Entry, How, plan};
-pub use table::{DEBIAN_USERLAND, PARTS, Userland, UserlandFile, part};
+pub use plan::{Entry, How, module_version, plan};
+pub use table::{PARTS, part};
+pub use userland::{PACKET_FILTER, Userland, UserlandFile};
 pub use version::{of_file, of_image, staging};
 
 #[cfg(test)]

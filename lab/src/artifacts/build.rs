@@ -7,6 +7,7 @@
 
 mod archive;
 mod assemble;
+mod chart;
 mod compile;
 mod debian;
 mod explain;
@@ -15,19 +16,19 @@ mod outcome;
 mod toolchain;
 mod userland;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use lab_core::artifacts::lock::Lock;
-use lab_core::artifacts::{Entry, How, Kind, Part, key, plan};
-use tokio::sync::{OnceCell, Semaphore};
+use lab_core::artifacts::{Entry, How, Kind, Part, Userland, key, module_version, plan};
+use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 
 use self::assemble::Parts;
-use self::compile::{Place, Unit};
+use self::compile::{Compiled, Place, Unit};
 pub use self::outcome::{Outcome, State, summary};
 use self::toolchain::Toolchain;
 use self::userland::Packages;
@@ -64,7 +65,8 @@ struct Shared {
     architecture: String,
     folder: PathBuf,
     deadline: Deadline,
-    packages: OnceCell<Arc<Packages>>,
+    /// Debian's packages by their list, once they are fetched.
+    packages: Mutex<BTreeMap<&'static [&'static str], Arc<Packages>>>,
     downloads: Semaphore,
     compilers: Semaphore,
 }
@@ -72,7 +74,8 @@ struct Shared {
 /// Entries that are made together.
 struct Batch {
     title: String,
-    unit: Option<Unit>,
+    /// The module of its jobs first, where they have one, then those that their images take programs from too.
+    units: Vec<Unit>,
     jobs: Vec<Job>,
 }
 
@@ -117,7 +120,7 @@ pub async fn build(cx: &Cx, lock: &Lock) -> anyhow::Result<Vec<Outcome>> {
         Err(error)
             if wanted
                 .iter()
-                .any(|(_, _, part, found)| found.is_none() && part.product.programs().is_some()) =>
+                .any(|(_, _, part, found)| found.is_none() && part.product.module().is_some()) =>
         {
             return Err(error);
         }
@@ -129,7 +132,7 @@ pub async fn build(cx: &Cx, lock: &Lock) -> anyhow::Result<Vec<Outcome>> {
         let key = key(part, &entry.version, &lock.kubernetes, &lock.architecture, compiler);
         let had = found.and_then(|found| found.own_build);
         let same = had.as_ref().is_some_and(|had| *had == key);
-        let best = go.is_none() && had.is_some() && part.product.programs().is_some();
+        let best = go.is_none() && had.is_some() && part.product.module().is_some();
         if same || best {
             outcomes[index].state = State::Kept;
             continue;
@@ -140,7 +143,7 @@ pub async fn build(cx: &Cx, lock: &Lock) -> anyhow::Result<Vec<Outcome>> {
     if jobs.is_empty() {
         return Ok(outcomes);
     }
-    let batches = batches(jobs, &lock.architecture);
+    let batches = batches(jobs, lock)?;
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let shared = Arc::new(Shared {
         cx: cx.clone(),
@@ -149,7 +152,7 @@ pub async fn build(cx: &Cx, lock: &Lock) -> anyhow::Result<Vec<Outcome>> {
         architecture: lock.architecture.clone(),
         folder: store.files().builds(),
         deadline,
-        packages: OnceCell::new(),
+        packages: Mutex::default(),
         downloads: Semaphore::new(DOWNLOADS),
         compilers: Semaphore::new((processors / PROCESSORS).max(1)),
     });
@@ -223,31 +226,42 @@ fn found(store: &Store, entry: &Entry) -> anyhow::Result<Option<Found>> {
 }
 
 /// Puts jobs of one module in one version together, the largest first: it takes longest.
-fn batches(jobs: Vec<Job>, architecture: &str) -> Vec<Batch> {
+fn batches(jobs: Vec<Job>, lock: &Lock) -> anyhow::Result<Vec<Batch>> {
     let mut groups: BTreeMap<(&str, String, String), Vec<Job>> = BTreeMap::new();
     for job in jobs {
         let How::Build { module_version, .. } = &job.entry.how else { continue };
-        let name = match job.part.product.programs() {
-            Some((module, _)) => (module.name, job.entry.version.clone(), module_version.clone()),
+        let name = match job.part.product.module() {
+            Some(module) => (module.name, job.entry.version.clone(), module_version.clone()),
             None => ("packages of Debian", String::new(), String::new()),
         };
         groups.entry(name).or_default().push(job);
     }
-    let batch = |((name, version, module_version), jobs): ((&str, String, String), Vec<Job>)| {
-        let mut programs = BTreeSet::new();
-        let mut module = None;
-        for (of, names) in jobs.iter().filter_map(|job| job.part.product.programs()) {
-            module = Some(of);
-            programs.extend(names);
-        }
-        let architecture = architecture.to_owned();
+    let batch = |((name, version, own), jobs): ((&str, String, String), Vec<Job>)| {
         let title = format!("{name} {version}").trim().to_owned();
-        let unit = module.map(|module| Unit { module, version, module_version, programs, architecture });
-        Batch { title, unit, jobs }
+        let mut units: Vec<Unit> = Vec::new();
+        for job in &jobs {
+            for (index, (module, programs)) in job.part.product.programs().into_iter().enumerate() {
+                if let Some(unit) = units.iter_mut().find(|unit| unit.module.name == module.name) {
+                    unit.programs.extend(programs);
+                    continue;
+                }
+                // Another module's programs say their own version, not that of the image.
+                let (version, module_version) = if index == 0 {
+                    (version.clone(), own.clone())
+                } else {
+                    let its =
+                        module_version(module, &version, &lock.kubernetes).map_err(anyhow::Error::msg)?;
+                    (its.clone(), its)
+                };
+                let (programs, architecture) = (programs.into_iter().collect(), lock.architecture.clone());
+                units.push(Unit { module, version, module_version, programs, architecture });
+            }
+        }
+        Ok(Batch { title, units, jobs })
     };
-    let mut batches: Vec<Batch> = groups.into_iter().map(batch).collect();
+    let mut batches = groups.into_iter().map(batch).collect::<anyhow::Result<Vec<Batch>>>()?;
     batches.sort_by_key(|batch| std::cmp::Reverse(batch.jobs.len()));
-    batches
+    Ok(batches)
 }
 
 /// The folder in which a killed command left Debian's packages half unpacked; none where there is no such
@@ -269,7 +283,7 @@ fn lock_path(builds: &Path, name: &str) -> PathBuf {
 impl Shared {
     /// Makes a batch. Says which entries were made: others may have been while it waited.
     async fn run(&self, batch: &Batch, task: &Task) -> anyhow::Result<Vec<usize>> {
-        let name = match &batch.unit {
+        let name = match batch.units.first() {
             Some(unit) => format!("{}-{}-{}", unit.module.name, unit.module_version, self.architecture),
             None => format!("debian-{}", self.architecture),
         };
@@ -284,24 +298,42 @@ impl Shared {
             }
         }
         let mut began = Instant::now();
-        if let (Some(unit), Some(go), false) = (&batch.unit, &self.go, jobs.is_empty()) {
-            let download = self.downloads.acquire().await?;
-            task.step("downloading its modules");
-            unit.prepare(&self.cx, go, &place, self.deadline).await?;
-            drop(download);
-            task.step("waiting for the compiler");
-            let _compiler = self.compilers.acquire().await?;
+        let mut compiled = Vec::new();
+        if let (Some(go), false, false) = (&self.go, jobs.is_empty(), batch.units.is_empty()) {
+            compiled = self.prepare(batch, go, &place, task).await?;
+            let with_programs = || compiled.iter().filter(|one| !one.unit.programs.is_empty());
+            let _compiler = match with_programs().next() {
+                Some(_) => {
+                    task.step("waiting for the compiler");
+                    Some(self.compilers.acquire().await?)
+                }
+                None => None,
+            };
             began = Instant::now();
-            task.step(&format!("compiling {}", unit.programs.iter().copied().collect::<Vec<_>>().join(", ")));
-            unit.compile(&self.cx, go, &place, self.deadline).await?;
+            for Compiled { unit, place, .. } in with_programs() {
+                let names: Vec<&str> = unit.programs.iter().copied().collect();
+                task.step(&format!("compiling {}", names.join(", ")));
+                unit.compile(&self.cx, go, place, self.deadline).await?;
+            }
         }
-        let packages = match jobs.iter().any(|job| job.part.product.needs_debian()) {
-            true => Some(self.packages(task).await?),
-            false => None,
-        };
+        let mut packages = BTreeMap::new();
+        for userland in jobs.iter().filter_map(|job| job.part.product.userland()) {
+            packages.insert(userland.packages, self.packages(userland, task).await?);
+        }
         task.step("putting it into the store");
         let made: Vec<usize> = jobs.iter().map(|job| job.index).collect();
-        let size = self.assemble(batch, jobs, &place, packages).await?;
+        // Some hundred MiB are written: other tasks go on meanwhile.
+        let size = tokio::task::block_in_place(|| {
+            let parts = Parts {
+                writer: &self.writer,
+                compiled: &compiled,
+                packages: &packages,
+                compiler: self.go.as_ref().map_or("", |go| go.version.as_str()),
+                architecture: &self.architecture,
+                folder: &place.folder,
+            };
+            jobs.iter().map(|job| parts.make(job)).sum::<anyhow::Result<u64>>()
+        })?;
         files::remove(&place.folder)?;
         let size = lab_core::units::Bytes(size);
         task.done(&match made.is_empty() {
@@ -311,40 +343,38 @@ impl Shared {
         Ok(made)
     }
 
-    async fn assemble(
+    /// Downloads what the units of a batch need: the first in the batch's own folder, others below it.
+    async fn prepare<'a>(
         &self,
-        batch: &Batch,
-        jobs: Vec<Job>,
+        batch: &'a Batch,
+        go: &Toolchain,
         place: &Place,
-        packages: Option<Arc<Packages>>,
-    ) -> anyhow::Result<u64> {
-        // Some hundred MiB are written: other tasks go on meanwhile.
-        tokio::task::block_in_place(|| {
-            let parts = Parts {
-                writer: &self.writer,
-                unit: batch.unit.as_ref().map(|unit| (unit, place)),
-                packages: packages.as_deref(),
-                compiler: self.go.as_ref().map_or("", |go| go.version.as_str()),
-                architecture: &self.architecture,
-                folder: &place.folder,
-            };
-            jobs.iter().map(|job| parts.make(job)).sum()
-        })
+        task: &Task,
+    ) -> anyhow::Result<Vec<Compiled<'a>>> {
+        let _download = self.downloads.acquire().await?;
+        task.step("downloading its modules");
+        let mut compiled = Vec::new();
+        for (index, unit) in batch.units.iter().enumerate() {
+            let place = if index == 0 { place.clone() } else { place.below(unit.module.name) };
+            let source = unit.prepare(&self.cx, go, &place, self.deadline).await?;
+            compiled.push(Compiled { unit, place, source });
+        }
+        Ok(compiled)
     }
 
-    /// Debian's packages, fetched once for all who need them.
-    async fn packages(&self, task: &Task) -> anyhow::Result<Arc<Packages>> {
-        let fetched = self.packages.get_or_try_init(|| async {
-            let place = self.claim(PACKAGES, task).await?;
-            task.step("fetching packages of Debian");
-            let (cx, architecture) = (&self.cx, &self.architecture);
-            let packages =
-                debian::fetch(cx, &place.folder, &place.log, &place.lock, architecture, self.deadline)
-                    .await?;
-            files::remove(&place.folder)?;
-            anyhow::Ok(Arc::new(packages))
-        });
-        fetched.await.cloned()
+    /// Debian's packages, fetched once for all who need the same.
+    async fn packages(&self, userland: &'static Userland, task: &Task) -> anyhow::Result<Arc<Packages>> {
+        let mut fetched = self.packages.lock().await;
+        if let Some(packages) = fetched.get(userland.packages) {
+            return Ok(packages.clone());
+        }
+        let place = self.claim(PACKAGES, task).await?;
+        task.step("fetching packages of Debian");
+        let packages = debian::fetch(&self.cx, userland, &place, &self.architecture, self.deadline).await?;
+        files::remove(&place.folder)?;
+        let packages = Arc::new(packages);
+        fetched.insert(userland.packages, packages.clone());
+        Ok(packages)
     }
 
     /// Waits for the right to work in a folder. What an interrupted builder left there is gone on with.

@@ -34,13 +34,14 @@ use registry::{Reference, Tokens};
 const AT_ONCE: usize = 6;
 
 /// Where the projects that Kubespray deploys publish their files and images; every other host is a mirror.
-const UPSTREAMS: [&str; 12] = [
+const UPSTREAMS: [&str; 13] = [
     "dl.k8s.io",
     "docker.io",
     "gcr.io",
     "get.helm.sh",
     "ghcr.io",
     "github.com",
+    "helm.ngc.nvidia.com",
     "k8s.gcr.io",
     "nvcr.io",
     "quay.io",

@@ -69,6 +69,9 @@ pub fn go_mod(module: &Module, version: &str, upstream: &Upstream) -> String {
         for path in [module.path].iter().chain(module.siblings) {
             text += &format!("\t{path} v{version}\n");
         }
+        for required in module.requires {
+            text += &format!("\t{required}\n");
+        }
         text += ")\n";
     }
     let mut replaces = BTreeMap::new();
@@ -91,6 +94,9 @@ pub fn go_mod(module: &Module, version: &str, upstream: &Upstream) -> String {
     }
     if let Some(fork) = module.fork {
         replaces.insert(module.path.to_owned(), format!("{fork} v{version}"));
+    }
+    for (old, new) in module.replaces {
+        replaces.insert((*old).to_owned(), (*new).to_owned());
     }
     for (index, stub) in module.stubs.iter().enumerate() {
         replaces.insert(format!("{} {}", stub.path, stub.version), format!("./stub-{index}"));

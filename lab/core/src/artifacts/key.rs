@@ -3,7 +3,6 @@
 use sha2::{Digest as _, Sha256};
 
 use super::parts::{Part, Product};
-use super::table::DEBIAN_USERLAND;
 
 /// Raised when the code around the recipes changes their output.
 const FORMAT: u32 = 1;
@@ -21,8 +20,8 @@ pub fn key(part: &Part, version: &str, kubernetes: &str, architecture: &str, com
     };
     add(&FORMAT.to_string());
     add(&serde_json::to_string(part).expect("the table has a JSON form"));
-    if part.product.needs_debian() {
-        add(&serde_json::to_string(&DEBIAN_USERLAND).expect("the table has a JSON form"));
+    if let Some(userland) = part.product.userland() {
+        add(&serde_json::to_string(userland).expect("the table has a JSON form"));
     }
     if matches!(part.product, Product::Archive { .. }) {
         add(&ARCHIVE_FORMAT.to_string());
@@ -30,7 +29,7 @@ pub fn key(part: &Part, version: &str, kubernetes: &str, architecture: &str, com
     add(version);
     add(architecture);
     // A part that takes nothing from the compiler or from Kubernetes is not rebuilt for another one.
-    if !matches!(part.product, Product::Debian { .. }) {
+    if !matches!(part.product, Product::Debian { .. } | Product::Chart { .. }) {
         add(kubernetes);
         add(compiler);
     }

@@ -43,7 +43,8 @@ pub struct File {
     /// Lower-case hexadecimal. None where neither Kubespray nor the inventory has one, as for a version that its maker never
     /// published: only an own build can give such a file.
     pub sha256: Option<String>,
-    /// Where it is put on a machine; the name of the file in a cache is the last part of it.
+    /// Where it is put on a machine; the name of the file in a cache is the last part of it. Empty for a file that no machine
+    /// gets: the computer that installs something needs it.
     pub dest: String,
     /// The groups whose machines need it.
     pub groups: Vec<String>,
@@ -205,6 +206,56 @@ pub fn lock(
     Ok(Lock { kubespray, inputs: inputs.to_owned(), kubernetes, architecture, files, images })
 }
 
+/// Adds what the GPU Operator needs to a lock: images (name, reference), which machines pull when its pods start, and for
+/// the computer that installs it the chart, by its URL, and the helm that Kubespray knows.
+///
+/// # Errors
+/// When Kubespray's helm has no address or a checksum that is none.
+pub fn add_gpu_operator(
+    lock: &mut Lock,
+    resolved: &BTreeMap<String, Resolved>,
+    chart: &str,
+    images: &[(String, String)],
+) -> Result<(), LockError> {
+    let file = |name: &str, url: String, sha256| File {
+        name: name.to_owned(),
+        url,
+        sha256,
+        dest: String::new(),
+        groups: vec![],
+        machines: None,
+    };
+    lock.files.push(file("gpu_operator_chart", chart.to_owned(), None));
+    let helm = resolved.iter().find_map(|(machine, one)| Some((machine, one.downloads.get("helm")?)));
+    // Machines may get one too, from the same address.
+    if let Some((machine, helm)) = helm
+        && lock.files.iter().all(|file| file.name != "helm")
+    {
+        let lacks = |what| LockError::Incomplete { name: "helm".to_owned(), machine: machine.clone(), what };
+        let url = text(&helm.url).ok_or_else(|| lacks("address"))?;
+        let sha256 = sha256_of(helm).map_err(|()| lacks("SHA-256"))?;
+        lock.files.push(file("helm", url, sha256));
+    }
+    lock.images.extend(images.iter().map(|(name, image)| Image {
+        name: name.clone(),
+        image: image.clone(),
+        digest: None,
+        groups: vec!["k8s_cluster".to_owned()],
+        machines: None,
+    }));
+    lock.files.sort_by(|one, other| (&one.name, &one.url).cmp(&(&other.name, &other.url)));
+    lock.images.sort_by(|one, other| (&one.name, &one.image).cmp(&(&other.name, &other.image)));
+    Ok(())
+}
+
+/// The SHA-256 of a file, lower-case hexadecimal; `None` where there is no checksum.
+fn sha256_of(download: &Download) -> Result<Option<String>, ()> {
+    let Some(checksum) = text(&download.checksum) else { return Ok(None) };
+    let digits = checksum.strip_prefix("sha256:").unwrap_or(&checksum).to_lowercase();
+    let good = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if good { Ok(Some(digits)) } else { Err(()) }
+}
+
 /// The images that kubeadm pulls by itself and Kubespray pulls before it
 /// (roles/download/tasks/prep_kubeadm_images.yml): the list of `kubeadm config images list` without those
 /// that Kubespray lists itself.
@@ -268,14 +319,7 @@ impl Needs {
             self.images.entry((name.to_owned(), format!("{repo}:{tag}"), digest)).or_default()
         } else {
             let url = text(&download.url).ok_or_else(|| lacks("address"))?;
-            let sha256 = match text(&download.checksum) {
-                Some(checksum) => {
-                    let digits = checksum.strip_prefix("sha256:").unwrap_or(&checksum).to_lowercase();
-                    let good = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-                    Some(digits).filter(|_| good).ok_or_else(|| lacks("SHA-256")).map(Some)?
-                }
-                None => None,
-            };
+            let sha256 = sha256_of(download).map_err(|()| lacks("SHA-256"))?;
             let dest = text(&download.dest).ok_or_else(|| lacks("destination"))?;
             self.files.entry((name.to_owned(), url, sha256, dest)).or_default()
         };
@@ -385,6 +429,36 @@ mod tests {
         assert_eq!(
             made.map(|lock| lock.files[0].sha256.clone()).map_err(|error| error.to_string()),
             expected
+        );
+    }
+
+    #[rstest::rstest]
+    #[case::unused(false, "")]
+    #[case::used_by_machines(true, "/tmp/helm.tar.gz")]
+    fn gpu_operator_adds_chart_helm_and_images(#[case] enabled: bool, #[case] dest: &str) {
+        let mut downloads = downloads();
+        downloads["helm"] = json!({"file": true, "enabled": enabled, "url": "https://x/helm-v3.18.4.tar.gz",
+            "dest": "/tmp/helm.tar.gz", "checksum": "c".repeat(64), "groups": ["kube_control_plane"]});
+        let machines = BTreeMap::from([("cp".to_owned(), says(&["kube_control_plane"], downloads))]);
+        let mut lock = lock(pinned(), "0", &machines, &BTreeMap::new()).unwrap();
+        let images = [("gpu_operator".to_owned(), "nvcr.io/nvidia/gpu-operator:v25.3.4".to_owned())];
+        add_gpu_operator(&mut lock, &machines, "https://x/gpu-operator-v25.3.4.tgz", &images).unwrap();
+        let files: Vec<_> = lock
+            .files
+            .iter()
+            .map(|file| (file.name.as_str(), file.url.as_str(), file.dest.as_str()))
+            .collect();
+        let expected = [
+            ("gpu_operator_chart", "https://x/gpu-operator-v25.3.4.tgz", ""),
+            ("helm", "https://x/helm-v3.18.4.tar.gz", dest),
+            ("kubectl", "https://x/kubectl", "/tmp/kubectl"),
+        ];
+        assert_eq!(files, expected);
+        assert_eq!(lock.files[1].sha256, Some("c".repeat(64)));
+        let image = lock.images.iter().find(|image| image.name == "gpu_operator").unwrap();
+        assert_eq!(
+            (image.image.as_str(), &image.groups[..]),
+            (images[0].1.as_str(), &["k8s_cluster".to_owned()][..])
         );
     }
 

@@ -22,16 +22,20 @@ const KUBERNETES_STAMPS: [Stamp; 8] = [
     },
 ];
 
-const PLAIN: Module = Module {
+/// A module without anything.
+pub(super) const PLAIN: Module = Module {
     name: "",
     path: "",
     siblings: &[],
+    requires: &[],
+    replaces: &[],
     fork: None,
     version: ModuleVersion::Same,
     stubs: &[],
     sources: &[],
     programs: &[],
     stamps: &[],
+    c_linker: &[],
 };
 
 /// Kubernetes itself.
@@ -57,6 +61,16 @@ pub static AGNHOST: Module = Module {
     path: "k8s.io/kubernetes",
     version: ModuleVersion::Kubernetes,
     programs: &[Program { name: "agnhost", package: "k8s.io/kubernetes/test/images/agnhost" }],
+    ..PLAIN
+};
+
+/// The client of the cluster's version, for images of other versions.
+pub static KUBECTL: Module = Module {
+    name: "kubectl",
+    path: "k8s.io/kubernetes",
+    version: ModuleVersion::Kubernetes,
+    programs: &[Program { name: "kubectl", package: "k8s.io/kubernetes/cmd/kubectl" }],
+    stamps: &KUBERNETES_STAMPS,
     ..PLAIN
 };
 
@@ -173,6 +187,15 @@ pub static HELM: Module = Module {
             value: Stamped::Text("clean"),
         },
     ],
+    ..PLAIN
+};
+
+/// The simulator of nodes, for control planes without machines.
+pub static KWOK: Module = Module {
+    name: "kwok",
+    path: "sigs.k8s.io/kwok",
+    programs: &[Program { name: "kwok", package: "sigs.k8s.io/kwok/cmd/kwok" }],
+    stamps: &[Stamp { package: "sigs.k8s.io/kwok/pkg/consts", variable: "Version", value: Stamped::Tag }],
     ..PLAIN
 };
 

@@ -1,6 +1,8 @@
 //! The shapes that the table of parts is written in.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+
+use super::userland::{PACKET_FILTER, Userland};
 
 /// Whether something is downloaded as a file or pulled as an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -49,6 +51,15 @@ pub enum Product {
     },
     /// A container image around programs of a Go module.
     Image(Image),
+    /// A Helm chart that lies in a Go module, packed as `helm package` packs it.
+    Chart {
+        /// The module.
+        module: &'static Module,
+        /// Its folder there. The chart's version and application version become the version that is asked for.
+        folder: &'static str,
+        /// Its name.
+        name: &'static str,
+    },
     /// A file of a package of Debian, the release that the lab's machines run.
     Debian {
         /// The package.
@@ -85,8 +96,49 @@ pub struct Image {
     pub entrypoint: &'static [&'static str],
     /// The user and group it runs as where the pod does not say, as numbers; root where `None`.
     pub user: Option<&'static str>,
-    /// Whether it has Debian's packet filter tools with their libraries: [`super::DEBIAN_USERLAND`].
-    pub userland: bool,
+    /// What it has below its programs.
+    #[serde(serialize_with = "is_some")]
+    pub userland: Option<&'static Userland>,
+    /// Programs of other modules.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub others: &'static [(&'static Module, &'static [Member])],
+    /// Its files that are no programs.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub contents: &'static [Content],
+    /// Variables of its environment, `NAME=value`.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub environment: &'static [&'static str],
+}
+
+/// Files of an image that no compiler makes.
+#[derive(Debug, Serialize)]
+pub enum Content {
+    /// What lies in the module.
+    Module {
+        /// Its path there; with a final `/` everything in that folder.
+        from: &'static str,
+        /// Its path in the image, with a final `/` where `from` has one.
+        to: &'static str,
+    },
+    /// A file of our own where upstream has another one.
+    Own {
+        /// Its path in the image.
+        path: &'static str,
+        /// Permission bits.
+        mode: u32,
+        /// All of it.
+        text: &'static str,
+    },
+}
+
+/// A userland is written as a flag, for keys of builds from when there was only one: the key of a build has all of it.
+fn is_some<S: Serializer>(userland: &Option<&'static Userland>, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_bool(userland.is_some())
+}
+
+/// Empty lists are not written, so that a new one changes no key of a build that has none.
+fn is_empty<T>(list: &[T]) -> bool {
+    list.is_empty()
 }
 
 /// Programs that are compiled in one go.
@@ -98,6 +150,12 @@ pub struct Module {
     pub path: &'static str,
     /// Further modules of the same version.
     pub siblings: &'static [&'static str],
+    /// Further modules, `path version`.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub requires: &'static [&'static str],
+    /// Modules that cannot be had in the version that another one requires, and those in their place: `path version` both.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub replaces: &'static [(&'static str, &'static str)],
     /// The module whose source takes the place of `path`'s, where that cannot be had.
     pub fork: Option<&'static str>,
     /// How the module's version follows from the one that is asked for.
@@ -110,6 +168,9 @@ pub struct Module {
     pub programs: &'static [Program],
     /// Variables of the programs that the linker sets.
     pub stamps: &'static [Stamp],
+    /// Flags of the C linker, for programs that are compiled with C; empty for those without.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub c_linker: &'static [&'static str],
 }
 
 /// How a module's version follows from the one that is asked for.
@@ -121,6 +182,8 @@ pub enum ModuleVersion {
     Staging,
     /// The version of the cluster's Kubernetes, which the source is part of: the image has a version of its own.
     Kubernetes,
+    /// As these pairs say, both without `v`: the version asked for, the module's. No other version can be had.
+    Listed(&'static [(&'static str, &'static str)]),
     /// There is no module but our own.
     Own,
 }
@@ -172,6 +235,8 @@ pub enum Stamped {
     Tag,
     /// `1.34.3`.
     Version,
+    /// The version of the module, without `v`.
+    Module,
     /// `1`.
     Major,
     /// `34`.
@@ -181,12 +246,13 @@ pub enum Stamped {
 }
 
 impl Stamp {
-    /// The argument of the linker's `-X` for a version without `v`.
-    pub fn argument(&self, version: &str) -> String {
+    /// The argument of the linker's `-X` for a version and the module's own one, both without `v`.
+    pub fn argument(&self, version: &str, module_version: &str) -> String {
         let number = |index: usize| version.split('.').nth(index).unwrap_or_default().to_owned();
         let value = match self.value {
             Stamped::Tag => format!("v{version}"),
             Stamped::Version => version.to_owned(),
+            Stamped::Module => module_version.to_owned(),
             Stamped::Major => number(0),
             Stamped::Minor => number(1),
             Stamped::Text(text) => text.to_owned(),
@@ -210,19 +276,38 @@ impl Module {
 }
 
 impl Product {
-    /// The module and the programs of it that this product needs.
-    pub fn programs(&self) -> Option<(&'static Module, Vec<&'static str>)> {
-        let of = |members: &'static [Member]| members.iter().map(|member| member.program).collect();
+    /// The module that it comes from.
+    pub fn module(&self) -> Option<&'static Module> {
         match self {
-            Self::Program { module, program } => Some((module, vec![program])),
-            Self::Archive { module, members } => Some((module, of(members))),
-            Self::Image(image) => Some((image.module, of(image.members))),
+            Self::Program { module, .. } | Self::Archive { module, .. } | Self::Chart { module, .. } => {
+                Some(module)
+            }
+            Self::Image(image) => Some(image.module),
             Self::Debian { .. } | Self::None { .. } => None,
         }
     }
 
-    /// Whether it needs packages of Debian.
-    pub fn needs_debian(&self) -> bool {
-        matches!(self, Self::Debian { .. } | Self::Image(Image { userland: true, .. }))
+    /// The programs that are compiled for it, by module: its own one first, even where it has no programs.
+    pub fn programs(&self) -> Vec<(&'static Module, Vec<&'static str>)> {
+        let names = |members: &'static [Member]| members.iter().map(|member| member.program).collect();
+        match self {
+            Self::Program { module, program } => vec![(module, vec![program])],
+            Self::Archive { module, members } => vec![(module, names(members))],
+            Self::Chart { module, .. } => vec![(module, vec![])],
+            Self::Image(image) => {
+                let others = image.others.iter().map(|(module, members)| (*module, names(members)));
+                [(image.module, names(image.members))].into_iter().chain(others).collect()
+            }
+            Self::Debian { .. } | Self::None { .. } => vec![],
+        }
+    }
+
+    /// The packages of Debian that it needs.
+    pub fn userland(&self) -> Option<&'static Userland> {
+        match self {
+            Self::Debian { .. } => Some(&PACKET_FILTER),
+            Self::Image(image) => image.userland,
+            _ => None,
+        }
     }
 }

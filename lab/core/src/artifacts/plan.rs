@@ -1,7 +1,7 @@
 //! Judges a lock's entries by the table: which can be built, in which version, and which cannot.
 
 use super::lock::Lock;
-use super::parts::{Kind, ModuleVersion, Part, Product};
+use super::parts::{Kind, Module, ModuleVersion, Part, Product};
 use super::{of_file, of_image, staging, table};
 
 /// One entry of a lock.
@@ -67,14 +67,32 @@ fn how(kind: Kind, name: &str, address: &str, version: Option<&str>, kubernetes:
     let Some(version) = version else {
         return not(format!("`{address}` does not say a version"), elsewhere);
     };
-    let rule = part.product.programs().map_or(ModuleVersion::Same, |(module, _)| module.version);
-    let module_version = match rule {
-        ModuleVersion::Same | ModuleVersion::Own => Some(version.to_owned()),
-        ModuleVersion::Staging => staging(kubernetes),
-        ModuleVersion::Kubernetes => Some(kubernetes.to_owned()),
+    let of_module = match part.product.module() {
+        Some(module) => module_version(module, version, kubernetes),
+        None => Ok(version.to_owned()),
     };
-    match module_version {
-        Some(module_version) => How::Build { part, module_version },
-        None => not(format!("Kubernetes {kubernetes} has no libraries that are known here"), elsewhere),
+    match of_module {
+        Ok(module_version) => How::Build { part, module_version },
+        Err(reason) => not(reason, elsewhere),
+    }
+}
+
+/// The version of a module, without `v`, for the version that is asked for and the cluster's Kubernetes.
+///
+/// # Errors
+/// Why there is none, as one sentence.
+pub fn module_version(module: &Module, version: &str, kubernetes: &str) -> Result<String, String> {
+    match module.version {
+        ModuleVersion::Same | ModuleVersion::Own => Ok(version.to_owned()),
+        ModuleVersion::Kubernetes => Ok(kubernetes.to_owned()),
+        ModuleVersion::Staging => staging(kubernetes)
+            .ok_or_else(|| format!("Kubernetes {kubernetes} has no libraries that are known here")),
+        ModuleVersion::Listed(pairs) => {
+            let pair = pairs.iter().find(|(asked, _)| *asked == version);
+            pair.map(|(_, module)| (*module).to_owned()).ok_or_else(|| {
+                let known: Vec<&str> = pairs.iter().map(|(asked, _)| *asked).collect();
+                format!("its module is known in no version but for {}", known.join(", "))
+            })
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! The table: every part that can be built, every one that cannot and why. Names and layouts are Kubespray's
 //! (roles/kubespray_defaults/defaults/main/download.yml and the roles that unpack the files).
 
+use super::gpu_stack;
 use super::modules::{
-    AGNHOST, CNI, CONTAINERD, COREDNS, CRI_TOOLS, CRICTL_STAND_IN, ETCD, HELM, KUBE_ROUTER, KUBERNETES,
-    METRICS_SERVER, NERDCTL, PAUSE, REFUSED_CRI_TOOLS,
+    AGNHOST, CNI, CONTAINERD, COREDNS, CRI_TOOLS, CRICTL_STAND_IN, ETCD, HELM, KUBE_ROUTER, KUBERNETES, KWOK,
+    METRICS_SERVER, NERDCTL, PAUSE, PLAIN, REFUSED_CRI_TOOLS,
 };
 use super::parts::{Image, Kind, Member, Module, Part, Product};
+use super::userland::PACKET_FILTER;
 
 /// The part that a lock's entry is in a version without `v`; `None` for a name that the table does not know.
 pub fn part(kind: Kind, name: &str, version: &str) -> Option<&'static Part> {
@@ -19,7 +21,7 @@ pub fn part(kind: Kind, name: &str, version: &str) -> Option<&'static Part> {
     })
 }
 
-const fn plain(name: &'static str, kind: Kind, product: Product) -> Part {
+pub(super) const fn plain(name: &'static str, kind: Kind, product: Product) -> Part {
     Part { name, kind, versions: &[], stand_in: None, product }
 }
 
@@ -31,7 +33,19 @@ const fn archive(name: &'static str, module: &'static Module, members: &'static 
     plain(name, Kind::File, Product::Archive { module, members })
 }
 
-const fn image(name: &'static str, image: Image) -> Part {
+/// An image of nothing.
+pub(super) const IMAGE: Image = Image {
+    module: &PLAIN,
+    members: &[],
+    entrypoint: &[],
+    user: None,
+    userland: None,
+    others: &[],
+    contents: &[],
+    environment: &[],
+};
+
+pub(super) const fn image(name: &'static str, image: Image) -> Part {
     plain(name, Kind::Image, Product::Image(image))
 }
 
@@ -40,7 +54,7 @@ const fn not_to_be_had(name: &'static str, kind: Kind, reason: &'static str, ins
 }
 
 /// A part that is made of a program of our own, in these versions or, where there are none, in every version.
-const fn stand_in(part: Part, versions: &'static [&'static str], reason: &'static str) -> Part {
+pub(super) const fn stand_in(part: Part, versions: &'static [&'static str], reason: &'static str) -> Part {
     Part { versions, stand_in: Some(reason), ..part }
 }
 
@@ -105,6 +119,7 @@ pub static PARTS: &[Part] = &[
             Member { path: "vrf", program: "vrf" },
         ],
     ),
+    program("kwok", &KWOK),
     // It needs a C compiler, and libseccomp to filter system calls; the machines have the library.
     plain("runc", Kind::File, Product::Debian { package: "runc", path: "usr/sbin/runc" }),
     image(
@@ -113,8 +128,7 @@ pub static PARTS: &[Part] = &[
             module: &KUBERNETES,
             members: &[Member { path: "usr/local/bin/kube-apiserver", program: "kube-apiserver" }],
             entrypoint: &["/usr/local/bin/kube-apiserver"],
-            user: None,
-            userland: false,
+            ..IMAGE
         },
     ),
     image(
@@ -126,8 +140,7 @@ pub static PARTS: &[Part] = &[
                 program: "kube-controller-manager",
             }],
             entrypoint: &["/usr/local/bin/kube-controller-manager"],
-            user: None,
-            userland: false,
+            ..IMAGE
         },
     ),
     image(
@@ -136,8 +149,7 @@ pub static PARTS: &[Part] = &[
             module: &KUBERNETES,
             members: &[Member { path: "usr/local/bin/kube-scheduler", program: "kube-scheduler" }],
             entrypoint: &["/usr/local/bin/kube-scheduler"],
-            user: None,
-            userland: false,
+            ..IMAGE
         },
     ),
     image(
@@ -146,8 +158,8 @@ pub static PARTS: &[Part] = &[
             module: &KUBERNETES,
             members: &[Member { path: "usr/local/bin/kube-proxy", program: "kube-proxy" }],
             entrypoint: &["/usr/local/bin/kube-proxy"],
-            user: None,
-            userland: true,
+            userland: Some(&PACKET_FILTER),
+            ..IMAGE
         },
     ),
     image(
@@ -156,8 +168,7 @@ pub static PARTS: &[Part] = &[
             module: &COREDNS,
             members: &[Member { path: "coredns", program: "coredns" }],
             entrypoint: &["/coredns"],
-            user: None,
-            userland: false,
+            ..IMAGE
         },
     ),
     stand_in(
@@ -168,7 +179,7 @@ pub static PARTS: &[Part] = &[
                 members: &[Member { path: "pause", program: "pause" }],
                 entrypoint: &["/pause"],
                 user: Some("65535:65535"),
-                userland: false,
+                ..IMAGE
             },
         ),
         &[],
@@ -181,7 +192,7 @@ pub static PARTS: &[Part] = &[
             members: &[Member { path: "metrics-server", program: "metrics-server" }],
             entrypoint: &["/metrics-server"],
             user: Some("65534"),
-            userland: false,
+            ..IMAGE
         },
     ),
     image(
@@ -190,8 +201,8 @@ pub static PARTS: &[Part] = &[
             module: &KUBE_ROUTER,
             members: &[Member { path: "usr/local/bin/kube-router", program: "kube-router" }],
             entrypoint: &["/usr/local/bin/kube-router"],
-            user: None,
-            userland: true,
+            userland: Some(&PACKET_FILTER),
+            ..IMAGE
         },
     ),
     image(
@@ -200,10 +211,16 @@ pub static PARTS: &[Part] = &[
             module: &AGNHOST,
             members: &[Member { path: "agnhost", program: "agnhost" }],
             entrypoint: &["/agnhost"],
-            user: None,
-            userland: false,
+            ..IMAGE
         },
     ),
+    gpu_stack::GPU_OPERATOR_CHART,
+    gpu_stack::GPU_OPERATOR,
+    gpu_stack::GPU_OPERATOR_VALIDATOR,
+    gpu_stack::GPU_CONTAINER_TOOLKIT,
+    gpu_stack::GPU_DEVICE_PLUGIN,
+    gpu_stack::NODE_FEATURE_DISCOVERY,
+    gpu_stack::GPU_DCGM_EXPORTER,
     not_to_be_had("calico*", Kind::Image, NO_MODULE, ANOTHER_NETWORK),
     not_to_be_had("calico*", Kind::File, NO_MODULE, ANOTHER_NETWORK),
     not_to_be_had("cilium*", Kind::Image, NO_MODULE, ANOTHER_NETWORK),
@@ -233,67 +250,3 @@ pub static PARTS: &[Part] = &[
         "loadbalancer_apiserver_localhost: false and a loadbalancer_apiserver",
     ),
 ];
-
-/// The userland of images: Debian's packages, and their parts that go in.
-#[derive(Debug, serde::Serialize)]
-pub struct Userland {
-    /// The packages that are fetched, with those that they depend on.
-    pub packages: &'static [&'static str],
-    /// The content of an image. Libraries that these need come by themselves.
-    pub files: &'static [UserlandFile],
-}
-
-/// A file of a userland, or a folder with all its files.
-#[derive(Debug, serde::Serialize)]
-pub struct UserlandFile {
-    /// Its path in Debian's packages; with a final `/` everything in that folder. `{triplet}` is the folder of libraries.
-    pub path: &'static str,
-    /// Links to it that lie beside it.
-    pub links: &'static [&'static str],
-    /// Another place that it is put at as well.
-    pub also: Option<&'static str>,
-}
-
-const fn userland_file(path: &'static str, links: &'static [&'static str]) -> UserlandFile {
-    UserlandFile { path, links, also: None }
-}
-
-/// The programs that kube-proxy and kube-router call: the tools of the packet filter, and a shell for people.
-pub static DEBIAN_USERLAND: Userland = Userland {
-    // runc is of the same set, so that one run of mmdebstrap serves everything.
-    packages: &["busybox-static", "conntrack", "dash", "iproute2", "ipset", "iptables", "nftables", "runc"],
-    files: &[
-        userland_file(
-            "usr/sbin/xtables-nft-multi",
-            &[
-                "iptables",
-                "iptables-save",
-                "iptables-restore",
-                "iptables-nft",
-                "iptables-nft-save",
-                "iptables-nft-restore",
-                "ip6tables",
-                "ip6tables-save",
-                "ip6tables-restore",
-                "ip6tables-nft",
-                "ip6tables-nft-save",
-                "ip6tables-nft-restore",
-            ],
-        ),
-        userland_file("usr/lib/{triplet}/xtables/", &[]),
-        userland_file("usr/sbin/nft", &[]),
-        userland_file("usr/sbin/conntrack", &[]),
-        userland_file("usr/sbin/ipset", &[]),
-        userland_file("usr/bin/ip", &[]),
-        userland_file("usr/share/iproute2/", &[]),
-        // kube-router adds its own tables to the one in /etc.
-        UserlandFile {
-            path: "usr/share/iproute2/rt_tables",
-            links: &[],
-            also: Some("etc/iproute2/rt_tables"),
-        },
-        // busybox's own shell would take its own `ip` for the real one.
-        userland_file("usr/bin/dash", &["sh"]),
-        userland_file("usr/bin/busybox", &["cat", "env", "grep", "head", "ls", "ps", "sleep", "tail"]),
-    ],
-};

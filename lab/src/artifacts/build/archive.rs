@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use flate2::{Compression, GzBuilder};
 
 /// Something in an archive.
@@ -37,6 +38,29 @@ pub enum Node {
 
 /// What goes into an archive, by its path there: relative, without `.` and `..`.
 pub type Tree = BTreeMap<String, Node>;
+
+/// All ordinary files below a folder, under the path `to` with a final `/`.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn folder(from: &Path, to: &str) -> anyhow::Result<Tree> {
+    let mut tree = Tree::new();
+    let mut open = vec![(from.to_owned(), to.to_owned())];
+    while let Some((from, to)) = open.pop() {
+        let context = || format!("cannot read the folder `{}`", from.display());
+        for entry in std::fs::read_dir(&from).with_context(context)? {
+            let entry = entry.with_context(context)?;
+            let path = format!("{to}{}", entry.file_name().to_string_lossy());
+            let kind = entry.file_type().with_context(context)?;
+            if kind.is_dir() {
+                open.push((entry.path(), format!("{path}/")));
+            } else if kind.is_file() {
+                tree.insert(path, Node::File { from: entry.path(), mode: 0o644 });
+            }
+        }
+    }
+    Ok(tree)
+}
 
 /// Writes a tree, with the folders above everything that is in it.
 ///

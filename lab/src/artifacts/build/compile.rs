@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use lab_core::artifacts::{Module, ModuleVersion, Source, Upstream, go_mod};
+use lab_core::artifacts::{Module, ModuleVersion, Source, Stamp, Upstream, go_mod};
 use serde::Deserialize;
 
 use crate::cx::Cx;
@@ -45,6 +45,33 @@ pub struct Place {
     pub lock: Arc<std::fs::File>,
 }
 
+/// A unit that was compiled.
+#[derive(Debug)]
+pub struct Compiled<'a> {
+    /// What was compiled.
+    pub unit: &'a Unit,
+    /// Where its programs lie.
+    pub place: Place,
+    /// Where its module lies; `None` for a program of our own that stands on none.
+    pub source: Option<PathBuf>,
+}
+
+impl Compiled<'_> {
+    /// Where a compiled program lies.
+    pub fn program(&self, name: &str) -> PathBuf {
+        let package = self.unit.module.package(name).unwrap_or(name);
+        let built = if package == "." { self.unit.module.name } else { built_name(package) };
+        programs_folder(&self.place).join(built)
+    }
+}
+
+impl Place {
+    /// A folder below this one, for another unit of the same batch.
+    pub fn below(&self, name: &str) -> Self {
+        Self { folder: self.folder.join(name), ..self.clone() }
+    }
+}
+
 impl Unit {
     /// `kubernetes 1.34.3`.
     pub fn title(&self) -> String {
@@ -55,7 +82,7 @@ impl Unit {
         self.programs.iter().filter_map(|program| self.module.package(program))
     }
 
-    /// Writes everything that Go reads, and downloads every module that is needed.
+    /// Writes everything that Go reads, and downloads every module that is needed. Returns where its own module lies.
     ///
     /// # Errors
     /// When a module cannot be had, or the Go is too old for it.
@@ -65,8 +92,12 @@ impl Unit {
         go: &Toolchain,
         place: &Place,
         deadline: Deadline,
-    ) -> anyhow::Result<()> {
-        let upstream = self.upstream(cx, go, place, deadline).await?;
+    ) -> anyhow::Result<Option<PathBuf>> {
+        files::make_folder(&place.folder)?;
+        let (upstream, source) = self.upstream(cx, go, place, deadline).await?;
+        if self.programs.is_empty() {
+            return Ok(source);
+        }
         if let Some(oldest) = &upstream.go {
             go.at_least(oldest, &self.title())?;
         }
@@ -78,25 +109,26 @@ impl Unit {
         }
         let list = self.call(go, place).args(["list", "-deps", "-f", ""]).args(self.packages());
         self.run(cx, list, place, deadline).await?;
-        Ok(())
+        Ok(source)
     }
 
-    /// The module's own `go.mod`.
+    /// The module's own `go.mod`, and where the module lies.
     async fn upstream(
         &self,
         cx: &Cx,
         go: &Toolchain,
         place: &Place,
         deadline: Deadline,
-    ) -> anyhow::Result<Upstream> {
+    ) -> anyhow::Result<(Upstream, Option<PathBuf>)> {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
         struct Downloaded {
             go_mod: PathBuf,
+            dir: PathBuf,
         }
 
         if self.module.version == ModuleVersion::Own {
-            return Ok(Upstream::default());
+            return Ok((Upstream::default(), None));
         }
         let path = self.module.fork.unwrap_or(self.module.path);
         let download = self.call(go, place).args(["mod", "download", "-json"]);
@@ -105,7 +137,9 @@ impl Unit {
         let context = || format!("Go did not print the expected JSON for the module {path}");
         let downloaded: Downloaded = serde_json::from_str(&stdout).with_context(context)?;
         let edit = self.call(go, place).args(["mod", "edit", "-json"]).arg(&downloaded.go_mod);
-        serde_json::from_str(&self.run(cx, edit, place, deadline).await?).with_context(context)
+        let upstream =
+            serde_json::from_str(&self.run(cx, edit, place, deadline).await?).with_context(context)?;
+        Ok((upstream, Some(downloaded.dir)))
     }
 
     /// Compiles what [`Unit::prepare`] prepared. A program that is up to date is left as it is.
@@ -119,9 +153,8 @@ impl Unit {
         place: &Place,
         deadline: Deadline,
     ) -> anyhow::Result<()> {
-        let stamps = self.module.stamps.iter().map(|stamp| format!(" -X {}", stamp.argument(&self.version)));
-        let flags = format!("-s -w{}", stamps.collect::<String>());
-        let out = self.programs_folder(place);
+        let flags = self.linker_flags();
+        let out = programs_folder(place);
         files::make_folder(&out)?;
         let build = self
             .call(go, place)
@@ -133,19 +166,18 @@ impl Unit {
         Ok(())
     }
 
-    fn programs_folder(&self, place: &Place) -> PathBuf {
-        place.folder.join("out")
-    }
-
-    /// Where a compiled program lies.
-    pub fn program(&self, place: &Place, name: &str) -> PathBuf {
-        let package = self.module.package(name).unwrap_or(name);
-        let built = if package == "." { self.module.name } else { built_name(package) };
-        self.programs_folder(place).join(built)
+    fn linker_flags(&self) -> String {
+        let argument = |stamp: &Stamp| format!(" -X {}", stamp.argument(&self.version, &self.module_version));
+        let mut flags = format!("-s -w{}", self.module.stamps.iter().map(argument).collect::<String>());
+        if !self.module.c_linker.is_empty() {
+            flags += &format!(" '-extldflags={}'", self.module.c_linker.join(" "));
+        }
+        flags
     }
 
     fn call(&self, go: &Toolchain, place: &Place) -> Invocation {
-        go.call(&self.architecture)
+        let with_c = !self.module.c_linker.is_empty();
+        go.call(&self.architecture, with_c)
             .directory(&place.folder)
             // What an interrupted Go leaves is in the folder, and goes with it.
             .env("GOTMPDIR", &place.folder)
@@ -175,6 +207,10 @@ impl Unit {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+fn programs_folder(place: &Place) -> PathBuf {
+    place.folder.join("out")
 }
 
 fn write_sources(folder: &Path, sources: &[Source]) -> anyhow::Result<()> {

@@ -1,15 +1,13 @@
 //! The run of mmdebstrap that fetches Debian's packages, and unpacks them without installing any.
 
-use std::path::Path;
-use std::sync::Arc;
-
-use lab_core::artifacts::DEBIAN_USERLAND;
+use lab_core::artifacts::Userland;
 
 use crate::cx::Cx;
 use crate::process::{ProcessError, invocation};
 use crate::wait::Deadline;
 use crate::{image, orphans};
 
+use super::compile::Place;
 use super::explain;
 use super::userland::Packages;
 
@@ -18,18 +16,18 @@ const SUITE: &str = "trixie";
 /// Where in the archive the names of the packages' files lie.
 const NAMES: &str = "usr/packages-of-this-archive";
 
-/// Fetches the packages, in a folder of their own, and reads them.
+/// Fetches the packages of a userland, in a folder of their own, and reads them.
 ///
 /// # Errors
 /// When they cannot be had.
 pub async fn fetch(
     cx: &Cx,
-    folder: &Path,
-    log: &Path,
-    lock: &Arc<std::fs::File>,
+    userland: &Userland,
+    place: &Place,
     architecture: &str,
     deadline: Deadline,
 ) -> anyhow::Result<Packages> {
+    let Place { folder, log, lock } = place;
     let archive = folder.join("packages.tar");
     let unfinished = folder.to_owned();
     // What an interrupted run unpacked is of no use to this one.
@@ -45,7 +43,7 @@ pub async fn fetch(
     let mut run = invocation("mmdebstrap")
         .args(["--variant=extract", "--format=tar", mode])
         .arg(format!("--architectures={architecture}"))
-        .arg(format!("--include={}", DEBIAN_USERLAND.packages.join(",")))
+        .arg(format!("--include={}", userland.packages.join(",")))
         // The names of the files say the versions. They go into the archive: a hook of an ordinary user's mmdebstrap
         // cannot write anywhere else.
         .arg("--skip=download/empty")

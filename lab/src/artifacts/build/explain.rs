@@ -36,6 +36,10 @@ fn reason(title: &str, log_text: &str) -> (String, Option<&'static str>) {
         let hint = "make some 12 GiB of room and try again: it goes on where it stopped";
         return (format!("cannot build {title}: the disk is full"), Some(hint));
     }
+    if says(&["cgo: C compiler"]) {
+        let hint = "run `cargo xtask setup`, which installs one";
+        return (format!("cannot build {title}: it needs a C compiler, and there is no `cc`"), Some(hint));
+    }
     if says(&["GOPROXY=off"]) {
         let hint = "go env -u GOPROXY; unset GOPROXY";
         return (format!("cannot build {title}: no module may be downloaded here (GOPROXY=off)"), Some(hint));
@@ -95,6 +99,7 @@ mod tests {
             "go: a/b@v1: module lookup disabled by GOPROXY=off",
             "write /x/y: no space left on device",
             "verifying module: checksum mismatch\nSECURITY ERROR",
+            r#"cgo: C compiler "cc" not found: exec: "cc": executable file not found in $PATH"#,
             "./main.go:3:2: undefined: x",
         ];
         let lines = cases.iter().map(|log_text| {

@@ -26,6 +26,8 @@ pub struct About<'a> {
     pub architecture: &'a str,
     /// The command it runs.
     pub entrypoint: &'a [&'a str],
+    /// Variables of its environment beside the search path, `NAME=value`.
+    pub environment: &'a [&'a str],
     /// Who runs it, where not root.
     pub user: Option<&'a str>,
     /// One line a layer, lowest first: its contents.
@@ -80,7 +82,7 @@ fn put(
 pub fn image(writer: &Writer, layers: &[Blob], about: &About<'_>) -> anyhow::Result<Stored> {
     let text = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let mut config = ConfigBuilder::default()
-        .env(text(&[SEARCH_PATH]))
+        .env(text(&[&[SEARCH_PATH], about.environment].concat()))
         .entrypoint(text(about.entrypoint))
         .working_dir("/");
     if let Some(user) = about.user {

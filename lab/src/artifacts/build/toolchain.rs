@@ -91,9 +91,11 @@ impl Toolchain {
         Err(Failure::new(FailureKind::Host, message).hint(HINT).into())
     }
 
-    /// A call of it for an architecture, `amd64`.
-    pub fn call(&self, architecture: &str) -> Invocation {
-        environment(invocation(&self.program), &self.caches).env("GOARCH", architecture)
+    /// A call of it for an architecture, `amd64`, for programs that are compiled with C or without.
+    pub fn call(&self, architecture: &str, with_c: bool) -> Invocation {
+        environment(invocation(&self.program), &self.caches)
+            .env("GOARCH", architecture)
+            .env("CGO_ENABLED", if with_c { "1" } else { "0" })
     }
 }
 
@@ -113,7 +115,11 @@ fn environment(call: Invocation, caches: &Path) -> Invocation {
         .env("GOAMD64", "v1")
         .env("GOARM64", "v8.0")
         .env("GOEXPERIMENT", "")
-        .env("CGO_ENABLED", "0")
+        // The C compiler that Rust links with, and Go's own flags for it.
+        .env("CC", "cc")
+        .env("CGO_CPPFLAGS", "")
+        .env("CGO_CFLAGS", "-O2 -g")
+        .env("CGO_LDFLAGS", "-O2 -g")
         // A pattern that fits nothing: no module is left unchecked.
         .env("GONOSUMDB", "none")
 }

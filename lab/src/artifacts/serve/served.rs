@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use lab_core::artifacts::lock::Lock;
+use lab_core::artifacts::lock::{File, Lock};
 use lab_core::kubespray::{OwnBuild, Served, is_file_root, repository_of};
 
 use crate::artifacts::store::{Digest, Hasher, ImageRecord, Source, Store};
@@ -91,8 +91,10 @@ impl ServedArtifacts {
     /// # Errors
     /// When a record cannot be read.
     pub fn fill(store: &Store, lock: &Lock, mirror: Option<&str>) -> anyhow::Result<Self> {
-        let mut artifacts = Self { wanted: lock.files.len() + lock.images.len(), ..Self::default() };
-        for file in &lock.files {
+        // No machine asks for the others.
+        let of_machines: Vec<&File> = lock.files.iter().filter(|file| !file.dest.is_empty()).collect();
+        let mut artifacts = Self { wanted: of_machines.len() + lock.images.len(), ..Self::default() };
+        for file in of_machines {
             let Some(record) = store.file(&file.url)? else { continue };
             let sha256 = record.blob.sha256;
             let Some(path) = path_of(&file.url, mirror) else {
@@ -206,7 +208,40 @@ mod tests {
         assert_eq!(path_of(url, mirror).as_deref(), expected);
     }
 
+    #[test]
+    fn file_for_no_machine_is_not_served_and_registries_of_all_images_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&crate::layout::Layout::new(folder.path(), folder.path()));
+        let chart = "https://helm.ngc.nvidia.com/nvidia/charts/gpu-operator-v25.3.4.tgz";
+        let writer = store.writer().unwrap();
+        let record = crate::artifacts::store::FileRecord {
+            name: "gpu_operator_chart".to_owned(),
+            version: None,
+            url: chart.to_owned(),
+            blob: writer.put_bytes(b"chart").unwrap(),
+            source: Source::OwnBuild,
+            build_key: None,
+            made: None,
+        };
+        writer.record_file(&record).unwrap();
+        let lock = serde_json::from_value(serde_json::json!({
+            "kubespray": {"version": "v2.30.0", "commit": "c"}, "kubernetes": "1.34.3", "architecture": "amd64",
+            "files": [{"name": "gpu_operator_chart", "url": chart, "sha256": null, "dest": "", "groups": []}],
+            "images": [
+                {"name": "gpu_operator", "image": "nvcr.io/nvidia/gpu-operator:v25.3.4", "digest": null, "groups": []},
+                {"name": "node_feature_discovery", "image": "registry.k8s.io/nfd/node-feature-discovery:v0.17.3",
+                    "digest": null, "groups": []},
+            ],
+        }))
+        .unwrap();
+        let artifacts = ServedArtifacts::fill(&store, &lock, None).unwrap();
+        assert_eq!((artifacts.wanted, artifacts.files.len(), artifacts.notes.len()), (2, 0, 0));
+        let served = artifacts.served(Ipv4Addr::new(10, 0, 0, 1), true);
+        assert_eq!(Vec::from_iter(served.registries), ["nvcr.io", "registry.k8s.io"]);
+    }
+
     #[rstest::rstest]
+    #[case("nvcr.io/nvidia/k8s/container-toolkit:v1.17.8-ubuntu20.04", Some(("nvcr.io/nvidia/k8s/container-toolkit", "v1.17.8-ubuntu20.04")))]
     #[case("registry.k8s.io/coredns/coredns:v1.12.1", Some(("registry.k8s.io/coredns/coredns", "v1.12.1")))]
     #[case("mirror.example.com:5000/pause:3.10", Some(("mirror.example.com_5000/pause", "3.10")))]
     #[case("mirror.example.com:5000/pause", Some(("mirror.example.com_5000/pause", "latest")))]
