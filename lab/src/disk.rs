@@ -12,6 +12,8 @@ use crate::layout::Layout;
 
 /// A file system with less room than this is full: hardly anything of ours is smaller.
 const LEAST_ROOM: u64 = 256 << 10;
+/// ext4 keeps 2 % of its blocks, at most this many, from root too (`ext4_calculate_resv_clusters`), and counts them as free.
+const MAX_KEPT_BLOCKS: u64 = 4096;
 /// How programs name a full disk (strerror(3) of ENOSPC and EDQUOT; git).
 const FULL_SIGNS: [&str; 3] = ["No space left on device", "Out of diskspace", "Disk quota exceeded"];
 /// The same for a file system without writing (EROFS).
@@ -64,7 +66,8 @@ pub fn explained(layout: &Layout, error: anyhow::Error) -> anyhow::Error {
     })
 }
 
-/// What the causes of an error, or the programs that they quote, say of a disk.
+/// What the causes of an error, or the programs that they quote, say of a disk. A playbook quotes programs of machines, which
+/// may have other disks than this computer.
 fn named(error: &anyhow::Error, text: &str) -> Option<Obstacle> {
     let kinds = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>()?.kind().into());
     let of_kind = |kind: ErrorKind| match kind {
@@ -73,6 +76,9 @@ fn named(error: &anyhow::Error, text: &str) -> Option<Obstacle> {
         _ => None,
     };
     kinds.filter_map(of_kind).next().or_else(|| {
+        if failure_kind::of(error) == FailureKind::Deploy {
+            return None;
+        }
         if FULL_SIGNS.iter().any(|sign| text.contains(sign)) {
             return Some(Obstacle::Full);
         }
@@ -90,8 +96,9 @@ fn judge(found: &StatVfs, is_root: bool) -> Option<Obstacle> {
     if found.f_flag.contains(StatVfsMountFlags::RDONLY) {
         return Some(Obstacle::ReadOnly);
     }
-    // Some blocks are kept for root.
-    let blocks = if is_root { found.f_bfree } else { found.f_bavail };
+    // Some blocks are kept for root, and some from all.
+    let of_root = found.f_bfree.saturating_sub(MAX_KEPT_BLOCKS.min(found.f_blocks / 50));
+    let blocks = if is_root { found.f_bavail.max(of_root) } else { found.f_bavail };
     (blocks.saturating_mul(found.f_frsize) < LEAST_ROOM).then_some(Obstacle::Full)
 }
 
@@ -105,12 +112,18 @@ mod tests {
         anyhow::Error::new(std::io::Error::from(kind)).context("cannot write `x`")
     }
 
+    fn of_playbook(cause: anyhow::Error) -> anyhow::Error {
+        cause.context(Failure::new(FailureKind::Deploy, "worker-1 failed at `Unpack`"))
+    }
+
     #[rstest]
     #[case::full(of_kind(ErrorKind::StorageFull), Some(Obstacle::Full))]
     #[case::quota(of_kind(ErrorKind::QuotaExceeded), Some(Obstacle::Full))]
     #[case::read_only(of_kind(ErrorKind::ReadOnlyFilesystem), Some(Obstacle::ReadOnly))]
     #[case::program(anyhow::anyhow!("`git` failed: Out of diskspace"), Some(Obstacle::Full))]
     #[case::other(of_kind(ErrorKind::NotFound), None)]
+    #[case::playbook(of_playbook(anyhow::anyhow!("tar: No space left on device")), None)]
+    #[case::record_of_playbook(of_playbook(of_kind(ErrorKind::StorageFull)), Some(Obstacle::Full))]
     fn cause_names_the_disk(#[case] error: anyhow::Error, #[case] expected: Option<Obstacle>) {
         let text = format!("{error:#}");
         assert_eq!(named(&error, &text), expected);
@@ -121,6 +134,8 @@ mod tests {
     #[case::only_root_has_room(1 << 20, 0, false, Some(Obstacle::Full))]
     #[case::root_has_room(1 << 20, 0, true, None)]
     #[case::none(0, 0, true, Some(Obstacle::Full))]
+    #[case::rest_is_kept_by_ext4(LEAST_ROOM + 4095, 0, true, Some(Obstacle::Full))]
+    #[case::all_have_room(LEAST_ROOM, LEAST_ROOM, true, None)]
     fn free_blocks_are_counted_for_the_user(
         #[case] free: u64,
         #[case] available: u64,

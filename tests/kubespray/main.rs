@@ -9,3 +9,4 @@ mod play;
 mod prove;
 mod secrets;
 mod strategy;
+mod unarchive;

@@ -8,7 +8,7 @@ use crate::run::{Run, run};
 pub const UPSTREAM: &str = "https://github.com/kubernetes-sigs/kubespray";
 
 /// The known releases, oldest first.
-pub const TAGS: [&str; 4] = lab_core::kubespray::TAGS;
+pub use lab_core::kubespray::TAGS;
 
 /// Variables that say how git and pip reach their servers, which tests take over from the person who runs them.
 const REACH: [&str; 4] = ["PIP_", "GIT_SSL_", "GIT_CONFIG_GLOBAL", "SSL_CERT_"];

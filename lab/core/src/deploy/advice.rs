@@ -94,7 +94,7 @@ pub const CATALOGUE: &[Known] = &[
     },
     Known {
         id: "disk-full",
-        signs: &[&["no space left on device"], &["errno 28"]],
+        signs: &[&["no space left on device"], &["errno 28"], &["tar:", "wrote only"]],
         advice: "The disk of the machine, or of this computer, is full. `df -h` on both shows which; the size of machines is `disk` in the cluster file.",
         source: "errno(3): ENOSPC",
         unit: None,
@@ -254,7 +254,9 @@ pub fn known(problem: &Problem, journal: &str) -> Option<&'static Known> {
         text.push_str(&part.to_lowercase());
         text.push('\n');
     }
-    let journal = journal.to_lowercase();
+    // Units load modules before they start (`ExecStartPre=-/sbin/modprobe overlay` of containerd), and start without them.
+    let journal: Vec<&str> = journal.lines().filter(|line| !line.contains(" modprobe[")).collect();
+    let journal = journal.join("\n").to_lowercase();
     let advice_for = |text: &str| {
         let matches = |signs: &&[&str]| signs.iter().all(|sign| text.contains(sign));
         CATALOGUE.iter().find(|known| known.signs.iter().any(matches))
@@ -355,6 +357,12 @@ mod tests {
     )]
     #[case("disk-full", "etcd : Install", "[Errno 28] No space left on device", "")]
     #[case(
+        "disk-full",
+        "container-engine/crictl : Extract_file | Unpacking archive",
+        "failed to unpack /tmp/releases/crictl-1.34.0-linux-amd64.tar.gz to /tmp/releases",
+        "tar: crictl: Wrote only 512 of 10240 bytes\ntar: Exiting with failure status due to previous errors"
+    )]
+    #[case(
         "kernel-module",
         "kubernetes/node : Modprobe Kernel Module for IPVS",
         "modprobe: FATAL: Module ip_vs not found in directory /lib/modules/6.1",
@@ -451,6 +459,9 @@ mod tests {
         let id = |journal| known(&failed, journal).map(|known| known.id);
         assert_eq!(id("kubelet: failed to pull image \"pause\""), Some("image-pull"));
         assert_eq!(id("nothing that is known"), Some("kubelet-unhealthy"));
+        let tried =
+            "node modprobe[83]: modprobe: FATAL: Module overlay not found in directory /lib/modules/6.1";
+        assert_eq!(id(tried), Some("kubelet-unhealthy"), "the unit goes on without the module");
     }
 
     #[rstest]

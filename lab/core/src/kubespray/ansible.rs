@@ -86,6 +86,7 @@ impl AnsibleSettings {
                     ("fact_caching", "jsonfile"),
                     ("fact_caching_connection", &format!("{folder}/facts")),
                     ("fact_caching_timeout", "86400"),
+                    ("action_plugins", &format!("{ours}/action_plugins")),
                     ("callback_plugins", &format!("{ours}/callback_plugins")),
                     ("strategy_plugins", &format!("{ours}/strategy_plugins")),
                     ("deprecation_warnings", "False"),
