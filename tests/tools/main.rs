@@ -5,6 +5,7 @@ mod access;
 mod check;
 mod definitions;
 mod dev;
+mod gpu_operator_role;
 mod identity;
 mod inventories;
 mod inventory;
