@@ -28,7 +28,7 @@ use crate::machines::limits::{self, TooLow};
 use crate::machines::make;
 use crate::validate::HEALTH;
 use crate::validate::ready::settle;
-use crate::{check, consent, inventory, output};
+use crate::{check, consent, gpu_operator, inventory, output};
 
 mod living;
 
@@ -260,6 +260,7 @@ async fn finish(
     match operation {
         Operation::Scale => {
             let new: Vec<&str> = change.machines.iter().map(|one| one.machine.as_str()).collect();
+            gpu_operator::after_kubespray(cx, lab, reached).await?;
             settle(cx, lab, reached, &HEALTH).await?;
             was_made(cx, &without(lab, &new), lab)
         }
@@ -281,6 +282,7 @@ async fn finish(
         }
         Operation::Upgrade => {
             kubeconfig::fetch(cx, lab, reached).await?;
+            gpu_operator::after_kubespray(cx, lab, reached).await?;
             settle(cx, lab, reached, &HEALTH).await?;
             let done = Deployed { at: Timestamp::now(), ..wanted(cx, lab).await? };
             files::write_atomic(&lab.files.deployed(), &serde_json::to_vec_pretty(&done)?, PUBLIC)?;

@@ -13,6 +13,7 @@ pub mod commands;
 pub mod deploy;
 pub mod exit_code;
 pub mod gpu;
+pub mod gpu_operator;
 pub mod inventory;
 pub mod kubespray;
 pub mod phases;
@@ -296,6 +297,13 @@ pub enum Command {
     Cloud(cloud::Command),
     /// Make the machines the Kubernetes cluster that the file asks for; parts that fit it stay
     Deploy(deploy::Deploy),
+    /// The NVIDIA GPU Operator of a cluster: install, look at, validate, remove
+    #[command(
+        subcommand,
+        name = "gpu-operator",
+        after_help = "Example: cargo xtask gpu-operator install gpu"
+    )]
+    GpuOperator(gpu_operator::Command),
     /// Check that the cluster is what its file asks for, and does what a cluster must
     #[command(
         after_help = "Examples:\n  cargo xtask validate quick\n  cargo xtask validate quick dns network-policy"
@@ -317,7 +325,7 @@ pub enum Command {
     #[command(
         name = "e2e",
         after_help = "Leaves report.json and junit.xml in output/<cluster>/runs/. A lab that was there before stays.\n\n\
-                      Phases: prepare, up, deploy, validate.\n\nExamples:\n  cargo xtask e2e quick --keep\n  cargo xtask e2e quick --until deploy"
+                      Phases: prepare, up, deploy, gpu-operator, validate.\n\nExamples:\n  cargo xtask e2e quick --keep\n  cargo xtask e2e quick --until deploy"
     )]
     EndToEnd {
         /// A name under inventories/, or the path of a cluster file. Without one: `dev` where KVM works and all of its
@@ -482,6 +490,8 @@ pub enum Internal {
     },
     /// Deploy as Kubespray's own documentation does, to measure and to compare
     DeployPlainly { cluster: String },
+    /// Print the digest that a lock of a cluster's artefacts must carry to be up to date, for tests that write one
+    LockInputs { cluster: String },
     /// Time rendering and checking a cluster of many machines, for the benchmark
     MeasureCheck { folder: PathBuf, machines: usize },
 }

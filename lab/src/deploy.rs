@@ -26,7 +26,7 @@ use crate::machines::make;
 use crate::snapshot::{self, Copied};
 use crate::validate::ready::{not_ready, settle, unwell};
 use crate::validate::{self, HEALTH, Unanswered};
-use crate::{change, check, output};
+use crate::{change, check, gpu_operator, output};
 
 pub mod plain;
 pub mod prepare;
@@ -164,6 +164,9 @@ pub async fn run(cx: &Cx, lab: &Lab, planned: Planned, options: DeployOptions) -
         play::play(cx, lab, &play).await?;
     }
     kubeconfig::fetch(cx, lab, &reached).await?;
+    if !is_bare {
+        gpu_operator::after_kubespray(cx, lab, &reached).await?;
+    }
     let containers = lab.spec.machines.iter().all(|machine| machine.kind == MachineKind::Container);
     // While it settles, the copy is digested.
     let copied = if is_bare && options.keep && containers {

@@ -218,10 +218,35 @@ impl LabFiles {
         self.inventory_folder().join("artifacts.lock.json")
     }
 
+    /// What the GPU Operator is installed from.
+    pub fn gpu_operator(&self) -> GpuOperatorFiles {
+        GpuOperatorFiles { folder: self.folder.join("gpu-operator") }
+    }
+
     /// Kubespray's inventory for the recovery of a control plane. It lies with the other one, so that the same files of
     /// variables count.
     pub fn recovery(&self) -> PathBuf {
         self.inventory_folder().join("recovery.ini")
+    }
+}
+
+/// What the GPU Operator is installed from, under `output/<cluster>/gpu-operator/`.
+#[derive(Debug, Clone)]
+pub struct GpuOperatorFiles {
+    /// `output/<cluster>/gpu-operator`.
+    pub folder: PathBuf,
+}
+
+impl GpuOperatorFiles {
+    paths! {
+        /// The values of the chart, each with its source.
+        values: "values.yaml";
+        /// The chart's own kinds.
+        definitions: "crds.yaml";
+        /// The namespace, as it is applied.
+        namespace: "namespace.json";
+        /// helm itself, its settings and its cache.
+        helm: "helm";
     }
 }
 

@@ -17,6 +17,7 @@ mod disks;
 mod failure;
 mod failure_kind;
 mod files;
+mod gpu_operator;
 mod host;
 mod image;
 mod input;
@@ -58,7 +59,10 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         // These change the namespaces of their process, which only one without other threads may do.
         Command::Internal(internal)
-            if !matches!(internal, Internal::Validate { .. } | Internal::DeployPlainly { .. }) =>
+            if !matches!(
+                internal,
+                Internal::Validate { .. } | Internal::DeployPlainly { .. } | Internal::LockInputs { .. }
+            ) =>
         {
             run_internal(internal).map(|()| 0)
         }
@@ -91,7 +95,7 @@ fn run_internal(internal: Internal) -> anyhow::Result<()> {
             artifacts::serve::exec_registry(&program, &settings).map(|never| match never {})
         }
         Internal::MeasureCheck { folder, machines } => check::measure::run(&folder, machines),
-        Internal::Validate { .. } | Internal::DeployPlainly { .. } => {
+        Internal::Validate { .. } | Internal::DeployPlainly { .. } | Internal::LockInputs { .. } => {
             anyhow::bail!("this part needs a runtime")
         }
     }

@@ -26,6 +26,7 @@ pub mod cloud;
 pub mod deploy;
 pub mod destroy;
 pub mod e2e;
+mod gpu_operator;
 mod inventory;
 mod kubeconfig;
 mod logins;
@@ -41,19 +42,22 @@ mod validate;
 pub const UP: &[Phase] = &[up::PHASE];
 /// What `deploy` is.
 pub const DEPLOY: &[Phase] = &[deploy::PHASE];
-/// What `cloud start` is: the eight steps of the original plan.
+/// What `gpu-operator install` is.
+pub const GPU_OPERATOR: &[Phase] = &[gpu_operator::PHASE];
+/// What `cloud start` is: the eight steps of the original plan, and the GPU Operator.
 pub const CLOUD: &[Phase] = &[
     prepare::PHASE,
     up::PHASE,
     logins::PHASE,
     inventory::PHASE,
     deploy::PHASE,
+    gpu_operator::PHASE,
     validate::PHASE,
     kubeconfig::PHASE,
     status::PHASE,
 ];
 /// What `e2e` is, up to its verdict.
-pub const E2E: &[Phase] = &[prepare::PHASE, up::PHASE, deploy::PHASE, validate::PHASE];
+pub const E2E: &[Phase] = &[prepare::PHASE, up::PHASE, deploy::PHASE, gpu_operator::PHASE, validate::PHASE];
 /// How `e2e` ends.
 pub const END: &[Phase] = &[destroy::PHASE];
 

@@ -126,8 +126,29 @@ pub const POD_READY_TIMEOUT: Timeout = Timeout::from_secs(60);
 
 // cluster
 
+/// kubectl answers one question. The API server may be starting.
+pub const KUBECTL_TIMEOUT: Timeout = Timeout::from_secs(60);
 /// A control plane sends its kubeconfig over SSH.
 pub const KUBECONFIG_TIMEOUT: Duration = Duration::from_secs(120);
+
+// gpu_operator
+
+/// helm reads its records of releases.
+pub const HELM_LOOK_TIMEOUT: Timeout = Timeout::from_secs(60);
+/// helm makes some sixty objects, or waits until those of a removed release are gone.
+pub const HELM_CHANGE_TIMEOUT: Timeout = Timeout::from_secs(300);
+/// The toolkit on a node writes containerd's configuration anew.
+pub const GPU_RUNTIME_TIMEOUT: Timeout = Timeout::from_secs(120);
+/// Files of the GPU stack go from one node, and its kubelet starts again.
+pub const GPU_CLEANUP_TIMEOUT: Timeout = Timeout::from_secs(60);
+/// From the installation to GPUs that can be used: images are pulled, five steps follow one another on each node.
+pub const GPU_READY_TIMEOUT: Timeout = Timeout::from_secs(600);
+/// A machine says what GPUs it has.
+pub const GPU_LOOK_TIMEOUT: Timeout = Timeout::from_secs(15);
+/// A pod that asks for GPUs runs to its end, its image being there.
+pub const GPU_POD_TIMEOUT: Timeout = Timeout::from_secs(90);
+/// The pause in which nothing may change for a state to count as one that holds.
+pub const GPU_HOLD_INTERVAL: Duration = Duration::from_secs(3);
 
 // machines
 

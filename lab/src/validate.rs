@@ -24,8 +24,8 @@ use crate::process::invocation;
 use crate::processes::own_program;
 use crate::progress::Kind;
 use crate::timeouts::{
-    ALL_CHECKS_TIMEOUT, CHECK_TIMEOUT, CONTAINER_CLUSTER_START_TIMEOUT, VM_CLUSTER_START_TIMEOUT,
-    emulation_factor,
+    ALL_CHECKS_TIMEOUT, CHECK_TIMEOUT, CONTAINER_CLUSTER_START_TIMEOUT, GPU_READY_TIMEOUT, HEALTH_TIMEOUT,
+    VM_CLUSTER_START_TIMEOUT, emulation_factor,
 };
 use crate::wait::Deadline;
 
@@ -121,7 +121,39 @@ pub async fn health(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<Vec
     look_patiently(cx, lab, reached, &HEALTH.map(str::to_owned), times, Look::Starting).await
 }
 
-fn has_kubeconfig(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
+/// Waits until the GPUs of the plan can be used, and shows the checks of that: those that make nothing in the cluster.
+///
+/// # Errors
+/// When the checks cannot be run.
+pub async fn gpus(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<Vec<Outcome>> {
+    has_kubeconfig(cx, lab)?;
+    let times = times(cx, lab).await?;
+    let patience = GPU_READY_TIMEOUT.times(times);
+    run_checks(cx, lab, reached, suites::gpu::LOOKS, Look::Until(patience), times, |outcome| {
+        show(cx, outcome)
+    })
+    .await
+}
+
+/// The checks of a suite.
+pub fn of_gpus() -> Vec<String> {
+    suites::of_gpus().map(|check| check.id.to_owned()).collect()
+}
+
+/// The checks of GPUs that make nothing, looked at once.
+///
+/// # Errors
+/// When they cannot be run, or do not answer in time.
+pub async fn gpus_once(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<Vec<Outcome>> {
+    has_kubeconfig(cx, lab)?;
+    once(cx, lab, reached, suites::gpu::LOOKS, HEALTH_TIMEOUT).await
+}
+
+/// Whether a cluster was deployed.
+///
+/// # Errors
+/// When there is no kubeconfig of it.
+pub fn has_kubeconfig(cx: &Cx, lab: &Lab) -> anyhow::Result<()> {
     let words = lab.cluster_words(cx);
     anyhow::ensure!(
         lab.files.kubeconfig().is_file(),

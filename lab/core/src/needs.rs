@@ -22,4 +22,12 @@ pub enum Need {
     MetricsServer,
     /// Pods of the checks run on every node.
     Probes,
+    /// The cluster has the GPU Operator.
+    GpuOperator,
+    /// Some GPU of the cluster is divided into slices of time.
+    SharedGpus,
+    /// Metrics of GPUs are exported.
+    GpuExporter,
+    /// The GPUs run CUDA programs.
+    Cuda,
 }

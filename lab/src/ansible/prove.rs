@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context as _;
-use lab_core::artifacts::lock::{Lock, Pinned, lock as lock_of, resolved as resolved_from};
+use lab_core::artifacts::lock::{Lock, Pinned, add_gpu_operator, lock as lock_of, resolved as resolved_from};
 use lab_core::kubespray::events::{self, Event, Outcome};
 use lab_core::kubespray::index::Index;
 use lab_core::kubespray::prove;
@@ -366,7 +366,13 @@ async fn locked(bench: &Bench<'_>, kubespray: &Kubespray) -> anyhow::Result<Resu
     }
     let pinned = Pinned { version: kubespray.pin.version.clone(), commit: kubespray.checkout.commit.clone() };
     let inputs = lock::inputs(bench.cx, bench.lab)?;
-    let lock = match lock_of(pinned, &inputs, &resolved, &bench.stands_for) {
+    let lock = lock_of(pinned, &inputs, &resolved, &bench.stands_for).and_then(|mut lock| {
+        if let Some(wanted) = lock::of_gpu_operator(bench.lab) {
+            add_gpu_operator(&mut lock, &resolved, &wanted.chart, &wanted.images)?;
+        }
+        Ok(lock)
+    });
+    let lock = match lock {
         Ok(lock) => lock,
         Err(error) => return Ok(Err(vec![error.to_string()])),
     };

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use lab_core::artifacts::lock::Lock;
 use lab_core::artifacts::{Kind, of_file, of_image};
+use lab_core::gpu_operator;
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
@@ -51,11 +52,44 @@ pub struct Remembered {
     pub lock: Lock,
 }
 
+/// What the GPU Operator of a cluster needs.
+#[derive(Debug, Serialize)]
+pub struct OfGpuOperator {
+    /// The URL of the packed chart.
+    pub chart: String,
+    /// Names and references of images.
+    pub images: Vec<(String, String)>,
+}
+
+/// What the GPU Operator of a cluster needs; `None` where its file asks for none.
+pub fn of_gpu_operator(lab: &Lab) -> Option<OfGpuOperator> {
+    let chart = gpu_operator::chart(&lab.spec.gpu_operator.as_ref()?.version)?;
+    let images = gpu_operator::images(&lab.spec, chart).into_iter();
+    Some(OfGpuOperator {
+        chart: gpu_operator::chart_url(&lab.spec),
+        images: images.map(|image| (image.name.to_owned(), image.reference)).collect(),
+    })
+}
+
 /// The digest of everything that the lock of a cluster is computed from.
 ///
 /// # Errors
 /// When the inventory cannot be rendered.
 pub fn inputs(cx: &Cx, lab: &Lab) -> anyhow::Result<String> {
+    let kubespray = inputs_of_kubespray(cx, lab)?;
+    let Some(operator) = of_gpu_operator(lab) else { return Ok(kubespray) };
+    let mut hasher = Hasher::new();
+    hasher.update(kubespray.as_bytes());
+    hasher.update(&serde_json::to_vec(&operator)?);
+    Ok(hasher.finish().to_string())
+}
+
+/// The digest of everything that Kubespray computes the lock of a cluster from: what of it is the GPU Operator's does not
+/// make Kubespray run again.
+///
+/// # Errors
+/// When the inventory cannot be rendered.
+pub fn inputs_of_kubespray(cx: &Cx, lab: &Lab) -> anyhow::Result<String> {
     let mut hasher = Hasher::new();
     let mut add = |text: &str| {
         hasher.update(&text.len().to_le_bytes());

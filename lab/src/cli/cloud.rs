@@ -19,10 +19,10 @@ use super::phases::Phases;
 /// What can be done with a whole cluster.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// From the cluster file to a cluster that can be used, in eight steps; a cluster that was stopped comes back
+    /// From the cluster file to a cluster that can be used, in nine steps; a cluster that was stopped comes back
     #[command(
         after_help = "Exit codes: 10 the computer lacks something, 11 the file is refused or artefacts are missing, 20 machines, 21 Kubespray, 30 checks.\n\n\
-                      Phases: prepare, up, ssh, inventory, deploy, validate, kubeconfig, status.\n\n\
+                      Phases: prepare, up, ssh, inventory, deploy, gpu-operator, validate, kubeconfig, status.\n\n\
                       Examples:\n  cargo xtask cloud start\n  cargo xtask cloud start quick --merge\n  cargo xtask cloud start quick --until up"
     )]
     Start {

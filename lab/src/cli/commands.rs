@@ -6,6 +6,7 @@ use lab_core::secrets;
 use lab_core::spec::ImageSpec;
 
 use crate::ansible::run::Prints;
+use crate::artifacts::lock;
 use crate::cluster::{kubeconfig, kubectl};
 use crate::cx::Cx;
 use crate::deploy::plain;
@@ -17,7 +18,7 @@ use crate::phases::{E2E, Options, Run, UP, carry_out_all, e2e, up};
 use crate::{contents, image, output, proxy, validate};
 
 use super::exit_code;
-use super::{Cache, Command, Drawing, Image, Internal, Vm, cloud, inventory, kubespray};
+use super::{Cache, Command, Drawing, Image, Internal, Vm, cloud, gpu_operator, inventory, kubespray};
 
 impl Command {
     /// Whether it only reads and prints, so that it may be ended at any moment. A command that writes anything of a
@@ -30,6 +31,9 @@ impl Command {
             | Self::Vm(Vm::Status(_))
             | Self::Gc { remove: false, .. }
             | Self::Cloud(cloud::Command::Status { .. })
+            | Self::GpuOperator(
+                gpu_operator::Command::Status { .. } | gpu_operator::Command::Values { .. },
+            )
             | Self::Inventory(inventory::Command::Diff { .. })
             | Self::Kubespray(
                 kubespray::Command::Status { .. }
@@ -137,6 +141,7 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
             return super::cloud::run(cx, command).await;
         }
         Command::Deploy(arguments) => super::deploy::run(cx, arguments).await?,
+        Command::GpuOperator(command) => return super::gpu_operator::run(cx, command).await,
         Command::Validate { cluster, checks, patience, json } => {
             let lab = Lab::open(cx, &cluster.cluster)?;
             let patience = patience.map(Duration::from_secs);
@@ -182,6 +187,9 @@ pub async fn run(cx: &Cx, command: Command) -> anyhow::Result<u8> {
         }
         Command::Internal(Internal::DeployPlainly { cluster }) => {
             plain::deploy(cx, &Lab::open(cx, &cluster)?).await?;
+        }
+        Command::Internal(Internal::LockInputs { cluster }) => {
+            output::line(lock::inputs(cx, &Lab::open(cx, &cluster)?)?)?;
         }
         Command::Internal(_) => anyhow::bail!("this part is started without a runtime"),
     }

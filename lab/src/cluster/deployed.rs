@@ -53,7 +53,7 @@ pub async fn wanted(cx: &Cx, lab: &Lab) -> anyhow::Result<Deployed> {
 /// When the inventory cannot be rendered.
 pub fn inputs(cx: &Cx, lab: &Lab) -> anyhow::Result<String> {
     let mut hasher = Hasher::new();
-    hasher.update(lock::inputs(cx, lab)?.as_bytes());
+    hasher.update(lock::inputs_of_kubespray(cx, lab)?.as_bytes());
     // The addresses of the served artefacts are no input of the lock.
     let serving = serve::look(cx, lab)?.map(|serving| serving.inventory).unwrap_or_default();
     hasher.update(serving.as_bytes());

@@ -1,12 +1,14 @@
 //! `lab kubectl`: kubectl against the lab's cluster, from anywhere, in the version of the cluster.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use anyhow::Context as _;
 use lab_core::artifacts::lock::Lock;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::artifacts::lock;
 use crate::artifacts::look::held;
@@ -16,8 +18,13 @@ use crate::failure::{Failure, FailureKind};
 use crate::files;
 use crate::lab::{Lab, Reached};
 use crate::process::{self, Invocation};
+use crate::timeouts::KUBECTL_TIMEOUT;
+use crate::wait::Deadline;
 
 use super::kubeconfig::inner_server;
+
+/// What kubectl says of a kind that no definition is there for.
+const NO_SUCH_KIND: &str = "the server doesn't have a resource type";
 
 /// Runs kubectl, and returns how it ended.
 ///
@@ -37,6 +44,49 @@ pub async fn run(cx: &Cx, lab: &Lab, reached: &Reached, words: &[OsString]) -> a
             "`cargo xtask artifacts fetch {words}` or `cargo xtask artifacts build {words}` gets it"
         ))
     })
+}
+
+/// What kubectl answers.
+///
+/// # Errors
+/// When there is no kubectl, or it fails, with what it says.
+pub async fn read<A: AsRef<OsStr>>(
+    cx: &Cx,
+    lab: &Lab,
+    reached: &Reached,
+    words: impl IntoIterator<Item = A>,
+) -> anyhow::Result<String> {
+    let words: Vec<OsString> = words.into_iter().map(|word| word.as_ref().to_owned()).collect();
+    let call = reached.inside(&invocation(cx, lab, &words)?);
+    Ok(call.read(&cx.cancel, Deadline::after(KUBECTL_TIMEOUT.base())).await?)
+}
+
+/// Objects as the API lists them, `kubectl get WORDS`; none of a kind that the cluster does not have.
+///
+/// # Errors
+/// As [`read`], and when the answer is not of the expected shape.
+pub async fn objects<T: DeserializeOwned>(
+    cx: &Cx,
+    lab: &Lab,
+    reached: &Reached,
+    words: &[&str],
+) -> anyhow::Result<Vec<T>> {
+    #[derive(Deserialize)]
+    struct List<T> {
+        items: Vec<T>,
+    }
+
+    let all: Vec<OsString> =
+        ["get", "--output", "json"].iter().chain(words).map(|word| (*word).into()).collect();
+    let call = reached.inside(&invocation(cx, lab, &all)?);
+    let output = call.output(&cx.cancel, Deadline::after(KUBECTL_TIMEOUT.base())).await?;
+    if !output.status.success() && output.stderr.contains(NO_SUCH_KIND) {
+        return Ok(Vec::new());
+    }
+    anyhow::ensure!(output.status.success(), "kubectl: {}", output.stderr.trim());
+    let list: List<T> =
+        serde_json::from_str(&output.stdout).context("kubectl lists objects of another shape")?;
+    Ok(list.items)
 }
 
 /// kubectl with the lab's kubeconfig, to be run inside its network.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +46,10 @@ pub struct Site {
     pub kubernetes: Option<String>,
     /// The image that probes run; `None` if the cluster has no lock.
     pub agnhost: Option<String>,
+    /// The image that pods run which look at GPUs; `None` if the cluster has no GPU Operator.
+    pub gpu_image: Option<String>,
+    /// The lab's settings of ssh, for checks that look at machines.
+    pub ssh_settings: Option<PathBuf>,
     /// How long to wait for what must come true by itself; zero for one look.
     pub patience: Duration,
     /// When each machine was started last, in seconds of Unix time: what the cluster knows from before is of an earlier run.
@@ -67,11 +72,17 @@ impl Site {
         config.cluster_url = inner_server(lab)?.parse()?;
         config.connect_timeout = Some(API_CONNECT_TIMEOUT.times(times));
         let lock = files::read_own::<Lock>(&lab.files.artifacts_lock())?;
-        let agnhost = lock.as_ref().and_then(|lock| lock.images.iter().find(|image| image.name == "agnhost"));
+        let image = |name: &str| {
+            let found = lock.as_ref()?.images.iter().find(|image| image.name == name)?;
+            Some(found.image.clone())
+        };
+        let (agnhost, gpu_image) = (image("agnhost"), image(lab_core::gpu_operator::VALIDATOR));
         Ok(Self {
             client: Client::try_from(config)?,
             spec: lab.spec.clone(),
-            agnhost: agnhost.map(|image| image.image.clone()),
+            agnhost,
+            gpu_image,
+            ssh_settings: Some(lab.files.ssh_config()),
             kubernetes: lab.spec.kubernetes.version.clone().or(lock.map(|lock| lock.kubernetes)),
             patience,
             started: started(lab)?,
@@ -164,6 +175,8 @@ impl Site {
             spec: Arc::new(lab_core::cluster::check(&source, None).spec.unwrap()),
             kubernetes: None,
             agnhost: None,
+            gpu_image: None,
+            ssh_settings: None,
             patience: Duration::ZERO,
             started: BTreeMap::new(),
             times: 1,

@@ -2,8 +2,10 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use lab_core::gpu_operator::has_stand_ins;
 use lab_core::needs::Need;
 use lab_core::validate::expected;
 use tokio::sync::OnceCell;
@@ -47,12 +49,14 @@ pub struct Context {
     pub site: Site,
     /// Made once, for all checks.
     probes: Arc<OnceCell<Result<Probes, Vec<String>>>>,
+    /// Whether a check made a namespace of its own.
+    namespaces: Arc<AtomicBool>,
 }
 
 impl Context {
     /// For the checks of one run.
     pub fn new(site: Site) -> Self {
-        Self { site, probes: Arc::default() }
+        Self { site, probes: Arc::default(), namespaces: Arc::default() }
     }
 
     /// The probes; makes them where that was not tried.
@@ -64,9 +68,14 @@ impl Context {
         self.probes.get_or_init(|| Probes::make(&self.site, nodes)).await.as_ref().map_err(Clone::clone)
     }
 
-    /// Whether probes were made, or tried to be.
-    pub fn has_probes(&self) -> bool {
-        self.probes.initialized()
+    /// To be called before a check makes a namespace of its own: it is removed at the end.
+    pub fn makes_namespaces(&self) {
+        self.namespaces.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether anything was made, or tried to be, that has to be removed.
+    pub fn made_namespaces(&self) -> bool {
+        self.probes.initialized() || self.namespaces.load(Ordering::Relaxed)
     }
 
     /// Why a need is not met; `None` where it is.
@@ -79,6 +88,18 @@ impl Context {
             Need::MetricsServer => (spec.kubernetes.addons.metrics_server != Some(true))
                 .then(|| "the cluster file asks for no metrics-server".to_owned()),
             Need::Probes => self.probes().await.is_err().then(|| NO_PROBES.to_owned()),
+            Need::GpuOperator => {
+                spec.gpu_operator.is_none().then(|| "the cluster file asks for no GPU Operator".to_owned())
+            }
+            Need::SharedGpus => {
+                let shares = spec.gpu_operator.as_ref().is_some_and(|gpus| !gpus.sharing.is_empty());
+                (!shares).then(|| "the cluster file shares no GPU".to_owned())
+            }
+            Need::GpuExporter => (!spec.gpu_operator.as_ref().is_some_and(|gpus| gpus.monitoring.exporter))
+                .then(|| "the cluster file asks for no exporter of metrics".to_owned()),
+            Need::Cuda => {
+                has_stand_ins(&spec.machines).then(|| "its GPUs are stand-ins, which run no CUDA".to_owned())
+            }
             Need::Root | Need::Containers | Need::Kubespray | Need::Registry | Need::CMake | Need::Make => {
                 Some("it needs something of this computer, and does not know this computer".to_owned())
             }

@@ -22,7 +22,7 @@ use super::suites::cluster::not_well;
 /// The port that pods serve their name on.
 pub const PORT: u16 = 8080;
 /// The label of every namespace of checks.
-const OURS: &str = "lab.checks";
+pub const OURS: &str = "lab.checks";
 
 /// The probes of one run, all ready.
 #[derive(Clone)]

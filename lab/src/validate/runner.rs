@@ -41,11 +41,10 @@ pub async fn run_here(site: Site, ids: &[String], starting: bool) -> anyhow::Res
         // What goes wrong with that the checks find too. It ends with this process at the latest.
         tokio::spawn(async move { handover::release(&site).await });
     }
+    let chosen = suites::chosen(ids, site.spec.gpu_operator.is_some());
     let context = Context::new(site);
-    let done =
-        run_all(&context, &suites::chosen(ids), |outcome| output::line(serde_json::to_string(&outcome)?))
-            .await;
-    if context.has_probes()
+    let done = run_all(&context, &chosen, |outcome| output::line(serde_json::to_string(&outcome)?)).await;
+    if context.made_namespaces()
         && let Err(error) = probes::remove(&context.site).await
     {
         // It says nothing about the cluster that was asked about, and the next run removes it.

@@ -78,7 +78,17 @@ const GPUS: Story = &[
     (0, "gpu-fault worker --cluster gpu --hot"),
     (0, "gpu-fault worker --cluster gpu --ecc"),
     (0, "gpu-fault worker --cluster gpu --clear"),
+    (2, "gpu-operator install one"),
+    (2, "gpu-operator status one"),
+    (2, "gpu-operator instal gpu"),
+    (0, "gpu-operator values gpu"),
+    (20, "gpu-operator install gpu"),
+    (20, "gpu-operator upgrade gpu"),
+    (20, "gpu-operator status gpu"),
+    (20, "gpu-operator validate gpu"),
+    (20, "gpu-operator remove gpu --yes"),
     (0, "destroy gpu"),
+    (20, "gpu-operator remove gpu --yes"),
 ];
 
 /// Images and the cache.
@@ -173,7 +183,7 @@ fn commands_say_what_they_did(#[case] name: &str, #[case] story: Story) {
     if name == "gpus" {
         let mut gpu = Cluster::new("gpu", &["node", "worker"]);
         gpu.machines[1].stand_ins = vec!["RTX A6000", "RTX 4090"];
-        checkout.write(&gpu.name, &gpu.text());
+        checkout.write(&gpu.name, &(gpu.text() + "gpu_operator:\n  monitoring: {exporter: true}\n"));
     }
     let (mut transcript, mut wrong) = (String::new(), Vec::new());
     for (code, words) in story {

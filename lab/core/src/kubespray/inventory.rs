@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use super::access::AccessError;
 use super::render::{IN_INVENTORY, LAB_DIR, first_line};
 use super::setting::{Scope, Setting};
+use crate::gpu_operator::{gpu_nodes, uuids};
 use crate::spec::{ClusterSpec, Role};
 
 /// How the machines of an inventory are logged in to. Nothing in it is an absolute path unless the caller
@@ -77,7 +78,30 @@ pub(super) fn inventory_ini(
     // Kubespray would make the group while it runs; a program that reads the inventory before that, or
     // without Kubespray, would miss its variables.
     text.push_str("\n[calico_rr]\n\n[k8s_cluster:children]\nkube_control_plane\nkube_node\ncalico_rr\n");
+    text.push_str(&gpus(spec));
     Ok(text)
+}
+
+/// The group of the machines with GPUs, as the role `nvidia-gpu-operator` reads it; empty where no GPU Operator is asked for.
+fn gpus(spec: &ClusterSpec) -> String {
+    let Some(operator) = &spec.gpu_operator else { return String::new() };
+    let mut text = "\n[gpu]\n".to_owned();
+    for machine in gpu_nodes(spec) {
+        let replicas = operator.sharing.get(&machine.name).copied().unwrap_or(1);
+        let (name, gpus) = (&machine.name, machine.gpus.len());
+        let _ =
+            write!(text, "{name} nvidia_gpu_operator_gpus={gpus} nvidia_gpu_operator_replicas={replicas}");
+        let uuids: Vec<String> = uuids(spec, machine).iter().map(|uuid| format!("'{uuid}'")).collect();
+        if !uuids.is_empty() {
+            // Ansible reads it as Python does.
+            let _ = write!(text, " nvidia_gpu_operator_uuids=\"[{}]\"", uuids.join(","));
+        }
+        text.push('\n');
+    }
+    let (version, namespace) = (&operator.version, &operator.namespace);
+    let _ =
+        write!(text, "\n[gpu:vars]\ngpu_operator_version={version}\ngpu_operator_namespace={namespace}\n");
+    text
 }
 
 /// How to log in, as lines.

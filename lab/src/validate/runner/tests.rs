@@ -95,9 +95,18 @@ fn names_of_checks_are_known_and_each_is_there_once() {
 fn checks_of_probes_add_the_check_that_probes_run() {
     let chosen = |ids: &[&str]| {
         let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-        suites::chosen(&ids).iter().map(|check| check.id).collect::<Vec<_>>()
+        suites::chosen(&ids, true).iter().map(|check| check.id).collect::<Vec<_>>()
     };
     assert_eq!(chosen(&["nodes"]), ["nodes"]);
     assert_eq!(chosen(&["dns"]), ["probes", "dns"]);
     assert_eq!(chosen(&[]).len(), suites::all().count());
+}
+
+#[test]
+fn checks_of_gpus_concern_clusters_that_ask_for_the_operator() {
+    let without: Vec<&str> = suites::chosen(&[], false).iter().map(|check| check.id).collect();
+    let of_gpus: Vec<&str> = suites::of_gpus().map(|check| check.id).collect();
+    assert!(of_gpus.iter().all(|id| id.starts_with("gpu-") && !without.contains(id)), "{of_gpus:?}");
+    assert_eq!(without.len() + of_gpus.len(), suites::all().count());
+    assert_eq!(suites::chosen(&["gpu-pods".to_owned()], false).len(), 1, "named, it says why it is skipped");
 }

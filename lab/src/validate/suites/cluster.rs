@@ -1,6 +1,6 @@
 //! Checks that only ask the API: nodes, system pods, leases, metrics.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -8,6 +8,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node as ApiNode, Pod};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
+use lab_core::gpu_operator::is_own_label;
 use lab_core::needs::Need;
 use lab_core::validate::{Node, differences, expected, taint_text};
 use serde::Deserialize;
@@ -89,11 +90,21 @@ fn read_node(site: &Site, node: &ApiNode) -> Node {
         address: address.and_then(|address| address.address.parse().ok()),
         not_ready,
         version: status.node_info.map(|info| info.kubelet_version),
-        labels: node.labels().clone(),
+        labels: labels_of_users(site, node),
         taints: taints
             .map(|taint| taint_text(&taint.key, taint.value.as_deref().unwrap_or_default(), &taint.effect))
             .collect(),
     }
+}
+
+/// The labels of a node but for those that the GPU Operator maintains.
+fn labels_of_users(site: &Site, node: &ApiNode) -> BTreeMap<String, String> {
+    let planned = site.spec.machines.iter().find(|machine| machine.name == node.name_any());
+    let is_planned = |label: &String| planned.is_some_and(|machine| machine.labels.contains_key(label));
+    let is_operators = |label: &String| site.spec.gpu_operator.is_some() && is_own_label(label);
+    let mut labels = node.labels().clone();
+    labels.retain(|label, _| is_planned(label) || !is_operators(label));
+    labels
 }
 
 /// Every pod of the system runs and is ready.
