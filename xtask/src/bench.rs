@@ -42,7 +42,7 @@ struct Measurement {
 }
 
 #[rustfmt::skip] // One line a measurement reads as the table it is.
-const MEASUREMENTS: [Measurement; 23] = [
+const MEASUREMENTS: [Measurement; 25] = [
     Measurement { name: "cold-xtask", what: "build of xtask from nothing, crates downloaded", goal: Goal::Seconds(15.0), machines: false, scenario: cold_xtask },
     Measurement { name: "one-machine", what: "one machine from nothing to a login over SSH, image built", goal: Goal::Seconds(6.0), machines: true, scenario: one_machine },
     Measurement { name: "four-machines", what: "the four machines of `dev` from nothing to the last login over SSH, image built", goal: Goal::Seconds(45.0), machines: true, scenario: four_machines },
@@ -61,6 +61,8 @@ const MEASUREMENTS: [Measurement; 23] = [
     Measurement { name: "cloud-start-kept", what: "the same from the snapshot that it kept", goal: Goal::Seconds(15.0), machines: true, scenario: deploy::cloud },
     Measurement { name: "cloud-status", what: "`cloud status` of it", goal: Goal::Seconds(2.0), machines: true, scenario: deploy::cloud },
     Measurement { name: "deploy-no-op", what: "`deploy` of it when there is nothing to do", goal: Goal::Seconds(3.0), machines: true, scenario: deploy::cloud },
+    Measurement { name: "gpu-ready", what: "the GPU Operator on a healthy `gpu`, artefacts in the store, until every GPU of the plan can be used", goal: Goal::None, machines: true, scenario: deploy::gpu },
+    Measurement { name: "gpu-verdict", what: "the same to the last check of the suite `gpu`", goal: Goal::Seconds(120.0), machines: true, scenario: deploy::gpu },
     Measurement { name: "kubespray-no-op", what: "`kubespray fetch` when it is there", goal: Goal::Seconds(1.0), machines: false, scenario: nothing_to_do },
     Measurement { name: "artifacts-list", what: "`artifacts list` of `quick` when nothing has changed", goal: Goal::Seconds(1.0), machines: false, scenario: nothing_to_do },
     Measurement { name: "lint-5000", what: "the inventory of 5,000 machines rendered, read and checked", goal: Goal::Seconds(0.25), machines: false, scenario: lint_5000 },

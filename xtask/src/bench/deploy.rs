@@ -62,6 +62,28 @@ pub(super) fn cloud(bench: &mut Bench<'_>) -> anyhow::Result<()> {
     remove_snapshots(bench, &file, NAME)
 }
 
+/// The GPU Operator on a cluster that is healthy and has none.
+pub(super) fn gpu(bench: &mut Bench<'_>) -> anyhow::Result<()> {
+    let file = bench.like("gpu", "bench-gpu")?;
+    bench.xtask(&["lab", "destroy", &file, "--yes"])?;
+    let measured = gpu_operator(bench, &file);
+    bench.xtask(&["lab", "destroy", &file, "--yes"])?;
+    let (ready, verdict) = measured?;
+    bench.record("gpu-ready", ready);
+    bench.record("gpu-verdict", verdict);
+    Ok(())
+}
+
+/// Seconds from the start of `gpu-operator install` to its end, and to that of its checks.
+fn gpu_operator(bench: &Bench<'_>, file: &str) -> anyhow::Result<(f64, f64)> {
+    bench.xtask(&["cloud", "start", file, "--yes", "--until", "deploy"])?;
+    let start = Instant::now();
+    bench.xtask(&["gpu-operator", "install", file])?;
+    let ready = start.elapsed().as_secs_f64();
+    bench.xtask(&["gpu-operator", "validate", file])?;
+    Ok((ready, start.elapsed().as_secs_f64()))
+}
+
 /// Those that a killed measurement left too.
 fn remove_snapshots(bench: &Bench<'_>, file: &str, cluster: &str) -> anyhow::Result<()> {
     let folder = bench.cx.folders.root.join("output/snapshots/clusters").join(cluster);
