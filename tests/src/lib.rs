@@ -7,7 +7,9 @@
 pub mod checkout;
 pub mod cluster;
 pub mod computer;
+pub mod control_plane;
 pub mod disk;
+pub mod gpu_cluster;
 pub mod instances;
 pub mod kubespray;
 pub mod living;

@@ -49,7 +49,13 @@ pub fn lacks(need: Need) -> Option<String> {
             .then(|| "there is no docker-registry; `cargo xtask setup` unpacks it".to_owned()),
         Need::CMake => program("cmake"),
         Need::Make => program("make"),
-        Need::TwoNodes | Need::MetricsServer | Need::Probes => panic!("{need:?} is of a cluster"),
+        Need::TwoNodes
+        | Need::MetricsServer
+        | Need::Probes
+        | Need::GpuOperator
+        | Need::SharedGpus
+        | Need::GpuExporter
+        | Need::Cuda => panic!("{need:?} is of a cluster"),
     }
 }
 

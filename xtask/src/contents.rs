@@ -33,6 +33,7 @@ cargo xtask: from one cluster.yaml to a lab of machines on this computer
     cloud start|stop|status|destroy [CLUSTER]   all of it in one word (default: cloud-cluster)
     deploy [CLUSTER]      Kubernetes on the machines of a lab, by Kubespray
     deploy scale|remove-node|upgrade|reset|recover-control-plane
+    gpu-operator install|status|validate|values|remove [CLUSTER]
     validate [CLUSTER]    what the cluster can do, seen from inside
     e2e [CLUSTER]         up, deploy, validate, destroy: report.json and junit.xml
     lab kubectl|kubeconfig|proxy|enter

@@ -50,6 +50,8 @@ pub enum Command {
     Cloud(Words),
     /// Make the machines of a lab a Kubernetes cluster (`lab deploy`).
     Deploy(Words),
+    /// The NVIDIA GPU Operator of a cluster (`lab gpu-operator`).
+    GpuOperator(Words),
     /// Check that a cluster is what its file asks for (`lab validate`).
     Validate(Words),
     /// From nothing to a verdict and back: up, deploy, validate, destroy (`lab e2e`).

@@ -63,6 +63,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Artifacts(words) => handover::run(&cx, Some("artifacts"), words.words),
         Command::Cloud(words) => handover::run(&cx, Some("cloud"), words.words),
         Command::Deploy(words) => handover::run(&cx, Some("deploy"), words.words),
+        Command::GpuOperator(words) => handover::run(&cx, Some("gpu-operator"), words.words),
         Command::Validate(words) => handover::run(&cx, Some("validate"), words.words),
         Command::EndToEnd(words) => handover::run(&cx, Some("e2e"), words.words),
         Command::Test(flags) => flags.run(&cx),

@@ -54,7 +54,8 @@ pub struct Outcome {
 pub fn run(cx: &Cx, tiers: &[Tier], names: &[String]) -> anyhow::Result<Outcome> {
     let host = Host::real();
     let lab = tiers.iter().any(|tier| *tier != Tier::Core);
-    let go = tiers.iter().any(|tier| matches!(tier, Tier::Artifacts | Tier::Cluster | Tier::Nightly));
+    let builds = |tier: &Tier| matches!(tier, Tier::Artifacts | Tier::Api | Tier::Cluster | Tier::Nightly);
+    let go = tiers.iter().any(builds);
     setup::ensure(cx, &host, Needs { lab, tools: true, go }, cx.yes)?;
 
     let reports = cx.folders.root.join("build/reports");

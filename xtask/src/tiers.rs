@@ -19,6 +19,8 @@ pub enum Tier {
     Kubespray,
     /// The store of artefacts with real servers, no machines.
     Artifacts,
+    /// The GPU Operator on a real control plane, no machines: nodes are played.
+    Api,
     /// Real machines in every situation.
     Lab,
     /// A whole Kubernetes on containers, deployed, checked, broken, saved and restored.
@@ -31,13 +33,14 @@ pub enum Tier {
 pub const QUICK: [Tier; 4] = [Tier::Core, Tier::Cli, Tier::Tools, Tier::Smoke];
 
 /// The tiers that every change has to pass, from the quickest to the slowest: all but the one that takes too long.
-pub const REQUIRED: [Tier; 8] = [
+pub const REQUIRED: [Tier; 9] = [
     Tier::Core,
     Tier::Cli,
     Tier::Tools,
     Tier::Smoke,
     Tier::Kubespray,
     Tier::Artifacts,
+    Tier::Api,
     Tier::Lab,
     Tier::Cluster,
 ];
@@ -57,6 +60,8 @@ impl Tier {
             Self::Smoke => ("smoke", &["lab-tests"], "lab-tests::lab", 240),
             Self::Kubespray => ("kubespray", &["lab-tests"], "lab-tests::kubespray", 1200),
             Self::Artifacts => ("artifacts", &["lab-tests"], "lab-tests::artifacts", 900),
+            // The first of its tests compiles what the store lacks, the others wait for it.
+            Self::Api => ("api", &["lab-tests"], "lab-tests::api", 1200),
             Self::Lab => ("lab", &["lab-tests"], "lab-tests::lab", 1200),
             Self::Cluster => ("cluster", &["lab-tests"], "lab-tests::cluster", 3000),
             Self::Nightly => ("nightly", &["lab-tests"], "lab-tests::nightly", 4 * 3600),
@@ -156,5 +161,6 @@ mod tests {
         assert_eq!(tiers(&case("lab-tests::lab", "killed::up_goes_on")), [Tier::Lab]);
         assert_eq!(tiers(&case("lab::bin/lab", "life::a")), [Tier::Cli]);
         assert_eq!(tiers(&case("lab-core", "a")), [Tier::Core]);
+        assert_eq!(tiers(&case("lab-tests::api", "install::a")), [Tier::Api]);
     }
 }
