@@ -14,7 +14,7 @@ fn cloud_start_refuses_missing_artefacts_before_machines() {
     let before = Computer::look(checkout.root());
 
     let start = reaching(checkout.lab(&["cloud", "start", "quick"])).answer().code(11);
-    assert!(start.stderr.contains("✗ [1/8]: validate the configuration"), "{start}");
+    assert!(start.stderr.contains("✗ [1/9]: validate the configuration"), "{start}");
     assert!(start.stderr.contains("18 of the 18 artefacts of the cluster `quick` are missing"), "{start}");
     assert!(start.stderr.contains("`cargo xtask artifacts build quick`"), "how to go on: {start}");
     assert!(!checkout.output("quick").join("state.json").exists(), "a lab was made");
@@ -32,9 +32,9 @@ fn cloud_start_reports_mistakes_of_file_in_first_step() {
     let checkout = Checkout::new();
     checkout.write("odd", "apiVersion: lab/v1alpha1\nkind: Cluster\nname: odd\nmachines: []\n");
     let start = checkout.lab(&["cloud", "start", "odd"]).answer().code(2);
-    assert!(start.stderr.contains("✗ [1/8]: validate the configuration"), "{start}");
+    assert!(start.stderr.contains("✗ [1/9]: validate the configuration"), "{start}");
     let json = checkout.lab(&["cloud", "start", "odd", "--json"]).answer().code(2);
     let events: Vec<serde_json::Value> =
         json.stdout.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
-    assert!(events.iter().any(|event| event["task"] == "[1/8]" && event["state"] == "failed"), "{json}");
+    assert!(events.iter().any(|event| event["task"] == "[1/9]" && event["state"] == "failed"), "{json}");
 }

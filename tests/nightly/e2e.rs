@@ -15,7 +15,7 @@ fn e2e_gives_verdict_and_leaves_nothing() {
         let key = if what == "phases" { "name" } else { "id" };
         report[what].as_array().unwrap().iter().map(|one| (of(one, key), of(one, "verdict"))).collect()
     };
-    let phases = ["prepare", "up", "deploy", "validate", "destroy"];
+    let phases = ["prepare", "up", "deploy", "gpu-operator", "validate", "destroy"];
     assert_eq!(verdicts("phases"), phases.map(|name| (name.to_owned(), "passed".to_owned())));
     let checks = verdicts("checks");
     assert!(checks.len() >= 12 && checks.iter().all(|(_, verdict)| verdict == "passed"), "{checks:?}");
