@@ -2,38 +2,31 @@
 
 use lab_core::gpu_operator::{namespace_labels, values};
 use lab_tests::gpu_cluster::{GpuCluster, NAME, NAMESPACE, chart};
-use lab_tests::living::shipped;
-use lab_tests::{needs, redact};
+use lab_tests::redact;
 use serde_json::{Value, json};
 
 use super::{lines, said};
 
-#[test]
-fn operator_is_installed_changed_and_removed() {
-    needs!(Root);
-    let file = shipped(NAME);
-    let mut cluster = GpuCluster::start(&file);
-    let before = cluster.nodes();
-    installs_in_order(&mut cluster);
-    // Nothing has changed, and nothing is changed.
+/// Nothing has changed, and nothing is changed.
+pub fn does_nothing_the_second_time(cluster: &mut GpuCluster) {
     let changes = cluster.plane.changes().len();
     let again = cluster.lab(&["gpu-operator", "install", NAME]).ok();
     assert_eq!(cluster.plane.changes().len(), changes, "{again}");
+}
 
+/// Other values in the cluster file are another revision.
+pub fn follows_the_cluster_file(cluster: &mut GpuCluster, file: &str) {
     cluster.change(&file.replace("replicas: 4", "replicas: 2"));
     cluster.lab(&["gpu-operator", "upgrade", NAME]).ok();
-    let (found, wanted) = (cluster.values(), values(&cluster.spec, chart(&cluster.spec)));
-    assert_eq!(found, wanted, "values of the cluster file");
+    assert_eq!(cluster.values(), values(&cluster.spec, chart(&cluster.spec)));
     assert_eq!(cluster.release().as_deref(), Some("gpu-operator deployed 2"));
     let label = r"jsonpath={.metadata.labels.nvidia\.com/device-plugin\.config}";
     let label = cluster.plane.ask(["get", "node", "gpu-worker-2", "--output", label]).answer().ok().stdout;
     assert_eq!(label, "shared-2");
-
-    goes_back_from_refused_values(&mut cluster, &file);
-    removes_all(&mut cluster, &before);
 }
 
-fn installs_in_order(cluster: &mut GpuCluster) {
+/// From nothing; what comes first, what of the cluster file arrives, and what `status` shows then.
+pub fn installs_in_order(cluster: &mut GpuCluster) {
     cluster.lab(&["gpu-operator", "install", NAME]).ok();
     insta::assert_snapshot!("order_of_changes", order(cluster));
     assert_eq!(cluster.values(), values(&cluster.spec, chart(&cluster.spec)));
@@ -62,7 +55,7 @@ fn order(cluster: &GpuCluster) -> String {
 }
 
 /// The API refuses what only it can judge: a quantity of memory that is none.
-fn goes_back_from_refused_values(cluster: &mut GpuCluster, file: &str) {
+pub fn goes_back_from_refused_values(cluster: &mut GpuCluster, file: &str) {
     let before = (cluster.values(), cluster.plane.list("clusterpolicies")[0]["spec"].clone());
     let values = "  values:\n    toolkit:\n      resources:\n        limits:\n          memory: much\n";
     let sharing = "replicas: 2\n";
@@ -78,7 +71,8 @@ fn goes_back_from_refused_values(cluster: &mut GpuCluster, file: &str) {
     cluster.lab(&["gpu-operator", "install", NAME]).ok();
 }
 
-fn removes_all(cluster: &mut GpuCluster, before: &[Value]) {
+/// Twice, of which the second time has nothing to do.
+pub fn removes_all(cluster: &mut GpuCluster, before: &[Value]) {
     for _ in 0..2 {
         cluster.lab(&["gpu-operator", "remove", NAME, "--yes"]).ok();
         assert_eq!(json!(cluster.nodes()), json!(before), "nodes are as they were");

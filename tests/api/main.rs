@@ -4,6 +4,7 @@
 mod cut_off;
 mod install;
 mod refused;
+mod stories;
 mod vacuous;
 
 use lab_tests::Answer;

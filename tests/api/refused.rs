@@ -5,9 +5,8 @@ use std::path::PathBuf;
 
 use lab_core::gpu_operator::{CHART, RELEASE};
 use lab_tests::gpu_cluster::{GpuCluster, NAME, NAMESPACE};
-use lab_tests::living::shipped;
 use lab_tests::own_builds::unpack_file;
-use lab_tests::{needs, redact};
+use lab_tests::redact;
 use serde_json::json;
 
 use super::said;
@@ -56,23 +55,26 @@ const CASES: [Case; 4] = [
     ),
 ];
 
-#[test]
-fn cluster_of_another_hand_is_refused_and_not_changed() {
-    needs!(Root);
-    let mut cluster = GpuCluster::start(&shipped(NAME));
-    let older = make_older_kinds(&cluster);
+/// Each is refused with a reason, and nothing has changed then.
+pub fn refuses_clusters_of_another_hand(cluster: &mut GpuCluster) {
     for (name, make, undo) in CASES {
-        make(&cluster);
-        let before = (cluster.plane.changes(), cluster.nodes());
+        make(cluster);
+        let before = cluster.plane.changes();
         let refused = cluster.lab(&["gpu-operator", "install", NAME]).code(11);
         let root = cluster.checkout.root().display().to_string();
         redact::settings(&root).bind(|| insta::assert_snapshot!(name, said(&refused)));
-        assert_eq!((cluster.plane.changes(), cluster.nodes()), before, "{name}: nothing was changed");
-        undo(&cluster);
+        assert_eq!(cluster.plane.changes(), before, "{name}: nothing was changed");
+        undo(cluster);
     }
-    cluster.lab(&["gpu-operator", "install", NAME]).ok();
-    assert_ne!(schema(&cluster), older, "the kinds are those of the chart");
-    assert!(schema(&cluster)["kataManager"].is_object());
+}
+
+/// The file names another namespace now: nothing is installed twice.
+pub fn refuses_another_namespace(cluster: &mut GpuCluster, file: &str) {
+    let moved = format!("gpu_operator:\n  namespace: {ELSEWHERE}\n");
+    cluster.change(&file.replace("gpu_operator:\n", &moved));
+    let refused = cluster.lab(&["gpu-operator", "install", NAME]).code(11);
+    let sentence = format!("installed in the namespace `{NAMESPACE}`, and the file names `{ELSEWHERE}`");
+    assert!(refused.stderr.contains(&sentence), "{refused}");
 }
 
 /// A release of a chart with the operator's name.
@@ -87,8 +89,8 @@ fn install_by_hand(cluster: &GpuCluster, name: &str, namespace: &str) {
     cluster.helm(["install", name, &chart, "--namespace", namespace, "--create-namespace"]).ok();
 }
 
-/// Makes the chart's kind of policies as an older chart would have it, and gives the schema of its spec.
-fn make_older_kinds(cluster: &GpuCluster) -> serde_json::Value {
+/// Makes the chart's kind of policies as an older chart would have it, without a property of it.
+pub fn make_older_kinds(cluster: &GpuCluster) {
     let folder: PathBuf = unpack_file(&cluster.checkout, CHART);
     let file = folder.join("gpu-operator/crds/nvidia.com_clusterpolicies.yaml").display().to_string();
     let words = ["create", "--dry-run=client", "--output", "json", "--filename", &file];
@@ -98,10 +100,11 @@ fn make_older_kinds(cluster: &GpuCluster) -> serde_json::Value {
     schema_of_spec["properties"]["toolkit"] = json!({ "type": "object", "description": "of an older chart" });
     cluster.plane.apply(&[kind]);
     cluster.plane.kubectl("wait --for condition=Established crd/clusterpolicies.nvidia.com");
-    schema(cluster)
 }
 
-fn schema(cluster: &GpuCluster) -> serde_json::Value {
-    let mut kind = cluster.plane.kubectl("get crd clusterpolicies.nvidia.com --output json").json();
-    kind["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"].take()
+/// An installation has given the kind back what an older one lacked.
+pub fn sees_newer_kinds(cluster: &GpuCluster) {
+    let kind = cluster.plane.kubectl("get crd clusterpolicies.nvidia.com --output json").json();
+    let spec = &kind["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    assert!(spec["properties"]["kataManager"].is_object(), "it is the chart's");
 }

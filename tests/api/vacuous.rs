@@ -1,8 +1,8 @@
 //! States in which the operator calls itself ready, or nearly so, and not all planned GPUs can be used: the suite says so.
 
+use std::collections::BTreeSet;
+
 use lab_tests::gpu_cluster::{GpuCluster, NAME, NAMESPACE};
-use lab_tests::living::shipped;
-use lab_tests::needs;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -17,11 +17,8 @@ fn counts(cluster: &GpuCluster, name: &str) -> Option<(i64, i64)> {
     Some((count("desiredNumberScheduled")?, count("numberReady")?))
 }
 
-#[test]
-fn suite_fails_where_operator_is_ready_for_nothing() {
-    needs!(Root);
-    let mut cluster = GpuCluster::start(&shipped(NAME));
-    let planned = std::mem::take(&mut cluster.found);
+/// While no node has a GPU, an installation waits; once the planned ones have, it comes to its end.
+pub fn installs_past_states_that_are_ready_for_nothing(cluster: &mut GpuCluster, planned: BTreeSet<String>) {
     let mut install = cluster.checkout.lab(&["gpu-operator", "install", NAME]).start();
     cluster.play(|cluster| (cluster.policy() == "ready: NFDLabelsMissing").then_some(()));
     insta::assert_snapshot!("no_node_has_a_label", cluster.checks(&CHECKS));
@@ -37,11 +34,14 @@ fn suite_fails_where_operator_is_ready_for_nothing() {
     cluster.plane.signal("kube-controller-manager", Signal::SIGCONT);
     cluster.play(|_| install.has_ended().then_some(()));
     install.answer().ok();
+}
 
-    let broken = break_pod(&cluster, "nvidia-device-plugin-daemonset", "gpu-worker-2");
+/// An operator that was ready, with a pod too few and a node too many.
+pub fn sees_what_breaks_later(cluster: &mut GpuCluster) {
+    let broken = break_pod(cluster, "nvidia-device-plugin-daemonset", "gpu-worker-2");
     cluster.play(|cluster| {
         let few = counts(cluster, "nvidia-device-plugin-daemonset") == Some((2, 1));
-        (few && cluster.policy().starts_with("notReady")).then_some(())
+        (few && cluster.policy() == "notReady: Error").then_some(())
     });
     let said = cluster.checks(&CHECKS).replace(&broken, "[POD]");
     insta::assert_snapshot!("one_pod_is_not_ready", said);
@@ -51,6 +51,8 @@ fn suite_fails_where_operator_is_ready_for_nothing() {
     cluster.find_gpus();
     cluster.play(|cluster| (counts(cluster, "nvidia-operator-validator") == Some((3, 3))).then_some(()));
     insta::assert_snapshot!("one_node_too_many_has_a_label", cluster.checks(&CHECKS[..2]));
+    cluster.found.remove("cpu-worker");
+    cluster.plane.kubectl(&format!("delete nodefeature cpu-worker --namespace {NAMESPACE}"));
 }
 
 /// Has a pod on a node be no longer ready, and gives its name.

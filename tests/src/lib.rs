@@ -1,8 +1,8 @@
 //! The common parts of tests of whole labs: a checkout of their own, running programs, waiting, what a computer
 //! looks like before and after.
 //!
-//! The tests themselves are in `tools/` (real tools, no machine), `kubespray/` (real Kubespray, no machine) and
-//! `lab/` (real machines).
+//! The tests themselves are in `tools/` (real tools, no machine), `kubespray/` (real Kubespray, no machine), `api/` (a real
+//! control plane, no machine) and `lab/` (real machines).
 
 pub mod checkout;
 pub mod cluster;

@@ -283,10 +283,14 @@ fn policy_problem(status: &serde_json::Value) -> Option<String> {
     let find = |kind: &str| conditions.iter().find(|one| one["type"] == kind).cloned().unwrap_or_default();
     let (ready, error) = (find("Ready"), find("Error"));
     if state != "ready" || ready["status"] != "True" {
-        let why = [&error["message"], &ready["message"]]
-            .iter()
-            .find_map(|text| text.as_str().filter(|text| !text.is_empty()))
-            .map(str::to_owned);
+        // The state changes before the conditions do, which then still say why it was ready.
+        let says = |one: &serde_json::Value, status: &str| {
+            one["message"]
+                .as_str()
+                .filter(|text| one["status"] == status && !text.is_empty())
+                .map(str::to_owned)
+        };
+        let why = says(&error, "True").or_else(|| says(&ready, "False"));
         return Some(format!(
             "its state is `{state}`: {}",
             why.unwrap_or_else(|| "it does not say why".to_owned())
