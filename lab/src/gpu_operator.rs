@@ -103,7 +103,7 @@ fn artifact(cx: &Cx, lab: &Lab, name: &str) -> anyhow::Result<Item> {
 
 fn lacking(cx: &Cx, lab: &Lab, what: &str) -> Failure {
     let words = lab.cluster_words(cx);
-    Failure::new(FailureKind::Plan, format!("{what} of the GPU Operator is not in the store")).hint(format!(
+    Failure::new(FailureKind::Plan, format!("the store lacks {what} of the GPU Operator")).hint(format!(
         "`cargo xtask artifacts fetch {words}` or `cargo xtask artifacts build {words}` gets it"
     ))
 }
@@ -126,7 +126,17 @@ pub async fn look(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<Next>
     let wanted = wanted(cx, lab)?;
     refuse_missing_images(cx, lab, &wanted)?;
     let helm = helm(cx, lab, reached)?;
-    let from = found(cx, lab, reached, &helm, wanted.spec).await?;
+    let from = found(cx, lab, reached, &helm).await?;
+    if let Some(moved) = from.as_ref().filter(|release| release.namespace != wanted.spec.namespace) {
+        let message = format!(
+            "it is installed in the namespace `{}`, and the file names `{}`",
+            moved.namespace, wanted.spec.namespace
+        );
+        let words = lab.cluster_words(cx);
+        return Err(Failure::new(FailureKind::Plan, message)
+            .hint(format!("`cargo xtask gpu-operator remove {words}` first"))
+            .into());
+    }
     nodes::refuse_unfit(cx, lab, reached).await?;
     let why = match &from {
         None => "it is not installed".to_owned(),
@@ -212,13 +222,7 @@ pub async fn ready(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<()> 
 ///
 /// # Errors
 /// When another installation of the GPU Operator is in the cluster.
-async fn found(
-    cx: &Cx,
-    lab: &Lab,
-    reached: &Reached,
-    helm: &Helm<'_>,
-    spec: &GpuOperatorSpec,
-) -> anyhow::Result<Option<Release>> {
+async fn found(cx: &Cx, lab: &Lab, reached: &Reached, helm: &Helm<'_>) -> anyhow::Result<Option<Release>> {
     let (all, own) = (helm.releases().await?, helm.own_releases().await?);
     let other = all.iter().filter(|one| one.chart.starts_with("gpu-operator-") || one.name == RELEASE);
     if let Some(other) = other.into_iter().find(|one| !own.contains(one)) {
@@ -228,18 +232,6 @@ async fn found(
             format!("the cluster has the release `{name}` of `{chart}` in `{namespace}`, which this lab did not make"),
         )
         .hint(format!("`helm uninstall {name} --namespace {namespace}` removes it; or leave `gpu_operator` out of the cluster file"))
-        .into());
-    }
-    if let Some(moved) = own.iter().find(|one| one.name == RELEASE && one.namespace != spec.namespace) {
-        let words = lab.cluster_words(cx);
-        return Err(Failure::new(
-            FailureKind::Plan,
-            format!(
-                "it is installed in the namespace `{}`, and the file names `{}`",
-                moved.namespace, spec.namespace
-            ),
-        )
-        .hint(format!("`cargo xtask gpu-operator remove {words}` first"))
         .into());
     }
     let release = own.into_iter().find(|one| one.name == RELEASE);

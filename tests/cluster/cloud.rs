@@ -38,7 +38,11 @@ pub fn stopped_and_started_again(quick: &Living) {
         again.stdout.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
     assert_eq!(lines.last().unwrap()["health"], "ready", "{again}");
     let idle = lines.iter().filter(|line| line["kind"] == "unchanged");
-    assert_eq!(idle.count(), 3, "machines, inventory and Kubespray have nothing to do: {again}");
+    assert_eq!(
+        idle.count(),
+        4,
+        "machines, inventory, Kubespray and the GPU Operator have nothing to do: {again}"
+    );
 }
 
 /// An API server that does not answer while this computer is overloaded is called slow, and not down.

@@ -6,6 +6,7 @@ mod artifacts;
 mod day_two;
 mod e2e;
 mod full_disk;
+mod gpu;
 mod join;
 mod killed;
 mod likeness;

@@ -21,15 +21,15 @@ use super::{asked_for, chart, found, helm};
 /// containerd that has its runtime in memory could start no container once the files are gone. kubelet remembers the devices of a plugin for five
 /// minutes after it is gone (`endpointStopGracePeriod` in pkg/kubelet/cm/devicemanager); its memory goes where it is of
 /// GPUs alone.
-const CLEAN: &str = r#"
-    systemctl stop kubelet
-    test ! -e KEPT || mv KEPT /etc/containerd/config.toml
-    systemctl restart containerd
-    rm -rf FILES
-    memory=/var/lib/kubelet/device-plugins/kubelet_internal_checkpoint
-    grep -oE '"[a-z0-9.-]+\.[a-z]+/[A-Za-z0-9._-]+"' $memory | grep -qv '"nvidia.com/' || rm -f $memory
-    systemctl start kubelet
-"#;
+const CLEAN: [&str; 7] = [
+    "systemctl stop kubelet",
+    "test ! -e KEPT || mv KEPT /etc/containerd/config.toml",
+    "systemctl restart containerd",
+    "rm -rf FILES",
+    "memory=/var/lib/kubelet/device-plugins/kubelet_internal_checkpoint",
+    r#"grep -oE '"[a-z0-9.-]+\.[a-z]+/[A-Za-z0-9._-]+"' $memory | grep -qv '"nvidia.com/' || rm -f $memory"#,
+    "systemctl start kubelet",
+];
 
 /// Removes the release, its kinds, its namespace, and what it put on nodes. For a caller that holds the lab. Goes on where
 /// a killed removal stopped.
@@ -37,16 +37,18 @@ const CLEAN: &str = r#"
 /// # Errors
 /// When another installation is in the way, or the cluster or a node does not answer.
 pub async fn remove(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<()> {
-    let spec = asked_for(cx, lab)?;
+    let asked = &asked_for(cx, lab)?.namespace;
     let task = cx.progress.task(RELEASE);
     let helm = helm(cx, lab, reached)?;
-    found(cx, lab, reached, &helm, spec).await?;
+    // Of an installation that the file no longer describes, too.
+    let release = found(cx, lab, reached, &helm).await?;
+    let namespace = release.as_ref().map_or(asked, |release| &release.namespace);
     task.step("removing the release");
     // The toolkit gives containerd its old runtimes back when its pods end, so that they are waited for.
-    helm.remove(RELEASE, &spec.namespace).await?;
+    helm.remove(RELEASE, namespace).await?;
     task.step("removing what the operator and NFD made");
-    // The namespace first: one with objects whose kinds have just gone ends ten seconds later.
-    kubectl::read(cx, lab, reached, ["delete", "namespace", "--ignore-not-found", &spec.namespace]).await?;
+    // The namespace first: one with objects whose kinds have just gone ends later.
+    kubectl::read(cx, lab, reached, ["delete", "namespace", "--ignore-not-found", namespace]).await?;
     for kind in &chart(cx, lab)?.data.crds {
         let words = ["delete", "customresourcedefinition", "--ignore-not-found", kind.as_str()];
         kubectl::read(cx, lab, reached, words).await?;
@@ -76,7 +78,7 @@ async fn clean(cx: &Cx, lab: &Lab, reached: &Reached, node: &Node) -> anyhow::Re
     if !is_planned {
         return Ok(());
     }
-    let script = CLEAN.replace("FILES", &NODE_FILES.join(" ")).replace("KEPT", KEPT_CONFIGURATION);
+    let script = CLEAN.join("; ").replace("FILES", &NODE_FILES.join(" ")).replace("KEPT", KEPT_CONFIGURATION);
     let quoted = format!("'{}'", script.replace('\'', r"'\''"));
     let call = reached.inside(&reach::ssh(lab, &name).args(["--", "sudo", "sh", "-c", &quoted]));
     let deadline = Deadline::after(GPU_CLEANUP_TIMEOUT.base());

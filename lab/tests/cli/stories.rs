@@ -60,8 +60,7 @@ const MACHINES: Story = &[
 /// A machine with stand-ins for GPUs.
 const GPUS: Story = &[
     (2, "gpu-fault node --cluster one --xid 79"),
-    (2, "gpu-fault node --cluster gpu --hot"),
-    (2, "gpu-fault nod --cluster gpu --hot"),
+    (2, "gpu-fault worke --cluster gpu --hot"),
     (2, "gpu-fault worker --cluster gpu"),
     (2, "gpu-fault worker --cluster gpu --hot --ecc"),
     (2, "gpu-fault worker --cluster gpu --gpu 2 --hot"),
@@ -181,8 +180,8 @@ pub const STORIES: [Story; 6] = [MACHINES, GPUS, STORES, FILES, ARTIFACTS, CLUST
 fn commands_say_what_they_did(#[case] name: &str, #[case] story: Story) {
     let checkout = super::checkout(&Cluster::new("one", &["node"]));
     if name == "gpus" {
-        let mut gpu = Cluster::new("gpu", &["node", "worker"]);
-        gpu.machines[1].stand_ins = vec!["RTX A6000", "RTX 4090"];
+        let mut gpu = Cluster::new("gpu", &["worker"]);
+        gpu.machines[0].stand_ins = vec!["RTX A6000", "RTX 4090"];
         checkout.write(&gpu.name, &(gpu.text() + "gpu_operator:\n  monitoring: {exporter: true}\n"));
     }
     let (mut transcript, mut wrong) = (String::new(), Vec::new());
