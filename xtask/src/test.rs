@@ -255,6 +255,7 @@ mod tests {
         smoke            0       0        0        0     240
         kubespray        1       0        0        1    1200
         artifacts        1       0        0        1     900
+        api              0       0        0        0    1800
         lab              1       0        1        3    1200
         cluster          1       0        0        1    3000
         skipped lab-tests::lab e: there is no user to run as

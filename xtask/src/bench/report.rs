@@ -133,6 +133,8 @@ mod tests {
         cloud-start-kept         -                  -                15 s  failed
         cloud-status             -                  -                 2 s  failed
         deploy-no-op             -                  -                 3 s  failed
+        gpu-ready                -                  -                   -  failed
+        gpu-verdict              -                  -               120 s  failed
         kubespray-no-op          -                  -                 1 s  failed
         artifacts-list           -                  -                 1 s  failed
         lint-5000                -                  -              0.25 s  failed
