@@ -1,6 +1,11 @@
 //! `inventories/gpu`: the real GPU Operator beside stand-ins for GPUs, and GPUs that stay usable.
 
-use lab_tests::{Living, living, needs};
+use std::time::Duration;
+
+use lab_tests::{Living, living, needs, wait};
+
+/// kubelet reports the state of its node at least every ten seconds.
+const REPORT: Duration = Duration::from_secs(60);
 
 /// What a removal must leave as it was: containerd's configuration, and the nodes' labels and resources.
 fn traces(gpu: &Living) -> Vec<String> {
@@ -38,6 +43,11 @@ fn gpus_stay_usable_through_faults_kubespray_and_restarts_and_removal_leaves_not
     assert!(!again.stderr.contains("installing chart"), "{again}");
 
     fault(&gpu, &["--xid", "79"]);
+    // The device plugin tells kubelet within a second, and kubelet the API when it reports next.
+    wait::until("kubelet has reported the fault", REPORT, || {
+        let offered = "get node gpu-worker-1 --output jsonpath={.status.allocatable.nvidia\\.com/gpu}";
+        (gpu.kubectl(offered).ok().stdout.trim() == "0").then_some(())
+    });
     let wrong = gpu.fails(&["gpu-machines", "gpu-allocatable"], &["gpu-allocatable"]);
     let why = &wrong["gpu-allocatable"];
     assert!(why.contains("`gpu-worker-1` offers 0") && why.contains("Xid=79 on Device=GPU-"), "{why}");
