@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use lab_core::artifacts::lock::Lock;
 use lab_core::gpu_operator::{self, Chart, RELEASE};
-use lab_core::spec::GpuOperatorSpec;
+use lab_core::spec::{GpuOperatorSpec, GpuRuntime};
 
 use crate::artifacts::lock::{Item, items, known};
 use crate::artifacts::look::{State, held};
@@ -31,15 +31,17 @@ pub mod status;
 pub use remove::remove;
 
 /// What an installation has to do.
-pub enum Next {
+pub enum Next<'a> {
     /// The release is as the cluster file asks for.
     Nothing(String),
     /// It is installed or upgraded.
-    Change(Box<Planned>),
+    Change(Box<Planned<'a>>),
 }
 
 /// A change of the release that is about to begin.
-pub struct Planned {
+pub struct Planned<'a> {
+    wanted: Wanted<'a>,
+    helm: Helm<'a>,
     /// The release that is there; `None` before the first installation.
     from: Option<Release>,
     /// Why there is something to do.
@@ -112,7 +114,7 @@ fn lacking(cx: &Cx, lab: &Lab, what: &str) -> Failure {
 ///
 /// # Errors
 /// When it was not, or the store lacks helm.
-fn helm<'a>(cx: &'a Cx, lab: &'a Lab, reached: &'a Reached) -> anyhow::Result<Helm<'a>> {
+fn helm<'a>(cx: &'a Cx, lab: &'a Lab, reached: &Reached) -> anyhow::Result<Helm<'a>> {
     validate::has_kubeconfig(cx, lab)?;
     Helm::find(cx, lab, reached, &artifact(cx, lab, gpu_operator::HELM)?)
 }
@@ -121,7 +123,7 @@ fn helm<'a>(cx: &'a Cx, lab: &'a Lab, reached: &'a Reached) -> anyhow::Result<He
 ///
 /// # Errors
 /// When an artefact is missing, the cluster does not answer, or another installation is in the way.
-pub async fn look(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<Next> {
+pub async fn look<'a>(cx: &'a Cx, lab: &'a Lab, reached: &Reached) -> anyhow::Result<Next<'a>> {
     validate::has_kubeconfig(cx, lab)?;
     let wanted = wanted(cx, lab)?;
     refuse_missing_images(cx, lab, &wanted)?;
@@ -148,33 +150,32 @@ pub async fn look(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<Next>
         Some(release) if helm.values(release).await? != wanted.values => "its values have changed".to_owned(),
         Some(release) => return Ok(Next::Nothing(format!("`{}` is installed", release.chart))),
     };
-    Ok(Next::Change(Box::new(Planned { from, why })))
+    Ok(Next::Change(Box::new(Planned { wanted, helm, from, why })))
 }
 
 /// Makes the release what the cluster file asks for. Does not wait until the GPUs can be used: see [`ready`].
 ///
 /// # Errors
 /// When helm or the cluster refuses; what was there before is there again.
-pub async fn change(cx: &Cx, lab: &Lab, reached: &Reached, planned: Planned) -> anyhow::Result<String> {
-    let wanted = wanted(cx, lab)?;
+pub async fn change(cx: &Cx, lab: &Lab, reached: &Reached, planned: Planned<'_>) -> anyhow::Result<String> {
+    let chart = format!("chart {}", planned.wanted.spec.version);
     let task = cx.progress.task(RELEASE);
-    let done = apply(cx, lab, reached, &wanted, planned, &task).await;
+    let done = apply(cx, lab, reached, planned, &task).await;
     match &done {
-        Ok(()) => task.done(&format!("chart {} is installed", wanted.spec.version)),
+        Ok(()) => task.done(&format!("{chart} is installed")),
         Err(error) => task.failed(&error.to_string()),
     }
-    done.map(|()| format!("chart {}", wanted.spec.version))
+    done.map(|()| chart)
 }
 
 async fn apply(
     cx: &Cx,
     lab: &Lab,
     reached: &Reached,
-    wanted: &Wanted<'_>,
-    planned: Planned,
+    planned: Planned<'_>,
     task: &Task,
 ) -> anyhow::Result<()> {
-    let helm = helm(cx, lab, reached)?;
+    let Planned { wanted, helm, mut from, .. } = planned;
     let (files, namespace) = (lab.files.gpu_operator(), &wanted.spec.namespace);
     let text = gpu_operator::render(&lab.spec, wanted.chart);
     files::make_folder(&files.folder)?;
@@ -186,7 +187,6 @@ async fn apply(
     nodes::definitions(cx, lab, reached).await?;
     nodes::labels(cx, lab, reached).await?;
     nodes::keep_configurations(cx, lab, reached).await?;
-    let mut from = planned.from;
     while let Some(release) = from.take_if(|release| release.is_cut_off()) {
         // helm refuses every change beside one that it believes to go on. This command holds the lab: none does.
         nodes::forget_revision(cx, lab, reached, &release).await?;
@@ -267,14 +267,17 @@ fn refuse_missing_images(cx: &Cx, lab: &Lab, wanted: &Wanted<'_>) -> anyhow::Res
 }
 
 /// Has the toolkit configure containerd again after Kubespray wrote its configuration anew, in which it keeps nothing that
-/// it does not know. Returns the nodes on which that was needed; none where the operator is not installed.
+/// it does not know. Does nothing where the operator is not installed.
 ///
 /// # Errors
 /// When a node or the cluster does not answer.
-pub async fn after_kubespray(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<Vec<String>> {
-    match lab.spec.gpu_operator {
-        Some(_) => nodes::configure_runtimes(cx, lab, reached).await,
-        None => Ok(Vec::new()),
+pub async fn after_kubespray(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<()> {
+    match &lab.spec.gpu_operator {
+        Some(GpuOperatorSpec { runtime: GpuRuntime::Toolkit, .. }) => {
+            nodes::configure_runtimes(cx, lab, reached).await
+        }
+        // A plugin of containerd (NRI) leaves its configuration alone.
+        _ => Ok(()),
     }
 }
 

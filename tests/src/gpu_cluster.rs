@@ -12,8 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lab_core::gpu_operator::{
-    self, Chart, HELM, RELEASE, RESOURCE, TOOLKIT_RUNTIME, chart_url, feature_labels, gpu_nodes, images,
-    planned,
+    self, Chart, HELM, RELEASE, RESOURCE, chart_url, feature_labels, gpu_nodes, images, planned,
 };
 use lab_core::source::SourceFile;
 use lab_core::spec::ClusterSpec;
@@ -87,7 +86,7 @@ impl GpuCluster {
         let log = self.ssh_log();
         let text = format!(
             "#!/bin/sh\ncase $* in\n\
-             *config.toml) echo 'BinaryName = \"{TOOLKIT_RUNTIME}\"' ;;\n\
+             *grep*config.toml*) echo /etc/containerd/config.toml ;;\n\
              *) echo \"$*\" | sed 's/.*BatchMode=yes //' >> {} ;;\nesac\n",
             log.display()
         );

@@ -21,8 +21,7 @@ pub use nodes::{
 pub use planned::{Planned, PlannedDaemonSet, PlannedNode, RELEASE, planned};
 
 pub use traces::{
-    CHART, HELM, NODE_FILES, TOOLKIT_DAEMON_SET, TOOLKIT_RUNTIME, VALIDATOR, feature_labels, is_own_label,
-    uuids,
+    CHART, FIND_RUNTIME, HELM, NODE_FILES, TOOLKIT_DAEMON_SET, VALIDATOR, feature_labels, is_own_label, uuids,
 };
 pub use values::{render, values};
 

@@ -30,7 +30,7 @@ pub const DEPLOYED: &str = "deployed";
 pub struct Helm<'a> {
     cx: &'a Cx,
     lab: &'a Lab,
-    reached: &'a Reached,
+    reached: Reached,
     program: PathBuf,
 }
 
@@ -66,8 +66,8 @@ impl<'a> Helm<'a> {
     ///
     /// # Errors
     /// When the store lacks it, or its archive holds no helm.
-    pub fn find(cx: &'a Cx, lab: &'a Lab, reached: &'a Reached, item: &Item) -> anyhow::Result<Self> {
-        Ok(Self { cx, lab, reached, program: program(cx, lab, item)? })
+    pub fn find(cx: &'a Cx, lab: &'a Lab, reached: &Reached, item: &Item) -> anyhow::Result<Self> {
+        Ok(Self { cx, lab, reached: reached.clone(), program: program(cx, lab, item)? })
     }
 
     /// Every release of the cluster in any state.

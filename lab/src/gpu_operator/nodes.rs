@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::ResourceExt as _;
 use lab_core::gpu_operator::{
-    CONFIG_LABEL, NodeMarks, RELEASE, TOOLKIT_DAEMON_SET, TOOLKIT_RUNTIME, gpu_nodes, namespace_labels,
+    CONFIG_LABEL, FIND_RUNTIME, NodeMarks, RELEASE, TOOLKIT_DAEMON_SET, gpu_nodes, namespace_labels,
     node_labels, unfit_nodes,
 };
 use serde::Deserialize;
@@ -145,15 +145,14 @@ pub async fn foreign_policy(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Re
     Ok(found.iter().find(|policy| !is_ours(policy)).map(|policy| policy.metadata.name.clone()))
 }
 
-/// Has the toolkit configure containerd again on each node whose containerd does not know its runtime. Returns those nodes.
+/// Has the toolkit configure containerd again on each node whose containerd does not know its runtime.
 ///
 /// # Errors
 /// When a node does not answer, or its runtime does not come back.
-pub async fn configure_runtimes(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<Vec<String>> {
+pub async fn configure_runtimes(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow::Result<()> {
     let namespace = &asked_for(cx, lab)?.namespace;
     let selector = format!("app={TOOLKIT_DAEMON_SET}");
     let words = ["pods", "--namespace", namespace, "--selector", &selector];
-    let mut configured = Vec::new();
     for pod in kubectl::objects::<Pod>(cx, lab, reached, &words).await? {
         let name = pod.name_any();
         let node = pod.spec.and_then(|spec| spec.node_name).unwrap_or_default();
@@ -172,9 +171,8 @@ pub async fn configure_runtimes(cx: &Cx, lab: &Lab, reached: &Reached) -> anyhow
             .await
             .with_context(|| format!("the toolkit on `{node}` does not come back"))?;
         task.done(&format!("containerd on {node} has its runtime again"));
-        configured.push(node);
     }
-    Ok(configured)
+    Ok(())
 }
 
 /// Keeps containerd's configuration of every node with a GPU as it is before the toolkit rewrites it, for [`super::remove`].
@@ -202,11 +200,13 @@ async fn keep_configuration(cx: &Cx, lab: &Lab, reached: &Reached, node: &str) -
 
 /// Whether containerd of a node knows the toolkit's runtime, by its configuration.
 async fn has_runtime(cx: &Cx, lab: &Lab, reached: &Reached, node: &str) -> anyhow::Result<bool> {
-    let look = reach::ssh(lab, node).args(["--", "sudo", "cat", CONFIGURATION]);
-    let text = reached
-        .inside(&look)
-        .read(&cx.cancel, Deadline::after(GPU_RUNTIME_TIMEOUT.base()))
-        .await
-        .with_context(|| format!("cannot read the configuration of containerd on `{node}`"))?;
-    Ok(text.contains(TOOLKIT_RUNTIME))
+    let look = reached.inside(&reach::ssh(lab, node).args(["--", FIND_RUNTIME]));
+    let found = look.output(&cx.cancel, Deadline::after(GPU_RUNTIME_TIMEOUT.base())).await?;
+    // ssh itself failed; of the configuration the output says all.
+    anyhow::ensure!(
+        found.status.code() != Some(255),
+        "cannot read the configuration of containerd on `{node}`: {}",
+        found.stderr.trim()
+    );
+    Ok(!found.stdout.trim().is_empty())
 }

@@ -13,8 +13,9 @@ pub const HELM: &str = "helm";
 pub const VALIDATOR: &str = "gpu_operator_validator";
 /// The DaemonSet that configures the container runtime (`assets/state-container-toolkit/0500_daemonset.yaml`).
 pub const TOOLKIT_DAEMON_SET: &str = "nvidia-container-toolkit-daemonset";
-/// The runtime that the toolkit gives to containerd (its `--toolkit-install-dir`, the chart's `toolkit.installDir`).
-pub const TOOLKIT_RUNTIME: &str = "/usr/local/nvidia/toolkit/nvidia-container-runtime";
+/// Names the files of containerd's configuration that have the toolkit's runtime (its `--toolkit-install-dir`, the chart's
+/// `toolkit.installDir`); prints nothing where containerd does not know it. For a shell of a machine.
+pub const FIND_RUNTIME: &str = "sudo grep -rlE '/usr/local/nvidia/toolkit/nvidia-container-runtime\"' /etc/containerd/config.toml /etc/containerd/conf.d 2>/dev/null";
 
 /// What the toolkit, the validator, the device plugin and Node Feature Discovery write on a node (their volumes of kind
 /// `hostPath`).

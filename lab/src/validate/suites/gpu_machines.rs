@@ -7,6 +7,7 @@ use base64::Engine as _;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
+use lab_core::gpu_operator::FIND_RUNTIME;
 use lab_core::needs::Need;
 use lab_core::spec::GpuRuntime;
 use tokio_util::sync::CancellationToken;
@@ -25,8 +26,6 @@ use super::gpu_pods::uuids;
 const MACHINE: &str = "for f in /sys/bus/pci/devices/*; do \
     case $(cat $f/vendor 2>/dev/null):$(cat $f/class 2>/dev/null) in 0x10de:0x0300*|0x10de:0x0302*) echo pci ${f##*/};; esac; done; \
     grep -q '^nouveau ' /proc/modules 2>/dev/null && echo nouveau; nvidia-smi -L 2>&1";
-/// The toolkit's runtime in containerd's configuration, in whichever of its files.
-const RUNTIME: &str = "sudo grep -rlE '/usr/local/nvidia/toolkit/nvidia-container-runtime\"' /etc/containerd/config.toml /etc/containerd/conf.d 2>/dev/null";
 /// The socket of containerd's plugins (NRI).
 const NRI: &str = "sudo test -S /var/run/nri/nri.sock && echo nri";
 
@@ -110,7 +109,7 @@ async fn runtime(site: &Site) -> Looked {
     let Some(spec) = &site.spec.gpu_operator else { return Err(vec![]) };
     let (script, lacks) = match spec.runtime {
         GpuRuntime::Toolkit => (
-            RUNTIME,
+            FIND_RUNTIME,
             "does not know the toolkit's runtime: something wrote its configuration anew; `gpu-operator install` has it written again",
         ),
         GpuRuntime::Nri => (NRI, "has no socket for plugins (NRI)"),
