@@ -56,8 +56,7 @@ pub async fn read<A: AsRef<OsStr>>(
     reached: &Reached,
     words: impl IntoIterator<Item = A>,
 ) -> anyhow::Result<String> {
-    let words: Vec<OsString> = words.into_iter().map(|word| word.as_ref().to_owned()).collect();
-    let call = reached.inside(&invocation(cx, lab, &words)?);
+    let call = reached.inside(&invocation(cx, lab, words)?);
     Ok(call.read(&cx.cancel, Deadline::after(KUBECTL_TIMEOUT.base())).await?)
 }
 
@@ -76,9 +75,7 @@ pub async fn objects<T: DeserializeOwned>(
         items: Vec<T>,
     }
 
-    let all: Vec<OsString> =
-        ["get", "--output", "json"].iter().chain(words).map(|word| (*word).into()).collect();
-    let call = reached.inside(&invocation(cx, lab, &all)?);
+    let call = reached.inside(&invocation(cx, lab, ["get", "--output", "json"].iter().chain(words))?);
     let output = call.output(&cx.cancel, Deadline::after(KUBECTL_TIMEOUT.base())).await?;
     if !output.status.success() && output.stderr.contains(NO_SUCH_KIND) {
         return Ok(Vec::new());
@@ -93,7 +90,11 @@ pub async fn objects<T: DeserializeOwned>(
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn invocation(cx: &Cx, lab: &Lab, words: &[OsString]) -> anyhow::Result<Invocation> {
+pub fn invocation<A: AsRef<OsStr>>(
+    cx: &Cx,
+    lab: &Lab,
+    words: impl IntoIterator<Item = A>,
+) -> anyhow::Result<Invocation> {
     Ok(process::invocation(program(cx, lab)?)
         .arg("--kubeconfig")
         .arg(lab.files.kubeconfig())

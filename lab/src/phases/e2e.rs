@@ -155,8 +155,8 @@ async fn collect(cx: &Cx, lab: &Lab, folder: &Path) -> Vec<String> {
         }
     }
     for what in ["nodes", "pods", "events"] {
-        let words = ["get", what, "--all-namespaces", "--output", "json"].map(Into::into);
-        let Ok(program) = kubectl::invocation(cx, lab, &words) else { break };
+        let words = ["get", what, "--all-namespaces", "--output", "json"];
+        let Ok(program) = kubectl::invocation(cx, lab, words) else { break };
         if let Some(text) = output_of(cx, &reached, &program).await {
             keep(format!("{what}.json"), &text);
         }

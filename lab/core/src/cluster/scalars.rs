@@ -335,18 +335,28 @@ impl FromScalar for Url {
     const EXPECTED: &'static str = "a URL";
 
     fn schema() -> Schema {
-        json_schema!({ "type": "string", "pattern": "^https?://[^\\s]+$" })
+        schema_of_url()
     }
 
     fn read(scalar: &Scalar) -> Result<Self, Mistake> {
         let text = scalar.as_text(Self::EXPECTED)?;
-        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-        if rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace)) {
-            return Ok(Self(text.to_owned()));
-        }
-        let mistake = Mistake::new(Code::BadImage, format!("{} is not an http or https URL", quote(text)));
-        Err(mistake.hint("for a file on this computer write `path` instead of `url`"))
+        let url = read_url(text, Code::BadImage);
+        url.map(Self)
+            .map_err(|mistake| mistake.hint("for a file on this computer write `path` instead of `url`"))
     }
+}
+
+fn schema_of_url() -> Schema {
+    json_schema!({ "type": "string", "pattern": "^https?://[^\\s]+$" })
+}
+
+/// An http or https URL; else a mistake of this code.
+fn read_url(text: &str, code: Code) -> Result<String, Mistake> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    if rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace)) {
+        return Ok(text.to_owned());
+    }
+    Err(Mistake::new(code, format!("{} is not an http or https URL", quote(text))))
 }
 
 /// A SHA-512 in lower-case hexadecimal.

@@ -111,6 +111,14 @@ pub fn planned(site: &Site) -> Result<Vec<GpuNode>, Vec<String>> {
     Ok(plan(site)?.nodes.into_iter().map(node).collect())
 }
 
+/// The first of the pods that runs on a node.
+pub fn on_node<'p>(pods: &'p [Pod], node: &str) -> Option<&'p Pod> {
+    let is_there = |pod: &&Pod| {
+        pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).is_some_and(|name| name == node)
+    };
+    pods.iter().find(is_there)
+}
+
 async fn nodes(site: &Site) -> anyhow::Result<BTreeMap<String, Node>> {
     let api: Api<Node> = Api::all(site.client.clone());
     Ok(api.list(&ListParams::default()).await?.into_iter().map(|node| (node.name_any(), node)).collect())
@@ -228,10 +236,7 @@ async fn validator(site: &Site) -> Looked {
         let mut problems = Vec::new();
         let mut steps = 0;
         for node in &planned {
-            let is_there = |pod: &&Pod| {
-                pod.spec.as_ref().is_some_and(|spec| spec.node_name.as_ref() == Some(&node.plan.name))
-            };
-            let Some(pod) = pods.iter().find(is_there) else {
+            let Some(pod) = on_node(&pods, &node.plan.name) else {
                 problems.push(format!("no validator runs on `{}`", node.plan.name));
                 continue;
             };

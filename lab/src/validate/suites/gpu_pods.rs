@@ -18,7 +18,7 @@ use crate::validate::check::{BASE, Check, Context};
 use crate::validate::probes::OURS;
 
 use super::cluster::not_well;
-use super::gpu::{GpuNode, planned};
+use super::gpu::{GpuNode, on_node, planned};
 
 /// Prints the devices of NVIDIA's that a pod sees.
 const DEVICES: &str = "ls -1 /dev | grep '^nvidia' || echo none";
@@ -332,10 +332,7 @@ async fn metrics(context: &Context) -> Looked {
         let mut problems = Vec::new();
         let mut gpus = 0;
         for node in &nodes {
-            let is_there = |pod: &&Pod| {
-                pod.spec.as_ref().is_some_and(|spec| spec.node_name.as_ref() == Some(&node.plan.name))
-            };
-            let Some(pod) = found.iter().find(is_there) else {
+            let Some(pod) = on_node(&found, &node.plan.name) else {
                 problems.push(format!("no exporter runs on `{}`", node.plan.name));
                 continue;
             };

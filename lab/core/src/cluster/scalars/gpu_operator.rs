@@ -2,7 +2,7 @@
 
 use schemars::{Schema, json_schema};
 
-use super::{Word, number};
+use super::{Word, number, read_url, schema_of_url};
 use crate::cluster::decode::{FromScalar, Mistake};
 use crate::cluster::names::dns_label;
 use crate::gpu_operator::VERSIONS;
@@ -93,17 +93,14 @@ impl FromScalar for ChartUrl {
     const EXPECTED: &'static str = "a URL";
 
     fn schema() -> Schema {
-        json_schema!({ "type": "string", "pattern": "^https?://[^\\s]+$" })
+        schema_of_url()
     }
 
     fn read(scalar: &Scalar) -> Result<Self, Mistake> {
         let text = scalar.as_text(Self::EXPECTED)?;
-        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-        if rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace)) {
-            return Ok(Self(text.to_owned()));
-        }
-        Err(Mistake::new(Code::BadChart, format!("{} is not an http or https URL", quote(text)))
-            .hint("write it like https://charts.lab/gpu-operator-v25.3.4.tgz"))
+        let url = read_url(text, Code::BadChart);
+        url.map(Self)
+            .map_err(|mistake| mistake.hint("write it like https://charts.lab/gpu-operator-v25.3.4.tgz"))
     }
 }
 
