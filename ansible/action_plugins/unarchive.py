@@ -34,7 +34,7 @@ class ActionModule(_module.ActionModule):
         return result
 
     def _remove_truncated(self, words):
-        """Removes the files that are not as long as in the archive, and gives what is said about those that remain."""
+        """Removes the files that are not as long as in the archive, and returns a sentence about those that remain."""
         compare = ["--diff" if word == "--extract" else word for word in words] + ["--quoting-style=literal"]
         compared = self._low_level_execute_command("LC_ALL=C " + shlex.join(compare))
         folder = words[words.index("-C") + 1]

@@ -156,7 +156,7 @@ pub async fn look<'a>(cx: &'a Cx, lab: &'a Lab, reached: &Reached) -> anyhow::Re
 /// Makes the release what the cluster file asks for. Does not wait until the GPUs can be used: see [`ready`].
 ///
 /// # Errors
-/// When helm or the cluster refuses; what was there before is there again.
+/// When helm or the cluster refuses; the previous release is restored.
 pub async fn change(cx: &Cx, lab: &Lab, reached: &Reached, planned: Planned<'_>) -> anyhow::Result<String> {
     let chart = format!("chart {}", planned.wanted.spec.version);
     let task = cx.progress.task(RELEASE);
@@ -199,7 +199,7 @@ async fn apply(
     if crate::failure_kind::of(&error) == FailureKind::Interrupted {
         return Err(error);
     }
-    task.step("going back to what was there before");
+    task.step("undoing the change");
     helm.undo(RELEASE, namespace, from.is_some()).await.context(error.to_string())?;
     Err(error)
 }

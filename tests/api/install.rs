@@ -65,7 +65,7 @@ pub fn goes_back_from_refused_values(cluster: &mut GpuCluster, file: &str) {
     let root = cluster.checkout.root().display().to_string();
     redact::settings(&root).bind(|| insta::assert_snapshot!("refused_values", said(&refused)));
     let after = (cluster.values(), cluster.plane.list("clusterpolicies")[0]["spec"].clone());
-    assert_eq!(after, before, "what was there before is there again");
+    assert_eq!(after, before, "the previous release is restored");
     assert_eq!(cluster.release().as_deref(), Some("gpu-operator deployed 4"), "3 failed");
     cluster.change(&right);
     cluster.lab(&["gpu-operator", "install", NAME]).ok();

@@ -109,7 +109,7 @@ pub struct Event {
     pub data: u64,
 }
 
-/// A fault that is asked for.
+/// A requested fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// An XID, as the driver reports it.

@@ -23,7 +23,7 @@ use crate::wait::Deadline;
 
 /// The label of releases that a lab made, in helm's own record of them.
 const OURS: &str = "lab.release";
-/// The state of a release that is as it was asked for.
+/// The state of a release that helm installed to its end.
 pub const DEPLOYED: &str = "deployed";
 
 /// helm on a lab's cluster.

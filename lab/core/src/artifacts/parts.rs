@@ -55,7 +55,7 @@ pub enum Product {
     Chart {
         /// The module.
         module: &'static Module,
-        /// Its folder there. The chart's version and application version become the version that is asked for.
+        /// Its folder there. The chart's version and application version become the requested version.
         folder: &'static str,
         /// Its name.
         name: &'static str,
@@ -182,7 +182,7 @@ pub enum ModuleVersion {
     Staging,
     /// The version of the cluster's Kubernetes, which the source is part of: the image has a version of its own.
     Kubernetes,
-    /// As these pairs say, both without `v`: the version asked for, the module's. No other version can be had.
+    /// As these pairs say, both without `v`: the requested version, the module's. No other version can be had.
     Listed(&'static [(&'static str, &'static str)]),
     /// There is no module but our own.
     Own,

@@ -77,7 +77,7 @@ fn how(kind: Kind, name: &str, address: &str, version: Option<&str>, kubernetes:
     }
 }
 
-/// The version of a module, without `v`, for the version that is asked for and the cluster's Kubernetes.
+/// The version of a module, without `v`, for the requested version and the cluster's Kubernetes.
 ///
 /// # Errors
 /// Why there is none, as one sentence.

@@ -60,7 +60,7 @@ pub fn is_model(written: &str, model: &str) -> bool {
 const DIVISIBLE: [&str; 11] =
     ["A30", "A100", "A800", "H100", "H200", "H800", "H20", "GH200", "B200", "B300", "RTX PRO 6000"];
 
-/// Whether a GPU can be divided. Of one that is asked for by its address, the cluster file does not say which it is.
+/// Whether a GPU can be divided; `None` where the cluster file names only its address.
 pub fn is_divisible(gpu: &GpuRequest) -> Option<bool> {
     let model = model(gpu)?;
     Some(DIVISIBLE.iter().any(|part| is_model(part, model)))

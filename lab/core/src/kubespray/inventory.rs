@@ -82,7 +82,7 @@ pub(super) fn inventory_ini(
     Ok(text)
 }
 
-/// The group of the machines with GPUs, as the role `nvidia-gpu-operator` reads it; empty where no GPU Operator is asked for.
+/// The group of the machines with GPUs, as the role `nvidia-gpu-operator` reads it; empty for a cluster without the GPU Operator.
 fn gpus(spec: &ClusterSpec) -> String {
     let Some(operator) = &spec.gpu_operator else { return String::new() };
     let mut text = "\n[gpu]\n".to_owned();

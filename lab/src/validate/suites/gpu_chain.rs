@@ -122,7 +122,7 @@ fn ended_well(step: &ContainerStatus) -> bool {
     ended.is_some_and(|ended| ended.exit_code == 0)
 }
 
-/// The newest warning about a pod: what keeps its containers from being made is said there alone.
+/// The newest warning about a pod: only events say why its containers are not created.
 async fn last_warning(site: &Site, namespace: &str, pod: &str) -> Option<String> {
     let events: Api<Event> = Api::namespaced(site.client.clone(), namespace);
     let of = ListParams::default().fields(&format!("involvedObject.name={pod},type=Warning"));

@@ -260,7 +260,7 @@ fn seen_problem(node: &GpuNode, seen: &BTreeSet<String>) -> Option<String> {
     let wanted = node.plan.largest_request as usize;
     let machine = &node.plan.name;
     if seen.len() != wanted {
-        return Some(format!("a pod on `{machine}` sees {} GPUs, and asked for {wanted}", seen.len()));
+        return Some(format!("a pod on `{machine}` sees {} GPUs, and requests {wanted}", seen.len()));
     }
     let strangers: Vec<&str> = seen.difference(&node.uuids).map(String::as_str).collect();
     (!node.uuids.is_empty() && !strangers.is_empty())

@@ -55,7 +55,7 @@ pub fn nodes(root: &Path, gpus: &[Gpu]) -> io::Result<()> {
     for (name, major, minor) in gpus.chain(common) {
         let path = root.join("dev").join(&name);
         unless_there(system::make_device(&path, major, minor)).map_err(named(&path))?;
-        // Pods run as anybody; the mask of the caller took that away.
+        // Pods run as any user; the mask of the caller took that away.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).map_err(named(&path))?;
         let link = links.join(format!("{major}:{minor}"));
         unless_there(symlink(format!("../{name}"), &link)).map_err(named(&link))?;

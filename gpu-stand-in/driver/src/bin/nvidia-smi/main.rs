@@ -28,7 +28,7 @@ NVIDIA-SMI STAND-IN (no GPU)
 
     Fields: ";
 
-/// What is asked for.
+/// The requested output.
 enum Question {
     Table,
     List,
@@ -92,7 +92,7 @@ fn invalid(text: String) -> Refusal {
     Refusal { text: format!("{text}\n\nPlease run 'nvidia-smi -h' for help.\n"), code: INVALID_ARGUMENT }
 }
 
-/// What the arguments ask, and the GPU that alone is asked for.
+/// The output that the arguments request, and the only GPU that they name, if any.
 fn question(arguments: &[String]) -> Result<(Question, Option<String>), Refusal> {
     let mut question = Question::Table;
     let mut only = None;

@@ -136,7 +136,7 @@ impl Nvml {
         let function = self.find(name)?;
         let mut bytes = [0u8; TEXT];
         let (start, length) = (bytes.as_mut_ptr().cast::<c_char>(), TEXT as c_uint);
-        // SAFETY: the header's two signatures for the names below; the buffer has the length that is said.
+        // SAFETY: the header's two signatures for the names below; the buffer has the length given with it.
         let code = unsafe {
             match device {
                 Some(device) => {
