@@ -15,7 +15,7 @@ pub enum FailureKind {
     Plan,
     /// Machines could not be made or reached.
     Provision,
-    /// A playbook failed.
+    /// A playbook or helm failed.
     Deploy,
     /// A check of the living lab failed.
     Checks,
